@@ -1,0 +1,1 @@
+"""Authenticators that come with Tallow."""

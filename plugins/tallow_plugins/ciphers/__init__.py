@@ -1,0 +1,1 @@
+"""Ciphers that come with Tallow."""

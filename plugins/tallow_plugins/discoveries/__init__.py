@@ -1,0 +1,1 @@
+"""Discovery drivers that come with Tallow."""

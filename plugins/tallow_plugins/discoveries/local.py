@@ -1,0 +1,207 @@
+"""Discovery on one machine, for one user: records in a directory that nobody else can enter."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import json
+import os
+import re
+import secrets
+import stat
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tallow_core.hookspecs import hookimpl
+from tallow_core.settings import ensure_private
+from tallow_core.spi.discovery import Advert, Discovery
+from tallow_core.types import Endpoint
+
+if TYPE_CHECKING:
+    from tallow_core.settings import Settings
+
+_VERSION = 1
+_POLL = 0.2
+"""Seconds between two looks at the directory."""
+_MOST = 4096
+"""Bytes of a record; a real one has less than 250."""
+_RECORD_NAME = re.compile(r"[0-9a-f]{32}\.json")
+_NAMEPLATE = re.compile(r"[1-9][0-9]{3,9}")
+_ENDPOINT = re.compile(
+    r"(?P<scheme>[a-z0-9][a-z0-9-]{0,31})://(?:\[(?P<v6>[0-9a-fA-F:]{2,39})\]|(?P<v4>[0-9.]{7,15})):(?P<port>[1-9][0-9]{0,4})"
+    r"(?:#sha256=(?P<pin>[0-9a-f]{64}))?"
+)
+_FIELDS = frozenset({"v", "nameplate", "pid", "started", "endpoint"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    """What a record says. `started` is the process's start time in clock ticks after boot, None where there is no /proc."""
+
+    advert: Advert
+    pid: int
+    started: int | None
+
+    def is_alive(self) -> bool:
+        """Whether the process that wrote it still runs: the number alone may be another's by now."""
+        return self.started == _start_time(self.pid) and _runs(self.pid)
+
+
+class Local(Discovery):
+    """Records of 0600 in a directory of 0700, both refused unless they are really mine; a record is a hint, and dead ones are removed."""
+
+    name = "local"
+    preference = 10
+    reveals = "Nothing to the network; to processes of the same user, the nameplate, the process number and the loopback endpoint."
+
+    def __init__(self, settings: Settings) -> None:
+        self._runtime = settings.directories.runtime
+
+    def announce(self, advert: Advert) -> AbstractAsyncContextManager[None]:
+        return self._announced(advert)
+
+    @asynccontextmanager
+    async def _announced(self, advert: Advert) -> AsyncIterator[None]:
+        path = self._directory() / f"{secrets.token_hex(16)}.json"
+        pid = os.getpid()
+        record = {
+            "v": _VERSION,
+            "nameplate": advert.nameplate,
+            "pid": pid,
+            "started": _start_time(pid),
+            "endpoint": str(advert.endpoint),
+        }
+        _write(path, json.dumps(record).encode())
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+
+    def nameplates(self) -> frozenset[str]:
+        return frozenset(advert.nameplate for advert in self._live())
+
+    async def browse(self, nameplate: str) -> AsyncIterator[Endpoint]:
+        seen: set[Endpoint] = set()
+        while True:
+            for advert in self._live():
+                if advert.nameplate == nameplate and advert.endpoint not in seen:
+                    seen.add(advert.endpoint)
+                    yield advert.endpoint
+            await asyncio.sleep(_POLL)
+
+    def _directory(self) -> Path:
+        return ensure_private(ensure_private(self._runtime, strict=True) / "local", strict=True)
+
+    def _live(self) -> Iterator[Advert]:
+        directory = self._directory()
+        for name in sorted(filter(_RECORD_NAME.fullmatch, os.listdir(directory))):
+            if (record := _live_record(directory / name)) is not None:
+                yield record.advert
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write under another name and rename, so that nobody reads half a record."""
+    temporary = path.with_suffix(".new")
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with open(fd, "wb") as file:
+        file.write(content)
+    temporary.rename(path)
+
+
+def _live_record(path: Path) -> _Record | None:
+    """The record at `path`, or None: malformed ones are passed over, a dead process's is removed."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        facts = os.fstat(fd)
+        record = _parse(os.read(fd, _MOST)) if _is_ours(facts) else None
+    finally:
+        os.close(fd)
+    if record is None or record.is_alive():
+        return record
+    _remove(path, facts)
+    return None
+
+
+def _is_ours(facts: os.stat_result) -> bool:
+    return (
+        stat.S_ISREG(facts.st_mode)
+        and facts.st_uid == os.geteuid()
+        and facts.st_nlink == 1
+        and not facts.st_mode & 0o077
+        and facts.st_size <= _MOST
+    )
+
+
+def _remove(path: Path, read: os.stat_result) -> None:
+    with contextlib.suppress(OSError):
+        if os.path.samestat(path.lstat(), read):
+            path.unlink()
+
+
+def _parse(content: bytes) -> _Record | None:
+    try:
+        fields = json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(fields, dict) or fields.keys() != _FIELDS or not _is_count(fields["v"]) or fields["v"] != _VERSION:
+        return None
+    endpoint = _endpoint(fields["endpoint"])
+    nameplate, pid, started = fields["nameplate"], fields["pid"], fields["started"]
+    if endpoint is None or not isinstance(nameplate, str) or _NAMEPLATE.fullmatch(nameplate) is None:
+        return None
+    if not _is_count(pid) or not (started is None or _is_count(started)):
+        return None
+    return _Record(Advert(nameplate, endpoint), pid, started)
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 0 < value < 1 << 63  # a bool is an int, but not a count
+
+
+def _endpoint(text: Any) -> Endpoint | None:
+    """Read an endpoint on this machine; where a record points elsewhere, somebody else wrote it."""
+    if not isinstance(text, str) or (found := _ENDPOINT.fullmatch(text)) is None:
+        return None
+    host, port = found["v6"] or found["v4"], int(found["port"])
+    try:
+        is_here = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return None
+    return Endpoint(found["scheme"], host, port, found["pin"]) if is_here and port < 1 << 16 else None
+
+
+def _stat_fields(pid: int) -> list[bytes]:
+    """The fields of /proc/PID/stat (proc(5)) from the third on; the second, the command in brackets, may hold anything."""
+    return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+
+
+def _start_time(pid: int) -> int | None:
+    """Field 22, in clock ticks after boot; None if there is no such process, or no /proc."""
+    try:
+        return int(_stat_fields(pid)[19])
+    except (OSError, IndexError, ValueError):
+        return None
+
+
+def _runs(pid: int) -> bool:
+    """Whether there is such a process of mine, ended but unreaped ones aside."""
+    try:
+        os.kill(pid, 0)
+        return _stat_fields(pid)[0] not in (b"Z", b"X")
+    except (ProcessLookupError, PermissionError, OverflowError):
+        return False
+    except (OSError, IndexError):  # no /proc here
+        return True
+
+
+@hookimpl
+def tallow_offer_discovery() -> Iterable[type[Discovery]]:
+    """Hand over the driver."""
+    return [Local]

@@ -1,0 +1,1 @@
+"""Key encapsulation mechanisms that come with Tallow."""

@@ -1,0 +1,1 @@
+"""Stores of the relay's rooms that come with Tallow."""

@@ -1,0 +1,234 @@
+"""The catalogue: which drivers are installed, by whom, and which of them may be loaded. Reads metadata only, imports no plugin.
+
+An entry point belongs to the group `tallow.<kind>`; its name is the driver's, its value a module. Drivers of the distribution
+`tallow` are allowed; those of others only if the settings name their distribution.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from importlib.metadata import Distribution
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from tallow_core.errors import PluginError
+from tallow_core.kinds import KINDS, Kind
+from tallow_core.settings import nearest
+from tallow_core.text import printable
+
+if TYPE_CHECKING:
+    from tallow_core.settings import PluginSettings
+
+FIRST_PARTY = "tallow"
+"""The one distribution whose drivers need no permission."""
+
+State: TypeAlias = Literal["allowed", "duplicate", "blocked", "invalid"]
+_STATES: tuple[State, ...] = ("allowed", "duplicate", "blocked", "invalid")
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
+_MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
+_DOCSTRING = re.compile(r"""\ufeff?(?:[ \t]*(?:\#[^\n]*)?\r?\n)*[rRuU]?(\"{3}|'{3}|"|')\s*([^\r\n]+)""")
+
+
+def canonical(distribution: str) -> str:
+    """The name of a distribution as packaging tools compare it (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", distribution).lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry point. `value` is the module; `state` says whether it may be loaded.
+
+    The texts are as their author wrote them: pass them through `printable` before showing them.
+    """
+
+    kind: str
+    name: str
+    value: str
+    distribution: str
+    version: str
+    state: State
+    metadata: Distribution = field(repr=False, compare=False)
+
+    @property
+    def maker(self) -> str:
+        """Distribution and version, safe to show."""
+        return printable(f"{self.distribution} {self.version}")
+
+    def source(self) -> str | None:
+        """The file that importing the module would run, found without importing anything; None if there is none, or if it lies
+        elsewhere than the distribution does (in the working directory, say)."""
+        origin = _find_module(self.value)
+        if origin is None or _below(origin, _home(self.metadata)):
+            return origin
+        source_tree = _editable_home(self.metadata)
+        return origin if source_tree and _below(origin, source_tree) else None
+
+    def summary(self) -> str:
+        """One line on the driver: the first of its module's docstring, read as text."""
+        try:
+            with open(self.source() or "", encoding="utf-8") as file:
+                found = _DOCSTRING.match(file.read(8192))
+        except (OSError, ValueError):
+            found = None
+        line = found[2].partition(found[1])[0].strip() if found else ""
+        return printable(line) or f"added by {self.maker}"
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """All entry points of all kinds."""
+
+    all_entries: tuple[Entry, ...]
+    plugins: PluginSettings
+
+    @classmethod
+    def scan(cls, settings_plugins: PluginSettings) -> Catalog:
+        """Read the metadata of what is installed on `sys.path`. Metadata that cannot be read is passed over with a warning."""
+        allowed = {FIRST_PARTY, *map(canonical, settings_plugins.allow)}
+        found = [_judged(entry, allowed, settings_plugins.block) for entry in _installed()]
+        count = Counter((entry.kind, entry.name) for entry in found if entry.state == "allowed")
+        settled = (_settled(entry, count[entry.kind, entry.name]) for entry in found)
+        return cls(tuple(sorted(settled, key=lambda entry: (entry.name, entry.distribution))), settings_plugins)
+
+    def entries(self, kind: Kind[Any]) -> tuple[Entry, ...]:
+        """The entries of `kind` in every state, by name."""
+        return tuple(entry for entry in self.all_entries if entry.kind == kind.name)
+
+    def find(self, kind: Kind[Any], name: str) -> Entry:
+        """The entry of that name that may be loaded; a `PluginError` says why there is none."""
+        named = [entry for entry in self.entries(kind) if entry.name == name]
+        if not named:
+            known = [entry.name for entry in self.entries(kind) if entry.state == "allowed"]
+            raise PluginError(f'there is no {kind.name} "{printable(name)}" here{nearest(name, known)}')
+        # A blocked driver of the same name does not stand in the way of an allowed one, nor does it explain a collision.
+        entry = min(named, key=lambda each: _STATES.index(each.state))
+        if entry.state != "allowed":
+            raise PluginError(f"{kind.name} {printable(name)} cannot be used: {self.reason(entry)}")
+        return entry
+
+    def reason(self, entry: Entry) -> str:
+        """Say why `entry` is not allowed and what would change that; "" if it is."""
+        match entry.state:
+            case "duplicate":
+                same = (each for each in self.all_entries if (each.kind, each.name) == (entry.kind, entry.name))
+                makers = " and ".join(each.maker for each in same if each.state == "duplicate")
+                return f"{makers} both provide it, so neither is used: uninstall one or take it out of `[plugins] allow`"
+            case "blocked" if f"{entry.kind}:{entry.name}" in self.plugins.block:
+                return f"`[plugins] block` names this driver of {entry.maker}: take it out to use it"
+            case "blocked":
+                listed = ", ".join(f'"{printable(name)}"' for name in (*self.plugins.allow, entry.distribution))
+                return f"the distribution {entry.maker} is not allowed: to allow it, write `[plugins] allow = [{listed}]` in the config"
+            case "invalid":
+                return f"its entry point `{printable(entry.name)} = {printable(entry.value)}` in {entry.maker} is malformed"
+            case "allowed":
+                return ""
+
+
+def _judged(entry: Entry, allowed: set[str], block: Iterable[str]) -> Entry:
+    if not _NAME.fullmatch(entry.name) or not _MODULE.fullmatch(entry.value):
+        return replace(entry, state="invalid")
+    refused = canonical(entry.distribution) not in allowed or f"{entry.kind}:{entry.name}" in block
+    return replace(entry, state="blocked") if refused else entry
+
+
+def _settled(entry: Entry, claims: int) -> Entry:
+    return replace(entry, state="duplicate") if entry.state == "allowed" and claims > 1 else entry
+
+
+def _installed() -> Iterator[Entry]:
+    """Every entry point of ours, each distribution once: the one that comes first on the path, which is the one Python imports."""
+    path = _search_path()
+    names = {name for metadata in Distribution.discover(path=path) if (name := _name_if_ours(metadata)) is not None}
+    for name in sorted(names):
+        # By name, so that metadata filed under another name than it claims is not found.
+        first = next(iter(Distribution.discover(name=name, path=path)), None)
+        if first is None:
+            _warn(f"the distribution {printable(name)} is passed over: its metadata does not agree on its name")
+        else:
+            yield from _entries_of(first)
+
+
+def _name_if_ours(metadata: Distribution) -> str | None:
+    try:
+        # Names are parsed out of long files: only where the short one mentions us.
+        if f"[{FIRST_PARTY}." not in (metadata.read_text("entry_points.txt") or ""):
+            return None
+        return canonical(metadata.metadata["Name"])
+    except Exception as error:
+        _warn(f"a distribution in {printable(_home(metadata))} is passed over: {_told(error)}")
+        return None
+
+
+def _entries_of(metadata: Distribution) -> Iterator[Entry]:
+    groups = {kind.group: kind.name for kind in KINDS}
+    try:
+        name, version = str(metadata.metadata["Name"]), str(metadata.metadata["Version"])
+        points = [point for point in metadata.entry_points if point.group in groups]
+    except Exception as error:
+        _warn(f"a distribution in {printable(_home(metadata))} is passed over: {_told(error)}")
+        return
+    for point in points:
+        yield Entry(groups[point.group], point.name, point.value, name, version, "allowed", metadata)
+
+
+def _told(error: Exception) -> str:
+    return f"its metadata cannot be read ({printable(f'{type(error).__name__}: {error}')})"
+
+
+def _search_path() -> list[str]:
+    """`sys.path` without the working directory, which `python -m` puts there: who can write to it must not choose our plugins."""
+    here = os.path.realpath("")
+    # Where our own code lies, whoever can write rules already.
+    ours = os.path.realpath(os.path.dirname(os.path.dirname(__file__)))
+    return [entry for entry in sys.path if entry and (here == ours or os.path.realpath(entry) != here)]
+
+
+def _find_module(name: str) -> str | None:
+    """The file of a module, through the finders that an import would ask, in their order; importing nothing, not even parents."""
+    path: Any = None
+    origin: str | None = None
+    parts = name.split(".")
+    for length in range(1, len(parts) + 1):
+        full = ".".join(parts[:length])
+        finders = (finder.find_spec for finder in sys.meta_path if hasattr(finder, "find_spec"))
+        spec = next((spec for find in finders if (spec := find(full, path)) is not None), None)
+        if spec is None or (length < len(parts) and spec.submodule_search_locations is None):
+            return None
+        path, origin = spec.submodule_search_locations, spec.origin if spec.has_location else None
+    return origin
+
+
+def _home(metadata: Distribution) -> str:
+    return str(metadata.locate_file(""))
+
+
+def _editable_home(metadata: Distribution) -> str | None:
+    """The source tree of a distribution that was installed with `pip install --editable` (PEP 610), else None."""
+    import json
+    from urllib.parse import unquote, urlsplit
+
+    try:
+        facts = json.loads(metadata.read_text("direct_url.json") or "{}")
+        url = urlsplit(facts["url"]) if facts.get("dir_info", {}).get("editable") is True else None
+    except (ValueError, KeyError, AttributeError):
+        return None
+    if url is None or url.scheme != "file":
+        return None
+    return unquote(url.path).lstrip("/") if os.name == "nt" else unquote(url.path)
+
+
+def _below(path: str, folder: str) -> bool:
+    folder = os.path.realpath(folder)
+    return os.path.realpath(path).startswith(os.path.join(folder, ""))
+
+
+def _warn(message: str) -> None:
+    # Imported here: `--help` reads the catalogue, and hardly ever has something to say.
+    import logging
+
+    logging.getLogger("tallow.plugins").warning("%s", message)

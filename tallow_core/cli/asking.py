@@ -1,0 +1,35 @@
+"""Questions: on standard error, answered by one line of standard input, be that a terminal or a pipe."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from tallow_core.dataplane.blocking import detached
+
+MOST_ANSWER = 4096
+
+
+async def ask(question: str) -> str | None:
+    """Ask, and return the answer without its line feed; None at the end of input.
+
+    Read byte by byte from the descriptor: what follows the line belongs to the next question, and an interpreter that ends while a
+    thread waits inside `sys.stdin` would crash.
+    """
+    print(question, end="", file=sys.stderr, flush=True)
+    answer = await detached(_line)
+    if answer is None or not os.isatty(0):
+        print(file=sys.stderr, flush=True)
+    return answer
+
+
+def _line() -> str | None:
+    line = bytearray()
+    try:
+        while len(line) < MOST_ANSWER and (byte := os.read(0, 1)) not in (b"", b"\n"):
+            line += byte
+    except OSError:
+        return None
+    if not line and byte == b"":
+        return None
+    return line.decode(errors="replace").strip()

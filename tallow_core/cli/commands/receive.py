@@ -1,0 +1,55 @@
+"""`tallow receive`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from tallow_core.cli import invocation
+from tallow_core.cli.exposure import warn_of_argument
+from tallow_core.cli.loop import run_loop
+from tallow_core.cli.options import Common, Peering
+
+_COMMON, _PEERING = Common(), Peering()
+
+
+def receive(
+    code: str | None = None,
+    /,
+    *,
+    output: Annotated[str | None, Parameter(name=("--output", "-o"))] = None,
+    stdout: Annotated[bool, Parameter(negative=())] = False,
+    yes: Annotated[bool, Parameter(name=("--yes", "-y"), negative=())] = False,
+    overwrite: Literal["ask", "never", "rename", "always"] | None = None,
+    at: str | None = None,
+    peering: Peering = _PEERING,
+    common: Common = _COMMON,
+) -> int:
+    """Receive what was sent under a code. Without CODE, it is asked for: other users of the machine can see arguments.
+
+    Parameters
+    ----------
+    code
+        The code that the sender shows (else $TALLOW_CODE, else asked for).
+    output
+        The folder to receive into (.); made if it does not exist.
+    stdout
+        Write the one file or text to standard output; events and questions go to standard error.
+    yes
+        Accept what is offered without asking.
+    overwrite
+        What to do where a name exists: ask (rename without a terminal or with --yes), never, rename, always.
+    at
+        Where the sender listens: [SCHEME://]HOST:PORT (tcp without a scheme); no other place is tried.
+    """
+    flags = {**peering.flags("receive"), "receive.output": output, "receive.overwrite": overwrite}
+    context = invocation.context(common, flags, stdout_is_data=stdout)
+    if code is not None:
+        warn_of_argument(context.reporter)
+
+    from tallow_core.cli.accepting import ReceiveCommand
+
+    command = ReceiveCommand(context, to_stdout=stdout, yes=yes, json=common.json)
+    run_loop(command.run(code or invocation.current().environment_code, at))
+    return 0

@@ -1,0 +1,46 @@
+"""`tallow relay serve`."""
+
+from __future__ import annotations
+
+
+from tallow_core.cli import invocation
+from tallow_core.cli.loop import run_loop
+from tallow_core.cli.options import Common
+from tallow_core.errors import PluginError
+from tallow_core.kinds import ROOMS
+from tallow_core.runtime.context import Context
+
+_COMMON = Common()
+DEFAULT_BIND = "127.0.0.1:7171"
+
+
+def serve(*, bind: str = DEFAULT_BIND, common: Common = _COMMON) -> int:
+    """Run a relay until it is interrupted. Its URL, with the pin that clients compare, is the first line printed.
+
+    Parameters
+    ----------
+    bind
+        The address to listen at, HOST:PORT (port 0: a free one); with tcp:// in front for a relay without TLS, on loopback only.
+    """
+    context = invocation.context(common, {})
+    try:
+        run_loop(_serve(context, bind))
+    except KeyboardInterrupt:
+        context.reporter.note("the relay has shut down")
+    return 0
+
+
+async def _serve(context: Context, bind: str) -> None:
+    from tallow_core.runtime.relay_client import relay_endpoint
+    from tallow_core.runtime.relay_server import RelayServer
+
+    stores = context.policy.drivers(ROOMS)
+    if not stores:
+        raise PluginError("no store of rooms is allowed; allow one with [plugins] in the config file")
+    endpoint = relay_endpoint(context, bind)
+    listener = await context.transport(endpoint.scheme).listen(endpoint, lasting=True)
+    context.event("relay", url=str(listener.endpoint))
+    if endpoint.host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
+        context.reporter.warn("it listens at every address: in the URL, write this machine's name or address instead")
+    server = RelayServer(stores[0](context.settings), context.settings.relay_server)
+    await server.serve(listener)

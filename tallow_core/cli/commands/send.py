@@ -1,0 +1,62 @@
+"""`tallow send`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from tallow_core.cli import invocation
+from tallow_core.cli.exposure import warn_of_argument
+from tallow_core.cli.loop import run_loop
+from tallow_core.cli.options import Common, Peering
+from tallow_core.errors import UsageError
+
+_COMMON, _PEERING = Common(), Peering()
+
+
+def send(
+    *paths: Annotated[str, Parameter(name="PATH", allow_leading_hyphen=True)],
+    text: str | None = None,
+    code: str | None = None,
+    words: int | None = None,
+    listen: Annotated[tuple[str, ...] | None, Parameter(negative=(), n_tokens=1, accepts_keys=False)] = None,
+    peering: Peering = _PEERING,
+    common: Common = _COMMON,
+) -> int:
+    """Print a code, and send files, folders, a text or standard input to whoever types it.
+
+    Parameters
+    ----------
+    paths
+        Files and folders; - is standard input.
+    text
+        Send this text instead of files.
+    code
+        Wait under this code instead of a new one ($TALLOW_CODE); agree on it beforehand, use it once.
+    words
+        How many words a new code has (3).
+    listen
+        Listen at HOST:PORT (port 0: a free one) for peers that come directly; may be repeated.
+    """
+    if (text is not None) == bool(paths):
+        raise UsageError("name what to send: files and folders, - for standard input, or --text TEXT")
+    if "-" in paths and len(paths) > 1:
+        raise UsageError("standard input (-) is sent alone; leave out the other paths")
+    flags = {**peering.flags("send"), "send.words": words, "send.listen": listen}
+    context = invocation.context(common, flags)
+    if code is not None:
+        warn_of_argument(context.reporter)
+
+    from tallow_core.runtime.sending import FilesPayload, Payload, StreamPayload, TextPayload
+    from tallow_core.runtime.sending import send as send_payload
+
+    payload: Payload
+    if text is not None:
+        payload = TextPayload(text)
+    elif paths == ("-",):
+        payload = StreamPayload(0)
+    else:
+        payload = FilesPayload(list(paths))
+    run_loop(send_payload(context, payload, code or invocation.current().environment_code))
+    return 0

@@ -1,0 +1,122 @@
+"""What this run of the program is about: its words, the code from the environment, and where errors are reported.
+
+One process runs one command, so this is the one place with state of the process; the core below gets everything as arguments.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tallow_core.cli.report import JsonReporter, PlainReporter
+
+if TYPE_CHECKING:
+    from tallow_core.cli.options import Common
+    from tallow_core.runtime.context import Context
+    from tallow_core.settings import Settings
+
+
+@dataclass
+class Invocation:
+    """The run. `environment_code` is what TALLOW_CODE held before it was removed."""
+
+    environment_code: str | None = None
+    verbose: int = 0
+    reporter: JsonReporter | PlainReporter | None = None
+
+
+_current = Invocation()
+
+
+def start(words: list[str], code: str | None) -> None:
+    """Begin: until the options were parsed, errors follow what the words seem to ask for."""
+    _current.environment_code = code
+    _current.verbose = sum(len(word) - 1 for word in words if word.startswith("-v") and set(word[1:]) == {"v"})
+    if "--json" in words:
+        _current.reporter = JsonReporter(sys.stderr if "--stdout" in words else sys.stdout, _current.verbose)
+    else:
+        _current.reporter = PlainReporter(quiet=False, verbose=_current.verbose)
+
+
+def current() -> Invocation:
+    """This run."""
+    return _current
+
+
+def report_error(name: str, message: str, status: int) -> None:
+    """The error that ends the command."""
+    if _current.reporter is not None:
+        _current.reporter.error(name, message, status)
+
+
+def load(common: Common, flags: dict[str, object]) -> Settings:
+    """Read the settings and make the directories that belong to Tallow."""
+    from tallow_core.settings import ensure_private, load_settings
+
+    _current.verbose = common.verbose
+    settings = load_settings(common.config, flags, os.environ)
+    for directory in (settings.directories.config, settings.directories.state, settings.directories.data):
+        ensure_private(directory)
+    return settings
+
+
+def context(common: Common, flags: dict[str, object], *, stdout_is_data: bool = False) -> Context:
+    """Settings, plugins and policy for a command, and the reporter that its options ask for."""
+    import logging
+
+    from tallow_core.catalog import Catalog
+    from tallow_core.host import PluginHost
+    from tallow_core.policy import Policy
+    from tallow_core.runtime.context import Context
+
+    if common.json:
+        _current.reporter = JsonReporter(sys.stderr if stdout_is_data else sys.stdout, common.verbose)
+    else:
+        _current.reporter = PlainReporter(quiet=common.quiet, verbose=common.verbose)
+    reporter = _current.reporter
+    settings = load(common, flags)
+    logging.getLogger("tallow.plugins").addHandler(_Warnings(reporter.warn))
+    plugins = PluginHost(Catalog.scan(settings.plugins), settings)
+    plugins.load_guests()
+    return Context(settings, plugins, Policy(plugins, settings), reporter)
+
+
+def _handler_class() -> Any:
+    import logging
+
+    class Warnings(logging.Handler):
+        """Hands the framework's warnings to the reporter."""
+
+        def __init__(self, warn: Callable[[str], None]) -> None:
+            super().__init__(logging.WARNING)
+            self._warn = warn
+
+        def emit(self, record: logging.LogRecord) -> None:
+            self._warn(record.getMessage())
+
+    return Warnings
+
+
+def _Warnings(warn: Callable[[str], None]) -> Any:  # noqa: N802 - stands for the class, whose base is imported late
+    return _handler_class()(warn)
+
+
+def plugin_names() -> list[str]:
+    """The commands that plugins add."""
+    from tallow_core.cli import plugin_commands
+
+    return plugin_commands.names(None)
+
+
+def plugin_command(name: str) -> Callable[..., Any] | None:
+    """The function of a command that a plugin adds, or None; raises `PluginError`."""
+    from tallow_core.cli import plugin_commands
+    from tallow_core.settings import load_settings
+
+    settings = load_settings(None, {}, os.environ)
+    if name not in plugin_commands.names(settings):
+        return None
+    return plugin_commands.function(settings, name)

@@ -1,0 +1,60 @@
+"""The options that commands share, as groups of parameters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from cyclopts import Group, Parameter
+
+EVERY = Group("Options of every command", sort_key=100)
+
+
+@Parameter(name="*", group=EVERY)
+@dataclass(frozen=True)
+class Common:
+    """Options of every command."""
+
+    config: str | None = None
+    "Read this config file (else $TALLOW_CONFIG, else config.toml in the config directory)."
+    json: Annotated[bool, Parameter(negative=())] = False
+    "Print events as JSON, one object a line."
+    quiet: Annotated[bool, Parameter(negative=())] = False
+    "Print results and errors only."
+    verbose: Annotated[int, Parameter(name=("--verbose", "-v"), count=True, negative=())] = 0
+    "Print more details; -vv and -vvv print still more."
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Peering:
+    """Options of send and receive."""
+
+    relay: Annotated[tuple[str, ...] | None, Parameter(negative=(), n_tokens=1, accepts_keys=False)] = None
+    "The URL of a relay, as `tallow relay serve` prints it; may be repeated ($TALLOW_RELAY)."
+    no_relay: Annotated[bool, Parameter(negative=())] = False
+    "Use no relay, also if the config file names one."
+    wait: float | None = None
+    "Seconds to wait for the other side (receive: 15; send: a day)."
+    cipher: str | None = None
+    "Use this cipher only."
+    kem: str | None = None
+    "Use this key encapsulation mechanism only."
+    transport: str | None = None
+    "Use this transport only."
+
+    def flags(self, waiting: str) -> dict[str, object]:
+        """The settings that these options set; `waiting` is the section whose `wait` is meant."""
+        return {
+            "relay.urls": self.relay,
+            "relay.enabled": False if self.no_relay else None,
+            f"{waiting}.wait": self.wait,
+            "policy.ciphers": one(self.cipher),
+            "policy.kems": one(self.kem),
+            "policy.transports": one(self.transport),
+        }
+
+
+def one(value: str | None) -> tuple[str, ...] | None:
+    """A list setting of one value."""
+    return None if value is None else (value,)

@@ -1,0 +1,51 @@
+"""The commands that plugins add, as metadata tells of them: no plugin is imported."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from tallow_core.catalog import FIRST_PARTY, Catalog, Entry
+from tallow_core.kinds import COMMAND
+from tallow_core.settings import PluginSettings
+
+if TYPE_CHECKING:
+    from tallow_core.settings import Settings
+
+
+def summaries() -> list[tuple[str, str]]:
+    """(name, first line of its documentation) of each command that may be run."""
+    return [(entry.name, entry.summary()) for entry in _entries(None)]
+
+
+def names(settings: Settings | None) -> list[str]:
+    """The names of the commands that may be run."""
+    return [entry.name for entry in _entries(settings)]
+
+
+def _entries(settings: Settings | None) -> list[Entry]:
+    catalog = Catalog.scan(PluginSettings() if settings is None else settings.plugins)
+    entries = catalog.entries(COMMAND)
+    if settings is None and any(entry.distribution != FIRST_PARTY for entry in entries):
+        # Only now is it worth reading the config file: it may allow what others installed.
+        return _entries(_settings())
+    return [entry for entry in entries if entry.state == "allowed"]
+
+
+def _settings() -> Settings:
+    from tallow_core.errors import ConfigError
+    from tallow_core.settings import Settings, load_settings
+
+    import os
+
+    try:
+        return load_settings(None, {}, os.environ)
+    except ConfigError:
+        return Settings()  # the help must show even so; any command will say what is wrong
+
+
+def function(settings: Settings, name: str) -> Callable[..., Any]:
+    """Import the plugin that adds the command `name` and return its function; raises `PluginError`."""
+    from tallow_core.host import PluginHost
+
+    return PluginHost(Catalog.scan(settings.plugins), settings).load(COMMAND, name).function()

@@ -1,0 +1,154 @@
+"""What a command says while it runs: events as JSON lines for programs, sentences and a progress bar for people.
+
+Results go to standard output, everything else to standard error. Text that a peer chose is made printable before it comes here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+PATIENCE = 0.7
+"""Seconds before a transfer is worth a progress bar, and rich worth importing."""
+
+_PATHS = {"local": "on this machine", "direct": "directly", "relay": "through the relay"}
+
+
+class JsonReporter:
+    """One object a line, flushed one by one; each with `event` and `v`."""
+
+    def __init__(self, stream: TextIO, verbose: int) -> None:
+        self._stream = stream
+        self._verbose = verbose
+
+    def event(self, name: str, /, **fields: Any) -> None:
+        """Print one event."""
+        print(json.dumps({"event": name, "v": 1, **fields}), file=self._stream, flush=True)
+
+    def warn(self, text: str) -> None:
+        """Warnings are for people: standard error."""
+        print(f"warning: {text}", file=sys.stderr, flush=True)
+
+    def note(self, text: str, level: int = 1) -> None:
+        """Details for `-v`, on standard error."""
+        if self._verbose >= level:
+            print(text, file=sys.stderr, flush=True)
+
+    def error(self, name: str, message: str, status: int) -> None:
+        """The event that ends a command that failed."""
+        self.event("error", name=name, message=message, exit=status)
+
+
+class PlainReporter:
+    """Sentences, and on a terminal a bar with rate and time left."""
+
+    def __init__(self, *, quiet: bool, verbose: int) -> None:
+        self._quiet = quiet
+        self._verbose = verbose
+        self._bar: Progress | None = None
+        self._task: TaskID | None = None
+        self._began: float | None = None
+
+    def event(self, name: str, /, **fields: Any) -> None:
+        """Show an event, if there is something to show."""
+        handler = getattr(self, f"_on_{name}", None)
+        if handler is not None:
+            handler(**fields)
+
+    def warn(self, text: str) -> None:
+        """Something worth knowing."""
+        self._say(f"warning: {text}")
+
+    def note(self, text: str, level: int = 1) -> None:
+        """Details for `-v`."""
+        if self._verbose >= level:
+            self._say(text)
+
+    def error(self, name: str, message: str, status: int) -> None:
+        """The sentence that ends a command that failed."""
+        self._stop_bar()
+        print(f"error: {message}", file=sys.stderr, flush=True)
+
+    def _say(self, text: str) -> None:
+        if not self._quiet:
+            self._stop_bar()
+            print(text, file=sys.stderr, flush=True)
+
+    def _on_code(self, code: str, listen: list[str]) -> None:
+        if self._quiet:
+            print(code, flush=True)
+            return
+        print(f"Code: {code}", flush=True)
+        self._say("On the other machine, run:  tallow receive\nand type the code there. Waiting ...")
+        if self._verbose:
+            self._say(f"listening at {', '.join(listen) or 'no address of this machine'}")
+
+    def _on_peer(self, path: str) -> None:
+        self._say(f"Connected {_PATHS.get(path, path)}.")
+
+    def _on_suite(self, **suite: str) -> None:
+        self.note(f"suite: {', '.join(f'{kind} {name}' for kind, name in suite.items())}")
+
+    def _on_file(self, path: str, bytes: int, tree_hash: str) -> None:  # noqa: A002 - the event's field
+        self.note(f"{path}  {size_text(bytes)}  {tree_hash[:16]}", 2)
+
+    def _on_relay(self, url: str) -> None:
+        print(url, flush=True)
+
+    def _on_done(self, files: int, bytes: int, seconds: float, skipped: list[dict[str, str]]) -> None:  # noqa: A002
+        self._stop_bar()
+        rate = f", {size_text(round(bytes / seconds))}/s" if seconds > 0 else ""
+        self._say(f"Done: {files} {'file' if files == 1 else 'files'}, {size_text(bytes)} in {seconds:.1f} s{rate}, verified.")
+        for left_out in skipped[:20]:
+            self._say(f"left out: {left_out['path']} ({left_out['reason']})")
+        if len(skipped) > 20:
+            self._say(f"... and {len(skipped) - 20} more; --json lists all")
+
+    # -- the bar --------------------------------------------------------------------------------------------------------------
+
+    def _on_progress(self, bytes: int, total: int | None, rate: int) -> None:  # noqa: A002
+        now = time.monotonic()
+        self._began = self._began or now
+        if self._quiet or not sys.stderr.isatty() or (self._bar is None and now - self._began < PATIENCE):
+            return
+        if self._bar is None:
+            self._bar, self._task = _start_bar(total)
+        assert self._task is not None
+        self._bar.update(self._task, completed=bytes, total=total)
+
+    def _stop_bar(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+
+def _start_bar(total: int | None) -> tuple[Progress, TaskID]:
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
+
+    bar = Progress(
+        BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn(), console=Console(stderr=True), transient=True
+    )
+    bar.start()
+    return bar, bar.add_task("", total=total)
+
+
+def size_text(size: int) -> str:
+    """A size in bytes for people, in decimal units."""
+    amount = float(size)
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if amount < 1000:
+            return f"{size} bytes" if unit == "bytes" else f"{amount:.1f} {unit}"
+        amount /= 1000
+    return f"{amount:.1f} TB"
+
+
+def interactive() -> bool:
+    """Whether somebody can be asked: standard input and error are a terminal."""
+    return os.isatty(0) and sys.stderr.isatty()

@@ -1,0 +1,129 @@
+"""Runs one command: finds it in the table, checks its words, calls it, and turns what it raises into a sentence and an exit status."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from tallow_core.cli import invocation
+from tallow_core.cli.table import COMMANDS, Row
+from tallow_core.errors import EXIT_BUG, EXIT_INTERRUPTED, TallowError, UsageError
+from tallow_core.text import printable
+
+if TYPE_CHECKING:
+    from cyclopts import App
+
+
+def run(words: list[str], code: str | None) -> int:
+    """Run `tallow WORDS`; `code` is what TALLOW_CODE held. Returns the exit status and raises nothing."""
+    invocation.start(words, code)
+    try:
+        return _run(words)
+    except TallowError as error:
+        invocation.report_error(error.code, str(error), error.exit_status)
+        return error.exit_status
+    except KeyboardInterrupt:
+        invocation.report_error("interrupted", "interrupted", EXIT_INTERRUPTED)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has gone: nothing can be said there any more, and nothing may be tried at the end either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - the top of the program: a bug is reported, never a traceback
+        return _bug(error)
+
+
+def _bug(error: Exception) -> int:
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    # The error's own text stays out: it might hold what a peer sent, or the code.
+    place = f"{type(error).__name__} in {os.path.basename(frame.filename)}:{frame.lineno}"
+    if invocation.current().verbose >= 3:
+        traceback.print_exc()
+    invocation.report_error("bug", f"this is a bug in Tallow ({place}); please report it, with the output of -vvv", EXIT_BUG)
+    return EXIT_BUG
+
+
+def _run(words: list[str]) -> int:
+    name, function, rest = _find(words)
+    app = _app(name, function)
+    if "--help" not in rest and "-h" not in rest:
+        _check_options(app, rest)
+    from cyclopts import CycloptsError
+
+    try:
+        result = app(rest, exit_on_error=False, print_error=False, result_action="return_value")
+    except CycloptsError as error:
+        raise UsageError(f"{_sentence(error)}; see {name} --help") from None
+    return result if isinstance(result, int) else 0
+
+
+def _find(words: list[str]) -> tuple[str, Callable[..., Any], list[str]]:
+    """The command that `words` begins with, its function, and the words after it."""
+    for row in COMMANDS:
+        if tuple(words[: len(row.words)]) == row.words:
+            return f"tallow {' '.join(row.words)}", _load(row), words[len(row.words) :]
+    group = [row for row in COMMANDS if row.words[0] == words[0]]
+    if group:
+        return _group(group, words)
+    plugin = invocation.plugin_command(words[0])
+    if plugin is None:
+        raise UsageError(f'there is no command "{printable(words[0])}"{_nearest(words[0], _names())}; see tallow --help')
+    return f"tallow {words[0]}", plugin, words[1:]
+
+
+def _group(rows: Sequence[Row], words: list[str]) -> tuple[str, Callable[..., Any], list[str]]:
+    verbs = [row.words[1] for row in rows]
+    typed = words[1] if len(words) > 1 else ""
+    if typed in ("--help", "-h"):
+        return f"tallow {words[0]}", lambda: print("\n".join(f"tallow {' '.join(row.words)} {row.usage}: {row.summary}" for row in rows)), []
+    if not typed or typed.startswith("-"):
+        raise UsageError(f"tallow {words[0]} needs one of: {', '.join(verbs)}")
+    raise UsageError(f'there is no command "{words[0]} {printable(typed)}"{_nearest(typed, verbs)}; see tallow --help')
+
+
+def _load(row: Row) -> Callable[..., Any]:
+    module, _, name = row.target.partition(":")
+    function: Callable[..., Any] = getattr(import_module(module), name)
+    return function
+
+
+def _names() -> list[str]:
+    return [row.words[0] for row in COMMANDS] + invocation.plugin_names()
+
+
+def _nearest(typed: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(typed, known, 1, 0.5)
+    return f'; did you mean "{near[0]}"?' if near else ""
+
+
+def _app(name: str, function: Callable[..., Any]) -> App:
+    from cyclopts import App
+
+    app = App(name=name, help_flags=("--help", "-h"), version_flags=(), help_format="plaintext")
+    app.default(function)
+    return app
+
+
+def _check_options(app: App, words: list[str]) -> None:
+    """Refuse a mistyped option by name: any word that begins with `-` before `--`, other than `-` itself, is an option.
+
+    cyclopts cannot be left to tell: where a command takes `-` as a path, it would take a mistyped option for one too.
+    """
+    known = {name for argument in app.assemble_argument_collection() for name in argument.names if name.startswith("-")}
+    for word in words:
+        if word == "--":
+            return
+        option = word.partition("=")[0]
+        if len(word) < 2 or not word.startswith("-") or option in known or set(word[1:]) == {"v"}:
+            continue
+        raise UsageError(f'there is no option "{printable(option)}"{_nearest(option, sorted(known))}; see {app.name[0]} --help')
+
+
+def _sentence(error: Exception) -> str:
+    text = printable(" ".join(str(error).split())).rstrip(".")
+    return text[:1].lower() + text[1:] if text else "the command line cannot be read"

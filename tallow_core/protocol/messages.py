@@ -1,0 +1,70 @@
+"""The small sealed messages of the control lane: bodies behind the record's type byte."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tallow_core.protocol.wire import Reader, Writer
+from tallow_core.types import ReadBuffer
+
+MOST_REASON = 512
+
+
+def clip(text: str) -> bytes:
+    """`text` as at most `MOST_REASON` bytes of UTF-8."""
+    return text.encode(errors="replace")[:MOST_REASON].decode(errors="ignore").encode()
+
+
+def write_reason(exit_status: int, text: str) -> bytes:
+    """The body of REFUSE and ERROR: exit_status[1] || text (length[2] || UTF-8, at most 512 bytes)."""
+    return Writer().u8(exit_status & 0xFF).bytes16(clip(text)).done()
+
+
+def read_reason(body: ReadBuffer) -> tuple[int, str]:
+    """Read the body of REFUSE or ERROR: (exit status of the other side, its sentence, not yet safe to show)."""
+    reader = Reader(body, "Error")
+    status, text = reader.u8(), reader.text16(MOST_REASON)
+    reader.end()
+    return status, text
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What the receiver verified and put under its final name: `digest` is the hash (context "tallow/1 receipt") over the hashes of all
+    files, in order."""
+
+    files: int
+    size: int
+    digest: bytes
+
+    def encoded(self) -> bytes:
+        """files[4] || size[8] || digest[32]."""
+        return Writer().u32(self.files).u64(self.size).raw(self.digest).done()
+
+
+def read_receipt(body: ReadBuffer) -> Receipt:
+    """Read the body of RECEIVED."""
+    reader = Reader(body, "Received")
+    receipt = Receipt(reader.u32(), reader.u64(), reader.raw(32))
+    reader.end()
+    return receipt
+
+
+@dataclass(frozen=True, slots=True)
+class Rekey:
+    """REKEY (`material`: a KEM public key) and REKEY_ANSWER (a KEM ciphertext), numbered from 1."""
+
+    number: int
+    material: bytes
+
+    def encoded(self) -> bytes:
+        """number[4] || material (length[2] || bytes)."""
+        return Writer().u32(self.number).bytes16(self.material).done()
+
+
+def read_rekey(body: ReadBuffer) -> Rekey:
+    """Read the body of REKEY or REKEY_ANSWER."""
+    reader = Reader(body, "Rekey")
+    rekey = Rekey(reader.u32(), reader.bytes16(16 * 1024))
+    reader.end()
+    return rekey

@@ -1,0 +1,158 @@
+"""Sealed records of one lane: counter nonces, keys per direction and epoch, an authenticated end.
+
+record = length[4] || ciphertext; the first plaintext byte is the type, its top bit the final flag. AD = length[4] || lane id[4] ||
+direction[1] || epoch[4] || counter[8]; nonce = IV xor the left-padded counter. Neither side ever sends an epoch or a counter: both count,
+so a record that was dropped, repeated, reordered, reflected or moved to another lane does not verify. Within an epoch at most 2^16
+records, or the cipher's own limit if that is less, are sealed; then both ends take the next secret, without a message.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from struct import Struct
+
+from tallow_core.errors import ForgedRecord, LocalProtocolError
+from tallow_core.protocol.schedule import IV, KEY, NEXT, expand
+from tallow_core.protocol.wire import malformed
+from tallow_core.secrets import wipe
+from tallow_core.spi.cipher import Cipher
+from tallow_core.types import Role
+
+LENGTH = Struct(">I")
+_AD = Struct(">IIBIQ")
+
+EPOCH_RECORDS = 1 << 16
+CONTROL_CAP = 64 * 1024
+DATA_CAP = (1 << 20) + 64
+"""Bytes of a record's ciphertext, by lane; a longer one is refused before anything is allocated."""
+
+FINAL = 0x80
+
+
+class RecordType(IntEnum):
+    """Numbers of record types; never reused. The top bit is the final flag."""
+
+    OFFER_PAGE = 0x01
+    ACCEPT = 0x02
+    REFUSE = 0x03
+    RECEIVED = 0x04
+    CLOSE = 0x05
+    ERROR = 0x06
+    PING = 0x07
+    REKEY = 0x08
+    REKEY_ANSWER = 0x09
+    EPOCH = 0x0A
+    DATA = 0x10
+
+
+def direction_of(sender: Role) -> int:
+    """The direction byte: 0 from the host, 1 from the guest."""
+    return 0 if sender is Role.HOST else 1
+
+
+class Half:
+    """One direction of one lane: the keys of the current epoch and the counters, alike on both ends."""
+
+    def __init__(self, cipher: type[Cipher], kdf: str, lane: int, sender: Role, secret: bytearray) -> None:
+        self._cipher_class = cipher
+        self._kdf = kdf
+        self._lane = lane
+        self._direction = direction_of(sender)
+        self._limit = min(EPOCH_RECORDS, cipher.max_records)
+        self._secret = secret
+        self._cipher: Cipher | None = None
+        self._iv = 0
+        self._iv_size = cipher.nonce_size
+        self.epoch = 0
+        self.finished = False
+        self.total = 0
+        self._start()
+
+    @property
+    def overhead(self) -> int:
+        """Bytes that sealing adds: the tag."""
+        return self._cipher_class.tag_size
+
+    def renew(self, secret: bytearray) -> None:
+        """Begin a new epoch from `secret`, the lane's secret under a new root."""
+        wipe(self._secret)
+        self._secret = secret
+        self.epoch += 1
+        self._start()
+
+    def wipe(self) -> None:
+        """Drop all keys."""
+        wipe(self._secret)
+        if self._cipher is not None:
+            self._cipher.wipe()
+        self._cipher = None
+
+    def _start(self) -> None:
+        if self._cipher is not None:
+            self._cipher.wipe()
+        key = expand(self._kdf, self._secret, self._cipher_class.key_size, KEY)
+        iv = expand(self._kdf, self._secret, self._iv_size, IV)
+        self._cipher = self._cipher_class(key)
+        self._iv = int.from_bytes(iv, "big")
+        wipe(key, iv)
+        self._counter = 0
+        self._bytes = 0
+
+    def _next(self, length: int) -> tuple[Cipher, bytes, bytes]:
+        """The cipher, nonce and AD for a record of `length` ciphertext bytes; the pair (key, nonce) is used up by this call."""
+        if self._cipher is None:
+            raise LocalProtocolError("the keys of this lane were dropped")
+        size = length - self.overhead
+        if self._counter >= self._limit or self._bytes + size > self._cipher_class.max_bytes:
+            self.renew(expand(self._kdf, self._secret, len(self._secret), NEXT))
+        nonce = (self._iv ^ self._counter).to_bytes(self._iv_size, "big")
+        aad = _AD.pack(length, self._lane, self._direction, self.epoch, self._counter)
+        self._counter += 1
+        self._bytes += size
+        self.total += size
+        return self._cipher, nonce, aad
+
+
+class Sealer(Half):
+    """The sending half."""
+
+    def seal(self, raw: memoryview, size: int) -> int:
+        """Seal `raw[:size]` (type byte first) in place; `raw` has room for the tag. Returns the ciphertext's length."""
+        if self.finished:
+            raise LocalProtocolError("a record after the final one")
+        self.finished = bool(raw[0] & FINAL)
+        cipher, nonce, aad = self._next(size + self.overhead)
+        return cipher.seal_into(nonce, aad, raw[:size], raw[: size + self.overhead])
+
+
+class Opener(Half):
+    """The receiving half."""
+
+    def open(self, raw: memoryview) -> memoryview:
+        """Open the record `raw` in place and return its plaintext, type byte first, the final flag still in it.
+
+        Raises `ForgedRecord` (the plaintext is wiped) or `RemoteProtocolError`; the lane is then over.
+        """
+        if self.finished:
+            raise malformed("a record after the final one")
+        size = len(raw) - self.overhead
+        if size < 1:
+            raise malformed("a record too short to hold a type")
+        cipher, nonce, aad = self._next(len(raw))
+        try:
+            cipher.open_into(nonce, aad, raw, raw[:size])
+        except ForgedRecord:
+            wipe(raw[:size])
+            self.wipe()
+            raise
+        self.finished = bool(raw[0] & FINAL)
+        return raw[:size]
+
+
+def record_length(header: bytes | bytearray | memoryview, cap: int) -> int:
+    """The ciphertext's length out of its four bytes; raises `RemoteProtocolError` outside 1..cap."""
+    (length,) = LENGTH.unpack(header)
+    if not 1 <= length <= cap:
+        raise malformed(f"a record of {length} bytes, outside 1 to {cap}")
+    assert isinstance(length, int)
+    return length

@@ -1,0 +1,86 @@
+"""The key schedule: every label of the protocol, and the only place where keys are derived.
+
+HKDF is RFC 5869 over the hash H that belongs to the chosen hash driver; PRK = Extract(salt = TH, IKM = lv(ISK) || lv(kem_secret));
+K(label, context...) = Expand(PRK, lv("tallow/1") || lv(label) || lv(context)...).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
+
+from tallow_core.protocol.wire import lv
+from tallow_core.secrets import wipe
+from tallow_core.types import ReadBuffer
+
+PROTOCOL = b"tallow/1"
+TRANSCRIPT = b"tallow/1 transcript"
+
+CONFIRM = {"guest": b"confirm guest", "host": b"confirm host"}
+CONTROL = b"control"
+LANE = b"lane"
+LANE_TAG = b"lane tag"
+LANE_MAC = {"dialler": b"lane dialler", "acceptor": b"lane acceptor"}
+KEY, IV, NEXT = b"key", b"iv", b"next"
+
+FILE_CONTEXT = "tallow/1 file"
+SEGMENT_CONTEXT = "tallow/1 segment"
+MANIFEST_CONTEXT = "tallow/1 manifest"
+RECEIPT_CONTEXT = "tallow/1 receipt"
+
+_KDF: dict[str, type[hashes.HashAlgorithm]] = {"sha256": hashes.SHA256, "sha3_256": hashes.SHA3_256}
+
+
+def expand(kdf: str, secret: ReadBuffer, length: int, label: bytes, *context: bytes) -> bytearray:
+    """HKDF-Expand under `secret` with info = lv("tallow/1") || lv(label) || lv(context)..."""
+    info = b"".join(lv(part) for part in (PROTOCOL, label, *context))
+    return bytearray(HKDFExpand(_KDF[kdf](), length, info).derive(secret))
+
+
+def transcript_hash(kdf: str, nameplate: str, *frames: bytes) -> bytes:
+    """TH = H(lv("tallow/1 transcript") || lv(nameplate) || Hello || Answer || Share), each frame as it travelled."""
+    return hashlib.new(kdf, lv(TRANSCRIPT) + lv(nameplate.encode()) + b"".join(frames)).digest()
+
+
+class Schedule:
+    """The root secret (PRK) of a session and what is derived from it."""
+
+    def __init__(self, kdf: str, transcript: bytes, isk: bytearray, kem_secret: bytearray) -> None:
+        self.kdf = kdf
+        self.transcript = transcript
+        self._root = bytearray(hmac.digest(transcript, lv(isk) + lv(kem_secret), kdf))
+        wipe(isk, kem_secret)
+
+    def key(self, label: bytes, *context: bytes, length: int = 32) -> bytearray:
+        """K(label, context...)."""
+        return expand(self.kdf, self._root, length, label, *context)
+
+    def mac(self, label: bytes, message: bytes) -> bytes:
+        """HMAC under K(label)."""
+        key = self.key(label)
+        try:
+            return hmac.digest(key, message, self.kdf)
+        finally:
+            wipe(key)
+
+    def confirmation_guest(self) -> bytes:
+        """HMAC(K("confirm guest"), TH)."""
+        return self.mac(CONFIRM["guest"], self.transcript)
+
+    def confirmation_host(self, confirmation_guest: bytes) -> bytes:
+        """HMAC(K("confirm host"), TH || confirmation_guest)."""
+        return self.mac(CONFIRM["host"], self.transcript + confirmation_guest)
+
+    def renew(self, kem_secret: bytearray, messages: bytes) -> None:
+        """root' = Extract(root, lv(kem_secret) || lv(H(both messages))): a fresh KEM within the session."""
+        digest = hashlib.new(self.kdf, messages).digest()
+        renewed = bytearray(hmac.digest(self._root, lv(kem_secret) + lv(digest), self.kdf))
+        wipe(self._root, kem_secret)
+        self._root = renewed
+
+    def wipe(self) -> None:
+        """Overwrite the root."""
+        wipe(self._root)

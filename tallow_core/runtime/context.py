@@ -1,0 +1,91 @@
+"""What a running command works with: settings, plugins, policy, and where to report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Protocol
+
+from tallow_core.errors import PolicyError, UsageError
+from tallow_core.host import PluginHost
+from tallow_core.kinds import DISCOVERY, SUITE_KINDS, TRANSPORT
+from tallow_core.policy import Policy
+from tallow_core.protocol.suite import Drivers
+from tallow_core.settings import Settings
+from tallow_core.spi.discovery import Discovery
+from tallow_core.spi.transport import Transport
+from tallow_core.types import Endpoint
+
+
+class Reporter(Protocol):
+    """Where a command says what happens: JSON lines, or sentences and a progress bar."""
+
+    def event(self, name: str, /, **fields: Any) -> None:
+        """One of the events of docs/reference/events.md."""
+
+    def warn(self, text: str) -> None:
+        """Something that a person should know and that does not end the command."""
+
+    def note(self, text: str, level: int = 1) -> None:
+        """A detail for `-v` (1), `-vv` (2) or `-vvv` (3)."""
+
+
+@dataclass
+class Context:
+    """Handed to everything in `tallow_core.runtime`; holds no state of a transfer."""
+
+    settings: Settings
+    plugins: PluginHost
+    policy: Policy
+    reporter: Reporter
+    _transports: dict[str, Transport] = field(default_factory=dict)
+
+    def event(self, name: str, /, **fields: Any) -> None:
+        """Report an event to the reporter and to observing plugins."""
+        self.reporter.event(name, **fields)
+        self.plugins.observe({"event": name, "v": 1, **fields})
+
+    @cached_property
+    def drivers(self) -> Drivers:
+        """For each kind that two peers agree on, the drivers that policy allows, best first."""
+        offers = self.policy.offers()
+        return {
+            kind.name: {driver.name: driver for driver in self.policy.drivers(kind) if driver.name in offers[kind.name]}
+            for kind in SUITE_KINDS
+        }
+
+    @cached_property
+    def transports(self) -> Mapping[str, Transport]:
+        """The stream transports that policy allows, best first."""
+        built = {driver.name: driver(self.settings) for driver in self.policy.drivers(TRANSPORT) if driver.shape == "stream"}
+        if not built:
+            raise PolicyError("policy allows no transport; allow one with [policy] transports in the config file")
+        return built
+
+    @cached_property
+    def discoveries(self) -> list[Discovery]:
+        """The discovery drivers that policy allows."""
+        return [driver(self.settings) for driver in self.policy.drivers(DISCOVERY)]
+
+    def transport(self, scheme: str) -> Transport:
+        """The transport for `scheme`; raises `PolicyError` if policy does not allow it."""
+        try:
+            return self.transports[scheme]
+        except KeyError:
+            raise PolicyError(
+                f"the transport {scheme} is not allowed or not installed; allowed are {', '.join(self.transports)}"
+            ) from None
+
+    def endpoint(self, text: str, default: str) -> Endpoint:
+        """Read `[SCHEME://]HOST:PORT[#sha256=PIN]`; raises `UsageError` or `PolicyError`."""
+        scheme, separator, rest = text.partition("://")
+        if not separator:
+            scheme, rest = default, text
+        if not rest:
+            raise UsageError(f"{text!r} names no host; write it as HOST:PORT")
+        return self.transport(scheme).parse(rest)
+
+    def veto_suite(self, suite: Mapping[str, str]) -> str | None:
+        """Ask every plugin whether it refuses `suite`."""
+        return self.plugins.veto("tallow_veto_suite", suite=suite)

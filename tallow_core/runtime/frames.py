@@ -1,0 +1,35 @@
+"""Frames over a stream: never a byte more is read than the frame has, so what follows stays in the stream."""
+
+from __future__ import annotations
+
+import asyncio
+
+from tallow_core.errors import BrokenOffError, UnreachableError
+from tallow_core.protocol.frames import MAX_BODY, Frame, FrameParser
+from tallow_core.spi.transport import ByteStream
+
+
+async def read_frame(stream: ByteStream, seconds: float | None, *, cap: int = MAX_BODY) -> Frame:
+    """The next frame. Raises `UnreachableError` after `seconds`, `BrokenOffError` if the stream ends, `RemoteProtocolError`."""
+    parser = FrameParser(cap)
+    try:
+        async with asyncio.timeout(seconds):
+            while (frame := parser.next_frame()) is None:
+                parser.feed(await read_some(stream, parser.wants))
+            return frame
+    except TimeoutError:
+        raise UnreachableError(f"the other side did not answer within {seconds:g} s; try again") from None
+
+
+async def read_some(stream: ByteStream, most: int) -> memoryview:
+    """Between 1 and `most` bytes (at most 16 KiB at once); raises `BrokenOffError` at the end of the stream."""
+    buffer = memoryview(bytearray(min(most, MAX_BODY)))
+    count = await stream.receive_into(buffer)
+    if count == 0:
+        raise BrokenOffError("the other side closed the connection; try again")
+    return buffer[:count]
+
+
+async def write_frame(stream: ByteStream, frame: Frame) -> None:
+    """Send one frame."""
+    await stream.send(frame.encoded)

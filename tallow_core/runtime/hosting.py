@@ -1,0 +1,312 @@
+"""The host: makes the code, waits at every path at once, and lets in the first guest that proves it knows the code."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tallow_core.errors import AuthenticationError, ConfigError, PolicyError, TallowError, UnreachableError
+from tallow_core.protocol.alerts import Alert
+from tallow_core.protocol.budget import Budget
+from tallow_core.protocol.code import Code, draw_nameplate, make_code, parse_code
+from tallow_core.protocol.frames import Frame, FrameType
+from tallow_core.protocol.handshake import STATE_SECONDS, Established, HostHandshake, ProofDue
+from tallow_core.protocol.join import read_join
+from tallow_core.protocol.lanes import read_lane_hello
+from tallow_core.protocol.relay import Guest
+from tallow_core.runtime.context import Context
+from tallow_core.runtime.frames import read_frame, read_some, write_frame
+from tallow_core.runtime.relay_client import HostRoom, open_rooms, relay_urls
+from tallow_core.runtime.session import Path, Session
+from tallow_core.runtime.tally import FileTally
+from tallow_core.secrets import below, equal, system_rng
+from tallow_core.spi.discovery import Advert
+from tallow_core.spi.transport import ByteStream, Listener
+from tallow_core.types import Endpoint, Role
+
+MOST_UNPROVED = 8
+SAFE_SECONDS = 2.0
+"""For how long a guest that has not proved itself cannot be displaced by a further one."""
+
+LOOPBACK = "127.0.0.1"
+LOOPBACKS = (LOOPBACK, "::1")
+
+
+class CodeVoid(AuthenticationError):
+    """Too many wrong proofs: the code is void."""
+
+    code = "code-void"
+
+
+@dataclass(slots=True, eq=False)
+class _Stranger:
+    """A connection that has proved nothing yet."""
+
+    since: float
+    task: asyncio.Task[None]
+
+
+class Host:
+    """One code, waiting. `listen` of `open_host` gives it; `session` waits for the guest."""
+
+    def __init__(self, context: Context, code: Code) -> None:
+        self.context = context
+        self.code = code
+        self.listening: list[Endpoint] = []
+        tally = FileTally(context.settings.directories.state, Role.HOST, code.nameplate)
+        self._budget = Budget(code.guesses, tally)
+        self._checking = asyncio.Lock()
+        self._strangers: list[_Stranger] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._session: Session | None = None
+        self._proved: asyncio.Future[tuple[Established, ByteStream, Path]] = asyncio.get_running_loop().create_future()
+
+    async def session(self) -> Session:
+        """Wait for a guest that proves itself. Raises `CodeVoid` when the guess budget is spent."""
+        if self._budget.void:
+            raise CodeVoid("this code is void after too many wrong guesses; send again for a new one")
+        established, stream, path = await self._proved
+        self._session = Session(self.context, Role.HOST, established, stream, path)
+        return self._session
+
+    def again(self) -> None:
+        """The guest left before it accepted anything: wait for it, or another, to prove itself again."""
+        self._session = None
+        self._proved = asyncio.get_running_loop().create_future()
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run `work` until the host closes."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._watch)
+        return task
+
+    def _watch(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None and not self._proved.done():
+            self._proved.set_exception(error)
+
+    async def aclose(self) -> None:
+        """Stop waiting; a session that was handed out goes on."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._proved.done() and not self._proved.cancelled():
+            self._proved.exception()  # seen
+
+    # -- paths ----------------------------------------------------------------------------------------------------------------
+
+    async def accept(self, listener: Listener, kind: str) -> None:
+        """Serve a listener until cancelled."""
+        while True:
+            stream = await listener.accept()
+            self._meet(stream, Path(kind, stream.facts.peer), None)
+
+    async def attend(self, room: HostRoom) -> None:
+        """Take the guests of a room until cancelled."""
+        async for guest in room.guests():
+            self.spawn(self._take(room, guest))
+
+    async def _take(self, room: HostRoom, guest: Guest) -> None:
+        try:
+            stream = await room.take(guest)
+        except TallowError as error:
+            self.context.reporter.note(f"a guest of the relay could not be taken: {error}")
+            return
+        self._meet(stream, Path("relay", room.endpoint.url), guest.lane)
+
+    def _meet(self, stream: ByteStream, path: Path, lane: bool | None) -> None:
+        """Give a new connection a place among those that have proved nothing; `lane` is what its Join said, if a relay read that."""
+        now = asyncio.get_running_loop().time()
+        if len(self._strangers) >= MOST_UNPROVED:
+            oldest = self._strangers[0]
+            if now - oldest.since < SAFE_SECONDS:
+                self.spawn(_turn_away(stream, Alert.DISPLACED))
+                return
+            oldest.task.cancel()
+            self._forget(oldest)
+        stranger = _Stranger(now, self.spawn(self._serve(stream, path, lane)))
+        self._strangers.append(stranger)
+        stranger.task.add_done_callback(lambda _: self._forget(stranger))
+
+    def _forget(self, stranger: _Stranger) -> None:
+        if stranger in self._strangers:
+            self._strangers.remove(stranger)
+
+    async def _serve(self, stream: ByteStream, path: Path, lane: bool | None) -> None:
+        kept = False
+        try:
+            if lane is None:
+                lane = await self._joined(stream)
+            kept = await (self._lane(stream) if lane else self._handshake(stream, path))
+        except (TallowError, TimeoutError) as error:
+            self.context.reporter.note(f"a guest ({path.kind}) did not get in: {error}")
+        finally:
+            if not kept:
+                await stream.aclose()
+
+    async def _joined(self, stream: ByteStream) -> bool:
+        join = read_join(await read_frame(stream, STATE_SECONDS))
+        if join.nameplate != self.code.nameplate:
+            await write_frame(stream, _alert(Alert.WRONG_NAMEPLATE))
+            raise UnreachableError("it asked for another code")
+        return join.lane
+
+    async def _lane(self, stream: ByteStream) -> bool:
+        hello = read_lane_hello(await read_frame(stream, STATE_SECONDS))
+        session = self._session
+        if session is None or not equal(hello.tag, session.tag):
+            raise UnreachableError("it asked for a session that is not here")
+        await session.accept_lane(stream, hello)
+        return True
+
+    # -- the handshake --------------------------------------------------------------------------------------------------------
+
+    async def _handshake(self, stream: ByteStream, path: Path) -> bool:
+        if self._proved.done():
+            await stream.send(_alert(Alert.TAKEN).encoded)
+            return False
+        machine = HostHandshake(self.code, self.context.drivers, system_rng, self.context.veto_suite)
+        try:
+            async with asyncio.timeout(STATE_SECONDS):
+                await _until_proof(machine, stream)
+            established = await self._check(machine)
+            await stream.send(machine.data_to_send())
+        except TimeoutError:
+            machine.refuse(Alert.TIMEOUT)
+            raise UnreachableError("it stopped before it proved anything") from None
+        except PolicyError as error:
+            self.context.reporter.warn(f"a guest shares no suite with this side, still waiting: {error}")
+            raise
+        finally:
+            if alert := machine.data_to_send():
+                await _best_effort(stream, alert)
+        if self._proved.done():
+            return False
+        self._proved.set_result((established, stream, path))
+        return True
+
+    async def _check(self, machine: HostHandshake) -> Established:
+        """Check one proof: one at a time, in the pace of the budget, charged before it is compared."""
+        async with self._checking:
+            await asyncio.sleep(self._budget.delay(asyncio.get_running_loop().time()))
+            if self._proved.done():
+                machine.refuse(Alert.TAKEN)
+                raise UnreachableError("the code was used in the meantime")
+            if self._budget.void:
+                machine.refuse(Alert.VOID)
+                raise UnreachableError("the code is void")
+            self._budget.charge()
+            try:
+                machine.check()
+            except AuthenticationError:
+                self._wrong()
+                raise
+            self._budget.give_back()
+        event = machine.next_event()
+        assert isinstance(event, Established)
+        return event
+
+    def _wrong(self) -> None:
+        spent, limit = self._budget.spent, self._budget.limit
+        self.context.reporter.warn(f"somebody tried a wrong code ({spent} of {limit} guesses); still waiting")
+        if self._budget.void and not self._proved.done():
+            self._proved.set_exception(CodeVoid(f"this code is void after {limit} wrong guesses; send again for a new one"))
+
+
+def _alert(number: Alert) -> Frame:
+    return Frame(FrameType.ALERT, bytes([number]))
+
+
+async def _turn_away(stream: ByteStream, number: Alert) -> None:
+    await _best_effort(stream, _alert(number).encoded)
+    await stream.aclose()
+
+
+async def _best_effort(stream: ByteStream, data: bytes) -> None:
+    with contextlib.suppress(TallowError, TimeoutError):
+        async with asyncio.timeout(1):
+            await stream.send(data)
+
+
+async def _until_proof(machine: HostHandshake, stream: ByteStream) -> None:
+    while True:
+        if data := machine.data_to_send():
+            await stream.send(data)
+        if isinstance(machine.next_event(), ProofDue):
+            return
+        machine.receive(await read_some(stream, machine.wants))
+
+
+@asynccontextmanager
+async def open_host(context: Context, phrase: str | None) -> AsyncIterator[Host]:
+    """Open rooms and listeners, make the code (or take `phrase`), announce it, and report the `code` event."""
+    given = parse_code(phrase) if phrase is not None else None
+    async with AsyncExitStack() as stack:
+        rooms = await open_rooms(context, relay_urls(context), given.nameplate if given else None)
+        for room in rooms:
+            stack.push_async_callback(room.aclose)
+        host = Host(context, given or _new_code(context, rooms))
+        stack.push_async_callback(host.aclose)
+        listeners = await _listen(context, host, stack)
+        if not rooms and not listeners:
+            raise PolicyError("nobody could reach this sender: name a relay (--relay URL) or an address (--listen HOST:PORT)")
+        await _announce(context, host, stack, alone=not rooms)
+        for room in rooms:
+            host.spawn(host.attend(room))
+        context.event("code", code=host.code.phrase, listen=[endpoint.url for endpoint in host.listening])
+        yield host
+
+
+def _new_code(context: Context, rooms: list[HostRoom]) -> Code:
+    if rooms:
+        nameplate = rooms[0].nameplate
+    else:
+        nameplate = draw_nameplate(below, frozenset().union(*(driver.nameplates() for driver in context.discoveries)))
+    return make_code(nameplate, context.settings.send.words, below)
+
+
+async def _listen(context: Context, host: Host, stack: AsyncExitStack) -> list[Listener]:
+    listeners = []
+    texts = context.settings.send.listen
+    for endpoint in _asked(context, texts) if texts else _default(context):
+        listener = await context.transport(endpoint.scheme).listen(endpoint, lasting=False)
+        stack.push_async_callback(listener.aclose)
+        listeners.append(listener)
+        host.listening.append(listener.endpoint)
+        host.spawn(host.accept(listener, "direct" if texts else "local"))
+    return listeners
+
+
+def _asked(context: Context, texts: tuple[str, ...]) -> list[Endpoint]:
+    """Each `--listen` through each transport that policy allows; one fixed port serves one transport, the first."""
+    endpoints = []
+    for text in texts:
+        first = context.endpoint(text, next(iter(context.transports)))
+        endpoints.append(first)
+        if first.port == 0 and "://" not in text:
+            endpoints += [replace(first, scheme=scheme) for scheme in context.transports if scheme != first.scheme]
+    return endpoints
+
+
+def _default(context: Context) -> list[Endpoint]:
+    """Without `--listen`: loopback and a free port, for discovery on this machine alone."""
+    return [Endpoint(next(iter(context.transports)), LOOPBACK, 0)] if context.discoveries else []
+
+
+async def _announce(context: Context, host: Host, stack: AsyncExitStack, *, alone: bool) -> None:
+    endpoint = next((endpoint for endpoint in host.listening if endpoint.host in LOOPBACKS), None)
+    if endpoint is None:
+        return
+    for driver in context.discoveries:
+        try:
+            await stack.enter_async_context(driver.announce(Advert(host.code.nameplate, endpoint)))
+        except ConfigError as error:
+            if alone and not context.settings.send.listen:
+                raise
+            context.reporter.warn(f"not announced by {driver.name}: {error}")

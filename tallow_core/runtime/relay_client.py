@@ -1,0 +1,194 @@
+"""A host's and a guest's side of a relay."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+
+from tallow_core.errors import ConfigError, PolicyError, RemoteProtocolError, TallowError, TransportError, UnreachableError
+from tallow_core.protocol.frames import Frame, FrameType
+from tallow_core.protocol.relay import (
+    FIRST_SECONDS,
+    PONG,
+    SILENCE_SECONDS,
+    Guest,
+    Open,
+    Opened,
+    Refusal,
+    RelayRefused,
+    Resume,
+    Take,
+    raise_refusal,
+    read_guest,
+    read_opened,
+)
+from tallow_core.runtime.context import Context
+from tallow_core.runtime.frames import read_frame, write_frame
+from tallow_core.spi.transport import ByteStream
+from tallow_core.types import Endpoint, Trust
+
+DIAL_SECONDS = 10.0
+LONGEST_BACKOFF = 30.0
+
+
+def relay_endpoint(context: Context, url: str) -> Endpoint:
+    """Read a relay's URL. The room token must stay secret on the way, so plain `tcp` is for loopback only."""
+    endpoint = context.endpoint(url, "tls")
+    if not context.transport(endpoint.scheme).encrypted and endpoint.host not in ("127.0.0.1", "::1", "localhost"):
+        raise PolicyError(f"the relay {url} is not encrypted; use its tls:// URL, as `tallow relay serve` prints it")
+    return endpoint
+
+
+async def dial_relay(context: Context, endpoint: Endpoint) -> ByteStream:
+    """Connect to a relay; raises `UnreachableError` (exit 5) or `AuthenticationError` (its pin or certificate, exit 4)."""
+    deadline = asyncio.get_running_loop().time() + DIAL_SECONDS
+    return await context.transport(endpoint.scheme).dial(endpoint, deadline, trust=Trust.PEER)
+
+
+async def first_frame(stream: ByteStream) -> Frame:
+    """The first frame from the host, past the relay's Waiting; raises `RelayRefused`."""
+    while True:
+        frame = await read_frame(stream, SILENCE_SECONDS)
+        raise_refusal(frame)
+        if frame.type != FrameType.RELAY_WAITING:
+            return frame
+
+
+class HostRoom:
+    """A host's room at one relay. Iterate `guests` to be told of guests; `take` them on connections of their own."""
+
+    def __init__(self, context: Context, endpoint: Endpoint) -> None:
+        self._context = context
+        self.endpoint = endpoint
+        self._control: ByteStream | None = None
+        self._warm: ByteStream | None = None
+        self._opened = Opened("", b"")
+
+    @property
+    def nameplate(self) -> str:
+        """The room's number."""
+        return self._opened.nameplate
+
+    async def open(self, wanted: str | None) -> None:
+        """Ask for the room `wanted`, or for any. Raises `RelayRefused`, `UnreachableError` or `AuthenticationError`."""
+        await self._request(Open(wanted).frame())
+
+    async def _request(self, frame: Frame) -> None:
+        stream = await dial_relay(self._context, self.endpoint)
+        try:
+            await write_frame(stream, frame)
+            self._opened = read_opened(await read_frame(stream, FIRST_SECONDS))
+        except BaseException:
+            await stream.aclose()
+            raise
+        self._control = stream
+
+    async def guests(self) -> AsyncIterator[Guest]:
+        """The guests that the relay announces, until cancelled; a lost relay is dialled again, with back-off."""
+        backoff = 0.5
+        while True:
+            try:
+                async for guest in self._announced():
+                    backoff = 0.5
+                    yield guest
+            except RelayRefused as refusal:
+                if refusal.number == Refusal.REPLACED:
+                    raise
+            except TallowError as error:
+                self._context.reporter.note(f"lost the relay {self.endpoint.url} ({error}); dialling it again")
+            await asyncio.sleep(backoff)
+            backoff = min(backoff * 2, LONGEST_BACKOFF)
+            await self._reopen()
+
+    async def _announced(self) -> AsyncIterator[Guest]:
+        if self._control is None:
+            return
+        while True:
+            frame = await read_frame(self._control, SILENCE_SECONDS)
+            raise_refusal(frame)
+            if frame.type == FrameType.RELAY_PING:
+                await write_frame(self._control, PONG)
+            elif frame.type == FrameType.RELAY_GUEST:
+                yield read_guest(frame)
+            else:
+                raise RemoteProtocolError(f"the relay {self.endpoint.url} sent frame {frame.type:#04x}, which has no place there")
+
+    async def _reopen(self) -> None:
+        if self._control is not None:
+            await self._control.aclose()
+            self._control = None
+        try:
+            await self._request(Resume(self._opened.nameplate, self._opened.token).frame())
+        except RelayRefused as refusal:
+            if refusal.number in (Refusal.BAD_TOKEN, Refusal.NO_ROOM):
+                with contextlib.suppress(TallowError):  # the relay was restarted: open the same room anew
+                    await self._request(Open(self._opened.nameplate).frame())
+        except TallowError as error:
+            self._context.reporter.note(f"the relay {self.endpoint.url} still does not answer: {error}", 2)
+
+    async def take(self, guest: Guest) -> ByteStream:
+        """The connection that the relay splices to `guest`."""
+        stream, self._warm = self._warm, None
+        frame = Take(self._opened.nameplate, self._opened.token, guest.id).frame()
+        if stream is not None:
+            try:
+                await write_frame(stream, frame)
+                return stream
+            except TransportError:
+                await stream.aclose()
+        stream = await dial_relay(self._context, self.endpoint)
+        try:
+            await write_frame(stream, frame)
+        except BaseException:
+            await stream.aclose()
+            raise
+        return stream
+
+    async def aclose(self) -> None:
+        """Leave the room: the relay frees it when the control connection ends."""
+        async with AsyncExitStack() as stack:
+            for stream in (self._control, self._warm):
+                if stream is not None:
+                    stack.push_async_callback(stream.aclose)
+        self._control = self._warm = None
+
+
+async def open_rooms(context: Context, urls: tuple[str, ...], wanted: str | None) -> list[HostRoom]:
+    """Open one room of the same number at each relay.
+
+    The first relay that answers allocates; the others are asked for its number. A dead relay among several is a warning; none that
+    answers is an `UnreachableError`; a pin that does not match is final.
+    """
+    rooms: list[HostRoom] = []
+    problems: list[TallowError] = []
+    for url in urls:
+        room = HostRoom(context, relay_endpoint(context, url))
+        try:
+            await room.open(rooms[0].nameplate if rooms else wanted)
+        except (UnreachableError, TransportError, RemoteProtocolError) as error:
+            problems.append(error)
+            continue
+        except BaseException:
+            for opened in rooms:
+                await opened.aclose()
+            raise
+        rooms.append(room)
+    if urls and not rooms:
+        if len(problems) == 1 and isinstance(problems[0], UnreachableError):
+            raise problems[0]
+        raise UnreachableError(f"no relay answered: {'; '.join(str(problem) for problem in problems)}")
+    for problem in problems:
+        context.reporter.warn(f"one relay is left out: {problem}")
+    return rooms
+
+
+def relay_urls(context: Context) -> tuple[str, ...]:
+    """The relays that this command uses."""
+    relay = context.settings.relay
+    if relay.enabled:
+        return relay.urls
+    if context.settings.origin("relay.urls") == "flag":
+        raise ConfigError("--relay and --no-relay exclude each other; leave one out")
+    return ()

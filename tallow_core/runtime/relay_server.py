@@ -1,0 +1,312 @@
+"""The relay: rooms that hosts wait in, and connections spliced byte for byte.
+
+It sees nameplates, sealed streams, sizes and times. It stores a hash of each host's token, logs no address and no nameplate, and
+everything that a stranger can make it hold is bounded: connections, rooms, guests of a room, frame sizes, times.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import ipaddress
+import itertools
+import time
+from collections import deque
+from dataclasses import dataclass, field
+
+from tallow_core.errors import AuthenticationError, BrokenOffError, TallowError
+from tallow_core.protocol.frames import MAX_BODY, Frame, FrameType
+from tallow_core.protocol.join import Join, read_join
+from tallow_core.protocol.relay import (
+    FIRST_SECONDS,
+    PING,
+    PING_SECONDS,
+    SILENCE_SECONDS,
+    TAKE_SECONDS,
+    TOKEN,
+    WAITING,
+    Guest,
+    Open,
+    Opened,
+    Refusal,
+    RelayRefused,
+    Resume,
+    Take,
+    read_host_request,
+    refused,
+)
+from tallow_core.runtime.frames import read_frame, write_frame
+from tallow_core.runtime.splice import copy
+from tallow_core.secrets import equal, system_rng
+from tallow_core.settings import RelayServerSettings
+from tallow_core.spi.rooms import Rooms, RoomsFull, RoomTaken
+from tallow_core.spi.transport import ByteStream, Listener
+
+WAITING_PER_ADDRESS = 2
+JOINS_PER_MINUTE = 10
+PARTING_SECONDS = 10.0
+WAITING_SECONDS = 15.0
+
+
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    """A guest that was not taken yet; `taken` gets the host's stream, `spliced` is set when both directions have ended."""
+
+    join: Join
+    stream: ByteStream
+    address: str
+    id: int
+    taken: asyncio.Future[ByteStream]
+    spliced: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@dataclass(slots=True, eq=False)
+class _Room:
+    """The host of a room. `stream` changes when the host resumes."""
+
+    stream: ByteStream
+    guests: dict[int, _Waiting] = field(default_factory=dict)
+
+
+class RelayServer:
+    """Serves listeners until cancelled."""
+
+    def __init__(self, rooms: Rooms, limits: RelayServerSettings) -> None:
+        self._store = rooms
+        self._limits = limits
+        self._rooms: dict[str, _Room] = {}
+        self._early: dict[str, list[_Waiting]] = {}
+        self._joins: dict[tuple[str, str], deque[float]] = {}
+        self._ids = itertools.count(1)
+        self._connections: set[asyncio.Task[None]] = set()
+
+    async def serve(self, listener: Listener) -> None:
+        """Accept until cancelled, then say goodbye to whoever waits and let go of the rest."""
+        try:
+            while True:
+                stream = await listener.accept()
+                if len(self._connections) >= self._limits.connections:
+                    await stream.aclose()
+                    continue
+                task = asyncio.create_task(self._connection(stream))
+                self._connections.add(task)
+                task.add_done_callback(self._connections.discard)
+        finally:
+            await listener.aclose()
+            await self._goodbye()
+
+    async def _goodbye(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(1):
+                for room in list(self._rooms.values()):
+                    await _say(room.stream, refused(Refusal.CLOSING))
+        for task in self._connections:
+            task.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
+
+    async def _connection(self, stream: ByteStream) -> None:
+        try:
+            frame = await read_frame(stream, FIRST_SECONDS, cap=MAX_BODY)
+            if frame.type == FrameType.JOIN:
+                await self._guest(stream, read_join(frame))
+            else:
+                await self._host(stream, frame)
+        except RelayRefused as refusal:
+            await _say(stream, refused(Refusal(refusal.number)))
+        except BrokenOffError:
+            pass
+        except (TallowError, AuthenticationError):
+            await _say(stream, refused(Refusal.MALFORMED))
+        finally:
+            await stream.aclose()
+
+    # -- hosts ----------------------------------------------------------------------------------------------------------------
+
+    async def _host(self, stream: ByteStream, frame: Frame) -> None:
+        request = read_host_request(frame)
+        if isinstance(request, Take):
+            await self._take(stream, request)
+        elif isinstance(request, Resume):
+            await self._resume(stream, request)
+        else:
+            await self._open(stream, request)
+
+    async def _open(self, stream: ByteStream, request: Open) -> None:
+        token = system_rng(TOKEN)
+        try:
+            nameplate = await self._store.open(request.wanted, hashlib.sha256(token).digest(), time.monotonic())
+        except RoomTaken:
+            raise RelayRefused(Refusal.TAKEN) from None
+        except RoomsFull:
+            raise RelayRefused(Refusal.FULL) from None
+        await self._attend(stream, nameplate, token, _Room(stream))
+
+    async def _owned(self, nameplate: str, token: bytes) -> _Room:
+        owner = await self._store.owner(nameplate)
+        room = self._rooms.get(nameplate)
+        if owner is None or room is None:
+            raise RelayRefused(Refusal.NO_ROOM)
+        if not equal(owner, hashlib.sha256(token).digest()):
+            raise RelayRefused(Refusal.BAD_TOKEN)
+        return room
+
+    async def _resume(self, stream: ByteStream, request: Resume) -> None:
+        room = await self._owned(request.nameplate, request.token)
+        former, room.stream = room.stream, stream
+        await _say(former, refused(Refusal.REPLACED))
+        await former.aclose()
+        await self._attend(stream, request.nameplate, request.token, room)
+
+    async def _attend(self, stream: ByteStream, nameplate: str, token: bytes, room: _Room) -> None:
+        """Keep a host's control connection: tell it of guests, ping it, and free the room when it goes."""
+        self._rooms[nameplate] = room
+        pinger = None
+        try:
+            await write_frame(stream, Opened(nameplate, token).frame())
+            for waiting in self._early.pop(nameplate, []) + list(room.guests.values()):
+                await self._announce(room, waiting)
+            pinger = asyncio.create_task(_ping(stream))
+            while True:
+                frame = await read_frame(stream, SILENCE_SECONDS, cap=0)
+                if frame.type != FrameType.RELAY_PONG:
+                    raise RelayRefused(Refusal.MALFORMED)
+        finally:
+            if pinger is not None:
+                pinger.cancel()
+            if self._rooms.get(nameplate) is room and room.stream is stream:
+                del self._rooms[nameplate]
+                for waiting in room.guests.values():
+                    if not waiting.taken.done():
+                        waiting.taken.set_exception(RelayRefused(Refusal.HOST_GONE))
+                await self._store.close(nameplate, time.monotonic())
+
+    async def _take(self, stream: ByteStream, request: Take) -> None:
+        room = await self._owned(request.nameplate, request.token)
+        waiting = room.guests.pop(request.guest, None)
+        if waiting is None or waiting.taken.done():
+            raise RelayRefused(Refusal.HOST_GONE)
+        waiting.taken.set_result(stream)
+        await waiting.spliced.wait()
+
+    # -- guests ---------------------------------------------------------------------------------------------------------------
+
+    async def _guest(self, stream: ByteStream, join: Join) -> None:
+        waiting = _Waiting(join, stream, _network(stream.facts.peer), next(self._ids), asyncio.get_running_loop().create_future())
+        self._admit(waiting)
+        outward = asyncio.create_task(self._outward(waiting))
+        try:
+            host = await self._until_taken(waiting, outward)
+            inward = asyncio.create_task(copy(host, stream))
+            await _both(outward, inward)
+        finally:
+            self._forget(waiting)
+            outward.cancel()
+            await asyncio.gather(outward, return_exceptions=True)
+            waiting.spliced.set()
+
+    def _admit(self, waiting: _Waiting) -> None:
+        nameplate, now = waiting.join.nameplate, time.monotonic()
+        room = self._rooms.get(nameplate)
+        others = list(room.guests.values()) if room else self._early.get(nameplate, [])
+        same = [other for other in others if other.address == waiting.address]
+        if len(same) >= WAITING_PER_ADDRESS or len(others) >= self._limits.guests_per_room or not self._in_pace(waiting, now):
+            raise RelayRefused(Refusal.BUSY)
+        if room is None and not waiting.join.wait:
+            raise RelayRefused(Refusal.NO_ROOM)
+
+    def _in_pace(self, waiting: _Waiting, now: float) -> bool:
+        if len(self._joins) > self._limits.connections:
+            self._joins = {key: times for key, times in self._joins.items() if times and now - times[-1] < 60}
+        times = self._joins.setdefault((waiting.address, waiting.join.nameplate), deque(maxlen=JOINS_PER_MINUTE))
+        if len(times) == JOINS_PER_MINUTE and now - times[0] < 60:
+            return False
+        times.append(now)
+        return True
+
+    async def _outward(self, waiting: _Waiting) -> int:
+        """Guest to host. Reading begins at once, so that a guest that leaves while it waits is noticed."""
+        first = memoryview(bytearray(MAX_BODY))
+        count = await waiting.stream.receive_into(first)
+        if count == 0:
+            raise BrokenOffError("the guest left")
+        host = await asyncio.shield(waiting.taken)
+        await host.send(first[:count])
+        return count + await copy(waiting.stream, host)
+
+    async def _until_taken(self, waiting: _Waiting, outward: asyncio.Task[int]) -> ByteStream:
+        room = self._rooms.get(waiting.join.nameplate)
+        if room is not None:
+            await self._announce(room, waiting)
+        else:
+            self._early.setdefault(waiting.join.nameplate, []).append(waiting)
+        opened = time.monotonic() + waiting.join.wait
+        while not waiting.taken.done():
+            await write_frame(waiting.stream, WAITING)
+            announced = self._is_announced(waiting)
+            left = TAKE_SECONDS if announced else min(WAITING_SECONDS, opened - time.monotonic())
+            await asyncio.wait([waiting.taken, outward], timeout=max(0.0, left), return_when=asyncio.FIRST_COMPLETED)
+            if outward.done() and not waiting.taken.done():
+                outward.result()
+            if not waiting.taken.done() and announced:
+                raise RelayRefused(Refusal.NOT_TAKEN)
+            if not waiting.taken.done() and not self._is_announced(waiting) and time.monotonic() >= opened:
+                raise RelayRefused(Refusal.NO_ROOM)
+        return waiting.taken.result()
+
+    def _is_announced(self, waiting: _Waiting) -> bool:
+        room = self._rooms.get(waiting.join.nameplate)
+        return room is not None and waiting.id in room.guests
+
+    async def _announce(self, room: _Room, waiting: _Waiting) -> None:
+        room.guests[waiting.id] = waiting
+        await write_frame(room.stream, Guest(waiting.id, waiting.join.lane).frame())
+
+    def _forget(self, waiting: _Waiting) -> None:
+        nameplate = waiting.join.nameplate
+        if (room := self._rooms.get(nameplate)) is not None:
+            room.guests.pop(waiting.id, None)
+        early = self._early.get(nameplate, [])
+        if waiting in early:
+            early.remove(waiting)
+        if not early:
+            self._early.pop(nameplate, None)
+        if not waiting.taken.done():
+            waiting.taken.cancel()
+        elif not waiting.taken.cancelled():
+            waiting.taken.exception()  # seen
+
+
+async def _both(outward: asyncio.Task[int], inward: asyncio.Task[int]) -> None:
+    """Let both directions end; once one has, the other may take a while longer, unless it failed."""
+    try:
+        done, pending = await asyncio.wait({outward, inward}, return_when=asyncio.FIRST_COMPLETED)
+        if pending and not any(task.exception() for task in done):
+            await asyncio.wait(pending, timeout=PARTING_SECONDS)
+    finally:
+        for task in (outward, inward):
+            task.cancel()
+        await asyncio.gather(outward, inward, return_exceptions=True)
+
+
+async def _ping(stream: ByteStream) -> None:
+    with contextlib.suppress(TallowError):
+        while True:
+            await asyncio.sleep(PING_SECONDS)
+            await write_frame(stream, PING)
+
+
+async def _say(stream: ByteStream, frame: Frame) -> None:
+    with contextlib.suppress(TallowError, TimeoutError):
+        async with asyncio.timeout(1):
+            await write_frame(stream, frame)
+
+
+def _network(address: str) -> str:
+    """What counts as one address: an IPv4 address, or the /64 of an IPv6 one."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    prefix = 32 if parsed.version == 4 else 64
+    return str(ipaddress.ip_network((parsed, prefix), strict=False))

@@ -1,0 +1,324 @@
+"""What the user decided: frozen, typed, and every value knows where it came from.
+
+A flag beats the environment, which beats the config file, which beats the default. The file is TOML; its tables and keys are the
+sections and fields below, as in `[policy] kems = ["x25519-ml-kem-1024", "auto"]`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal, TypeAlias, get_type_hints
+
+from tallow_core.errors import ConfigError, UsageError
+from tallow_core.kinds import kind_named
+from tallow_core.text import printable
+
+Names: TypeAlias = tuple[str, ...]
+
+_AUTO: Names = ("auto",)
+
+
+@dataclass(frozen=True, slots=True)
+class PluginSettings:
+    """`[plugins]`: `allow` names distributions beside tallow's own, `block` drivers of any distribution as `kind:name`."""
+
+    allow: Names = ()
+    block: Names = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PolicySettings:
+    """`[policy]`: `require` lists labels that a KEM, cipher and hash must carry; the others list drivers, best first.
+
+    `auto` stands for all drivers that a list does not name.
+    """
+
+    require: Names = ("post-quantum",)
+    kems: Names = _AUTO
+    ciphers: Names = _AUTO
+    hashes: Names = _AUTO
+    authenticators: Names = _AUTO
+    transports: Names = _AUTO
+    discoveries: Names = _AUTO
+
+
+@dataclass(frozen=True, slots=True)
+class RelaySettings:
+    """`[relay]`: the relays to use, as `tls://HOST:PORT#sha256=PIN`, and whether to use any."""
+
+    urls: Names = ()
+    enabled: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class RelayServerSettings:
+    """`[relay_server]`: how many rooms, connections and waiting guests of one room a relay of ours holds at most."""
+
+    rooms: int = 10_000
+    connections: int = 4096
+    guests_per_room: int = 8
+
+
+@dataclass(frozen=True, slots=True)
+class SendSettings:
+    """`[send]`: words of a code, addresses to listen at, seconds to wait for a peer, seconds for which a code lives."""
+
+    words: int = 3
+    listen: Names = ()
+    wait: float = 86400.0
+    lifetime: float = 86400.0
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiveSettings:
+    """`[receive]`: the folder, what to do with names that exist, seconds to wait, bytes taken at most where no size is stated."""
+
+    output: str = "."
+    overwrite: Literal["ask", "never", "rename", "always"] = "ask"
+    wait: float = 15.0
+    unknown_size: int = 1 << 40
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSettings:
+    """`[session]`: after how many bytes or seconds, whichever is first, both ends agree on fresh keys."""
+
+    rekey_bytes: int = 256 << 30
+    rekey_seconds: float = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Directories:
+    """Where this user's files lie. They are not made here: whoever writes calls `ensure_private` first."""
+
+    config: Path
+    state: Path
+    data: Path
+    runtime: Path
+
+
+def user_directories(environ: Mapping[str, str] | None = None) -> Directories:
+    """The directories of the platform, `XDG_*` respected; `runtime` follows `environ` (default: the process's)."""
+    from platformdirs import PlatformDirs
+
+    dirs = PlatformDirs("tallow", appauthor=False)
+    runtime = _runtime_directory(os.environ if environ is None else environ)
+    return Directories(dirs.user_config_path, dirs.user_state_path, dirs.user_data_path, runtime)
+
+
+def _runtime_directory(environ: Mapping[str, str]) -> Path:
+    session = environ.get("XDG_RUNTIME_DIR", "")
+    # The XDG base directory specification tells to ignore a relative path; it would also depend on the working directory.
+    if os.path.isabs(session) and os.path.isdir(session):
+        return Path(session, "tallow")
+    from tempfile import gettempdir
+
+    return Path(gettempdir(), f"tallow-{os.getuid()}" if hasattr(os, "getuid") else "tallow")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings. `file` is the config file that was read, None if there was none."""
+
+    plugins: PluginSettings = PluginSettings()
+    policy: PolicySettings = PolicySettings()
+    relay: RelaySettings = RelaySettings()
+    relay_server: RelayServerSettings = RelayServerSettings()
+    send: SendSettings = SendSettings()
+    receive: ReceiveSettings = ReceiveSettings()
+    session: SessionSettings = SessionSettings()
+    directories: Directories = field(default_factory=user_directories)
+    file: Path | None = None
+    origins: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), compare=False)
+
+    def origin(self, name: str) -> str:
+        """Where the value of `section.key` came from: `flag`, `environment TALLOW_...`, the path of the file, or `default`."""
+        return self.origins.get(name, "default")
+
+    @property
+    def file_to_write(self) -> Path:
+        """The config file that a message should tell the user to change."""
+        return self.file or _default_file(self.directories)
+
+
+_SECTIONS: Mapping[str, type[Any]] = {
+    "plugins": PluginSettings,
+    "policy": PolicySettings,
+    "relay": RelaySettings,
+    "relay_server": RelayServerSettings,
+    "send": SendSettings,
+    "receive": ReceiveSettings,
+    "session": SessionSettings,
+}
+
+_YEAR = 366 * 86400
+_RANGES: Mapping[str, tuple[float, float]] = {
+    "relay_server.rooms": (1, 10_000_000),
+    "relay_server.connections": (1, 1_000_000),
+    "relay_server.guests_per_room": (1, 64),
+    "send.words": (3, 16),
+    "send.wait": (0.001, _YEAR),
+    "send.lifetime": (1, _YEAR),
+    "receive.wait": (0.001, _YEAR),
+    "receive.unknown_size": (1, (1 << 63) - 1),
+    "session.rekey_bytes": (1 << 20, 1 << 50),
+    "session.rekey_seconds": (1, _YEAR),
+}
+"""Smallest and largest value of every number, both allowed."""
+
+_DISTRIBUTION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
+
+
+def load_settings(config: str | None, flags: Mapping[str, object], environ: Mapping[str, str]) -> Settings:
+    """Read the settings.
+
+    `config` is what `--config` named. `flags` maps dotted names (`policy.kems`) to values of the field's type (for a tuple also one string
+    or a list); None stands for a flag that was not given. Raises `ConfigError` for the file and the environment, `UsageError` for a flag.
+    """
+    directories = user_directories(environ)
+    file = _config_file(config, environ, directories)
+    values = _read(file) if file else {}
+    origins = dict.fromkeys(values, printable(str(file)))
+    for name, value in (*_from_environment(environ), *_from_flags(flags)):
+        values[name], origins[name] = value
+    sections = {name: _section(name, section, values) for name, section in _SECTIONS.items()}
+    return Settings(**sections, directories=directories, file=file, origins=MappingProxyType(origins))
+
+
+def _section(name: str, section: type[Any], values: Mapping[str, object]) -> Any:
+    prefix = f"{name}."
+    return section(**{key.removeprefix(prefix): value for key, value in values.items() if key.startswith(prefix)})
+
+
+def _default_file(directories: Directories) -> Path:
+    return directories.config / "config.toml"
+
+
+def _config_file(config: str | None, environ: Mapping[str, str], directories: Directories) -> Path | None:
+    named = config if config is not None else environ.get("TALLOW_CONFIG") or None
+    if named is not None:
+        return Path(named)
+    default = _default_file(directories)
+    return default if default.exists() else None
+
+
+def _from_environment(environ: Mapping[str, str]) -> Iterable[tuple[str, tuple[object, str]]]:
+    urls = tuple(re.split(r"[\s,]+", environ.get("TALLOW_RELAY", "").strip(" \t\r\n,")))
+    if urls != ("",):
+        yield "relay.urls", (urls, "environment TALLOW_RELAY")
+
+
+def _from_flags(flags: Mapping[str, object]) -> Iterable[tuple[str, tuple[object, str]]]:
+    for name, given in flags.items():
+        if given is None:
+            continue
+        hint = _hints(name.partition(".")[0])[name]
+        value = ((given,) if isinstance(given, str) else tuple(given)) if hint == Names and isinstance(given, Iterable) else given
+        if fault := _fault(name, value):
+            raise UsageError(f"--{name.rpartition('.')[2].replace('_', '-')} {fault}")
+        yield name, (value, "flag")
+
+
+def _hints(section: str) -> dict[str, Any]:
+    """Dotted name -> type, for the fields of `section`."""
+    hints = get_type_hints(_SECTIONS[section])
+    return {f"{section}.{item.name}": hints[item.name] for item in fields(_SECTIONS[section])}
+
+
+def _read(file: Path) -> dict[str, object]:
+    """The settings in `file`, by dotted name, of the right types and in range."""
+    import tomllib
+
+    where = printable(str(file))
+    try:
+        document = tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"the config file {where} cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"the config file {where} is no TOML: {printable(str(error))}") from error
+    return {name: value for section, table in document.items() for name, value in _read_table(where, section, table)}
+
+
+def _read_table(where: str, section: str, table: object) -> Iterable[tuple[str, object]]:
+    if section not in _SECTIONS:
+        raise ConfigError(f"{where}: there is no section [{printable(section)}]{nearest(section, _SECTIONS)}")
+    if not isinstance(table, dict):
+        raise ConfigError(f"{where}: {section} is a section: write [{section}] and its settings below")
+    hints = _hints(section)
+    for key, value in table.items():
+        name = f"{section}.{key}"
+        if name not in hints:
+            known = [known.partition(".")[2] for known in hints]
+            raise ConfigError(f"{where}: there is no setting {printable(key)} in [{section}]{nearest(key, known)}")
+        yield name, _converted(where, name, value, hints[name])
+
+
+def _converted(where: str, name: str, value: object, hint: Any) -> object:
+    import msgspec
+
+    section, _, key = name.partition(".")
+    try:
+        converted: object = msgspec.convert(value, hint)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{where}: [{section}] {key}: {printable(str(error))}") from error
+    if fault := _fault(name, converted):
+        raise ConfigError(f"{where}: [{section}] {key} {fault}")
+    return converted
+
+
+def _fault(name: str, value: object) -> str:
+    """Say what is wrong with a value of the right type; "" if nothing is."""
+    if name in _RANGES and isinstance(value, int | float):
+        low, high = _RANGES[name]
+        return "" if low <= value <= high else f"must be between {low} and {high}, not {value}"
+    if name == "plugins.allow" and isinstance(value, tuple):
+        wrong = [item for item in value if not _DISTRIBUTION.fullmatch(item)]
+        return f"lists {printable(wrong[0])!r}, which is no name of a distribution" if wrong else ""
+    if name == "plugins.block" and isinstance(value, tuple):
+        wrong = [item for item in value if ":" not in item or kind_named(item.partition(":")[0]) is None]
+        return f"lists {printable(wrong[0])!r}, which is not of the form kind:name" if wrong else ""
+    return ""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """`, did you mean "..."?` with the word of `known` that is nearest to a mistyped one, or "" if none is near."""
+    import difflib
+
+    found = difflib.get_close_matches(word, list(known), n=1)
+    return f', did you mean "{printable(found[0])}"?' if found else ""
+
+
+def ensure_private(path: Path, *, strict: bool = False) -> Path:
+    """Make the directory `path` and its missing parents, for this user only (0700), and return it.
+
+    One that exists must be a real directory (no link to one) and this user's; with `strict` it must also have no group or other
+    permission: for places that other users of the machine could have prepared. Anything else is a `ConfigError`.
+    """
+    try:
+        _make(path)
+        facts = path.lstat()
+    except OSError as error:
+        raise ConfigError(f"the directory {printable(str(path))} cannot be made: {error.strerror}") from error
+    if not stat.S_ISDIR(facts.st_mode):
+        raise ConfigError(f"{printable(str(path))} is no directory of its own (a file or a link): move it away and try again")
+    if hasattr(os, "geteuid") and facts.st_uid != os.geteuid():
+        raise ConfigError(f"the directory {printable(str(path))} belongs to another user: remove it or choose another place")
+    if strict and os.name == "posix" and facts.st_mode & 0o077:
+        raise ConfigError(f"the directory {printable(str(path))} is open to other users: make it private with chmod 700")
+    return path
+
+
+def _make(path: Path) -> None:
+    # Not makedirs: it gives the mode to the last directory only.
+    if not os.path.lexists(path.parent):
+        _make(path.parent)
+    try:
+        path.mkdir(mode=0o700)
+    except FileExistsError:
+        return

@@ -1,0 +1,56 @@
+"""The contract of a relay's store of rooms."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING
+
+from tallow_core.errors import TallowError
+from tallow_core.spi.driver import Driver
+
+if TYPE_CHECKING:
+    from tallow_core.settings import Settings
+
+
+class RoomTaken(TallowError):
+    """The wanted nameplate is in use or resting."""
+
+    code = "room-taken"
+    exit_status = 5
+
+
+class RoomsFull(TallowError):
+    """The store holds as many rooms as it may."""
+
+    code = "rooms-full"
+    exit_status = 5
+
+
+class Rooms(Driver):
+    """Which nameplates are in use, and by whom: each with the SHA-256 of its host's token, never the token.
+
+    Every call is atomic, also among several relays that share a store. `now` is in seconds, from a clock that the sharers share.
+    """
+
+    rest: float = 3600.0
+    """Seconds for which a freed nameplate is not given out again."""
+
+    @abstractmethod
+    def __init__(self, settings: Settings) -> None:
+        """Take limits from the settings."""
+
+    @abstractmethod
+    async def open(self, wanted: str | None, token_hash: bytes, now: float) -> str:
+        """Open a room and return its nameplate: `wanted`, or a random one of the shortest length of which less than a tenth is in
+        use (4 to 10 digits, no leading zero).
+
+        Raises `RoomTaken` or `RoomsFull`.
+        """
+
+    @abstractmethod
+    async def owner(self, nameplate: str) -> bytes | None:
+        """The token hash of an open room, or None."""
+
+    @abstractmethod
+    async def close(self, nameplate: str, now: float) -> None:
+        """Free a room; its nameplate rests from `now`. A room that is not open is passed over."""

@@ -1,0 +1,89 @@
+"""What every discovery driver has to do. Each check takes the driver class and settings whose directories may be written to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any
+
+from tallow_core.spi.discovery import Advert, Discovery
+from tallow_core.testing.checks.driver import descriptor_is_complete
+from tallow_core.testing.expect import ConformanceError, require
+from tallow_core.types import Endpoint
+
+if TYPE_CHECKING:
+    from tallow_core.settings import Settings
+
+_PATIENCE = 20.0
+"""Seconds for an announcement to be found; reached only by a driver that does not work."""
+_HERE = Advert("482159", Endpoint("tcp", "127.0.0.1", 41234))
+_OTHER = Advert("77012", Endpoint("tcp", "127.0.0.1", 41235))
+
+
+def reveals_is_stated(driver: type[Discovery], settings: Settings) -> None:
+    """The driver says in a sentence what it reveals."""
+    descriptor_is_complete(driver)
+    require(driver.reveals.endswith("."), "`reveals` is not a sentence")
+
+
+def announcement_is_found(driver: type[Discovery], settings: Settings) -> None:
+    """What is announced is found under its nameplate and no other, and its nameplate counts as taken."""
+
+    async def find() -> None:
+        discovery = driver(settings)
+        async with discovery.announce(_OTHER), discovery.announce(_HERE):
+            found = await _first(driver(settings), _HERE.nameplate)
+            require(found == _HERE.endpoint, f"browse found {found}, not what was announced")
+            taken = discovery.nameplates()
+            require({_HERE.nameplate, _OTHER.nameplate} <= taken, "nameplates() misses an announced one")
+
+    _run(find())
+
+
+def later_announcement_is_found(driver: type[Discovery], settings: Settings) -> None:
+    """A browser that came first finds what is announced later."""
+
+    async def wait() -> None:
+        browsing = asyncio.create_task(_first(driver(settings), _HERE.nameplate))
+        await asyncio.sleep(0)
+        async with driver(settings).announce(_HERE):
+            require(await browsing == _HERE.endpoint, "browse found something else than what was announced")
+
+    _run(wait())
+
+
+def announcement_ends(driver: type[Discovery], settings: Settings) -> None:
+    """An announcement is gone when its context closes."""
+
+    async def end() -> None:
+        discovery = driver(settings)
+        async with discovery.announce(_HERE):
+            pass
+        require(_HERE.nameplate not in discovery.nameplates(), "an announcement outlives its context")
+
+    _run(end())
+
+
+CHECKS: tuple[Callable[[type[Discovery], Settings], None], ...] = (
+    reveals_is_stated,
+    announcement_is_found,
+    later_announcement_is_found,
+    announcement_ends,
+)
+
+
+async def _first(discovery: Discovery, nameplate: str) -> Endpoint:
+    async for endpoint in discovery.browse(nameplate):
+        return endpoint
+    raise ConformanceError("browse ended by itself")
+
+
+def _run(check: Coroutine[Any, Any, None]) -> None:
+    async def bounded() -> None:
+        async with asyncio.timeout(_PATIENCE):
+            await check
+
+    try:
+        asyncio.run(bounded())
+    except TimeoutError as error:
+        raise ConformanceError(f"nothing was found within {_PATIENCE:.0f} s") from error

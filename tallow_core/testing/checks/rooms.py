@@ -1,0 +1,115 @@
+"""What every store of rooms has to do. Each check takes the driver class and settings; a shared store has to be empty."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from tallow_core.spi.rooms import Rooms, RoomsFull, RoomTaken
+from tallow_core.testing.checks.driver import descriptor_is_complete
+from tallow_core.testing.expect import ConformanceError, require
+
+if TYPE_CHECKING:
+    from tallow_core.settings import Settings
+
+_PATIENCE = 60.0
+_MANY = 2_000
+"""Rooms: more than a tenth of the 9,000 nameplates of four digits, so that five are used too."""
+
+
+def nameplates_are_random(driver: type[Rooms], settings: Settings) -> None:
+    """T-12: nameplates are distinct, without leading zero, of the shortest length of which less than a tenth is in use."""
+
+    descriptor_is_complete(driver)
+
+    async def open_many() -> None:
+        rooms = driver(settings)
+        count = min(_MANY, settings.relay_server.rooms)
+        opened = [await rooms.open(None, b"h" * 32, 0.0) for _ in range(count)]
+        require(len(set(opened)) == count, "a nameplate was given out twice")
+        require(all(re.fullmatch("[1-9][0-9]{3,9}", nameplate) for nameplate in opened), "a nameplate is not 4 to 10 digits")
+        require(all(len(nameplate) == 4 for nameplate in opened[:900]), "a longer nameplate although short ones are free")
+        require(all(len(nameplate) == 5 for nameplate in opened[900:]), "a tenth of a length is in use, and it is still used")
+        require(count < 20 or opened != sorted(opened), "nameplates are handed out in order, not at random")
+        for nameplate in opened:
+            await rooms.close(nameplate, 0.0)
+
+    _run(open_many())
+
+
+def wanted_nameplate_is_given_once(driver: type[Rooms], settings: Settings) -> None:
+    """A free nameplate can be had by name, once; its owner is who opened it."""
+
+    async def want() -> None:
+        rooms = driver(settings)
+        require(await rooms.owner("7301") is None, "a room that nobody opened has an owner")
+        require(await rooms.open("7301", b"a" * 32, 0.0) == "7301", "a free nameplate was not given")
+        require(await _is_taken(rooms, "7301", 0.0), "a nameplate in use was given again")
+        require(await rooms.owner("7301") == b"a" * 32, "the owner is not who opened the room")
+        await rooms.close("7301", 0.0)
+
+    _run(want())
+
+
+def freed_nameplate_rests(driver: type[Rooms], settings: Settings) -> None:
+    """A freed nameplate has no owner and is not given out for `rest` seconds; afterwards it is."""
+
+    async def rest() -> None:
+        rooms = driver(settings)
+        await rooms.open("7302", b"a" * 32, 0.0)
+        await rooms.close("7302", 10.0)
+        await rooms.close("7302", 20.0)
+        require(await rooms.owner("7302") is None, "a closed room has an owner")
+        require(await _is_taken(rooms, "7302", 10.0 + rooms.rest - 1), "a freed nameplate did not rest")
+        require(not await _is_taken(rooms, "7302", 10.0 + rooms.rest + 1), "a nameplate rests for ever")
+        await rooms.close("7302", 10.0 + rooms.rest + 1)
+
+    _run(rest())
+
+
+def limit_holds(driver: type[Rooms], settings: Settings) -> None:
+    """One room more than the settings allow is `RoomsFull`; closing one makes place."""
+
+    async def fill() -> None:
+        rooms = driver(settings)
+        opened = [await rooms.open(None, b"h" * 32, 0.0) for _ in range(settings.relay_server.rooms)]
+        try:
+            await rooms.open(None, b"h" * 32, 0.0)
+        except RoomsFull:
+            await rooms.close(opened.pop(), 0.0)
+            opened.append(await rooms.open(None, b"h" * 32, 0.0))
+        else:
+            raise ConformanceError("more rooms than the settings allow")
+        for nameplate in opened:
+            await rooms.close(nameplate, 0.0)
+
+    _run(fill())
+
+
+CHECKS: tuple[Callable[[type[Rooms], Settings], None], ...] = (
+    nameplates_are_random,
+    wanted_nameplate_is_given_once,
+    freed_nameplate_rests,
+    limit_holds,
+)
+
+
+async def _is_taken(rooms: Rooms, nameplate: str, now: float) -> bool:
+    with suppress(RoomTaken):
+        await rooms.open(nameplate, b"b" * 32, now)
+        return False
+    return True
+
+
+def _run(check: Coroutine[Any, Any, None]) -> None:
+    async def bounded() -> None:
+        async with asyncio.timeout(_PATIENCE):
+            await check
+
+    try:
+        asyncio.run(bounded())
+    except TimeoutError as error:
+        raise ConformanceError(f"the driver hangs: no result within {_PATIENCE:.0f} s") from error

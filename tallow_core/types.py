@@ -1,0 +1,59 @@
+"""Leaf types that every layer shares."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TypeAlias
+
+ReadBuffer: TypeAlias = bytes | bytearray | memoryview
+"""Bytes that are only read."""
+
+WriteBuffer: TypeAlias = bytearray | memoryview
+"""Contiguous, writable bytes."""
+
+
+class Role(Enum):
+    """Who printed the code (HOST, "A" in the specification) and who typed it (GUEST, "B")."""
+
+    HOST = "host"
+    GUEST = "guest"
+
+    @property
+    def peer(self) -> Role:
+        """The other end's role."""
+        return Role.GUEST if self is Role.HOST else Role.HOST
+
+
+class Trust(Enum):
+    """What makes a transport believe that it reached whom it dialled.
+
+    PEER is for relays: the pin in the endpoint, or without one the system's roots and the name. SESSION is for direct paths: a pin
+    is compared if the endpoint has one; otherwise the transport's own encryption is cover only and the session protocol authenticates.
+    """
+
+    PEER = "peer"
+    SESSION = "session"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A place to dial or to listen at. `scheme` is the name of the transport driver; `pin` is 64 lower-case hex digits."""
+
+    scheme: str
+    host: str
+    port: int
+    pin: str | None = None
+
+    @property
+    def authority(self) -> str:
+        """`HOST:PORT`, with brackets around an IPv6 address."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def url(self) -> str:
+        """`SCHEME://HOST:PORT`, without the pin."""
+        return f"{self.scheme}://{self.authority}"
+
+    def __str__(self) -> str:
+        return f"{self.url}#sha256={self.pin}" if self.pin else self.url

@@ -1,0 +1,1 @@
+"""Tests of the plugin framework, against distributions that they write themselves."""

@@ -1,0 +1,350 @@
+"""The conformance kit itself: it refuses drivers that are broken in the ways that matter, and its fakes do what they say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import pytest
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from tallow_core.errors import AuthenticationError, CryptoError, ForgedRecord
+from tallow_core.kinds import AUTHENTICATOR, CIPHER, HASH, KEM, KINDS, TRANSPORT, Kind
+from tallow_core.secrets import wipe
+from tallow_core.spi.hash import Hasher
+from tallow_core.spi.kem import KemPair
+from tallow_core.testing import ConformanceError
+from tallow_core.testing.expect import refuses
+from tallow_core.testing.fakes import FakeClock, NonceLedger, recording, seeded_rng
+from tallow_core.testing.suite import CHECKS, run_checks
+from tallow_core.types import ReadBuffer, Role, WriteBuffer
+from tallow_plugins.authenticators.cpace import Cpace
+from tallow_plugins.ciphers.aes_256_gcm import Aes256Gcm
+from tallow_plugins.hashes.blake3 import Blake3
+from tallow_plugins.kems.ml_kem_1024 import MlKem1024
+from tallow_plugins.kems.x25519 import X25519
+
+
+class WrongTagLength(Aes256Gcm):
+    """Cuts four bytes off every tag."""
+
+    def seal_into(self, nonce: ReadBuffer, aad: ReadBuffer, plaintext: ReadBuffer, out: WriteBuffer) -> int:
+        return super().seal_into(nonce, aad, plaintext, out) - 4
+
+
+class LeavesPlaintext(Aes256Gcm):
+    """Refuses a forgery and forgets what the library has already written."""
+
+    def __init__(self, key: ReadBuffer) -> None:
+        super().__init__(key)
+        self._raw = AESGCM(bytes(key))
+
+    def open_into(self, nonce: ReadBuffer, aad: ReadBuffer, ciphertext: ReadBuffer, out: WriteBuffer) -> int:
+        try:
+            return self._raw.decrypt_into(nonce, ciphertext, aad, memoryview(out)[: max(len(ciphertext) - 16, 0)])
+        except InvalidTag as error:
+            raise ForgedRecord("forged") from error
+
+
+class IgnoresAad(Aes256Gcm):
+    """Seals and opens as if there were no associated data."""
+
+    name: ClassVar[str] = "ignores-aad"
+
+    def seal_into(self, nonce: ReadBuffer, aad: ReadBuffer, plaintext: ReadBuffer, out: WriteBuffer) -> int:
+        return super().seal_into(nonce, b"", plaintext, out)
+
+    def open_into(self, nonce: ReadBuffer, aad: ReadBuffer, ciphertext: ReadBuffer, out: WriteBuffer) -> int:
+        return super().open_into(nonce, b"", ciphertext, out)
+
+
+class AcceptsForgeries(Aes256Gcm):
+    """Takes a forged record for an empty one."""
+
+    def open_into(self, nonce: ReadBuffer, aad: ReadBuffer, ciphertext: ReadBuffer, out: WriteBuffer) -> int:
+        try:
+            return super().open_into(nonce, aad, ciphertext, out)
+        except ForgedRecord:
+            return max(len(ciphertext) - 16, 0)
+
+
+class WritesBeforeChecking(Aes256Gcm):
+    """Wipes an output that it then refuses."""
+
+    def seal_into(self, nonce: ReadBuffer, aad: ReadBuffer, plaintext: ReadBuffer, out: WriteBuffer) -> int:
+        if len(out) < len(plaintext) + 16:
+            wipe(out)
+        return super().seal_into(nonce, aad, plaintext, out)
+
+
+class SurvivesWipe(Aes256Gcm):
+    """Keeps its key."""
+
+    def wipe(self) -> None:
+        """Do nothing."""
+
+
+class WrongKeySchedule(Aes256Gcm):
+    """Consistent with itself, and not AES-256-GCM."""
+
+    def __init__(self, key: ReadBuffer) -> None:
+        super().__init__(bytes(key)[::-1])
+
+
+class LibraryErrors(Aes256Gcm):
+    """Lets the library's own exception out."""
+
+    def __init__(self, key: ReadBuffer) -> None:
+        AESGCM(bytes(key))
+        super().__init__(key)
+
+
+class BadName(Aes256Gcm):
+    """No user could type this."""
+
+    name: ClassVar[str] = "AES 256"
+
+
+class AcceptsLowOrder(X25519):
+    """Goes on with zeros where the result is forbidden."""
+
+    @classmethod
+    def decapsulate(cls, pair: KemPair, ciphertext: ReadBuffer) -> bytearray:
+        try:
+            return super().decapsulate(pair, ciphertext)
+        except CryptoError:
+            if len(ciphertext) != 32 or pair.private is None:
+                raise
+            return bytearray(32)
+
+
+class AcceptsLongKeys(MlKem1024):
+    """Cuts what is too long."""
+
+    @classmethod
+    def encapsulate(cls, public: ReadBuffer) -> tuple[bytes, bytearray]:
+        return super().encapsulate(public[:1568])
+
+
+class AcceptsLongCiphertexts(MlKem1024):
+    """Cuts what is too long."""
+
+    @classmethod
+    def decapsulate(cls, pair: KemPair, ciphertext: ReadBuffer) -> bytearray:
+        return super().decapsulate(pair, ciphertext[:1568])
+
+
+class IgnoresCiphertextByte(MlKem1024):
+    """Clears the last byte of every ciphertext on both ends."""
+
+    name: ClassVar[str] = "ignores-byte"
+    _kept: ClassVar[dict[bytes, bytes]] = {}
+
+    @classmethod
+    def encapsulate(cls, public: ReadBuffer) -> tuple[bytes, bytearray]:
+        ciphertext, shared = super().encapsulate(public)
+        cls._kept[ciphertext[:-1]] = ciphertext
+        return ciphertext, shared
+
+    @classmethod
+    def decapsulate(cls, pair: KemPair, ciphertext: ReadBuffer) -> bytearray:
+        known = cls._kept.get(bytes(ciphertext[:-1])) if len(ciphertext) == 1568 else None
+        return super().decapsulate(pair, known or ciphertext)
+
+
+class ForgetsSeed(MlKem1024):
+    """Makes another pair each time."""
+
+    @classmethod
+    def from_seed(cls, seed: ReadBuffer) -> KemPair:
+        super().from_seed(seed)
+        return cls.generate()
+
+
+class ReusesWipedPair(MlKem1024):
+    """Falls back to a pair of its own."""
+
+    @classmethod
+    def decapsulate(cls, pair: KemPair, ciphertext: ReadBuffer) -> bytearray:
+        return super().decapsulate(cls.generate() if pair.private is None else pair, ciphertext)
+
+
+class IgnoresContext(Blake3):
+    """Hashes everything in one domain."""
+
+    name: ClassVar[str] = "ignores-context"
+
+    @classmethod
+    def hasher(cls, context: str) -> Hasher:
+        return super().hasher("")
+
+
+class UnknownKdf(Blake3):
+    """Names a function that hashlib does not have."""
+
+    kdf: ClassVar[str] = "blake3"
+
+
+class AcceptsEqualShares(Cpace):
+    """Agrees with a mirror."""
+
+    def finish(self, peer_share: ReadBuffer) -> bytearray:
+        return bytearray(64) if bytes(peer_share) == self.share else super().finish(peer_share)
+
+
+class AcceptsLowOrderShares(Cpace):
+    """Goes on with zeros where the result is forbidden."""
+
+    def finish(self, peer_share: ReadBuffer) -> bytearray:
+        try:
+            return super().finish(peer_share)
+        except AuthenticationError:
+            if len(peer_share) != 32 or bytes(peer_share) == self.share:
+                raise
+            return bytearray(64)
+
+
+class IgnoresChannel(Cpace):
+    """Binds the run to nothing around it."""
+
+    def __init__(self, role: Role, password: ReadBuffer, session_id: bytes, channel: bytes) -> None:
+        super().__init__(role, password, session_id, b"")
+
+
+class UsedTwice(Cpace):
+    """Begins again by itself when it is asked a second time."""
+
+    def __init__(self, role: Role, password: ReadBuffer, session_id: bytes, channel: bytes) -> None:
+        super().__init__(role, password, session_id, channel)
+        self._arguments = (role, bytes(password), session_id, channel)
+
+    def finish(self, peer_share: ReadBuffer) -> bytearray:
+        try:
+            return super().finish(peer_share)
+        except AuthenticationError:
+            raise
+        except CryptoError:
+            return Cpace(*self._arguments).finish(peer_share)
+
+
+BROKEN: tuple[tuple[Kind[Any], type, str], ...] = (
+    (CIPHER, WrongTagLength, "records_survive_the_round_trip|published_vectors_match"),
+    (CIPHER, LeavesPlaintext, "every_flipped_bit_is_refused"),
+    (CIPHER, IgnoresAad, "every_input_is_bound"),
+    (CIPHER, AcceptsForgeries, "published_vectors_match"),
+    (CIPHER, WritesBeforeChecking, "bad_outputs_are_refused"),
+    (CIPHER, SurvivesWipe, "a_wiped_cipher_is_of_no_use"),
+    (CIPHER, WrongKeySchedule, "published_vectors_match"),
+    (CIPHER, LibraryErrors, "wrong_lengths_are_refused"),
+    (CIPHER, BadName, "descriptor_is_complete"),
+    (KEM, AcceptsLowOrder, "forbidden_inputs_are_refused"),
+    (KEM, AcceptsLongKeys, "wrong_lengths_are_refused"),
+    (KEM, AcceptsLongCiphertexts, "wrong_lengths_are_refused"),
+    (KEM, IgnoresCiphertextByte, "changed_ciphertexts_give_no_secret"),
+    (KEM, ForgetsSeed, "seeds_determine_the_pair"),
+    (KEM, ReusesWipedPair, "a_wiped_pair_is_of_no_use"),
+    (HASH, IgnoresContext, "contexts_are_apart"),
+    (HASH, UnknownKdf, "sizes_are_sensible"),
+    (AUTHENTICATOR, AcceptsEqualShares, "equal_shares_are_refused"),
+    (AUTHENTICATOR, AcceptsLowOrderShares, "low_order_shares_are_refused"),
+    (AUTHENTICATOR, IgnoresChannel, "everything_is_bound"),
+    (AUTHENTICATOR, UsedTwice, "a_run_is_used_once"),
+)
+
+
+@pytest.mark.parametrize(("kind", "driver", "check"), BROKEN, ids=lambda value: value.__name__ if isinstance(value, type) else "")
+def test_the_kit_refuses_a_broken_driver(kind: Kind[Any], driver: type, check: str) -> None:
+    with pytest.raises(ConformanceError, match=f"{driver.__name__}, ({check})"):
+        run_checks(kind, driver)
+
+
+@pytest.mark.parametrize(
+    ("kind", "driver"),
+    [(CIPHER, Aes256Gcm), (KEM, X25519), (HASH, Blake3), (AUTHENTICATOR, Cpace)],
+    ids=lambda value: value.__name__ if isinstance(value, type) else "",
+)
+def test_a_good_driver_passes_every_check_by_name(kind: Kind[Any], driver: type) -> None:
+    assert run_checks(kind, driver) == [check.__name__ for check in CHECKS[kind.name]]
+
+
+def test_a_class_of_another_kind_is_refused() -> None:
+    with pytest.raises(ConformanceError, match="Blake3 does not implement Cipher"):
+        run_checks(CIPHER, Blake3)
+
+
+def test_an_unfinished_driver_is_refused() -> None:
+    with pytest.raises(ConformanceError, match="Cipher leaves methods of Cipher open"):
+        run_checks(CIPHER, CIPHER.contract)
+
+
+def test_a_transport_is_not_checked_without_settings() -> None:
+    stub = type("Stub", (TRANSPORT.contract,), dict.fromkeys(TRANSPORT.contract.__abstractmethods__))
+    with pytest.raises(ConformanceError, match="checked with settings"):
+        run_checks(TRANSPORT, stub)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: str(kind.name))
+def test_every_kind_has_an_entry_and_every_check_says_what_it_checks(kind: Kind[Any]) -> None:
+    names = [check.__name__ for check in CHECKS[kind.name]]
+    assert len(set(names)) == len(names)
+    assert all(check.__doc__ for check in CHECKS[kind.name])
+
+
+def test_refuses_tells_a_wrong_exception_from_none() -> None:
+    refuses(CryptoError, raising(ForgedRecord("x")), "this")
+    with pytest.raises(ConformanceError, match="accepted this"):
+        refuses(CryptoError, lambda: None, "this")
+    with pytest.raises(ConformanceError, match="ValueError instead of CryptoError"):
+        refuses(CryptoError, raising(ValueError("x")), "this")
+
+
+def raising(error: Exception) -> Callable[[], None]:
+    def action() -> None:
+        raise error
+
+    return action
+
+
+def test_t33_the_ledger_sees_a_repeated_nonce_across_ciphers() -> None:
+    ledger = NonceLedger()
+    driver = recording(Aes256Gcm, ledger)
+    first, again, other = driver(bytes(32)), driver(bytes(32)), driver(b"k" * 32)
+    first.seal_into(bytes(12), b"", b"text", bytearray(20))
+    first.seal_into(b"\1" * 12, b"", b"text", bytearray(20))
+    other.seal_into(bytes(12), b"", b"text", bytearray(20))
+    assert ledger.pairs == {(bytes(32), bytes(12)), (bytes(32), b"\1" * 12), (b"k" * 32, bytes(12))}
+    with pytest.raises(ConformanceError, match="sealed twice"):
+        again.seal_into(bytes(12), b"other", b"other", bytearray(21))
+
+
+def test_a_recording_cipher_speaks_the_same_bytes() -> None:
+    driver = recording(Aes256Gcm, NonceLedger())
+    assert (driver.name, driver.tag_size, driver.max_records) == (Aes256Gcm.name, 16, Aes256Gcm.max_records)
+    plain, recorded, opened = bytearray(20), bytearray(20), bytearray(4)
+    Aes256Gcm(bytes(32)).seal_into(bytes(12), b"aad", b"text", plain)
+    cipher = driver(bytes(32))
+    assert cipher.seal_into(bytes(12), b"aad", b"text", recorded) == 20
+    assert recorded == plain
+    assert cipher.open_into(bytes(12), b"aad", recorded, opened) == 4
+    assert opened == b"text"
+    cipher.wipe()
+    with pytest.raises(CryptoError):
+        cipher.seal_into(b"\2" * 12, b"", b"text", recorded)
+
+
+def test_seeded_randomness_repeats_by_seed_and_never_by_call() -> None:
+    one, twin, other = seeded_rng(b"seed"), seeded_rng(b"seed"), seeded_rng(b"Seed")
+    draws = [one(32) for _ in range(3)]
+    assert draws == [twin(32) for _ in range(3)]
+    assert len({*draws, other(32)}) == 4
+    assert len(one(1000)) == 1000
+
+
+def test_the_clock_moves_only_when_told() -> None:
+    clock = FakeClock(5.0)
+    assert clock() == clock() == 5.0
+    clock.advance(0.5)
+    assert clock() == 5.5
+    with pytest.raises(ValueError, match="go back"):
+        clock.advance(-1)

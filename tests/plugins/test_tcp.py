@@ -1,0 +1,303 @@
+"""The tcp transport: the kit's checks, and what is particular to it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import socket
+import struct
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tallow_core.errors import BrokenOffError, UnreachableError, UsageError
+from tallow_core.settings import Directories, Settings
+from tallow_core.spi.transport import ByteStream, Listener, Transport
+from tallow_core.testing import ConformanceError
+from tallow_core.testing.checks import transport as checks
+from tallow_core.types import Endpoint, ReadBuffer, Trust, WriteBuffer
+from tallow_plugins.transports import _sockets
+from tallow_plugins.transports.tcp import Tcp, TcpStream
+
+PATIENCE = 20.0
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(directories=Directories(tmp_path / "c", tmp_path / "s", tmp_path / "d", tmp_path / "r"))
+
+
+@pytest.mark.parametrize("check", checks.CHECKS, ids=lambda check: check.__name__)
+def test_conformance(check: Callable[[type[Transport], Settings], None], settings: Settings) -> None:
+    check(Tcp, settings)
+
+
+def test_a_pin_is_refused(settings: Settings) -> None:
+    with pytest.raises(UsageError, match="pin"):
+        Tcp(settings).parse("127.0.0.1:1#sha256=" + "0" * 64)
+
+
+def test_dial_deadline_holds_where_nothing_answers(settings: Settings) -> None:
+    async def dial() -> None:
+        loop = asyncio.get_running_loop()
+        with socket.socket() as full, contextlib.ExitStack() as stack:
+            full.bind(("127.0.0.1", 0))
+            full.listen(0)
+            for _ in range(4):  # the queue is full, and the kernel answers no further caller
+                caller = stack.enter_context(socket.socket())
+                caller.setblocking(False)
+                caller.connect_ex(full.getsockname())
+            start = loop.time()
+            with pytest.raises(UnreachableError, match="in time"):
+                await Tcp(settings).dial(Endpoint("tcp", *full.getsockname()), start + 0.3, trust=Trust.PEER)
+            assert 0.25 < loop.time() - start < 5
+
+    asyncio.run(asyncio.wait_for(dial(), PATIENCE))
+
+
+def test_every_address_of_a_name_is_tried(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def dial() -> None:
+        async with contextlib.AsyncExitStack() as stack:
+            listener = await Tcp(settings).listen(Endpoint("tcp", "127.0.0.1", 0), lasting=False)
+            stack.push_async_callback(listener.aclose)
+            port = listener.endpoint.port
+            monkeypatch.setattr(socket, "getaddrinfo", answering([("127.0.0.3", port), ("127.0.0.1", port)]))
+            deadline = asyncio.get_running_loop().time() + PATIENCE
+            stream = await Tcp(settings).dial(Endpoint("tcp", "name.example", port), deadline, trust=Trust.SESSION)
+            stack.push_async_callback(stream.aclose)
+            assert stream.facts.peer == "127.0.0.1"
+
+    asyncio.run(asyncio.wait_for(dial(), PATIENCE))
+
+
+def answering(addresses: list[tuple[str, int]]) -> Callable[..., list[object]]:
+    def getaddrinfo(host: str, port: int, *, type: int, flags: int = 0) -> list[object]:
+        if flags & socket.AI_NUMERICHOST:
+            raise socket.gaierror(socket.EAI_NONAME, "not numeric")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 0, "", address) for address in addresses]
+
+    return getaddrinfo
+
+
+def test_a_resolver_that_hangs_holds_neither_dial_nor_the_end_of_the_program(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    release = threading.Event()
+
+    def hang(host: str, port: int, *, type: int, flags: int = 0) -> list[object]:
+        if flags & socket.AI_NUMERICHOST:
+            raise socket.gaierror(socket.EAI_NONAME, "not numeric")
+        release.wait(PATIENCE)
+        return []
+
+    async def dial() -> float:
+        start = asyncio.get_running_loop().time()
+        with pytest.raises(UnreachableError, match="in time"):
+            await Tcp(settings).dial(Endpoint("tcp", "name.example", 1), start + 0.2, trust=Trust.PEER)
+        return asyncio.get_running_loop().time() - start
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    try:
+        assert asyncio.run(dial()) < 5  # asyncio.run would wait for a thread of its executor
+    finally:
+        release.set()
+
+
+def test_a_name_that_does_not_resolve_is_unreachable(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(host: str, port: int, *, type: int, flags: int = 0) -> list[object]:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    async def dial() -> None:
+        deadline = asyncio.get_running_loop().time() + PATIENCE
+        with pytest.raises(UnreachableError, match="name or service not known"):
+            await Tcp(settings).dial(Endpoint("tcp", "name.invalid", 1), deadline, trust=Trust.PEER)
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    asyncio.run(asyncio.wait_for(dial(), PATIENCE))
+
+
+def test_ipv6_listens_at_ipv6_only(settings: Settings) -> None:
+    async def listen() -> None:
+        try:
+            listener = await Tcp(settings).listen(Endpoint("tcp", "::", 0), lasting=False)
+        except UnreachableError:
+            pytest.skip("no IPv6 here")
+        try:
+            deadline = asyncio.get_running_loop().time() + PATIENCE
+            with pytest.raises(UnreachableError):
+                await Tcp(settings).dial(Endpoint("tcp", "127.0.0.1", listener.endpoint.port), deadline, trust=Trust.SESSION)
+            stream = await Tcp(settings).dial(Endpoint("tcp", "::1", listener.endpoint.port), deadline, trust=Trust.SESSION)
+            assert stream.facts.loopback
+            await stream.aclose()
+        finally:
+            await listener.aclose()
+
+    asyncio.run(asyncio.wait_for(listen(), PATIENCE))
+
+
+def test_accept_survives_a_process_without_descriptors(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def accept() -> None:
+        listener = await Tcp(settings).listen(Endpoint("tcp", "127.0.0.1", 0), lasting=False)
+        assert isinstance(listener, _sockets.SocketListener)
+        failures = [OSError(errno.EMFILE, "too many open files"), OSError(errno.ECONNABORTED, "aborted")]
+        original = socket.socket.accept
+
+        def failing(sock: socket.socket) -> object:
+            if failures:
+                raise failures.pop(0)
+            return original(sock)
+
+        monkeypatch.setattr(socket.socket, "accept", failing)
+        deadline = asyncio.get_running_loop().time() + PATIENCE
+        client = await Tcp(settings).dial(listener.endpoint, deadline, trust=Trust.SESSION)
+        server = await listener.accept()
+        assert not failures
+        for end in (client, server, listener):
+            await end.aclose()
+
+    asyncio.run(asyncio.wait_for(accept(), PATIENCE))
+
+
+def test_loopback_sockets_are_tuned(settings: Settings) -> None:
+    async def look() -> None:
+        listener = await Tcp(settings).listen(Endpoint("tcp", "127.0.0.1", 0), lasting=False)
+        deadline = asyncio.get_running_loop().time() + PATIENCE
+        client = await Tcp(settings).dial(listener.endpoint, deadline, trust=Trust.SESSION)
+        server = await listener.accept()
+        with socket.socket() as plain:
+            default = plain.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
+        for stream in (client, server):
+            sock: socket.socket = stream._sock  # type: ignore[attr-defined]
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) > default
+        for end in (client, server, listener):
+            await end.aclose()
+
+    asyncio.run(asyncio.wait_for(look(), PATIENCE))
+
+
+def test_a_reset_is_broken_off(settings: Settings) -> None:
+    async def reset() -> None:
+        listener = await Tcp(settings).listen(Endpoint("tcp", "127.0.0.1", 0), lasting=False)
+        with socket.create_connection(("127.0.0.1", listener.endpoint.port)) as caller:
+            stream = await listener.accept()
+            caller.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        with pytest.raises(BrokenOffError, match="reset"):
+            await stream.receive_into(bytearray(1))
+        await stream.aclose()
+        await listener.aclose()
+
+    asyncio.run(asyncio.wait_for(reset(), PATIENCE))
+
+
+def test_a_steady_stream_leaves_other_tasks_their_turn(settings: Settings) -> None:
+    """A peer whose bytes are always there already must not keep the event loop from its timers."""
+
+    async def flood() -> int:
+        listener = await Tcp(settings).listen(Endpoint("tcp", "127.0.0.1", 0), lasting=False)
+        deadline = asyncio.get_running_loop().time() + PATIENCE
+        client = await Tcp(settings).dial(listener.endpoint, deadline, trust=Trust.SESSION)
+        server = await listener.accept()
+        await client.send(bytes(1000))
+        turns = 0
+
+        async def count() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        counting = asyncio.create_task(count())
+        for _ in range(1000):
+            await server.receive_into(bytearray(1))
+        counting.cancel()
+        for end in (client, server, listener):
+            await end.aclose()
+        return turns
+
+    assert asyncio.run(asyncio.wait_for(flood(), PATIENCE)) >= 10
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [("127.9.9.9", True), ("::1", True), ("::ffff:127.0.0.1", True), ("10.0.0.1", False), ("x", False)],
+)
+def test_is_loopback(address: str, expected: bool) -> None:
+    assert _sockets.is_loopback(address) is expected
+
+
+class BindsAll(Tcp):
+    """Breaks the contract: listens at every address."""
+
+    async def listen(self, endpoint: Endpoint, *, lasting: bool) -> Listener:
+        listener = await super().listen(Endpoint("tcp", "0.0.0.0", endpoint.port), lasting=lasting)  # noqa: S104 - the fault to find
+        listener.endpoint = Endpoint("tcp", endpoint.host, listener.endpoint.port)
+        return listener
+
+
+class Faulty(Tcp):
+    """Breaks the contract through the streams that it dials."""
+
+    stream: type[TcpStream]
+
+    async def dial(self, endpoint: Endpoint, deadline: float, *, trust: Trust) -> ByteStream:
+        return self.stream(await _sockets.connect(endpoint, deadline))
+
+
+class Loses(TcpStream):
+    """Drops the end of what it sends."""
+
+    async def send(self, *buffers: ReadBuffer) -> None:
+        await super().send(*[bytes(buffer)[:60_000] for buffer in buffers])
+
+
+class Resets(TcpStream):
+    """Closes with a reset, which loses what is on its way."""
+
+    async def aclose(self) -> None:
+        if not self._ready.closed:
+            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self._ready.close()
+            self._sock.close()
+
+
+class NeverEnds(TcpStream):
+    """Keeps the end to itself."""
+
+    async def send_eof(self) -> None:
+        """Say nothing."""
+
+
+class Leaves(TcpStream):
+    """Forgets the calls under way."""
+
+    async def receive_into(self, buffer: WriteBuffer) -> int:
+        await asyncio.get_running_loop().create_future()
+        return 0
+
+
+FAULTS: list[tuple[type[TcpStream], Callable[[type[Transport], Settings], None]]] = [
+    (Loses, checks.bytes_arrive_whole),
+    (Resets, checks.tail_survives_close),
+    (NeverEnds, checks.end_is_seen),
+    (Leaves, checks.close_ends_calls),
+]
+
+
+@pytest.mark.parametrize(("stream", "check"), FAULTS, ids=lambda value: value.__name__)
+def test_the_kit_finds_faulty_streams(
+    stream: type[TcpStream], check: Callable[[type[Transport], Settings], None], settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Driver(Faulty):
+        """The fault under test."""
+
+    Driver.stream = stream
+    monkeypatch.setattr(checks, "_PATIENCE", 1.0)
+    with pytest.raises(ConformanceError):
+        check(Driver, settings)
+
+
+def test_the_kit_finds_a_listener_that_binds_too_much(settings: Settings) -> None:
+    with pytest.raises(ConformanceError, match="not asked for"):
+        checks.listener_binds_exactly(BindsAll, settings)

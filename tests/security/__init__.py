@@ -1,0 +1,1 @@
+"""The numbered tests against hostile input."""
