@@ -115,7 +115,7 @@ def user_directories(environ: Mapping[str, str] | None = None) -> Directories:
 def _runtime_directory(environ: Mapping[str, str]) -> Path:
     session = environ.get("XDG_RUNTIME_DIR", "")
     # The XDG base directory specification tells to ignore a relative path; it would also depend on the working directory.
-    if os.path.isabs(session) and os.path.isdir(session):
+    if os.path.isabs(session):
         return Path(session, "tallow")
     from tempfile import gettempdir
 

@@ -58,8 +58,11 @@ def load(common: Common, flags: dict[str, object]) -> Settings:
 
     _current.verbose = common.verbose
     settings = load_settings(common.config, flags, os.environ)
-    for directory in (settings.directories.config, settings.directories.state, settings.directories.data):
-        ensure_private(directory)
+    directories = settings.directories
+    if not directories.config.exists():  # one that is there may be a link into somebody's dotfiles: that is theirs to arrange
+        ensure_private(directories.config)
+    ensure_private(directories.state)
+    ensure_private(directories.data)
     return settings
 
 

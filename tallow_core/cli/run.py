@@ -25,7 +25,7 @@ def run(words: list[str], code: str | None) -> int:
     try:
         return _run(words)
     except TallowError as error:
-        invocation.report_error(error.code, str(error), error.exit_status)
+        invocation.report_error(error.code, str(error).rstrip("."), error.exit_status)
         return error.exit_status
     except KeyboardInterrupt:
         invocation.report_error("interrupted", "interrupted", EXIT_INTERRUPTED)

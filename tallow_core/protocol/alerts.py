@@ -21,7 +21,7 @@ class Alert(IntEnum):
 
 
 SENTENCES = {
-    Alert.FAILED: "the proof of the code failed",
+    Alert.FAILED: "the proof of the code failed; check the code, or ask for a new one",
     Alert.NO_SUITE: "the two sides share no suite that both policies allow",
     Alert.WRONG_NAMEPLATE: "nobody waits there under that number",
     Alert.TAKEN: "the code was already used",

@@ -242,7 +242,8 @@ class RelayServer:
             self._early.setdefault(waiting.join.nameplate, []).append(waiting)
         opened = time.monotonic() + waiting.join.wait
         while not waiting.taken.done():
-            await write_frame(waiting.stream, WAITING)
+            if not waiting.join.lane:  # what comes first on a lane is from the host
+                await write_frame(waiting.stream, WAITING)
             announced = self._is_announced(waiting)
             left = TAKE_SECONDS if announced else min(WAITING_SECONDS, opened - time.monotonic())
             await asyncio.wait([waiting.taken, outward], timeout=max(0.0, left), return_when=asyncio.FIRST_COMPLETED)

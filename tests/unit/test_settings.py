@@ -227,7 +227,7 @@ def test_directories_follow_xdg(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="the fallback is named after the uid")
-@pytest.mark.parametrize("value", ["", "relative", "/no/such/folder"])
+@pytest.mark.parametrize("value", ["", "relative"])
 def test_without_a_runtime_directory_one_of_the_user_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     (tmp_path / "relative").mkdir()
     monkeypatch.chdir(tmp_path)

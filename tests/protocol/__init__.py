@@ -1,0 +1,1 @@
+"""Tests of the sans-IO machines: no sockets, no clock, no files."""
