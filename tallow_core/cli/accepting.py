@@ -34,7 +34,7 @@ class ReceiveCommand:
     async def run(self, phrase: str | None, at: str | None) -> None:
         """Ask for the code if need be, and receive; raises any `TallowError`."""
         if phrase is None:
-            phrase = await ask("Code: ")
+            phrase = await ask("Code: ", quietly=True)
             if not phrase:
                 raise UsageError("no code was given: type it when asked, give it as an argument, or set TALLOW_CODE")
         await receive(self._context, parse_code(phrase), at, self._decide)

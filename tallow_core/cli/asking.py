@@ -10,15 +10,17 @@ from tallow_core.dataplane.blocking import detached
 MOST_ANSWER = 4096
 
 
-async def ask(question: str) -> str | None:
-    """Ask, and return the answer without its line feed; None at the end of input.
+async def ask(question: str, *, quietly: bool = False) -> str | None:
+    """Ask, and return the answer without its line feed; None at the end of input. `quietly`: print the question on a terminal only.
 
     Read byte by byte from the descriptor: what follows the line belongs to the next question, and an interpreter that ends while a
     thread waits inside `sys.stdin` would crash.
     """
-    print(question, end="", file=sys.stderr, flush=True)
+    shown = os.isatty(0) or not quietly
+    if shown:
+        print(question, end="", file=sys.stderr, flush=True)
     answer = await detached(_line)
-    if answer is None or not os.isatty(0):
+    if shown and (answer is None or not os.isatty(0)):
         print(file=sys.stderr, flush=True)
     return answer
 

@@ -102,9 +102,10 @@ def _nearest(typed: str, known: Sequence[str]) -> str:
 
 
 def _app(name: str, function: Callable[..., Any]) -> App:
-    from cyclopts import App
+    from cyclopts import App, Parameter
 
-    app = App(name=name, help_flags=("--help", "-h"), version_flags=(), help_format="plaintext")
+    plain = Parameter(show_default=False, show_env_var=False)
+    app = App(name=name, help_flags=("--help", "-h"), version_flags=(), help_format="plaintext", default_parameter=plain)
     app.default(function)
     return app
 

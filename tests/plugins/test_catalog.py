@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tallow_core.catalog import Catalog, Entry
-from tallow_core.cli.commands.plugins import list_plugins, show_plugin
+from tallow_core.cli.plugin_table import list_plugins, show_plugin
 from tallow_core.errors import PluginError, UsageError
 from tallow_core.kinds import CIPHER, HASH, KEM
 from tallow_core.settings import PluginSettings, Settings
@@ -239,7 +239,7 @@ def test_scanning_imports_neither_plugins_nor_their_machinery(site: Site) -> Non
     program = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "from tallow_core.catalog import Catalog; from tallow_core.settings import PluginSettings, Settings\n"
-        "from tallow_core.cli.commands.plugins import list_plugins\n"
+        "from tallow_core.cli.plugin_table import list_plugins\n"
         "assert list_plugins(kind=None, settings=Settings(), json=False) == 0\n"
         "print('LOADED', *sorted({'stevedore', 'pluggy', 'asyncio', 'cyclopts', 'rich', 'fake_first'} & set(sys.modules)))\n"
     )

@@ -340,6 +340,7 @@ def test_a_plugin_that_worked_keeps_its_vetoes_when_another_kind_of_it_breaks(si
 
 
 def test_hosts_are_independent(site: Site) -> None:
+    first_party(site, driver("hash", "first"))
     loader = guests(site, VETO.format("return 'no'"))
     assert loader.veto("tallow_veto_suite", suite={}) is not None
     assert host("guest-0").veto("tallow_veto_suite", suite={}) is None

@@ -50,7 +50,9 @@ def reason(error: OSError) -> str:
         return printable(error.verify_message)
     if isinstance(error, ssl.SSLError):
         return printable((error.reason or str(error)).replace("_", " ").lower())
-    return printable((error.strerror or str(error) or type(error).__name__).lower())
+    # asyncio puts the address into strerror; the number says it in words of its own. getaddrinfo's numbers are no errno.
+    known = error.errno is not None and not isinstance(error, socket.gaierror)
+    return printable((os.strerror(error.errno or 0) if known else error.strerror or str(error) or type(error).__name__).lower())
 
 
 def broken_off(peer: str, error: OSError) -> BrokenOffError:

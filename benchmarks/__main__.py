@@ -1,0 +1,138 @@
+"""Measures Tallow as it is installed for this interpreter, and prints tables of medians. See docs/how-to/benchmark.md."""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from benchmarks import startup, transfer
+from benchmarks.transfer import Sample
+
+T = TypeVar("T")
+
+MEMORY = Path("/dev/shm")  # noqa: S108 - a folder with a random name is made in it
+PARTS = ("transfer", "files", "startup")
+STARTS = 11
+"""The fewest runs of each start-up measurement: they are short, and their medians wander."""
+
+
+def main() -> None:
+    """Measure the parts that were asked for."""
+    options = _options()
+    with tempfile.TemporaryDirectory(prefix="tallow-benchmark-", dir=_place()) as folder:
+        for part in options.only or PARTS:
+            _MEASURES[part](Path(folder), options.size << 20, options.rounds)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--size", type=int, default=1024, metavar="MIB", help="MiB of the large file (1024)")
+    parser.add_argument("--rounds", type=int, default=3, help="alternating rounds (3)")
+    parser.add_argument("--only", action="append", choices=PARTS, help="measure this part only; may be repeated")
+    options = parser.parse_args()
+    if options.size < 1 or options.rounds < 1:
+        parser.error("--size and --rounds are at least 1")
+    return options
+
+
+def _place() -> Path:
+    if MEMORY.is_dir():
+        return MEMORY
+    place = Path(tempfile.gettempdir())
+    print(f"{MEMORY} is not there: the files are in {place}, whose disk is measured too.")
+    return place
+
+
+def _alternate(cases: Mapping[str, Callable[[], T]], rounds: int) -> dict[str, list[T]]:
+    """Run each case once a round, so that whatever else the machine does meets all of them alike."""
+    results: dict[str, list[T]] = {name: [] for name in cases}
+    for _ in range(rounds):
+        for name, measure in cases.items():
+            results[name].append(measure())
+    return results
+
+
+def _transfers(folder: Path, size: int, rounds: int) -> None:
+    source = folder / "large"
+    transfer.large_file(source, size)
+    copies = {
+        "plain copy": transfer.plain,
+        "tcp": transfer.direct("tcp"),
+        "tls": transfer.direct("tls"),
+        "relay, tls": transfer.relayed("tls"),
+        "relay, tcp": transfer.relayed("tcp"),
+    }
+    print(f"\nOne file of {size >> 20} MiB, medians of {rounds} rounds; CPU of whole processes, start-up included; peak memory in MiB\n")
+    _report_copies(_copied(copies, source, folder, rounds), size / 1e9, "GB")
+
+
+def _many(folder: Path, size: int, rounds: int) -> None:
+    for count, each in ((10_000, 4096), (100_000, 0)):
+        source = folder / f"many-{each}"
+        transfer.many_files(source, count, each)
+        print(f"\n{count} files of {each} bytes, medians of {rounds} rounds, through tcp\n")
+        _report_copies(_copied({"tcp": transfer.direct("tcp")}, source, folder, rounds), count / 1e3, "1,000 files")
+
+
+def _copied(copies: Mapping[str, transfer.Copy], source: Path, folder: Path, rounds: int) -> dict[str, list[Sample]]:
+    def bound(copy: transfer.Copy) -> Callable[[], Sample]:
+        return lambda: transfer.once(copy, source, folder / "work")
+
+    return _alternate({name: bound(copy) for name, copy in copies.items()}, rounds)
+
+
+def _report_copies(results: Mapping[str, Sequence[Sample]], amount: float, unit: str) -> None:
+    base = next(iter(results.values()))
+    _row("", f"{unit}/s", "x plain", "range", "wall s", f"CPU s/{unit}", "x plain", "sender", "receiver", "relay")
+    for name, samples in results.items():
+        ratios = sorted(first.seconds / sample.seconds for first, sample in zip(base, samples, strict=True))
+        _row(
+            name,
+            f"{statistics.median(amount / sample.seconds for sample in samples):.2f}",
+            f"{statistics.median(ratios):.2f}",
+            f"{ratios[0]:.2f}-{ratios[-1]:.2f}",
+            f"{statistics.median(sample.wall for sample in samples):.2f}",
+            f"{statistics.median(sample.cpu / amount for sample in samples):.2f}",
+            f"{statistics.median(sample.cpu / first.cpu for first, sample in zip(base, samples, strict=True)):.2f}",
+            *(f"{max(peaks) / 2**20:.0f}" if peaks else "" for peaks in _peaks(samples)),
+        )
+
+
+def _peaks(samples: Sequence[Sample]) -> tuple[list[int], list[int], list[int]]:
+    relays = [sample.relay.peak for sample in samples if sample.relay is not None]
+    return [sample.sender.peak for sample in samples], [sample.receiver.peak for sample in samples], relays
+
+
+def _row(name: str, *cells: str) -> None:
+    print(f"{name:<14}" + "".join(f"{cell:>{max(10, len(cell) + 2)}}" for cell in cells), flush=True)
+
+
+def _starts(folder: Path, size: int, rounds: int) -> None:
+    small, large = folder / "small", folder / "large"
+    transfer.large_file(small, startup.SMALL)
+    transfer.large_file(large, size)
+    runs = max(rounds, STARTS)
+    results = _alternate({name: _measured(folder, measure) for name, measure in startup.cases(small, large).items()}, runs)
+    print(f"\nStart-up, medians of {runs} alternating runs\n")
+    base = next(iter(results.values()))
+    for name, seconds in results.items():
+        ratio = statistics.median(one / first for first, one in zip(base, seconds, strict=True))
+        print(f"{name:<32}{statistics.median(seconds) * 1000:8.1f} ms{ratio:8.1f} x", flush=True)
+
+
+def _measured(folder: Path, measure: Callable[[Path], float]) -> Callable[[], float]:
+    def run() -> float:
+        with tempfile.TemporaryDirectory(dir=folder) as work:
+            return measure(Path(work))
+
+    return run
+
+
+_MEASURES = {"transfer": _transfers, "files": _many, "startup": _starts}
+
+if __name__ == "__main__":
+    main()

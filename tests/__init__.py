@@ -1,0 +1,1 @@
+"""The tests of Tallow, run against what is installed."""
