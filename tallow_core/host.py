@@ -220,7 +220,7 @@ def _imported(catalog: Catalog, kind: Kind[Any], entry: Entry) -> ModuleType:
     loaded: NamedExtensionManager[Any] = NamedExtensionManager(
         kind.group, [entry.name], on_load_failure_callback=_raise, on_missing_entrypoints_callback=None
     )
-    module = loaded[entry.name].plugin
+    module: object = loaded[entry.name].plugin
     if not isinstance(module, ModuleType):
         _breach(f"{entry.value} is no module")
     return module

@@ -41,6 +41,7 @@ class FrameType(IntEnum):
     RELAY_PING = 0x26
     RELAY_PONG = 0x27
     RELAY_RESUME = 0x28
+    RELAY_LEAVE = 0x29
 
 
 @dataclass(frozen=True, slots=True)

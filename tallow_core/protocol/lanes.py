@@ -70,6 +70,8 @@ class LaneHello:
 
 def read_lane_hello(frame: Frame) -> LaneHello:
     """Read a LaneHello; raises `RemoteProtocolError`."""
+    if frame.type != FrameType.LANE_HELLO:
+        raise malformed(f"frame {frame.type:#04x} where a lane is joined")
     reader = Reader(frame.body, "LaneHello")
     hello = LaneHello(reader.raw(TAG), reader.u32(), reader.raw(RANDOM))
     reader.end()

@@ -162,9 +162,9 @@ class OfferReader:
             self._first(reader)
         entries = [self._entry(reader) for _ in range(reader.u16())]
         self._number += 1
-        if last:
-            self._last(reader)
+        offer = self._last(reader) if last else None
         reader.end()
+        self.offer = offer
         return entries
 
     def _first(self, reader: Reader) -> None:
@@ -186,7 +186,7 @@ class OfferReader:
             raise malformed(f"an offer of more than {MOST_ENTRIES} entries")
         return entry
 
-    def _last(self, reader: Reader) -> None:
+    def _last(self, reader: Reader) -> Offer:
         counts = self._counts
         files, directories, size = reader.u32(), reader.u32(), reader.u64()
         digest = reader.raw(self._hash_driver.digest_size)
@@ -197,4 +197,4 @@ class OfferReader:
             raise malformed("a text or stream that is not one entry")
         if self._kind == OfferKind.TEXT and expected > MOST_TEXT:
             raise malformed(f"a text of more than {MOST_TEXT} bytes")
-        self.offer = Offer(self._kind, self._transfer_id, self._segment_size, files, directories, counts.size)
+        return Offer(self._kind, self._transfer_id, self._segment_size, files, directories, counts.size)

@@ -6,6 +6,7 @@
     relay -> host   Guest(id, lane)                           on the host's control connection
     host  -> relay  Take(nameplate, token, id)                on a new connection: from here on, byte for byte to that guest
     relay -> host   Ping                                      host -> relay   Pong
+    host  -> relay  Leave                                     the room is freed at once; otherwise it waits a minute for Resume
 
 After Take there is no framing: the relay copies bytes. It sees nameplates, sealed streams, sizes and times.
 """
@@ -26,6 +27,7 @@ PING_SECONDS = 30.0
 SILENCE_SECONDS = 90.0
 TAKE_SECONDS = 15.0
 FIRST_SECONDS = 10.0
+RESUME_SECONDS = 60.0
 
 
 class Refusal(IntEnum):
@@ -45,7 +47,7 @@ class Refusal(IntEnum):
 
 SENTENCES = {
     Refusal.NO_ROOM: "nobody waits under that number",
-    Refusal.TAKEN: "that number is in use, or was a short while ago",
+    Refusal.TAKEN: "that number is in use; choose another, or let the relay choose",
     Refusal.FULL: "the relay is full; try again later",
     Refusal.BUSY: "too many tries from this address for that number; try again in a minute",
     Refusal.BAD_TOKEN: "the relay does not know this host any more",
@@ -128,6 +130,7 @@ class Guest:
 
 PING = Frame(FrameType.RELAY_PING, b"")
 PONG = Frame(FrameType.RELAY_PONG, b"")
+LEAVE = Frame(FrameType.RELAY_LEAVE, b"")
 WAITING = Frame(FrameType.RELAY_WAITING, b"")
 
 

@@ -63,6 +63,7 @@ class Host:
         self._strangers: list[_Stranger] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._session: Session | None = None
+        self._won = False
         self._proved: asyncio.Future[tuple[Established, ByteStream, Path]] = asyncio.get_running_loop().create_future()
 
     async def session(self) -> Session:
@@ -76,6 +77,7 @@ class Host:
     def again(self) -> None:
         """The guest left before it accepted anything: wait for it, or another, to prove itself again."""
         self._session = None
+        self._won = False
         self._proved = asyncio.get_running_loop().create_future()
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -168,15 +170,15 @@ class Host:
     # -- the handshake --------------------------------------------------------------------------------------------------------
 
     async def _handshake(self, stream: ByteStream, path: Path) -> bool:
-        if self._proved.done():
-            await stream.send(_alert(Alert.TAKEN).encoded)
+        if self._won:
+            await _best_effort(stream, _alert(Alert.TAKEN).encoded)
             return False
         machine = HostHandshake(self.code, self.context.drivers, system_rng, self.context.veto_suite)
         try:
             async with asyncio.timeout(STATE_SECONDS):
                 await _until_proof(machine, stream)
             established = await self._check(machine)
-            await stream.send(machine.data_to_send())
+            await self._finish(machine, stream)
         except TimeoutError:
             machine.refuse(Alert.TIMEOUT)
             raise UnreachableError("it stopped before it proved anything") from None
@@ -186,16 +188,23 @@ class Host:
         finally:
             if alert := machine.data_to_send():
                 await _best_effort(stream, alert)
-        if self._proved.done():
-            return False
         self._proved.set_result((established, stream, path))
         return True
+
+    async def _finish(self, machine: HostHandshake, stream: ByteStream) -> None:
+        """Send Done; a guest that cannot be reached any more gives its place back."""
+        try:
+            async with asyncio.timeout(STATE_SECONDS):
+                await stream.send(machine.data_to_send())
+        except BaseException:
+            self._won = False
+            raise
 
     async def _check(self, machine: HostHandshake) -> Established:
         """Check one proof: one at a time, in the pace of the budget, charged before it is compared."""
         async with self._checking:
             await asyncio.sleep(self._budget.delay(asyncio.get_running_loop().time()))
-            if self._proved.done():
+            if self._won:
                 machine.refuse(Alert.TAKEN)
                 raise UnreachableError("the code was used in the meantime")
             if self._budget.void:
@@ -208,6 +217,7 @@ class Host:
                 self._wrong()
                 raise
             self._budget.give_back()
+            self._won = True
         event = machine.next_event()
         assert isinstance(event, Established)
         return event

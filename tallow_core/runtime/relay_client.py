@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 
-from tallow_core.errors import ConfigError, PolicyError, RemoteProtocolError, TallowError, TransportError, UnreachableError
+from tallow_core.errors import PolicyError, RemoteProtocolError, TallowError, TransportError, UnreachableError, UsageError
 from tallow_core.protocol.frames import Frame, FrameType
 from tallow_core.protocol.relay import (
     FIRST_SECONDS,
+    LEAVE,
     PONG,
     SILENCE_SECONDS,
     Guest,
@@ -63,7 +63,6 @@ class HostRoom:
         self._context = context
         self.endpoint = endpoint
         self._control: ByteStream | None = None
-        self._warm: ByteStream | None = None
         self._opened = Opened("", b"")
 
     @property
@@ -130,29 +129,23 @@ class HostRoom:
 
     async def take(self, guest: Guest) -> ByteStream:
         """The connection that the relay splices to `guest`."""
-        stream, self._warm = self._warm, None
-        frame = Take(self._opened.nameplate, self._opened.token, guest.id).frame()
-        if stream is not None:
-            try:
-                await write_frame(stream, frame)
-                return stream
-            except TransportError:
-                await stream.aclose()
         stream = await dial_relay(self._context, self.endpoint)
         try:
-            await write_frame(stream, frame)
+            await write_frame(stream, Take(self._opened.nameplate, self._opened.token, guest.id).frame())
         except BaseException:
             await stream.aclose()
             raise
         return stream
 
     async def aclose(self) -> None:
-        """Leave the room: the relay frees it when the control connection ends."""
-        async with AsyncExitStack() as stack:
-            for stream in (self._control, self._warm):
-                if stream is not None:
-                    stack.push_async_callback(stream.aclose)
-        self._control = self._warm = None
+        """Leave the room, which is free from then on."""
+        stream, self._control = self._control, None
+        if stream is None:
+            return
+        with contextlib.suppress(TallowError, TimeoutError):
+            async with asyncio.timeout(1):
+                await write_frame(stream, LEAVE)
+        await stream.aclose()
 
 
 async def open_rooms(context: Context, urls: tuple[str, ...], wanted: str | None) -> list[HostRoom]:
@@ -190,5 +183,5 @@ def relay_urls(context: Context) -> tuple[str, ...]:
     if relay.enabled:
         return relay.urls
     if context.settings.origin("relay.urls") == "flag":
-        raise ConfigError("--relay and --no-relay exclude each other; leave one out")
+        raise UsageError("--relay and --no-relay exclude each other; leave one out")
     return ()

@@ -14,14 +14,16 @@ import itertools
 import time
 from collections import deque
 from dataclasses import dataclass, field
+from typing import Any
 
-from tallow_core.errors import AuthenticationError, BrokenOffError, TallowError
+from tallow_core.errors import BrokenOffError, TallowError
 from tallow_core.protocol.frames import MAX_BODY, Frame, FrameType
 from tallow_core.protocol.join import Join, read_join
 from tallow_core.protocol.relay import (
     FIRST_SECONDS,
     PING,
     PING_SECONDS,
+    RESUME_SECONDS,
     SILENCE_SECONDS,
     TAKE_SECONDS,
     TOKEN,
@@ -67,6 +69,7 @@ class _Room:
 
     stream: ByteStream
     guests: dict[int, _Waiting] = field(default_factory=dict)
+    expiry: asyncio.Task[None] | None = None
 
 
 class RelayServer:
@@ -101,9 +104,10 @@ class RelayServer:
             async with asyncio.timeout(1):
                 for room in list(self._rooms.values()):
                     await _say(room.stream, refused(Refusal.CLOSING))
-        for task in self._connections:
+        tasks = [*self._connections, *(room.expiry for room in self._rooms.values() if room.expiry is not None)]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._connections, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _connection(self, stream: ByteStream) -> None:
         try:
@@ -116,7 +120,7 @@ class RelayServer:
             await _say(stream, refused(Refusal(refusal.number)))
         except BrokenOffError:
             pass
-        except (TallowError, AuthenticationError):
+        except TallowError:
             await _say(stream, refused(Refusal.MALFORMED))
         finally:
             await stream.aclose()
@@ -153,6 +157,9 @@ class RelayServer:
 
     async def _resume(self, stream: ByteStream, request: Resume) -> None:
         room = await self._owned(request.nameplate, request.token)
+        if room.expiry is not None:
+            room.expiry.cancel()
+            room.expiry = None
         former, room.stream = room.stream, stream
         await _say(former, refused(Refusal.REPLACED))
         await former.aclose()
@@ -169,17 +176,30 @@ class RelayServer:
             pinger = asyncio.create_task(_ping(stream))
             while True:
                 frame = await read_frame(stream, SILENCE_SECONDS, cap=0)
+                if frame.type == FrameType.RELAY_LEAVE:
+                    await self._free(nameplate, room)
+                    return
                 if frame.type != FrameType.RELAY_PONG:
                     raise RelayRefused(Refusal.MALFORMED)
         finally:
             if pinger is not None:
                 pinger.cancel()
             if self._rooms.get(nameplate) is room and room.stream is stream:
-                del self._rooms[nameplate]
-                for waiting in room.guests.values():
-                    if not waiting.taken.done():
-                        waiting.taken.set_exception(RelayRefused(Refusal.HOST_GONE))
-                await self._store.close(nameplate, time.monotonic())
+                room.expiry = asyncio.create_task(self._expire(nameplate, room))
+
+    async def _expire(self, nameplate: str, room: _Room) -> None:
+        """The host was lost without a word: it has a minute to come back with its token."""
+        await asyncio.sleep(RESUME_SECONDS)
+        await self._free(nameplate, room)
+
+    async def _free(self, nameplate: str, room: _Room) -> None:
+        if self._rooms.get(nameplate) is not room:
+            return
+        del self._rooms[nameplate]
+        for waiting in room.guests.values():
+            if not waiting.taken.done():
+                waiting.taken.set_exception(RelayRefused(Refusal.HOST_GONE))
+        await self._store.close(nameplate, time.monotonic())
 
     async def _take(self, stream: ByteStream, request: Take) -> None:
         room = await self._owned(request.nameplate, request.token)
@@ -246,7 +266,8 @@ class RelayServer:
                 await write_frame(waiting.stream, WAITING)
             announced = self._is_announced(waiting)
             left = TAKE_SECONDS if announced else min(WAITING_SECONDS, opened - time.monotonic())
-            await asyncio.wait([waiting.taken, outward], timeout=max(0.0, left), return_when=asyncio.FIRST_COMPLETED)
+            either: list[asyncio.Future[Any]] = [waiting.taken, outward]
+            await asyncio.wait(either, timeout=max(0.0, left), return_when=asyncio.FIRST_COMPLETED)
             if outward.done() and not waiting.taken.done():
                 outward.result()
             if not waiting.taken.done() and announced:

@@ -113,7 +113,8 @@ class Session:
         """Run `work`, and stop it with the session's error if the session fails first."""
         task = asyncio.create_task(work)
         try:
-            await asyncio.wait([task, self._failed], return_when=asyncio.FIRST_COMPLETED)
+            either: list[asyncio.Future[Any]] = [task, self._failed]
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             if not task.done():
                 self._failed.result()
             return await self._best_error(task)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class RoomTaken(TallowError):
-    """The wanted nameplate is in use or resting."""
+    """The wanted nameplate is in use."""
 
     code = "room-taken"
     exit_status = 5
@@ -33,7 +33,7 @@ class Rooms(Driver):
     """
 
     rest: float = 3600.0
-    """Seconds for which a freed nameplate is not given out again."""
+    """Seconds for which a freed nameplate is not drawn again: a guest of the old room may still come. Who asks for it by name gets it."""
 
     @abstractmethod
     def __init__(self, settings: Settings) -> None:

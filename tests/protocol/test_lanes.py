@@ -213,6 +213,11 @@ def test_t16_a_lane_hello_of_another_length(length: int) -> None:
         read_lane_hello(Frame(FrameType.LANE_HELLO, (LaneHello(bytes(16), 1, bytes(32)).frame().body + bytes(16384))[:length]))
 
 
+def test_t23_another_frame_is_no_lane_hello() -> None:
+    with pytest.raises(RemoteProtocolError):
+        read_lane_hello(Frame(FrameType.HELLO, LaneHello(bytes(16), 1, bytes(32)).frame().body))
+
+
 def test_t16_the_messages_of_a_lane_are_short() -> None:
     dialler = LaneDialler(session(), 1, system_rng)
     with pytest.raises(RemoteProtocolError):

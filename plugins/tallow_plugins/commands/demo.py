@@ -56,7 +56,11 @@ def demo(path: str | None = None, /, *, common: Common = _COMMON) -> int:
         What to send; without it, a folder is made for the occasion.
     """
     context = invocation.context(common, {})
-    say = (lambda text: None) if common.json or common.quiet else (lambda text: print(text, flush=True))
+
+    def say(text: str) -> None:
+        if not (common.json or common.quiet):
+            print(text, flush=True)
+
     with tempfile.TemporaryDirectory(prefix="tallow-demo-") as folder:
         source = Path(os.path.abspath(path)) if path is not None else _sample(Path(folder) / "sample")
         if not source.exists():

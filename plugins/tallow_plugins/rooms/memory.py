@@ -37,11 +37,12 @@ class Memory(Rooms):
         self._wake(now)
         if len(self._open) >= self._limit:
             raise RoomsFull("The relay has no room left: try again later, or use another relay.")
-        if wanted is not None and not self._is_free(wanted):
+        if wanted in self._open:
             raise RoomTaken("The code's number is in use on this relay: start again for a new code.")
         nameplate = self._drawn() if wanted is None else wanted
         self._open[nameplate] = token_hash
-        self._in_use[len(nameplate)] += 1
+        if self._resting.pop(nameplate, None) is None:  # a resting one is counted already
+            self._in_use[len(nameplate)] += 1
         return nameplate
 
     async def owner(self, nameplate: str) -> bytes | None:

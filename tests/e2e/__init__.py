@@ -1,0 +1,1 @@
+"""Whole transfers between real processes over real sockets."""

@@ -1,0 +1,419 @@
+"""Chunks and trailers: what the sending pump packs, the reader accepts; nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from blake3 import blake3
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tallow_core.dataplane.buffers import PAYLOAD, RecordBuffer
+from tallow_core.dataplane.outgoing import FULL, LARGE, FileSource, Outgoing
+from tallow_core.errors import FileSystemError, IntegrityError, RemoteProtocolError
+from tallow_core.protocol.content import (
+    CHUNK,
+    FAILED,
+    TRAILER,
+    ContentReader,
+    Directory,
+    Event,
+    FileBegin,
+    FileChunk,
+    FileFailed,
+    FileHash,
+    FileVerified,
+    Item,
+    Reason,
+)
+from tallow_core.protocol.manifest import LEAST_SEGMENT, SEGMENT, Entry, EntryKind
+from tallow_core.protocol.records import DATA_CAP, FINAL, RecordType
+from tallow_core.text import printable
+from tallow_plugins.hashes.blake3 import Blake3
+
+KIB, MIB = 1 << 10, 1 << 20
+MOST = 8 * MIB
+
+
+def content(number: int, size: int) -> bytes:
+    """Bytes that tell where they are from."""
+    block = hashlib.shake_256(number.to_bytes(4, "big")).digest(8191)
+    return (block * (size // len(block) + 1))[:size]
+
+
+def tree_hash(data: bytes, segment: int) -> bytes:
+    """A file's hash, from the words of the specification and the hash library alone."""
+    hashes = [
+        blake3(data[start : start + segment], derive_key_context="tallow/1 segment").digest() for start in range(0, len(data), segment)
+    ]
+    head = len(data).to_bytes(8, "big") + segment.to_bytes(4, "big")
+    return blake3(head + b"".join(hashes), derive_key_context="tallow/1 file").digest()
+
+
+@dataclass
+class Slow:
+    """A source that gives at most `step` bytes at a time."""
+
+    data: bytes
+    step: int = 1 << 30
+    at: int = 0
+
+    async def read_into(self, buffer: memoryview) -> int:
+        part = self.data[self.at : self.at + min(self.step, len(buffer))]
+        buffer[: len(part)] = part
+        self.at += len(part)
+        return len(part)
+
+
+@dataclass
+class Sent:
+    """Entries, what is sent for them, and their hashes; a size of None is a folder, a negative one a file that cannot be read."""
+
+    entries: list[Entry]
+    records: list[bytes]
+    hashes: list[bytes]
+
+
+def entry(number: int, size: int | None, *, kind: EntryKind = EntryKind.FILE) -> Entry:
+    """The entry of number `number`."""
+    return Entry(kind, (f"{number:05d}",), 0o644, 0, size)
+
+
+def send(sizes: Sequence[int | None], segment: int = SEGMENT, step: int = 1 << 30, *, sized: bool = True) -> Sent:
+    """Run the sending pump over made-up files."""
+    sent = Sent([], [], [])
+
+    async def collect(buffer: RecordBuffer, size: int) -> None:
+        sent.records.append(bytes(buffer.plain[:size]))
+
+    async def pump() -> None:
+        outgoing = Outgoing(collect, Blake3, segment)
+        for number, size in enumerate(sizes):
+            if size is None:
+                sent.entries.append(entry(number, 0, kind=EntryKind.DIRECTORY))
+                continue
+            sent.entries.append(entry(number, abs(size) if sized else None))
+            if size < 0:
+                await outgoing.failed(number, Reason.UNREADABLE)
+            else:
+                data = content(number, size)
+                sent.hashes.append(await outgoing.file(number, Slow(data, step), size if sized else None))
+        await outgoing.finish()
+        assert outgoing.sent == sum(size for size in sizes if size is not None and size > 0)
+
+    asyncio.run(pump())
+    return sent
+
+
+def take(sent: Sent, segment: int = SEGMENT) -> list[Event]:
+    """Give the records to a reader; chunks become events whose bytes are copied."""
+    reader = ContentReader(sent.entries, segment, Blake3, MOST)
+    events: list[Event] = []
+    for number, record in enumerate(sent.records):
+        last = number == len(sent.records) - 1
+        assert record[0] == RecordType.DATA | (FINAL if last else 0)
+        assert len(record) <= FULL <= DATA_CAP - 16
+        for event in reader.record(memoryview(record)[1:]):
+            events.append(FileChunk(event.offset, memoryview(bytes(event.data))) if isinstance(event, FileChunk) else event)
+    events += reader.end()
+    return events
+
+
+def expect(sizes: Sequence[int | None], sent: Sent, events: list[Event], segment: int) -> None:
+    """The events are those of the tree, in order, and every byte is there."""
+    stream = iter(events)
+    hashes = iter(sent.hashes)
+    for number, size in enumerate(sizes):
+        described = sent.entries[number]
+        if size is None:
+            assert next(stream) == Directory(described)
+            continue
+        assert next(stream) == FileBegin(described)
+        if size < 0:
+            assert next(stream) == FileFailed(described, Reason.UNREADABLE)
+            continue
+        data = bytearray()
+        while isinstance(event := next(stream), FileChunk):
+            assert event.offset == len(data)
+            assert event.offset // segment == (event.offset + len(event.data) - 1) // segment, "a chunk crosses a segment boundary"
+            data += event.data
+        whole = content(number, size)
+        assert data == whole
+        assert event == FileVerified(described, size, tree_hash(whole, segment))
+        assert event.tree_hash == next(hashes)
+    assert list(stream) == []
+
+
+EDGES = [0, 1, 2, LARGE - 1, LARGE, LARGE + 1, 2 * LARGE, PAYLOAD - 1, PAYLOAD, PAYLOAD + 1, FULL, 2 * MIB, 2 * MIB + 7]
+SIZES = st.one_of(st.none(), st.integers(0, 300), st.sampled_from(EDGES), st.integers(0, 200 * KIB), st.integers(-5, -1))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(SIZES, max_size=12), st.sampled_from([LEAST_SEGMENT, 100_000, MIB, SEGMENT]), st.sampled_from([1 << 30, 70_000, 5000]))
+def test_what_is_packed_is_read(sizes: list[int | None], segment: int, step: int) -> None:
+    sent = send(sizes, segment, step)
+    expect(sizes, sent, take(sent, segment), segment)
+
+
+@pytest.mark.parametrize("size", [SEGMENT - 1, SEGMENT, SEGMENT + 1, 5, 0, LEAST_SEGMENT])
+@pytest.mark.parametrize("segment", [LEAST_SEGMENT, SEGMENT])
+@pytest.mark.parametrize("sized", [True, False], ids=["sized", "stream"])
+def test_one_file(size: int, segment: int, sized: bool) -> None:
+    sent = send([size], segment, step=900_001, sized=sized)
+    expect([size], sent, take(sent, segment), segment)
+
+
+def test_small_files_share_records() -> None:
+    sizes = [100] * 10_000
+    sent = send(sizes)
+    assert len(sent.records) == 2
+    expect(sizes, sent, take(sent), SEGMENT)
+
+
+def test_a_large_file_begins_its_own_record_and_fills_it() -> None:
+    sent = send([10, 3 * MIB])
+    assert [len(record) for record in sent.records] == [1 + CHUNK.size + 10 + TRAILER.size, FULL, FULL, FULL, 1 + TRAILER.size]
+
+
+def test_nothing_at_all_is_one_final_record() -> None:
+    sent = send([])
+    assert sent.records == [bytes([RecordType.DATA | FINAL])]
+    assert take(sent) == []
+    assert take(send([None, None])) == [Directory(entry(n, 0, kind=EntryKind.DIRECTORY)) for n in range(2)]
+
+
+def test_a_file_that_became_shorter_is_said_to_have_failed() -> None:
+    sent = Sent([entry(0, 300_000), entry(1, 5)], [], [])
+
+    async def collect(buffer: RecordBuffer, size: int) -> None:
+        sent.records.append(bytes(buffer.plain[:size]))
+
+    async def pump() -> None:
+        outgoing = Outgoing(collect, Blake3, SEGMENT)
+        with pytest.raises(FileSystemError):
+            await outgoing.file(0, Slow(content(0, 200_000)), 300_000)
+        await outgoing.failed(0, Reason.CHANGED)
+        sent.hashes.append(await outgoing.file(1, Slow(content(1, 5)), 5))
+        await outgoing.finish()
+
+    asyncio.run(pump())
+    kinds = [type(event) for event in take(sent)]
+    assert kinds == [FileBegin, FileChunk, FileFailed, FileBegin, FileChunk, FileVerified]
+
+
+def test_a_file_that_grew_is_sent_as_it_was_offered() -> None:
+    """Its size is part of the offer: what was appended since is not read."""
+    sent = Sent([entry(0, 1000)], [], [])
+
+    async def collect(buffer: RecordBuffer, size: int) -> None:
+        sent.records.append(bytes(buffer.plain[:size]))
+
+    async def pump() -> None:
+        outgoing = Outgoing(collect, Blake3, SEGMENT)
+        sent.hashes.append(await outgoing.file(0, Slow(content(0, 5000)), 1000))
+        await outgoing.finish()
+
+    asyncio.run(pump())
+    expect([1000], sent, take(sent), SEGMENT)
+
+
+def test_a_regular_file_is_a_source(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(content(3, 100_000))
+    buffer = memoryview(bytearray(70_000))
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        source = FileSource(descriptor)
+        got = b""
+        while count := asyncio.run(source.read_into(buffer)):
+            got += bytes(buffer[:count])
+    finally:
+        os.close(descriptor)
+    assert got == content(3, 100_000)
+    with pytest.raises(FileSystemError):
+        asyncio.run(source.read_into(buffer))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 400_000), st.lists(st.integers(1, 90_000), max_size=20))
+def test_the_hash_of_a_file_does_not_depend_on_how_it_arrives(size: int, steps: list[int]) -> None:
+    data, running, at = content(1, size), FileHash(Blake3, LEAST_SEGMENT), 0
+    for step in [*steps, *[size] * 10]:
+        part = data[at : at + min(step, running.room)]
+        if part:
+            running.update(part)
+        at += len(part)
+    assert running.size == size
+    assert running.digest() == tree_hash(data, LEAST_SEGMENT)
+
+
+def test_the_hash_of_a_file_says_its_size_and_its_segments() -> None:
+    data = content(1, 3 * LEAST_SEGMENT)
+    assert len({tree_hash(data[:size], segment) for size in (0, 1, len(data)) for segment in (LEAST_SEGMENT, SEGMENT)}) == 6
+
+
+# -- a hostile sender -------------------------------------------------------------------------------------------------------------
+
+
+def chunk(number: int, offset: int, data: bytes, length: int | None = None) -> bytes:
+    """A CHUNK, of which the length may lie."""
+    return CHUNK.pack(Item.CHUNK, number, offset, len(data) if length is None else length) + data
+
+
+def trailer(number: int, data: bytes, size: int | None = None, digest: bytes | None = None) -> bytes:
+    """The TRAILER of a file with content `data`, or a wrong one."""
+    return TRAILER.pack(Item.TRAILER, number, len(data) if size is None else size, digest or tree_hash(data, LEAST_SEGMENT))
+
+
+DATA = content(0, 100)
+LONG = content(1, LEAST_SEGMENT + 10)
+TREE = [
+    entry(0, 100),
+    entry(1, len(LONG)),
+    entry(2, 0, kind=EntryKind.DIRECTORY),
+    entry(3, 0),
+    entry(4, None),
+]
+FIRST = [chunk(0, 0, DATA), trailer(0, DATA)]
+SECOND = [chunk(1, 0, LONG[:LEAST_SEGMENT]), chunk(1, LEAST_SEGMENT, LONG[LEAST_SEGMENT:]), trailer(1, LONG)]
+THIRD = [trailer(3, b"")]
+FOURTH = [chunk(4, 0, DATA), trailer(4, DATA)]
+ALL = [*FIRST, *SECOND, *THIRD, *FOURTH]
+U32, U64 = (1 << 32) - 1, (1 << 64) - 1
+
+
+def read(items: Sequence[bytes], *, one_record: bool = False) -> list[Event]:
+    """What a receiver makes of these items, each in a record of its own or all in one."""
+    reader = ContentReader(TREE, LEAST_SEGMENT, Blake3, 1000)
+    events: list[Event] = []
+    for body in [b"".join(items)] if one_record else items:
+        events += reader.record(memoryview(body))
+    return [*events, *reader.end()]
+
+
+@pytest.mark.parametrize("one_record", [False, True])
+def test_the_untouched_items_are_taken(one_record: bool) -> None:
+    """What the cases below change is right before they do."""
+    assert sum(isinstance(event, FileVerified) for event in read(ALL, one_record=one_record)) == 4
+    failed = [FAILED.pack(Item.FAILED, number, Reason.CHANGED) for number in (0, 1, 3, 4)]
+    assert sum(isinstance(event, FileFailed) for event in read(failed, one_record=one_record)) == 4
+
+
+BROKEN: dict[str, list[bytes]] = {
+    "nothing": [],
+    "the last file is missing": ALL[:-2],
+    "the last trailer is missing": ALL[:-1],
+    "a trailer is missing": [FIRST[0], *SECOND],
+    "a file is missing": [*FIRST, *THIRD],
+    "the first file is missing": SECOND,
+    "files in another order": [*SECOND, *FIRST],
+    "a file twice": [*FIRST, *FIRST],
+    "a chunk twice": [FIRST[0], *FIRST],
+    "two files interleaved": [FIRST[0], SECOND[0]],
+    "the content of a folder": [*FIRST, *SECOND, chunk(2, 0, b"x")],
+    "the trailer of a folder": [*FIRST, *SECOND, trailer(2, b"")],
+    "after the last file": [*ALL, chunk(5, 0, b"x")],
+    "a file after the last": [*ALL, trailer(5, b"")],
+    "an unknown number": [chunk(U32, 0, DATA)],
+    "an offset of one": [chunk(0, 1, DATA)],
+    "the largest offset": [chunk(0, U64, DATA)],
+    "an offset that leaves a hole": [chunk(0, 0, DATA[:50]), chunk(0, 51, DATA[51:])],
+    "an offset that goes back": [chunk(0, 0, DATA[:50]), chunk(0, 49, DATA[49:])],
+    "the second segment first": [*FIRST, SECOND[1]],
+    "an empty chunk": [chunk(0, 0, b"")],
+    "one byte too many": [chunk(0, 0, DATA + b"x")],
+    "one byte too many, later": [FIRST[0], chunk(0, 100, b"x")],
+    "bytes for an empty file": [*FIRST, *SECOND, chunk(3, 0, b"x")],
+    "over a segment's boundary": [*FIRST, chunk(1, 0, LONG[: LEAST_SEGMENT + 1])],
+    "over a segment's boundary, later": [*FIRST, chunk(1, 0, LONG[:10]), chunk(1, 10, LONG[10 : LEAST_SEGMENT + 1])],
+    "more of a stream than is taken": [*FIRST, *SECOND, *THIRD, chunk(4, 0, bytes(1001))],
+    "more of a stream than is taken, later": [*FIRST, *SECOND, *THIRD, chunk(4, 0, bytes(1000)), chunk(4, 1000, b"x")],
+    "a chunk longer than its record": [chunk(0, 0, DATA, 101)],
+    "a chunk of the largest length": [chunk(0, 0, DATA, U32)],
+    "half a chunk's head": [FIRST[0][:10]],
+    "half a trailer": [FIRST[0], FIRST[1][:-1]],
+    "half a failure": [b"\x03\0\0\0\0"],
+    "kind zero": [b"\0" + FIRST[0][1:]],
+    "kind four": [b"\x04" + FIRST[0][1:]],
+    "kind 255": [b"\xff" + FIRST[0][1:]],
+    "a byte left over": [FIRST[0] + b"\x01"],
+}
+
+
+@pytest.mark.parametrize("one_record", [False, True], ids=["records", "one-record"])
+@pytest.mark.parametrize("items", BROKEN.values(), ids=BROKEN)
+def test_t16_t23_what_breaks_the_protocol_is_refused(items: list[bytes], one_record: bool) -> None:
+    with pytest.raises(RemoteProtocolError) as caught:
+        read(items, one_record=one_record)
+    assert printable(str(caught.value)) == str(caught.value)
+
+
+WRONG: dict[str, list[bytes]] = {
+    "another hash": [FIRST[0], trailer(0, DATA, digest=bytes(32))],
+    "the hash of other bytes": [chunk(0, 0, bytes(100)), FIRST[1]],
+    "a file that is too short": [chunk(0, 0, DATA[:99]), trailer(0, DATA[:99])],
+    "nothing of a file": [trailer(0, b"")],
+    "a size less by one": [FIRST[0], trailer(0, DATA, size=99)],
+    "a size more by one": [FIRST[0], trailer(0, DATA, size=101)],
+    "the largest size": [FIRST[0], trailer(0, DATA, size=U64)],
+    "another segment size": [*FIRST, *SECOND[:2], trailer(1, LONG, digest=tree_hash(LONG, SEGMENT))],
+    "a stream that lies about its size": [*FIRST, *SECOND, *THIRD, FOURTH[0], trailer(4, DATA, size=99)],
+}
+
+
+@pytest.mark.parametrize("items", WRONG.values(), ids=WRONG)
+def test_t23_what_is_not_the_file_is_refused(items: list[bytes]) -> None:
+    with pytest.raises(IntegrityError):
+        read(items)
+
+
+def test_t23_every_bit_of_a_file_counts() -> None:
+    """Of its bytes and of its trailer; the receiver never says that the file is verified."""
+    whole = b"".join(FIRST)
+    for bit in range(len(whole) * 8):
+        changed = bytearray(whole)
+        changed[bit // 8] ^= 1 << (bit % 8)
+        reader = ContentReader(TREE, LEAST_SEGMENT, Blake3, 1000)
+        seen: list[Event] = []
+        with pytest.raises((RemoteProtocolError, IntegrityError)):
+            drain(lambda body=changed, reader=reader: reader.record(memoryview(body)), seen)  # type: ignore[misc]
+        assert not any(isinstance(event, FileVerified) for event in seen)
+
+
+def drain(events: Callable[[], object], seen: list[Event]) -> None:
+    """Collect events until they end or fail; a failure that the sender announces is one too."""
+    for event in events():  # type: ignore[attr-defined]
+        seen.append(event)
+        if isinstance(event, FileFailed):
+            raise IntegrityError("announced")
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_a_stream_that_ends_within_a_record_is_never_a_short_file(number: int) -> None:
+    reader = ContentReader(TREE, LEAST_SEGMENT, Blake3, 1000)
+    for item in SECOND[:0] + [FIRST[0]][:number]:
+        list(reader.record(memoryview(item)))
+    with pytest.raises(RemoteProtocolError):
+        list(reader.end())
+
+
+def test_t04_a_hostile_name_is_escaped_in_the_error() -> None:
+    hostile = Entry(EntryKind.FILE, ("a\x1b[2Jb\u202e",), 0o644, 0, 1)
+    for items in ([chunk(0, 0, b"xx")], [chunk(0, 0, b"x"), trailer(0, b"y")]):
+        reader = ContentReader([hostile], LEAST_SEGMENT, Blake3, 1000)
+        with pytest.raises((RemoteProtocolError, IntegrityError)) as caught:
+            for item in items:
+                list(reader.record(memoryview(item)))
+        assert printable(str(caught.value)) == str(caught.value)
+        assert "\\x1b" in str(caught.value)
+
+
+def test_items_have_the_sizes_of_the_specification() -> None:
+    assert (CHUNK.size, TRAILER.size, FAILED.size) == (17, 45, 6)
+    assert 1 + CHUNK.size + PAYLOAD + 16 <= DATA_CAP
