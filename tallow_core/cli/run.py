@@ -97,7 +97,7 @@ def _names() -> list[str]:
 
 
 def _nearest(typed: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(typed, known, 1, 0.5)
+    near = difflib.get_close_matches(typed, known, 1, 0.6)
     return f'; did you mean "{near[0]}"?' if near else ""
 
 

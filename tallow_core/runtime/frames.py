@@ -8,6 +8,8 @@ from tallow_core.errors import BrokenOffError, UnreachableError
 from tallow_core.protocol.frames import MAX_BODY, Frame, FrameParser
 from tallow_core.spi.transport import ByteStream
 
+WRITE_SECONDS = 20.0
+
 
 async def read_frame(stream: ByteStream, seconds: float | None, *, cap: int = MAX_BODY) -> Frame:
     """The next frame. Raises `UnreachableError` after `seconds`, `BrokenOffError` if the stream ends, `RemoteProtocolError`."""
@@ -31,5 +33,9 @@ async def read_some(stream: ByteStream, most: int) -> memoryview:
 
 
 async def write_frame(stream: ByteStream, frame: Frame) -> None:
-    """Send one frame."""
-    await stream.send(frame.encoded)
+    """Send one frame; raises `BrokenOffError`, also if the other side takes nothing for `WRITE_SECONDS`."""
+    try:
+        async with asyncio.timeout(WRITE_SECONDS):
+            await stream.send(frame.encoded)
+    except TimeoutError:
+        raise BrokenOffError("the other side takes no more data; try again") from None

@@ -236,6 +236,7 @@ class _Receiver:
         self._files = 0
         self._bytes = 0
         self._skipped: list[Skipped] = []
+        self._renamed = ""
 
     async def offered(self, spool: Spool) -> Offered:
         """Take all pages of the offer; every entry is checked before anybody is asked."""
@@ -314,7 +315,14 @@ class _Receiver:
         elif isinstance(event, Directory):
             sink.enter(event.entry)
 
+    def _tell_renamed(self, sent: str, landed: str) -> None:
+        """Say once for each top-level name that it was received under another."""
+        if landed not in ("", sent, self._renamed):
+            self._renamed = landed
+            self._context.reporter.note(f"{printable(sent)} exists here already: received as {printable(landed)}", 0)
+
     def _verified(self, event: FileVerified, path: str) -> None:
+        self._tell_renamed(event.entry.components[0], path.partition("/")[0])
         self._hashes.update(event.tree_hash)
         self._files += 1
         self._context.event("file", path=printable(path), bytes=event.size, tree_hash=event.tree_hash.hex())

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from tallow_core.errors import BrokenOffError, RefusedError, TallowError, TransportError
+from tallow_core.errors import BrokenOffError, FileSystemError, RefusedError, TallowError, TransportError
 from tallow_core.protocol.handshake import Established
 from tallow_core.protocol.lanes import CONTROL_KEYS, CONTROL_LANE, MOST_LANES, LaneAcceptor, LaneDialler, LaneHello, lane_tag
 from tallow_core.protocol.messages import Rekey, read_reason, read_rekey, write_reason
@@ -170,7 +170,9 @@ class Session:
         """Tell the other end why, if it can still be told."""
         if self.control.sealer.finished or (self._failed.done() and isinstance(error, TransportError)):
             return
-        if isinstance(error, TallowError):
+        if isinstance(error, FileSystemError):  # its sentence may name paths of this machine
+            body = write_reason(error.exit_status, "a file or folder there cannot be read or written")
+        elif isinstance(error, TallowError):
             body = write_reason(error.exit_status, str(error))
         else:
             body = write_reason(130, "it was interrupted there")
