@@ -50,6 +50,12 @@ STATE_SECONDS = 10.0
 Veto: TypeAlias = Callable[[Mapping[str, str]], str | None]
 
 
+class Displaced(UnreachableError):
+    """The host had too many strangers at once; the same path is worth another try."""
+
+    code = "displaced"
+
+
 class Direction(IntEnum):
     """Who sends the files, as Hello says it."""
 
@@ -182,9 +188,7 @@ class Handshake(ABC):
         if self._schedule is None:
             raise LocalProtocolError("no keys yet")
         self._ended = True
-        self._events.append(
-            Established(self._schedule, self._suite, self._driver("cipher"), self._driver("kem"), self._driver("hash"))
-        )
+        self._events.append(Established(self._schedule, self._suite, self._driver("cipher"), self._driver("kem"), self._driver("hash")))
 
     def _sizes(self) -> bytes:
         """The sizes of the chosen drivers: two drivers of one name that disagree about them must not go on."""
@@ -368,5 +372,6 @@ _CAUSES: Mapping[int, type[TallowError]] = {
     Alert.VOID: AuthenticationError,
     Alert.NO_SUITE: PolicyError,
     Alert.VETOED: RefusedError,
+    Alert.DISPLACED: Displaced,
 }
 """What an alert of the other side becomes here; any other is an `UnreachableError`."""

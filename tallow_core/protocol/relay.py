@@ -206,4 +206,3 @@ def raise_refusal(frame: Frame) -> None:
         number = reader.u8()
         reader.end()
         raise RelayRefused(number)
-

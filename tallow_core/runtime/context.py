@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
 
-from tallow_core.errors import PolicyError, UsageError
+from tallow_core.errors import ConfigError, PolicyError, UsageError
 from tallow_core.host import PluginHost
 from tallow_core.kinds import DISCOVERY, SUITE_KINDS, TRANSPORT
 from tallow_core.policy import Policy
@@ -67,6 +67,17 @@ class Context:
     def discoveries(self) -> list[Discovery]:
         """The discovery drivers that policy allows."""
         return [driver(self.settings) for driver in self.policy.drivers(DISCOVERY)]
+
+    def announced(self) -> frozenset[str]:
+        """The nameplates that discovery sees now. A driver that cannot look (`ConfigError`) is left out from then on, with a warning."""
+        found: set[str] = set()
+        for driver in list(self.discoveries):
+            try:
+                found |= driver.nameplates()
+            except ConfigError as error:
+                self.reporter.warn(f"discovery by {driver.name} is left out: {error}")
+                self.discoveries.remove(driver)
+        return frozenset(found)
 
     def transport(self, scheme: str) -> Transport:
         """The transport for `scheme`; raises `PolicyError` if policy does not allow it."""

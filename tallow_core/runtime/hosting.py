@@ -47,7 +47,9 @@ class _Stranger:
     """A connection that has proved nothing yet."""
 
     since: float
-    task: asyncio.Task[None]
+    stream: ByteStream
+    task: asyncio.Task[None] | None = None
+    displaced: bool = False
 
 
 class Host:
@@ -130,24 +132,31 @@ class Host:
             if now - oldest.since < SAFE_SECONDS:
                 self.spawn(_turn_away(stream, Alert.DISPLACED))
                 return
-            oldest.task.cancel()
+            oldest.displaced = True
+            if oldest.task is not None:
+                oldest.task.cancel()
             self._forget(oldest)
-        stranger = _Stranger(now, self.spawn(self._serve(stream, path, lane)))
+        stranger = _Stranger(now, stream)
         self._strangers.append(stranger)
+        stranger.task = self.spawn(self._serve(stranger, path, lane))
         stranger.task.add_done_callback(lambda _: self._forget(stranger))
 
     def _forget(self, stranger: _Stranger) -> None:
         if stranger in self._strangers:
             self._strangers.remove(stranger)
 
-    async def _serve(self, stream: ByteStream, path: Path, lane: bool | None) -> None:
-        kept = False
+    async def _serve(self, stranger: _Stranger, path: Path, lane: bool | None) -> None:
+        stream, kept = stranger.stream, False
         try:
             if lane is None:
                 lane = await self._joined(stream)
             kept = await (self._lane(stream) if lane else self._handshake(stream, path))
         except (TallowError, TimeoutError) as error:
             self.context.reporter.note(f"a guest ({path.kind}) did not get in: {error}")
+        except asyncio.CancelledError:
+            if stranger.displaced:
+                await _best_effort(stream, _alert(Alert.DISPLACED).encoded)
+            raise
         finally:
             if not kept:
                 await stream.aclose()
@@ -277,7 +286,7 @@ def _new_code(context: Context, rooms: list[HostRoom]) -> Code:
     if rooms:
         nameplate = rooms[0].nameplate
     else:
-        nameplate = draw_nameplate(below, frozenset().union(*(driver.nameplates() for driver in context.discoveries)))
+        nameplate = draw_nameplate(below, context.announced())
     return make_code(nameplate, context.settings.send.words, below)
 
 

@@ -11,12 +11,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
-from tallow_core.errors import AuthenticationError, PolicyError, RefusedError, TallowError, TransportError, UnreachableError
-from tallow_core.protocol.alerts import Alert, sentence
+from tallow_core.errors import AuthenticationError, BrokenOffError, PolicyError, RefusedError, TallowError, TransportError, UnreachableError
 from tallow_core.protocol.budget import GUEST_PROOFS, Budget
 from tallow_core.protocol.code import Code
 from tallow_core.protocol.frames import Frame
-from tallow_core.protocol.handshake import STATE_SECONDS, Established, GuestHandshake, ProofDue
+from tallow_core.protocol.handshake import STATE_SECONDS, Displaced, Established, GuestHandshake, ProofDue
 from tallow_core.protocol.join import LONGEST_WAIT, Join
 from tallow_core.runtime.context import Context
 from tallow_core.runtime.frames import read_frame, read_some, write_frame
@@ -92,14 +91,17 @@ class _Guest:
     async def at(self, endpoint: Endpoint) -> Session:
         """Try one place; a host that is busy with strangers is asked again."""
         way = self._direct(endpoint, "direct")
+        return await self._enter(way, await way.dial())
+
+    async def _enter(self, way: _Way, stream: ByteStream) -> Session:
+        """Meet the host; one that is busy with strangers is asked again, until the search ends."""
         while True:
-            stream = await way.dial()
             try:
                 return await self._meet(way, stream)
-            except UnreachableError as error:
-                if sentence(Alert.DISPLACED) not in str(error):
-                    raise
+            except Displaced:
+                self._context.reporter.note(f"{way.address}: too many others are trying; trying again")
             await asyncio.sleep(RETRY_SECONDS)
+            stream = await way.dial()
 
     async def search(self) -> Session:
         """Ask discovery and every relay at once."""
@@ -107,7 +109,7 @@ class _Guest:
         drivers = self._context.discoveries
         if not endpoints and not drivers:
             raise PolicyError("there is no way to find the sender: name a relay (--relay URL) or an address (--at HOST:PORT)")
-        head_start = HEAD_START if any(self._code.nameplate in driver.nameplates() for driver in drivers) else 0.0
+        head_start = HEAD_START if self._code.nameplate in self._context.announced() else 0.0
         self._relays_left = len(endpoints)
         searches = [self._browse(driver) for driver in drivers]
         searches += [self._room(endpoint, head_start, len(endpoints)) for endpoint in endpoints]
@@ -139,7 +141,7 @@ class _Guest:
     async def _hint(self, way: _Way) -> Session | None:
         """Try an answer of discovery, which may be forged or stale: only the spent budget is final."""
         try:
-            return await self._meet(way, await way.dial())
+            return await self._enter(way, await way.dial())
         except ProofsSpent:
             raise
         except TallowError as error:
@@ -155,9 +157,11 @@ class _Guest:
         try:
             stream = await way.dial()
             try:
-                return await self._meet(way, stream)
+                return await self._enter(way, stream)
             except ProofsSpent:
                 raise
+            except BrokenOffError as error:  # nothing had begun yet: to the user, the relay was lost
+                self._problems.append(UnreachableError(str(error)))
             except TallowError as error:
                 self._context.reporter.note(f"{way.address} did not work: {error}")
                 self._problems.append(error)

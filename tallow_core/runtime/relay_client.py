@@ -36,7 +36,7 @@ LONGEST_BACKOFF = 30.0
 def relay_endpoint(context: Context, url: str) -> Endpoint:
     """Read a relay's URL. The room token must stay secret on the way, so plain `tcp` is for loopback only."""
     endpoint = context.endpoint(url, "tls")
-    if not context.transport(endpoint.scheme).encrypted and endpoint.host not in ("127.0.0.1", "::1", "localhost"):
+    if not context.transport(endpoint.scheme).encrypted and endpoint.host not in ("127.0.0.1", "::1"):
         raise PolicyError(f"the relay {url} is not encrypted; use its tls:// URL, as `tallow relay serve` prints it")
     return endpoint
 
@@ -64,6 +64,7 @@ class HostRoom:
         self.endpoint = endpoint
         self._control: ByteStream | None = None
         self._opened = Opened("", b"")
+        self._lost = False
 
     @property
     def nameplate(self) -> str:
@@ -72,17 +73,19 @@ class HostRoom:
 
     async def open(self, wanted: str | None) -> None:
         """Ask for the room `wanted`, or for any. Raises `RelayRefused`, `UnreachableError` or `AuthenticationError`."""
-        await self._request(Open(wanted).frame())
+        await self._request(Open(wanted).frame(), wanted)
 
-    async def _request(self, frame: Frame) -> None:
+    async def _request(self, frame: Frame, wanted: str | None) -> None:
         stream = await dial_relay(self._context, self.endpoint)
         try:
             await write_frame(stream, frame)
-            self._opened = read_opened(await read_frame(stream, FIRST_SECONDS))
+            opened = read_opened(await read_frame(stream, FIRST_SECONDS))
+            if wanted not in (None, opened.nameplate):
+                raise RemoteProtocolError(f"the relay {self.endpoint.url} opened another room than it was asked for; use another relay")
         except BaseException:
             await stream.aclose()
             raise
-        self._control = stream
+        self._control, self._opened = stream, opened
 
     async def guests(self) -> AsyncIterator[Guest]:
         """The guests that the relay announces, until cancelled; a lost relay is dialled again, with back-off."""
@@ -119,11 +122,21 @@ class HostRoom:
             await self._control.aclose()
             self._control = None
         try:
-            await self._request(Resume(self._opened.nameplate, self._opened.token).frame())
+            await self._request(Resume(self.nameplate, self._opened.token).frame(), self.nameplate)
         except RelayRefused as refusal:
             if refusal.number in (Refusal.BAD_TOKEN, Refusal.NO_ROOM):
-                with contextlib.suppress(TallowError):  # the relay was restarted: open the same room anew
-                    await self._request(Open(self._opened.nameplate).frame())
+                await self._open_anew()
+        except TallowError as error:
+            self._context.reporter.note(f"the relay {self.endpoint.url} still does not answer: {error}", 2)
+
+    async def _open_anew(self) -> None:
+        """The relay was restarted: ask for the same room."""
+        try:
+            await self.open(self.nameplate)
+        except RelayRefused as refusal:
+            if refusal.number == Refusal.TAKEN and not self._lost:
+                self._lost = True
+                self._context.reporter.warn(f"the relay {self.endpoint.url} gave this code's number to somebody else meanwhile")
         except TallowError as error:
             self._context.reporter.note(f"the relay {self.endpoint.url} still does not answer: {error}", 2)
 

@@ -12,7 +12,7 @@ import hashlib
 import ipaddress
 import itertools
 import time
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,6 +47,8 @@ from tallow_core.spi.transport import ByteStream, Listener
 
 WAITING_PER_ADDRESS = 2
 JOINS_PER_MINUTE = 10
+MOST_WAITING = 64
+"""Guests of one address that wait at once, over all rooms."""
 PARTING_SECONDS = 10.0
 WAITING_SECONDS = 15.0
 
@@ -83,21 +85,35 @@ class RelayServer:
         self._joins: dict[tuple[str, str], deque[float]] = {}
         self._ids = itertools.count(1)
         self._connections: set[asyncio.Task[None]] = set()
+        self._half_open: dict[asyncio.Task[None], None] = {}
+        self._waiting: Counter[str] = Counter()
 
     async def serve(self, listener: Listener) -> None:
         """Accept until cancelled, then say goodbye to whoever waits and let go of the rest."""
         try:
             while True:
                 stream = await listener.accept()
-                if len(self._connections) >= self._limits.connections:
-                    await stream.aclose()
-                    continue
-                task = asyncio.create_task(self._connection(stream))
+                full = len(self._connections) >= self._limits.connections and not self._evict()
+                task = asyncio.create_task(stream.aclose() if full else self._connection(stream))
+                if not full:
+                    self._half_open[task] = None
                 self._connections.add(task)
-                task.add_done_callback(self._connections.discard)
+                task.add_done_callback(self._ended)
         finally:
             await listener.aclose()
             await self._goodbye()
+
+    def _evict(self) -> bool:
+        """Drop the connection that has said nothing for the longest; False if all have said what they want."""
+        oldest = next(iter(self._half_open), None)
+        if oldest is None:
+            return False
+        del self._half_open[oldest]
+        return oldest.cancel()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._connections.discard(task)
+        self._half_open.pop(task, None)
 
     async def _goodbye(self) -> None:
         with contextlib.suppress(TimeoutError):
@@ -111,7 +127,10 @@ class RelayServer:
 
     async def _connection(self, stream: ByteStream) -> None:
         try:
-            frame = await read_frame(stream, FIRST_SECONDS, cap=MAX_BODY)
+            frame = await read_frame(stream, FIRST_SECONDS)
+            task = asyncio.current_task()
+            assert task is not None
+            self._half_open.pop(task, None)
             if frame.type == FrameType.JOIN:
                 await self._guest(stream, read_join(frame))
             else:
@@ -214,6 +233,8 @@ class RelayServer:
     async def _guest(self, stream: ByteStream, join: Join) -> None:
         waiting = _Waiting(join, stream, _network(stream.facts.peer), next(self._ids), asyncio.get_running_loop().create_future())
         self._admit(waiting)
+        self._waiting[waiting.address] += 1
+        waiting.taken.add_done_callback(lambda _: self._uncount(waiting.address))
         outward = asyncio.create_task(self._outward(waiting))
         try:
             host = await self._until_taken(waiting, outward)
@@ -225,11 +246,18 @@ class RelayServer:
             await asyncio.gather(outward, return_exceptions=True)
             waiting.spliced.set()
 
+    def _uncount(self, address: str) -> None:
+        self._waiting[address] -= 1
+        if not self._waiting[address]:
+            del self._waiting[address]
+
     def _admit(self, waiting: _Waiting) -> None:
         nameplate, now = waiting.join.nameplate, time.monotonic()
         room = self._rooms.get(nameplate)
         others = list(room.guests.values()) if room else self._early.get(nameplate, [])
         same = [other for other in others if other.address == waiting.address]
+        if self._waiting[waiting.address] >= MOST_WAITING:
+            raise RelayRefused(Refusal.BUSY)
         if len(same) >= WAITING_PER_ADDRESS or len(others) >= self._limits.guests_per_room or not self._in_pace(waiting, now):
             raise RelayRefused(Refusal.BUSY)
         if room is None and not waiting.join.wait:
@@ -278,11 +306,14 @@ class RelayServer:
 
     def _is_announced(self, waiting: _Waiting) -> bool:
         room = self._rooms.get(waiting.join.nameplate)
-        return room is not None and waiting.id in room.guests
+        return room is not None and waiting.id in room.guests and room.expiry is None
 
     async def _announce(self, room: _Room, waiting: _Waiting) -> None:
         room.guests[waiting.id] = waiting
-        await write_frame(room.stream, Guest(waiting.id, waiting.join.lane).frame())
+        if room.expiry is not None:
+            return  # the host was lost: it is told when it comes back
+        with contextlib.suppress(BrokenOffError):  # lost just now: the same
+            await write_frame(room.stream, Guest(waiting.id, waiting.join.lane).frame())
 
     def _forget(self, waiting: _Waiting) -> None:
         nameplate = waiting.join.nameplate

@@ -278,7 +278,7 @@ class _Sender:
         if kind != RecordType.RECEIVED:
             raise malformed(f"record {kind:#04x} where the receipt should come")
         receipt: Receipt = read_receipt(body)
-        if receipt.files != self._files or not equal(receipt.digest, self._hashes.digest()):
+        if (receipt.files, receipt.size) != (self._files, self._bytes) or not equal(receipt.digest, self._hashes.digest()):
             raise IntegrityError("the receiver's receipt does not fit what was sent; ask it what it has")
         await self._session.send(RecordType.CLOSE, final=True)
 

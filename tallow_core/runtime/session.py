@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from tallow_core.errors import BrokenOffError, FileSystemError, RefusedError, TallowError, TransportError
 from tallow_core.protocol.handshake import Established
-from tallow_core.protocol.lanes import CONTROL_KEYS, CONTROL_LANE, MOST_LANES, LaneAcceptor, LaneDialler, LaneHello, lane_tag
+from tallow_core.protocol.lanes import CONTROL_KEYS, CONTROL_LANE, LaneAcceptor, LaneDialler, LaneHello, lane_tag
 from tallow_core.protocol.messages import Rekey, read_reason, read_rekey, write_reason
 from tallow_core.protocol.records import RecordType
 from tallow_core.protocol.wire import Reader, malformed
@@ -31,6 +31,7 @@ SILENCE_SECONDS = 60.0
 LANE_SECONDS = 15.0
 LAST_WORDS_SECONDS = 2.0
 LANE_ATTEMPTS = 3
+OPEN_LANES = 16
 FIRST_LANE = {Role.HOST: 2, Role.GUEST: 1}
 
 
@@ -51,7 +52,6 @@ class Session:
         self.role = role
         self.established = established
         self.path = path
-        self.tag = lane_tag(established.schedule)
         self._lanes: list[Lane] = []
         self._joined: asyncio.Queue[Lane] = asyncio.Queue()
         self._next_lane = FIRST_LANE[role]
@@ -65,6 +65,11 @@ class Session:
         self._rekeyed_bytes = 0
         self._rekeyed_at = time.monotonic()
         self.control = self._add(Lane(stream, CONTROL_KEYS, established.schedule, established.cipher, role))
+
+    @property
+    def tag(self) -> bytes:
+        """What a LaneHello for this session begins with, under the present root."""
+        return lane_tag(self.established.schedule)
 
     async def __aenter__(self) -> Session:
         self._spawn(self._listen())
@@ -157,7 +162,11 @@ class Session:
         elif kind in (RecordType.REFUSE, RecordType.ERROR):
             raise _ended(kind, body)
         else:
-            await self._inbox.put((kind, bytes(body)))
+            try:
+                async with asyncio.timeout(SILENCE_SECONDS):
+                    await self._inbox.put((kind, bytes(body)))
+            except TimeoutError:
+                raise malformed("messages that nothing waits for") from None
 
     async def _ping(self) -> None:
         while not self.control.sealer.finished:
@@ -218,8 +227,10 @@ class Session:
 
     async def accept_lane(self, stream: ByteStream, hello: LaneHello) -> None:
         """Let a lane join whose LaneHello named this session; raises `AuthenticationError` if it does not prove it."""
-        if hello.lane in self._used or hello.lane % 2 != FIRST_LANE[self.role.peer] % 2 or len(self._used) > MOST_LANES:
+        if hello.lane in self._used or hello.lane % 2 != FIRST_LANE[self.role.peer] % 2:
             raise malformed("a lane id that was used before")
+        if len(self._lanes) >= OPEN_LANES:
+            raise malformed(f"more than {OPEN_LANES} lanes")
         machine = LaneAcceptor(self.established.schedule, hello, system_rng)
         async with asyncio.timeout(LANE_SECONDS):
             await stream.send(machine.data_to_send())
@@ -290,7 +301,7 @@ class Session:
         self._rekey_pair.wipe()
         self._rekey_pair = None
         self._renew(secret, self._rekey_request + body)
-        for lane in self._lanes:
+        for lane in [lane for lane in self._lanes if lane.rekeys < self._rekeys]:  # one that joins from here on has the new root
             await lane.send_epoch(self._rekeys, self.established.schedule)
 
     def _renew(self, secret: bytearray, messages: bytes) -> None:

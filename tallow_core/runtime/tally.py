@@ -11,7 +11,9 @@ import os
 import time
 from pathlib import Path
 
+from tallow_core.errors import ConfigError
 from tallow_core.settings import ensure_private
+from tallow_core.text import printable
 from tallow_core.types import Role
 
 LIFETIME = 86_400.0
@@ -33,8 +35,8 @@ class FileTally:
             return max(0, int(self._path.read_text("ascii")))
         except FileNotFoundError:
             return 0
-        except (OSError, ValueError):
-            return 0
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"the count of wrong guesses in {printable(str(self._path))} cannot be read; delete that file") from error
 
     def write(self, count: int) -> None:
         """Keep `count` before the proof goes on; 0 removes the file."""
