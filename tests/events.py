@@ -23,6 +23,10 @@ def _is_string(value: object) -> bool:
     return isinstance(value, str)
 
 
+def _is_suite(value: object) -> bool:
+    return isinstance(value, dict) and value.keys() == {"kem", "cipher", "hash", "authenticator"} and all(map(_is_string, value.values()))
+
+
 def _is_skipped(value: object) -> bool:
     return isinstance(value, dict) and value.keys() == {"path", "reason"} and all(map(_is_string, value.values()))
 
@@ -33,6 +37,7 @@ TYPES: Mapping[str, Callable[[object], bool]] = {
     "integer or null": lambda value: value is None or _is_integer(value),
     "number": lambda value: type(value) in (int, float),
     "list of strings": lambda value: isinstance(value, list) and all(map(_is_string, value)),
+    "object of strings": _is_suite,
     "list of objects": lambda value: isinstance(value, list) and all(map(_is_skipped, value)),
 }
 

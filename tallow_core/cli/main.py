@@ -10,8 +10,7 @@ from tallow_core import __version__
 
 def main() -> int:
     """Run the command line; returns the exit status."""
-    # Children and crash reports see the environment: the code must not stay in it.
-    code = os.environ.pop("TALLOW_CODE", None)
+    code = _take_code()
     words = sys.argv[1:]
     if words == ["--version"]:
         print(f"tallow {__version__}")
@@ -21,6 +20,22 @@ def main() -> int:
     from tallow_core.cli.run import run
 
     return run(words, code)
+
+
+def _take_code() -> str | None:
+    """Take the code out of the environment: children and crash reports see it, and /proc/PID/environ shows what it was at the start."""
+    code = os.environ.get("TALLOW_CODE")
+    if code is None:
+        return None
+    if os.name == "posix":
+        import ctypes
+
+        getenv = ctypes.CDLL(None).getenv
+        getenv.restype = ctypes.c_void_p
+        if place := getenv(b"TALLOW_CODE"):
+            ctypes.memset(place, 0, len(os.fsencode(code)))
+    del os.environ["TALLOW_CODE"]
+    return code
 
 
 def _help(words: list[str]) -> int:

@@ -105,7 +105,14 @@ def _app(name: str, function: Callable[..., Any]) -> App:
     from cyclopts import App, Parameter
 
     plain = Parameter(show_default=False, show_env_var=False)
-    app = App(name=name, help_flags=("--help", "-h"), version_flags=(), help_format="plaintext", default_parameter=plain)
+    app = App(
+        name=name,
+        help_flags=("--help", "-h"),
+        version_flags=(),
+        help_format="plaintext",
+        default_parameter=plain,
+        suppress_keyboard_interrupt=False,  # `run` reports it; cyclopts would exit without a word
+    )
     app.default(function)
     return app
 

@@ -84,7 +84,7 @@ def parse_code(text: str) -> Code:
             raise UsageError(f"a code has at most {MOST_WORDS} words")
         return Code(nameplate, "-".join(typed), custom=False)
     secret = rest.strip()
-    if len(secret) < LEAST_CUSTOM:
+    if len(secret) < LEAST_CUSTOM or (typed and set(typed) <= set(words())):  # words of the list, but too few of them
         raise UsageError(
             f"that code is too easy to guess: after the number it needs {FEWEST_WORDS} words of the list or {LEAST_CUSTOM} characters"
         )

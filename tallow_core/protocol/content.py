@@ -29,6 +29,7 @@ CHUNK = Struct(">BIQI")
 TRAILER = Struct(">BIQ32s")
 FAILED = Struct(">BIB")
 _TREE = Struct(">QI")
+_ITEM, _CHUNK_REST, _TRAILER_REST = Struct(">BI"), Struct(">QI"), Struct(">Q32s")
 
 
 class Item(IntEnum):
@@ -143,7 +144,7 @@ class ContentReader:
         """The events of one DATA record; raises `RemoteProtocolError` or `IntegrityError`."""
         reader = Reader(body, "Data")
         while reader.left:
-            kind, number = reader.u8(), reader.u32()
+            kind, number = reader.fields(_ITEM)
             if self._current is None:
                 yield from self._advance(number)
             if self._current is None or self._current[0] != number:
@@ -179,7 +180,7 @@ class ContentReader:
             return
 
     def _chunk(self, reader: Reader, entry: Entry, running: FileHash) -> FileChunk:
-        offset, length = reader.u64(), reader.u32()
+        offset, length = reader.fields(_CHUNK_REST)
         most = self._most if entry.size is None else entry.size
         if offset != running.size or not 0 < length <= running.room:
             raise malformed("a chunk out of place")
@@ -190,7 +191,7 @@ class ContentReader:
         return FileChunk(offset, data)
 
     def _trailer(self, reader: Reader, entry: Entry, running: FileHash) -> FileVerified:
-        size, digest = reader.u64(), reader.raw(32)
+        size, digest = reader.fields(_TRAILER_REST)
         self._current = None
         if size != running.size or (entry.size is not None and size != entry.size) or not equal(digest, running.digest()):
             raise IntegrityError(f"{printable('/'.join(entry.components))} did not arrive as it was sent; ask for it again")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
+from struct import Struct
 
 from tallow_core.protocol.names import TreeOrder, check_path
 from tallow_core.protocol.schedule import MANIFEST_CONTEXT
@@ -25,6 +26,7 @@ UNKNOWN = (1 << 64) - 1
 LARGEST = 1 << 62
 MOST_TEXT = 1 << 20
 SEGMENT, LEAST_SEGMENT, MOST_SEGMENT = 4 << 20, 64 << 10, 64 << 20
+_HEAD = Struct(">BHqQB")
 
 
 class EntryKind(IntEnum):
@@ -54,17 +56,16 @@ class Entry:
 
     def encoded(self) -> bytes:
         """kind[1] mode[2] mtime_ns[8, signed] size[8] depth[1], then each component as length[1] || UTF-8."""
-        writer = Writer().u8(self.kind).u16(self.mode).i64(self.mtime_ns)
-        writer.u64(UNKNOWN if self.size is None else self.size).u8(len(self.components))
-        for component in self.components:
-            writer.text8(component)
-        return writer.done()
+        size = UNKNOWN if self.size is None else self.size
+        names = [component.encode() for component in self.components]
+        head = _HEAD.pack(self.kind, self.mode, self.mtime_ns, size, len(names))
+        return head + b"".join([bytes((len(name),)) + name for name in names])
 
 
 def read_entry(reader: Reader) -> Entry:
     """Read one entry and check everything about it that needs no other entry; raises `RemoteProtocolError`."""
-    kind, mode, mtime_ns, size, depth = reader.u8(), reader.u16(), reader.i64(), reader.u64(), reader.u8()
-    components = tuple(reader.text8() for _ in range(depth))
+    kind, mode, mtime_ns, size, depth = reader.fields(_HEAD)
+    components = tuple([reader.text8() for _ in range(depth)])
     reason = check_path(components)
     if reason is not None:
         raise malformed(f"the offered name {printable('/'.join(components))[:200]} is not safe: {reason}")

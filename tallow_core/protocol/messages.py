@@ -30,8 +30,8 @@ def read_reason(body: ReadBuffer) -> tuple[int, str]:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What the receiver verified (files it left alone because they existed are among them): `size` counts all content bytes; `digest` is the hash (context "tallow/1 receipt") over the hashes of all
-    files, in order."""
+    """What the receiver verified (files it left alone because they existed are among them): `size` counts all content bytes; `digest` is
+    the hash (context "tallow/1 receipt") over the hashes of all files, in order."""
 
     files: int
     size: int

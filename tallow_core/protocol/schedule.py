@@ -12,6 +12,7 @@ import hmac
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
+from tallow_core.errors import LocalProtocolError
 from tallow_core.protocol.wire import lv
 from tallow_core.secrets import wipe
 from tallow_core.types import ReadBuffer
@@ -51,11 +52,14 @@ class Schedule:
     def __init__(self, kdf: str, transcript: bytes, isk: bytearray, kem_secret: bytearray) -> None:
         self.kdf = kdf
         self.transcript = transcript
+        self._dropped = False
         self._root = bytearray(hmac.digest(transcript, lv(isk) + lv(kem_secret), kdf))
         wipe(isk, kem_secret)
 
     def key(self, label: bytes, *context: bytes, length: int = 32) -> bytearray:
-        """K(label, context...)."""
+        """K(label, context...); a `LocalProtocolError` after `wipe`: keys from a root of zeros would be anybody's."""
+        if self._dropped:
+            raise LocalProtocolError("the keys of this session were dropped")
         return expand(self.kdf, self._root, length, label, *context)
 
     def mac(self, label: bytes, message: bytes) -> bytes:
@@ -76,11 +80,14 @@ class Schedule:
 
     def renew(self, kem_secret: bytearray, messages: bytes) -> None:
         """root' = Extract(root, lv(kem_secret) || lv(H(both messages))): a fresh KEM within the session."""
+        if self._dropped:
+            raise LocalProtocolError("the keys of this session were dropped")
         digest = hashlib.new(self.kdf, messages).digest()
         renewed = bytearray(hmac.digest(self._root, lv(kem_secret) + lv(digest), self.kdf))
         wipe(self._root, kem_secret)
         self._root = renewed
 
     def wipe(self) -> None:
-        """Overwrite the root."""
+        """Overwrite the root; nothing can be derived from then on."""
         wipe(self._root)
+        self._dropped = True

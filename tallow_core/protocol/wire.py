@@ -6,6 +6,7 @@ A `Reader` never trusts: every read is checked against what is there, and `end` 
 from __future__ import annotations
 
 from struct import Struct
+from typing import Any
 
 from tallow_core.errors import RemoteProtocolError
 from tallow_core.protocol.alerts import Alert
@@ -89,16 +90,21 @@ class Reader:
 
     def __init__(self, data: ReadBuffer, what: str) -> None:
         self._view = memoryview(data)
+        self._size = len(self._view)
         self.at = 0
         self._what = what
 
-    def _struct(self, layout: Struct) -> int:
+    def fields(self, layout: Struct) -> tuple[Any, ...]:
+        """Take several fields of fixed size in one step, for layouts that come by the hundred thousand."""
         end = self.at + layout.size
-        if end > len(self._view):
+        if end > self._size:
             raise malformed(f"{self._what} is too short")
-        (value,) = layout.unpack_from(self._view, self.at)
+        values = layout.unpack_from(self._view, self.at)
         self.at = end
-        assert isinstance(value, int)
+        return values
+
+    def _struct(self, layout: Struct) -> int:
+        value: int = self.fields(layout)[0]
         return value
 
     def u8(self) -> int:
@@ -124,7 +130,7 @@ class Reader:
     def view(self, size: int) -> memoryview:
         """Take `size` bytes without copying them."""
         end = self.at + size
-        if end > len(self._view):
+        if end > self._size:
             raise malformed(f"{self._what} is too short")
         part = self._view[self.at : end]
         self.at = end
@@ -143,15 +149,15 @@ class Reader:
 
     def text8(self) -> str:
         """Take `length[1] || UTF-8`."""
-        return self._decode(self.raw(self.u8()))
+        return self._decode(self.view(self.u8()))
 
     def text16(self, most: int) -> str:
         """Take `length[2] || UTF-8`, at most `most` bytes."""
         return self._decode(self.bytes16(most))
 
-    def _decode(self, data: bytes) -> str:
+    def _decode(self, data: ReadBuffer) -> str:
         try:
-            return data.decode()
+            return str(data, "utf-8")
         except UnicodeDecodeError:
             raise malformed(f"{self._what} holds text that is not UTF-8") from None
 
@@ -162,7 +168,7 @@ class Reader:
     @property
     def left(self) -> int:
         """How many bytes have not been taken."""
-        return len(self._view) - self.at
+        return self._size - self.at
 
     def end(self) -> None:
         """Refuse bytes left over."""

@@ -29,6 +29,8 @@ from tallow_core.spi.transport import ByteStream, Listener
 from tallow_core.types import Endpoint, Role
 
 MOST_UNPROVED = 8
+MOST_TAKES = 16
+"""Guests of a room that are being taken at once; the next ones wait, and with them the relay that announces them."""
 SAFE_SECONDS = 2.0
 """For how long a guest that has not proved itself cannot be displaced by a further one."""
 
@@ -50,6 +52,8 @@ class _Stranger:
     stream: ByteStream
     task: asyncio.Task[None] | None = None
     displaced: bool = False
+    proving: bool = False
+    """Its proof is in line to be checked: nobody may take its place."""
 
 
 class Host:
@@ -59,6 +63,7 @@ class Host:
         self.context = context
         self.code = code
         self.listening: list[Endpoint] = []
+        self._drivers = context.drivers  # now: what policy refuses must be said before a code is shown
         tally = FileTally(context.settings.directories.state, Role.HOST, code.nameplate)
         self._budget = Budget(code.guesses, tally)
         self._checking = asyncio.Lock()
@@ -75,6 +80,10 @@ class Host:
         established, stream, path = await self._proved
         self._session = Session(self.context, Role.HOST, established, stream, path)
         return self._session
+
+    def forget_guesses(self) -> None:
+        """The code is new: what was counted under its number, which a relay may have chosen, was for other words."""
+        self._budget.clear()
 
     def again(self) -> None:
         """The guest left before it accepted anything: wait for it, or another, to prove itself again."""
@@ -113,8 +122,10 @@ class Host:
 
     async def attend(self, room: HostRoom) -> None:
         """Take the guests of a room until cancelled."""
+        places = asyncio.Semaphore(MOST_TAKES)
         async for guest in room.guests():
-            self.spawn(self._take(room, guest))
+            await places.acquire()
+            self.spawn(self._take(room, guest)).add_done_callback(lambda _: places.release())
 
     async def _take(self, room: HostRoom, guest: Guest) -> None:
         try:
@@ -128,8 +139,8 @@ class Host:
         """Give a new connection a place among those that have proved nothing; `lane` is what its Join said, if a relay read that."""
         now = asyncio.get_running_loop().time()
         if len(self._strangers) >= MOST_UNPROVED:
-            oldest = self._strangers[0]
-            if now - oldest.since < SAFE_SECONDS:
+            oldest = next((stranger for stranger in self._strangers if not stranger.proving), None)
+            if oldest is None or now - oldest.since < SAFE_SECONDS:
                 self.spawn(_turn_away(stream, Alert.DISPLACED))
                 return
             oldest.displaced = True
@@ -182,7 +193,7 @@ class Host:
         if self._won:
             await _best_effort(stream, _alert(Alert.TAKEN).encoded)
             return False
-        machine = HostHandshake(self.code, self.context.drivers, system_rng, self.context.veto_suite)
+        machine = HostHandshake(self.code, self._drivers, system_rng, self.context.veto_suite)
         try:
             async with asyncio.timeout(STATE_SECONDS):
                 await _until_proof(machine, stream)
@@ -211,6 +222,8 @@ class Host:
 
     async def _check(self, machine: HostHandshake) -> Established:
         """Check one proof: one at a time, in the pace of the budget, charged before it is compared."""
+        for stranger in self._strangers:
+            stranger.proving |= stranger.task is asyncio.current_task()
         async with self._checking:
             await asyncio.sleep(self._budget.delay(asyncio.get_running_loop().time()))
             if self._won:
@@ -271,6 +284,8 @@ async def open_host(context: Context, phrase: str | None) -> AsyncIterator[Host]
         for room in rooms:
             stack.push_async_callback(room.aclose)
         host = Host(context, given or _new_code(context, rooms))
+        if given is None:
+            host.forget_guesses()
         stack.push_async_callback(host.aclose)
         listeners = await _listen(context, host, stack)
         if not rooms and not listeners:

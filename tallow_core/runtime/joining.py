@@ -75,6 +75,7 @@ class _Guest:
         self._context = context
         self._code = code
         self._budget = Budget(GUEST_PROOFS, FileTally(context.settings.directories.state, Role.GUEST, code.nameplate))
+        self._drivers = context.drivers  # now: what policy refuses must be said before anybody waits
         self._problems: list[TallowError] = []
         self._dead: list[TransportError] = []
         self._relays_left = 0
@@ -203,7 +204,7 @@ class _Guest:
         return Session(self._context, Role.GUEST, established, stream, Path(way.kind, way.address, dial_lane))
 
     async def _handshake(self, stream: ByteStream, first: Frame) -> Established:
-        machine = GuestHandshake(self._code, self._context.drivers, system_rng, self._context.veto_suite)
+        machine = GuestHandshake(self._code, self._drivers, system_rng, self._context.veto_suite)
         try:
             async with asyncio.timeout(STATE_SECONDS):
                 machine.receive(first.encoded)

@@ -83,6 +83,7 @@ class RelayServer:
         self._rooms: dict[str, _Room] = {}
         self._early: dict[str, list[_Waiting]] = {}
         self._joins: dict[tuple[str, str], deque[float]] = {}
+        self._most_joins = limits.connections
         self._ids = itertools.count(1)
         self._connections: set[asyncio.Task[None]] = set()
         self._half_open: dict[asyncio.Task[None], None] = {}
@@ -264,8 +265,10 @@ class RelayServer:
             raise RelayRefused(Refusal.NO_ROOM)
 
     def _in_pace(self, waiting: _Waiting, now: float) -> bool:
-        if len(self._joins) > self._limits.connections:
+        if len(self._joins) > self._most_joins:
             self._joins = {key: times for key, times in self._joins.items() if times and now - times[-1] < 60}
+            # In a flood most of them are fresh: the next walk over all comes when there are twice as many.
+            self._most_joins = max(self._limits.connections, 2 * len(self._joins))
         times = self._joins.setdefault((waiting.address, waiting.join.nameplate), deque(maxlen=JOINS_PER_MINUTE))
         if len(times) == JOINS_PER_MINUTE and now - times[0] < 60:
             return False

@@ -82,8 +82,7 @@ class Session:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for lane in self._lanes:
-            await lane.aclose()
+        await asyncio.gather(*(lane.aclose() for lane in self._lanes), return_exceptions=True)
         self.established.schedule.wipe()
         if self._failed.done() and not self._failed.cancelled():
             self._failed.exception()  # seen: nobody needs to be told again
@@ -208,7 +207,8 @@ class Session:
                 self.context.reporter.note(f"lane {lane} could not be opened: {error}")
                 if attempt + 1 == LANE_ATTEMPTS:
                     raise BrokenOffError("no further connection to the other side could be opened; try again") from error
-            await asyncio.sleep(0.2 * (attempt + 1))
+            # 1 s, then 2 s: longer than strangers at the host's listener are safe in the place that the lane needs.
+            await asyncio.sleep(attempt + 1)
         raise AssertionError("unreachable")
 
     async def _dial_lane(self, stream: ByteStream, lane: int) -> Lane:

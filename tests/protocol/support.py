@@ -93,7 +93,7 @@ def scripted_cpace(scalar: bytes) -> type[Cpace]:
 
     class Scripted(Cpace):
         def __init__(self, role: Role, password: ReadBuffer, session_id: bytes, channel: bytes) -> None:
-            with mock.patch.object(secrets, "token_bytes", lambda _size: scalar):
+            with mock.patch.object(secrets, "token_bytes", return_value=scalar):
                 super().__init__(role, password, session_id, channel)
 
     return Scripted
@@ -164,16 +164,12 @@ def untouched(frame: Frame) -> Sequence[bytes]:
     return [frame.encoded]
 
 
-def host(
-    code: Code = CODE, drivers: Drivers = FAST, rng: Rng = system_rng, veto: Veto = no_veto
-) -> End:
+def host(code: Code = CODE, drivers: Drivers = FAST, rng: Rng = system_rng, veto: Veto = no_veto) -> End:
     """A host's end."""
     return End(HostHandshake(code, drivers, rng, veto))
 
 
-def guest(
-    code: Code = CODE, drivers: Drivers = FAST, rng: Rng = system_rng, veto: Veto = no_veto
-) -> End:
+def guest(code: Code = CODE, drivers: Drivers = FAST, rng: Rng = system_rng, veto: Veto = no_veto) -> End:
     """A guest's end."""
     return End(GuestHandshake(code, drivers, rng, veto))
 

@@ -163,7 +163,9 @@ def test_t23_every_bit_of_every_message_counts(kind: FrameType) -> None:
 
 @pytest.mark.parametrize("kind", FLIGHTS, ids=lambda kind: kind.name)
 def test_t23_every_byte_of_the_default_suite_counts(kind: FrameType) -> None:
-    length = len(next(frame for end in converse(host(drivers=DEFAULT), guest(drivers=DEFAULT)) for frame in end.sent if frame.type == kind).body)
+    length = len(
+        next(frame for end in converse(host(drivers=DEFAULT), guest(drivers=DEFAULT)) for frame in end.sent if frame.type == kind).body
+    )
     for at in range(length):
 
         def change(frame: Frame, bit: int = at * 8 + at % 8) -> Sequence[bytes]:
@@ -313,7 +315,7 @@ def test_an_alert_ends_the_handshake_and_is_not_answered(number: int) -> None:
     for end in (host(), guest()):
         end.take()
         end.feed(Frame(ALERT, bytes([number])).encoded)
-        assert type(end.error) is CAUSES.get(Alert(number) if number in tuple(Alert) else Alert.TIMEOUT, UnreachableError)
+        assert isinstance(end.error, CAUSES.get(Alert(number) if number in tuple(Alert) else Alert.TIMEOUT, UnreachableError))
         assert "or someone between, says" in str(end.error)
         assert sentence(number) in str(end.error)
         assert end.take() == []

@@ -378,7 +378,9 @@ def test_t02_a_hostile_tree_is_refused(tree: list[HostileEntry]) -> None:
     entries = tuple(
         RawEntry(kind=DIRECTORY if each.directory else FILE, size=0, names=tuple(name.encode() for name in each.path)) for each in tree
     )
-    refusal(RawPage(entries=entries, files=sum(not each.directory for each in tree), directories=sum(e.directory for e in tree), size=0).body())
+    refusal(
+        RawPage(entries=entries, files=sum(not each.directory for each in tree), directories=sum(e.directory for e in tree), size=0).body()
+    )
 
 
 def test_the_hash_covers_the_entries_as_they_travelled() -> None:

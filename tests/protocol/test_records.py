@@ -253,11 +253,10 @@ def test_t23_only_the_order_of_sending_opens(order: list[int]) -> None:
 def test_nothing_follows_the_final_record() -> None:
     sealer, opener = pair()
     assert open_(opener, seal(sealer, b"not yet")) == b"\x10not yet"
-    assert not opener.finished
+    assert [sealer.finished, opener.finished] == [False, False]
     last = seal(sealer, b"end", RecordType.DATA | FINAL)
     assert open_(opener, last) == b"\x90end"
-    assert sealer.finished
-    assert opener.finished
+    assert [sealer.finished, opener.finished] == [True, True]
     with pytest.raises(LocalProtocolError):
         seal(sealer)
     with pytest.raises(RemoteProtocolError):

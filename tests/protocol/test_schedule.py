@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tallow_core.errors import LocalProtocolError
 from tallow_core.protocol import schedule as module
 from tallow_core.protocol.code import parse_code
 from tallow_core.protocol.frames import Frame
@@ -93,9 +94,15 @@ def test_t25_a_rekey_replaces_the_root_and_wipes_the_old_one(kdf: str) -> None:
 def test_the_inputs_are_wiped() -> None:
     isk, secret = bytearray(b"i" * 64), bytearray(b"k" * 32)
     ours = Schedule("sha256", bytes(32), isk, secret)
-    assert (isk, secret) == (bytes(64), bytes(32))
+    assert isk == bytes(64)
+    assert secret == bytes(32)
+    root = ours._root
     ours.wipe()
-    assert ours._root == bytes(32)
+    assert not any(root)
+    with pytest.raises(LocalProtocolError):
+        ours.key(b"any")
+    with pytest.raises(LocalProtocolError):
+        ours.renew(bytearray(32), b"messages")
 
 
 def test_no_part_of_the_input_can_move_into_its_neighbour() -> None:

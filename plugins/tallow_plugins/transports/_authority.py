@@ -30,7 +30,7 @@ def _checked_host(scheme: str, text: str, v6: str | None, name: str | None) -> s
         if v6 is not None:
             ipaddress.IPv6Address(v6)
             return v6
-        assert name is not None  # noqa: S101 - the pattern has one or the other
+        assert name is not None  # the pattern has one or the other
         name.encode("idna")
     except ValueError:  # UnicodeError, of the IDNA codec, is one too
         raise _unreadable(scheme, text, "the host is a name, an IPv4 address, or an IPv6 address in brackets") from None

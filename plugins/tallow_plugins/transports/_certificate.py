@@ -2,6 +2,8 @@
 
 Self-signed EC P-256, named "tallow", for ten years: nobody looks at anything but its public key, whose SHA-256 is the pin
 (over the SubjectPublicKeyInfo, RFC 5280 section 4.1.2.7, in DER).
+
+`cryptography.x509` is imported where it is needed: most runs load this driver to know of it, and never use it.
 """
 
 from __future__ import annotations
@@ -15,15 +17,13 @@ import ssl
 import stat
 import tempfile
 from pathlib import Path
-
-from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from typing import TYPE_CHECKING
 
 from tallow_core.errors import ConfigError
 from tallow_core.settings import ensure_private
+
+if TYPE_CHECKING:
+    from cryptography import x509
 
 IDENTITY_FILE = "relay-identity.pem"
 """In the state directory: the private key (PKCS 8) and the certificate, PEM, mode 0600."""
@@ -34,6 +34,11 @@ _MOST = 1 << 16
 
 def fresh_identity() -> bytes:
     """A new key and certificate, PEM."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import NameOID
+
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "tallow")])
     start = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1)  # clocks differ
@@ -120,6 +125,9 @@ def server_context(pem: bytes, origin: str) -> ssl.SSLContext:
 
 def pin_of_identity(pem: bytes, origin: str) -> str:
     """The pin of the certificate in `pem`, 64 hex digits; `ConfigError` naming `origin` if there is none."""
+    from cryptography import x509
+    from cryptography.exceptions import UnsupportedAlgorithm
+
     try:
         return _pin(x509.load_pem_x509_certificate(pem))
     except (ValueError, UnsupportedAlgorithm) as error:
@@ -128,6 +136,9 @@ def pin_of_identity(pem: bytes, origin: str) -> str:
 
 def pin_of_der(certificate: bytes) -> str | None:
     """The pin of a peer's certificate, or None if its public key cannot be read."""
+    from cryptography import x509
+    from cryptography.exceptions import UnsupportedAlgorithm
+
     try:
         return _pin(x509.load_der_x509_certificate(certificate))
     except (ValueError, UnsupportedAlgorithm):
@@ -135,6 +146,8 @@ def pin_of_der(certificate: bytes) -> str | None:
 
 
 def _pin(certificate: x509.Certificate) -> str:
+    from cryptography.hazmat.primitives import serialization
+
     spki = certificate.public_key().public_bytes(
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     )

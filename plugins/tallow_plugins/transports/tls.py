@@ -108,7 +108,7 @@ class TlsStream(ByteStream):
         async with self._secured:
             if isinstance(self._sock, ssl.SSLSocket):
                 return self._sock
-            assert self._server is not None  # noqa: S101 - plain sockets come from a listener only
+            assert self._server is not None  # plain sockets come from a listener only
             tls = self._server.wrap_socket(self._sock, server_side=True, do_handshake_on_connect=False)
             self._sock = tls
             await self._ready.reading(tls.do_handshake)

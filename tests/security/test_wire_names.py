@@ -1,0 +1,200 @@
+"""T-02, T-03, T-04: names, over the wire, from a sender that knows the code."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tallow_core.catalog import Catalog
+from tallow_core.errors import RemoteProtocolError, TallowError
+from tallow_core.host import PluginHost
+from tallow_core.policy import Policy
+from tallow_core.protocol.code import parse_code
+from tallow_core.protocol.records import RecordType
+from tallow_core.runtime.context import Context
+from tallow_core.runtime.receiving import Offered, Sink, receive
+from tallow_core.settings import Directories, Settings
+from tests.security.corpus import ORDINARY, PATHS, TREES
+from tests.security.hostile_peers import (
+    CODE,
+    HostileHost,
+    Home,
+    Peer,
+    assert_harmless,
+    attack,
+    content,
+    listening,
+    raw_entry,
+    raw_offer,
+    receiver,
+    steers,
+    tree,
+)
+
+Row = tuple[tuple[str, ...], bool]
+HOSTILE: list[list[Row]] = [[(path, False)] for paths in PATHS.values() for path in paths]
+HOSTILE += [[(path, True)] for paths in PATHS.values() for path in paths[:2]]
+HOSTILE += [[(entry.path, entry.directory) for entry in rows] for trees in TREES.values() for rows in trees]
+
+SAMPLE = [[(path, False)] for paths in PATHS.values() for path in paths[-1:]]
+SAMPLE += [[(entry.path, entry.directory) for entry in trees[0]] for trees in TREES.values()]
+
+
+def encoded(rows: list[Row]) -> list[bytes]:
+    """As the attacker sends them: what UTF-8 cannot hold travels in the nearest thing to it."""
+    return [
+        raw_entry([name.encode("utf-8", "surrogatepass") for name in path], 1 if folder else 2, size=0 if folder else 1)
+        for path, folder in rows
+    ]
+
+
+async def offer_rows(peer: Peer, rows: list[Row]) -> None:
+    folders = sum(folder for _, folder in rows)
+    await peer.line.seal(RecordType.OFFER_PAGE, raw_offer(peer.established, encoded(rows), directories=folders, size=len(rows) - folders))
+
+
+class Silent:
+    """A reporter that says nothing."""
+
+    def event(self, name: str, /, **fields: Any) -> None:
+        """Nothing."""
+
+    def warn(self, text: str) -> None:
+        """Nothing."""
+
+    def note(self, text: str, level: int = 1) -> None:
+        """Nothing."""
+
+
+def context_of(home: Path) -> Context:
+    """A context for a peer inside this process."""
+    settings = Settings(directories=Directories(*(home / name for name in ("c", "s", "d", "r"))))
+    plugins = PluginHost(Catalog.scan(settings.plugins), settings)
+    return Context(settings, plugins, Policy(plugins, settings), Silent())
+
+
+async def never_asked(_offered: Offered) -> Sink:
+    """The prompt; a hostile offer must not get here."""
+    raise AssertionError("the person was asked about a hostile offer")
+
+
+def test_t02_corpus_is_as_large_as_asked() -> None:
+    assert len(HOSTILE) >= 200
+
+
+def test_t02_every_hostile_name_over_the_wire_is_refused_before_the_prompt(tmp_path: Path) -> None:
+    context = context_of(tmp_path)
+    wrong: list[object] = []
+
+    async def one(rows: list[Row]) -> None:
+        async def after(peer: Peer) -> None:
+            await offer_rows(peer, rows)
+            await peer.line.closed()
+
+        async with listening(HostileHost(after).serve) as port:
+            try:
+                await receive(context, parse_code(CODE), f"127.0.0.1:{port}", never_asked)
+                wrong.append((rows, "accepted"))
+            except RemoteProtocolError as error:
+                if steers(str(error)) or len(str(error)) > 600:
+                    wrong.append((rows, str(error)))
+            except TallowError as error:
+                wrong.append((rows, repr(error)))
+
+    async def all_of_them() -> None:
+        for start in range(0, len(HOSTILE), 8):
+            await asyncio.gather(*(one(rows) for rows in HOSTILE[start : start + 8]))
+
+    attack(all_of_them(), 120)
+    assert not wrong, wrong[:3]
+
+
+@pytest.mark.parametrize("rows", SAMPLE, ids=lambda rows: ascii(rows)[:40])
+def test_t02_t04_real_receiver_refuses_and_writes_nothing(rows: list[Row], tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+
+    async def scenario() -> None:
+        async def after(peer: Peer) -> None:
+            await offer_rows(peer, rows)
+            assert "safe" in (said := await peer.line.last_words()) or "path" in said or "protocol" in said
+
+        async with listening(HostileHost(after).serve) as port, receiver(home, port) as program:
+            assert await program.wait() == 8
+            assert_harmless(program)
+            assert not any(event["event"] == "offer" for event in program.events())
+
+    attack(scenario())
+    assert not (home.root / "out").exists()
+    assert not any("etc" in path for path in tree(tmp_path))
+
+
+def test_t02_ordinary_names_get_through_from_the_same_attacker(tmp_path: Path) -> None:
+    """The attacker's tools can also do it right: so the refusals above are about the names."""
+    home = Home(tmp_path / "home")
+
+    async def scenario() -> None:
+        async def after(peer: Peer) -> None:
+            await offer_rows(peer, [((name,), False) for name in ["-rf", "a", "caf\u00e9", "\u65e5\u672c\u8a9e.txt"]])
+            assert (await peer.line.open())[0] == RecordType.ACCEPT
+            lane = await host.lane()
+            await lane.seal(RecordType.DATA, b"".join(content(peer.established, number, b"x") for number in range(4)), final=True)
+            assert (await peer.line.open())[0] == RecordType.RECEIVED
+            await peer.line.seal(RecordType.CLOSE, final=True)
+            await peer.line.closed()
+
+        host = HostileHost(after)
+        async with listening(host.serve) as port, receiver(home, port) as program:
+            assert await program.wait() == 0, program.said()
+
+    attack(scenario())
+    assert tree(home.root / "out") == ["-rf", "a", "caf\u00e9", "\u65e5\u672c\u8a9e.txt"]
+    assert len(ORDINARY) > 40
+
+
+@pytest.mark.parametrize("output", ["missing", "new", "file", "folder", "link to a folder", "dangling link", "link to a file"])
+@pytest.mark.parametrize("name", ["../planted", "..", "/tmp/planted", "a/../../planted", "a"])
+def test_t03_whatever_the_output_is_nothing_lands_outside(output: str, name: str, tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    home.environment()
+    place = "out/new" if output == "new" else "out"
+    out, other = home.root / "out", tmp_path / "other"
+    other.mkdir()
+    (other / "file").write_text("mine")
+    if output == "folder":
+        out.mkdir()
+    elif output == "file":
+        out.write_text("mine")
+    elif output.startswith(("link", "dangling")):
+        out.symlink_to({"link to a folder": other, "link to a file": other / "file"}.get(output, tmp_path / "nowhere" / "deep"))
+    before = set(tree(tmp_path))
+
+    async def scenario() -> int:
+        async def after(peer: Peer) -> None:
+            await offer_rows(peer, [((name,), False)])
+            if (await peer.line.open())[0] == RecordType.ACCEPT:
+                await (await host.lane()).seal(RecordType.DATA, content(peer.established, 0, b"x"), final=True)
+                await peer.line.open()
+                await peer.line.seal(RecordType.CLOSE, final=True)
+            await peer.line.closed()
+
+        host = HostileHost(after)
+        async with listening(host.serve) as port, receiver(home, port, out=place) as program:
+            status = await program.wait()
+            assert_harmless(program)
+            return status
+
+    status = attack(scenario())
+    planted = {path for path in set(tree(tmp_path)) - before if not path.startswith(("home/state", "home/config", "home/data", "home/run"))}
+    if name != "a":
+        assert status == 8
+        assert planted == set()
+    elif status == 0:
+        where = {"link to a folder": {"other/a"}, "new": {"home/out/new", "home/out/new/a", "home/out"}}
+        assert planted - {"home/out"} <= where.get(output, {"home/out/a"}) | {"nowhere", "nowhere/deep", "nowhere/deep/a"}
+    else:
+        assert status == 9
+        assert planted == set()
+    assert (other / "file").read_text() == "mine"
