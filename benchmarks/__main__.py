@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import statistics
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -66,16 +67,26 @@ def _transfers(folder: Path, size: int, rounds: int) -> None:
         "relay, tls": transfer.relayed("tls"),
         "relay, tcp": transfer.relayed("tcp"),
     }
-    print(f"\nOne file of {size >> 20} MiB, medians of {rounds} rounds; CPU of whole processes, start-up included; peak memory in MiB\n")
-    _report_copies(_copied(copies, source, folder, rounds), size / 1e9, "GB")
+    transfer.once(transfer.plain, source, folder / "work")  # memory that a virtual machine was not given yet is slow the first time
+    results = _copied(copies, source, folder, rounds)
+    source.unlink()
+    print(f"\nOne file of {size >> 20} MiB, medians of {rounds} alternating rounds; CPU of whole processes, start-up included\n")
+    _table(
+        [_headings("GB", "x plain (range)", "x plain CPU")]
+        + [_figures(name, samples, size / 1e9, *_beside(samples, results["plain copy"])) for name, samples in results.items()]
+    )
 
 
 def _many(folder: Path, size: int, rounds: int) -> None:
+    rows = [_headings("1,000 files")]
     for count, each in ((10_000, 4096), (100_000, 0)):
         source = folder / f"many-{each}"
         transfer.many_files(source, count, each)
-        print(f"\n{count} files of {each} bytes, medians of {rounds} rounds, through tcp\n")
-        _report_copies(_copied({"tcp": transfer.direct("tcp")}, source, folder, rounds), count / 1e3, "1,000 files")
+        copied = _copied({"tcp": transfer.direct("tcp")}, source, folder, rounds)
+        rows.append(_figures(f"{count:,} x {each} bytes", copied["tcp"], count / 1e3))
+        shutil.rmtree(source)
+    print(f"\nMany files through tcp, medians of {rounds} rounds\n")
+    _table(rows)
 
 
 def _copied(copies: Mapping[str, transfer.Copy], source: Path, folder: Path, rounds: int) -> dict[str, list[Sample]]:
@@ -85,21 +96,26 @@ def _copied(copies: Mapping[str, transfer.Copy], source: Path, folder: Path, rou
     return _alternate({name: bound(copy) for name, copy in copies.items()}, rounds)
 
 
-def _report_copies(results: Mapping[str, Sequence[Sample]], amount: float, unit: str) -> None:
-    base = next(iter(results.values()))
-    _row("", f"{unit}/s", "x plain", "range", "wall s", f"CPU s/{unit}", "x plain", "sender", "receiver", "relay")
-    for name, samples in results.items():
-        ratios = sorted(first.seconds / sample.seconds for first, sample in zip(base, samples, strict=True))
-        _row(
-            name,
-            f"{statistics.median(amount / sample.seconds for sample in samples):.2f}",
-            f"{statistics.median(ratios):.2f}",
-            f"{ratios[0]:.2f}-{ratios[-1]:.2f}",
-            f"{statistics.median(sample.wall for sample in samples):.2f}",
-            f"{statistics.median(sample.cpu / amount for sample in samples):.2f}",
-            f"{statistics.median(sample.cpu / first.cpu for first, sample in zip(base, samples, strict=True)):.2f}",
-            *(f"{max(peaks) / 2**20:.0f}" if peaks else "" for peaks in _peaks(samples)),
-        )
+def _headings(unit: str, *beside: str) -> list[str]:
+    return ["", f"{unit}/s", "command s", f"CPU s/{unit}", *beside, "peak MiB: sender", "receiver", "relay"]
+
+
+def _figures(name: str, samples: Sequence[Sample], amount: float, *beside: str) -> list[str]:
+    return [
+        name,
+        f"{statistics.median(amount / sample.seconds for sample in samples):.2f}",
+        f"{statistics.median(sample.wall for sample in samples):.2f}",
+        f"{statistics.median(sample.cpu / amount for sample in samples):.2f}",
+        *beside,
+        *(f"{max(peaks) / 2**20:.0f}" if peaks else "" for peaks in _peaks(samples)),
+    ]
+
+
+def _beside(samples: Sequence[Sample], base: Sequence[Sample]) -> tuple[str, str]:
+    """Throughput and CPU as ratios to the plain copy of the same round."""
+    speed = sorted(plain.seconds / sample.seconds for plain, sample in zip(base, samples, strict=True))
+    cpu = statistics.median(sample.cpu / plain.cpu for plain, sample in zip(base, samples, strict=True))
+    return f"{statistics.median(speed):.2f} ({speed[0]:.2f}-{speed[-1]:.2f})", f"{cpu:.2f}"
 
 
 def _peaks(samples: Sequence[Sample]) -> tuple[list[int], list[int], list[int]]:
@@ -107,8 +123,10 @@ def _peaks(samples: Sequence[Sample]) -> tuple[list[int], list[int], list[int]]:
     return [sample.sender.peak for sample in samples], [sample.receiver.peak for sample in samples], relays
 
 
-def _row(name: str, *cells: str) -> None:
-    print(f"{name:<14}" + "".join(f"{cell:>{max(10, len(cell) + 2)}}" for cell in cells), flush=True)
+def _table(rows: Sequence[Sequence[str]]) -> None:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for first, *cells in rows:
+        print(f"{first:<{widths[0]}}" + "".join(f"{cell:>{width + 2}}" for cell, width in zip(cells, widths[1:], strict=True)), flush=True)
 
 
 def _starts(folder: Path, size: int, rounds: int) -> None:
@@ -117,11 +135,13 @@ def _starts(folder: Path, size: int, rounds: int) -> None:
     transfer.large_file(large, size)
     runs = max(rounds, STARTS)
     results = _alternate({name: _measured(folder, measure) for name, measure in startup.cases(small, large).items()}, runs)
-    print(f"\nStart-up, medians of {runs} alternating runs\n")
     base = next(iter(results.values()))
+    rows = [["", "ms", "x python -c pass"]]
     for name, seconds in results.items():
         ratio = statistics.median(one / first for first, one in zip(base, seconds, strict=True))
-        print(f"{name:<32}{statistics.median(seconds) * 1000:8.1f} ms{ratio:8.1f} x", flush=True)
+        rows.append([name, f"{statistics.median(seconds) * 1000:.1f}", f"{ratio:.1f}"])
+    print(f"\nStart-up, medians of {runs} alternating runs\n")
+    _table(rows)
 
 
 def _measured(folder: Path, measure: Callable[[Path], float]) -> Callable[[], float]:
