@@ -86,7 +86,10 @@ def tallow_veto_peer(path: str, address: str) -> str | None:
 
 @hookspec
 def tallow_veto_offer(files: int, size: int | None) -> str | None:
-    """Look at what a proven sender offers (`size` in bytes, None if unknown), before the person is asked; return a reason to refuse, or None."""
+    """Look at what a proven sender offers (`files`: how many; `size`: their bytes, None if unknown), before the person is asked.
+
+    Return a reason to refuse, or None.
+    """
 
 
 @hookspec

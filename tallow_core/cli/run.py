@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import sys
 import traceback
@@ -97,6 +96,8 @@ def _names() -> list[str]:
 
 
 def _nearest(typed: str, known: Sequence[str]) -> str:
+    import difflib  # only mistakes need it
+
     near = difflib.get_close_matches(typed, known, 1, 0.6)
     return f'; did you mean "{near[0]}"?' if near else ""
 

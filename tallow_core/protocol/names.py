@@ -12,7 +12,6 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
-from functools import lru_cache
 
 from tallow_core.errors import RemoteProtocolError
 from tallow_core.text import printable
@@ -61,7 +60,6 @@ _INVISIBLE = re.compile(
 """Default_Ignorable_Code_Point (Unicode, DerivedCoreProperties): HFS+ and case-insensitive ext4 pass over them when they compare names."""
 
 
-@lru_cache(maxsize=1024)  # the folders of a path come again with every entry in them
 def check_component(name: str) -> str | None:
     """Say why one name of a path is not acceptable, as the end of a sentence ("has a colon in a name"), or return None."""
     if len(name) <= MAX_COMPONENT and _PLAIN.fullmatch(name):

@@ -52,13 +52,12 @@ class Schedule:
     def __init__(self, kdf: str, transcript: bytes, isk: bytearray, kem_secret: bytearray) -> None:
         self.kdf = kdf
         self.transcript = transcript
-        self._dropped = False
         self._root = bytearray(hmac.digest(transcript, lv(isk) + lv(kem_secret), kdf))
         wipe(isk, kem_secret)
 
     def key(self, label: bytes, *context: bytes, length: int = 32) -> bytearray:
         """K(label, context...); a `LocalProtocolError` after `wipe`: keys from a root of zeros would be anybody's."""
-        if self._dropped:
+        if not self._root:
             raise LocalProtocolError("the keys of this session were dropped")
         return expand(self.kdf, self._root, length, label, *context)
 
@@ -80,7 +79,7 @@ class Schedule:
 
     def renew(self, kem_secret: bytearray, messages: bytes) -> None:
         """root' = Extract(root, lv(kem_secret) || lv(H(both messages))): a fresh KEM within the session."""
-        if self._dropped:
+        if not self._root:
             raise LocalProtocolError("the keys of this session were dropped")
         digest = hashlib.new(self.kdf, messages).digest()
         renewed = bytearray(hmac.digest(self._root, lv(kem_secret) + lv(digest), self.kdf))
@@ -90,4 +89,4 @@ class Schedule:
     def wipe(self) -> None:
         """Overwrite the root; nothing can be derived from then on."""
         wipe(self._root)
-        self._dropped = True
+        self._root = bytearray()

@@ -107,10 +107,11 @@ class _Guest:
     async def search(self) -> Session:
         """Ask discovery and every relay at once."""
         endpoints = [relay_endpoint(self._context, url) for url in relay_urls(self._context)]
+        announced = self._context.announced()
         drivers = self._context.discoveries
         if not endpoints and not drivers:
             raise PolicyError("there is no way to find the sender: name a relay (--relay URL) or an address (--at HOST:PORT)")
-        head_start = HEAD_START if self._code.nameplate in self._context.announced() else 0.0
+        head_start = HEAD_START if self._code.nameplate in announced else 0.0
         self._relays_left = len(endpoints)
         searches = [self._browse(driver) for driver in drivers]
         searches += [self._room(endpoint, head_start, len(endpoints)) for endpoint in endpoints]
