@@ -46,10 +46,11 @@ TYPES: Mapping[str, Callable[[object], bool]] = {
 def documented() -> Mapping[str, Mapping[str, tuple[str, bool]]]:
     """Event -> field -> (type, whether it may be missing)."""
     sections = re.split(r"^## ", (REFERENCE / "events.md").read_text("utf-8"), flags=re.MULTILINE)[1:]
-    return {
-        section.partition("\n")[0].strip(): {row["field"]: (row["type"].strip(), row["optional"] is not None) for row in _ROW.finditer(section)}
-        for section in sections
-    }
+    return {section.partition("\n")[0].strip(): _fields(section) for section in sections}
+
+
+def _fields(section: str) -> Mapping[str, tuple[str, bool]]:
+    return {row["field"]: (row["type"].strip(), row["optional"] is not None) for row in _ROW.finditer(section)}
 
 
 def check_event(event: Mapping[str, Any]) -> None:

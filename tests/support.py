@@ -25,7 +25,7 @@ PATIENCE = 60.0
 
 PROGRAM = (sys.executable, "-m", "tallow_core")
 MEGABYTE = 1 << 20
-_SIGNS_OF_A_BUG = ("Traceback (most recent call last)", "never retrieved", "Exception ignored", "was never awaited", "this is a bug in Tallow")
+_SIGNS_OF_A_BUG = ("Traceback (most recent call last)", "never retrieved", "Exception ignored", "was never awaited", "a bug in Tallow")
 _ON_TERMINAL = 'exec "$@" <"$0" >"$0" 2>&1'
 """A session leader without a terminal gets the first that it opens: so Ctrl-C reaches the program as it does for a person."""
 
@@ -165,7 +165,7 @@ class Tallow:
     def _on_pipes(self, place: Place, argv: list[str], environment: dict[str, str], stdin: str, stdout: int | None) -> None:
         standard_input = subprocess.PIPE if stdin == "pipe" else subprocess.DEVNULL
         pipes = [os.pipe() for _ in range(2)]
-        self.process = subprocess.Popen(
+        self.process = subprocess.Popen(  # noqa: S603 - the words are the tests'
             argv,
             cwd=place.work,
             env=environment,
@@ -184,7 +184,7 @@ class Tallow:
     def _on_terminal(self, place: Place, argv: list[str], environment: dict[str, str]) -> None:
         master, self._slave = pty.openpty()
         termios.tcsetwinsize(master, (40, 100))
-        self.process = subprocess.Popen(
+        self.process = subprocess.Popen(  # noqa: S603 - the words are the tests'
             ["/bin/sh", "-c", _ON_TERMINAL, os.ttyname(self._slave), *argv],
             cwd=place.work,
             env=environment,

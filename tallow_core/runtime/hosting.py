@@ -17,7 +17,7 @@ from tallow_core.protocol.frames import Frame, FrameType
 from tallow_core.protocol.handshake import STATE_SECONDS, Established, HostHandshake, ProofDue
 from tallow_core.protocol.join import read_join
 from tallow_core.protocol.lanes import read_lane_hello
-from tallow_core.protocol.relay import Guest
+from tallow_core.protocol.relay import Guest, RelayRefused
 from tallow_core.runtime.context import Context
 from tallow_core.runtime.frames import read_frame, read_some, write_frame
 from tallow_core.runtime.relay_client import HostRoom, open_rooms, relay_urls
@@ -120,12 +120,17 @@ class Host:
             stream = await listener.accept()
             self._meet(stream, Path(kind, stream.facts.peer), None)
 
-    async def attend(self, room: HostRoom) -> None:
-        """Take the guests of a room until cancelled."""
+    async def attend(self, room: HostRoom, *, last: bool) -> None:
+        """Take the guests of a room until cancelled. A relay that takes the room away ends the wait if there is no other path (`last`)."""
         places = asyncio.Semaphore(MOST_TAKES)
-        async for guest in room.guests():
-            await places.acquire()
-            self.spawn(self._take(room, guest)).add_done_callback(lambda _: places.release())
+        try:
+            async for guest in room.guests():
+                await places.acquire()
+                self.spawn(self._take(room, guest)).add_done_callback(lambda _: places.release())
+        except RelayRefused as refusal:
+            if last:
+                raise
+            self.context.reporter.warn(f"the relay {room.endpoint.url} is left out: {refusal}")
 
     async def _take(self, room: HostRoom, guest: Guest) -> None:
         try:
@@ -292,7 +297,7 @@ async def open_host(context: Context, phrase: str | None) -> AsyncIterator[Host]
             raise PolicyError("nobody could reach this sender: name a relay (--relay URL) or an address (--listen HOST:PORT)")
         await _announce(context, host, stack, alone=not rooms)
         for room in rooms:
-            host.spawn(host.attend(room))
+            host.spawn(host.attend(room, last=len(rooms) == 1 and not listeners))
         context.event("code", code=host.code.phrase, listen=[endpoint.url for endpoint in host.listening])
         yield host
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -182,8 +183,12 @@ def test_no_warning_for_the_environment(lab: Lab) -> None:
 
 def test_children_do_not_get_the_code() -> None:
     """T-10: what a child of the program would inherit does not hold it."""
-    look = "import os, sys; import tallow_core.cli.main as m; sys.argv = ['tallow', '--version']; m.main(); print(dict(os.environ))"
-    shown = subprocess.run([sys.executable, "-c", look], env={"TALLOW_CODE": AGREED}, capture_output=True, text=True, timeout=PATIENCE, check=True)
+    look = "import subprocess, sys; import tallow_core.cli.main as m; sys.argv = ['', '--version']; m.main(); subprocess.run('env')"
+    environment = {"TALLOW_CODE": AGREED, "PATH": os.environ.get("PATH", os.defpath), "OTHER": "seen"}
+    shown = subprocess.run(  # noqa: S603 - our own words
+        [sys.executable, "-c", look], env=environment, capture_output=True, text=True, timeout=PATIENCE, check=True
+    )
+    assert "OTHER=seen" in shown.stdout
     assert "stamp" not in shown.stdout
     assert "TALLOW_CODE" not in shown.stdout
 
@@ -245,3 +250,12 @@ def test_the_words_are_written_nowhere(lab: Lab) -> None:
         assert not [path for path, content in kept.items() if word.encode() in content]
         assert not [text for text in printed if word in text]
     assert leftovers(bob.inbox) == ["file"]
+
+
+def test_the_environment_of_the_process_is_wiped(lab: Lab) -> None:
+    """T-10: other processes of the user see the environment that a process began with."""
+    ann = lab.place()
+    sender = lab.send(ann, a_file(ann), env={"TALLOW_CODE": AGREED})
+    environment = Path(f"/proc/{sender.process.pid}/environ").read_bytes()
+    assert b"XDG_RUNTIME_DIR=" in environment
+    assert b"stamp" not in environment

@@ -14,7 +14,7 @@ import os
 import sys
 import unicodedata
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -44,13 +44,22 @@ PATIENCE = 30.0
 
 SEGMENT = 4 << 20
 
+_dialled: list[Line] = []
+"""What the running scenario has dialled: closed at its end, however it ends."""
+
 
 def attack(scenario: Coroutine[Any, Any, T], within: float = 90.0) -> T:
     """Run a scenario to its end; one that hangs fails."""
 
     async def bounded() -> T:
-        async with asyncio.timeout(within):
-            return await scenario
+        try:
+            async with asyncio.timeout(within):
+                return await scenario
+        finally:
+            lines = [_dialled.pop() for _ in range(len(_dialled))]
+            for line in lines:
+                line.abort()
+            await asyncio.gather(*(line.aclose() for line in lines))
 
     with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
         return runner.run(bounded())
@@ -59,7 +68,7 @@ def attack(scenario: Coroutine[Any, Any, T], within: float = 90.0) -> T:
 async def eventually(holds: Callable[[], bool], what: str) -> None:
     """Wait until `holds`; a failure names `what`."""
     async with asyncio.timeout(PATIENCE):
-        while not holds():
+        while not holds():  # noqa: ASYNC110 - what is waited for happens in another process
             await asyncio.sleep(0.01)
     assert holds(), what
 
@@ -152,10 +161,16 @@ class Program:
 async def tallow(home: Home, *words: str, env: dict[str, str] | None = None, stdin: bytes | None = None) -> AsyncIterator[Program]:
     """Run the program; it is killed at the end of the block if it has not ended by itself. `stdin` None: nothing to read."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tallow_core", *words, env={**home.environment(), **(env or {})}, cwd=home.root,
+        sys.executable,
+        "-m",
+        "tallow_core",
+        *words,
+        env={**home.environment(), **(env or {})},
+        cwd=home.root,
         stdin=asyncio.subprocess.DEVNULL if stdin is None else asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
     program = Program(process)
     assert process.stdout is not None
     assert process.stderr is not None
@@ -181,7 +196,7 @@ async def _collect(stream: asyncio.StreamReader, into: bytearray) -> None:
         into += data
 
 
-def sender(home: Home, *words: str, code: str = CODE, **more: Any) -> Any:
+def sender(home: Home, *words: str, code: str = CODE, **more: Any) -> AbstractAsyncContextManager[Program]:
     """`tallow send WORDS` that listens on loopback."""
     env = {"TALLOW_CODE": code, **more.pop("env", {})}
     return tallow(home, "send", *words, "--json", "--transport", "tcp", "--listen", "127.0.0.1:0", env=env, **more)
@@ -189,7 +204,7 @@ def sender(home: Home, *words: str, code: str = CODE, **more: Any) -> Any:
 
 def receiver(
     home: Home, port: int, *words: str, code: str = CODE, yes: bool = True, json: bool = True, out: str = "out", **more: Any
-) -> Any:  # fmt: skip
+) -> AbstractAsyncContextManager[Program]:
     """`tallow receive` that dials the attacker."""
     env = {"TALLOW_CODE": code, **more.pop("env", {})}
     options = [*(["--yes"] if yes else []), *(["--json"] if json else []), "--at", f"127.0.0.1:{port}", "-o", out]
@@ -295,9 +310,11 @@ class Line:
 async def dial(port: int) -> Line:
     """Connect to loopback."""
     try:
-        return Line(*await asyncio.open_connection("127.0.0.1", port))
+        line = Line(*await asyncio.open_connection("127.0.0.1", port))
     except OSError as error:
         raise Gone from error
+    _dialled.append(line)
+    return line
 
 
 Serve = Callable[[Line], Awaitable[None]]
@@ -473,9 +490,18 @@ def raw_entry(components: Sequence[bytes], kind: int = 2, mode: int = 0o644, siz
 
 
 def raw_offer(
-    established: Established, entries: Sequence[bytes], *, files: int | None = None, directories: int = 0, size: int | None = None,
-    segment: int = SEGMENT, kind: int = 0, number: int = 0, last: int = 1, count: int | None = None,
-) -> bytes:  # fmt: skip
+    established: Established,
+    entries: Sequence[bytes],
+    *,
+    files: int | None = None,
+    directories: int = 0,
+    size: int | None = None,
+    segment: int = SEGMENT,
+    kind: int = 0,
+    number: int = 0,
+    last: int = 1,
+    count: int | None = None,
+) -> bytes:
     """One page of which every field is the attacker's choice; the manifest's hash is right."""
     hasher = established.hash.hasher(MANIFEST_CONTEXT)
     for entry in entries:
@@ -596,3 +622,30 @@ def _texts(value: object) -> list[str]:
         return [text for key, item in value.items() for text in (*_texts(key), *_texts(item))]
     return [text for item in value for text in _texts(item)] if isinstance(value, list) else []
 
+
+class Tap:
+    """A wire with somebody listening: passes bytes on and records them."""
+
+    def __init__(self, target: int) -> None:
+        self._target = target
+        self.seen = bytearray()
+
+    async def serve(self, line: Line) -> None:
+        """One connection."""
+        far = await dial(self._target)
+        await asyncio.gather(self._pump(line, far), self._pump(far, line))
+
+    async def _pump(self, source: Line, sink: Line) -> None:
+        with contextlib.suppress(OSError):
+            while data := await source.reader.read(1 << 16):
+                self.seen += data
+                sink.writer.write(data)
+                await sink.writer.drain()
+            sink.writer.write_eof()
+
+
+@asynccontextmanager
+async def relay_server(home: Home) -> AsyncIterator[tuple[Program, int]]:
+    """`tallow relay serve` without TLS, so that tests can speak to it as they like; gives it and its port."""
+    async with tallow(home, "relay", "serve", "--bind", "tcp://127.0.0.1:0", "--json") as program:
+        yield program, int((await program.event("relay"))["url"].rpartition(":")[2])

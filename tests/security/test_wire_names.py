@@ -20,8 +20,8 @@ from tallow_core.settings import Directories, Settings
 from tests.security.corpus import ORDINARY, PATHS, TREES
 from tests.security.hostile_peers import (
     CODE,
-    HostileHost,
     Home,
+    HostileHost,
     Peer,
     assert_harmless,
     attack,
@@ -155,7 +155,7 @@ def test_t02_ordinary_names_get_through_from_the_same_attacker(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("output", ["missing", "new", "file", "folder", "link to a folder", "dangling link", "link to a file"])
-@pytest.mark.parametrize("name", ["../planted", "..", "/tmp/planted", "a/../../planted", "a"])
+@pytest.mark.parametrize("name", ["../planted", "..", "/planted", "a/../../planted", "a"])
 def test_t03_whatever_the_output_is_nothing_lands_outside(output: str, name: str, tmp_path: Path) -> None:
     home = Home(tmp_path / "home")
     home.environment()

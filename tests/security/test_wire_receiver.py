@@ -22,8 +22,8 @@ from tests.security.hostile_peers import (
     SEGMENT,
     WRONG,
     Gone,
-    HostileHost,
     Home,
+    HostileHost,
     Line,
     Peer,
     Program,
@@ -31,6 +31,7 @@ from tests.security.hostile_peers import (
     attack,
     chunk,
     content,
+    eventually,
     listening,
     offer,
     raw_entry,
@@ -671,8 +672,7 @@ def test_t08_temporary_files_are_private_unpredictable_and_gone_after_a_failure(
     async def evil(session: Session) -> None:
         lane = await session.offered(Entry(EntryKind.FILE, ("a",), 0o777, 0, 8))
         await lane.seal(RecordType.DATA, GOOD)
-        while len(tree(out)) < 3:
-            await asyncio.sleep(0.01)
+        await eventually(lambda: len(tree(out)) >= 3, "the temporary file")
         for path in out.rglob("*"):
             if path.name != "mine":
                 seen.append(path.name)

@@ -1,0 +1,57 @@
+"""Every entry point resolves to a driver that keeps its contract."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tallow_core.catalog import FIRST_PARTY, Catalog, Entry
+from tallow_core.host import PluginHost
+from tallow_core.kinds import COMMAND, KINDS, kind_named
+from tallow_core.settings import Directories, PluginSettings, Settings
+from tallow_core.testing.suite import CHECKS, run_checks
+
+ENTRIES = [entry for entry in Catalog.scan(PluginSettings()).all_entries if entry.distribution == FIRST_PARTY]
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(directories=Directories(tmp_path / "config", tmp_path / "state", tmp_path / "data", tmp_path / "runtime"))
+
+
+def test_there_is_a_driver_of_every_kind() -> None:
+    assert {entry.kind for entry in ENTRIES} == {kind.name for kind in KINDS} == CHECKS.keys()
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: f"{entry.kind}:{entry.name}")
+def test_it_keeps_its_contract(entry: Entry, settings: Settings) -> None:
+    """It loads as the program loads it, and passes the conformance kit."""
+    kind = kind_named(entry.kind)
+    assert kind is not None
+    assert entry.state == "allowed"
+    host = PluginHost(Catalog.scan(settings.plugins), settings)
+    driver = host.load(kind, entry.name)
+    assert driver.name == entry.name
+    assert host.failures == []
+    passed = run_checks(kind, driver, settings)
+    assert passed or kind is COMMAND
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: f"{entry.kind}:{entry.name}")
+def test_names_follow_the_rules(entry: Entry) -> None:
+    """The module is the driver's name with underscores, in the folder of its kind; its first line says what it is."""
+    kind = kind_named(entry.kind)
+    assert kind is not None
+    assert entry.value == f"tallow_plugins.{kind.plural}.{entry.name.replace('-', '_')}"
+    assert entry.source() is not None
+    assert not entry.summary().startswith("added by"), "its module has no docstring"
+
+
+def test_commands_are_functions_with_a_docstring(settings: Settings) -> None:
+    """The kit has no checks for commands: their function is what the command line makes of it."""
+    host = PluginHost(Catalog.scan(settings.plugins), settings)
+    for entry in (each for each in ENTRIES if each.kind == COMMAND.name):
+        function = host.load(COMMAND, entry.name).function()
+        assert callable(function)
+        assert function.__doc__
