@@ -51,9 +51,7 @@ class Kind(Generic[D]):
 CIPHER: Kind[Cipher] = Kind("cipher", "tallow_core.spi.cipher:Cipher", "ciphers")
 KEM: Kind[Kem] = Kind("kem", "tallow_core.spi.kem:Kem", "kems")
 HASH: Kind[Hash] = Kind("hash", "tallow_core.spi.hash:Hash", "hashes")
-AUTHENTICATOR: Kind[Authenticator] = Kind(
-    "authenticator", "tallow_core.spi.authenticator:Authenticator", "authenticators"
-)
+AUTHENTICATOR: Kind[Authenticator] = Kind("authenticator", "tallow_core.spi.authenticator:Authenticator", "authenticators")
 TRANSPORT: Kind[Transport] = Kind("transport", "tallow_core.spi.transport:Transport", "transports")
 DISCOVERY: Kind[Discovery] = Kind("discovery", "tallow_core.spi.discovery:Discovery", "discoveries")
 ROOMS: Kind[Rooms] = Kind("rooms", "tallow_core.spi.rooms:Rooms", "rooms")

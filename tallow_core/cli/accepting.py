@@ -82,7 +82,7 @@ class ReceiveCommand:
             return Overwrite(wanted)
         if self._yes or not interactive():
             return Overwrite.RENAME
-        taken = [name for name in itertools.islice(top_level(offered), 10_000) if os.path.lexists(os.path.join(output, name))]
+        taken = _taken(offered, output)
         if not taken:
             return Overwrite.RENAME
         names = ", ".join(printable(name) for name in taken[:5]) + (", ..." if len(taken) > 5 else "")
@@ -106,6 +106,11 @@ class ReceiveCommand:
             self._context.event("text", text=text)
         else:
             print(text, flush=True)
+
+
+def _taken(offered: Offered, output: str) -> list[str]:
+    """The top-level names that exist in `output`: a hint for the question, whatever is true then is decided when files land."""
+    return [name for name in itertools.islice(top_level(offered), 10_000) if os.path.lexists(os.path.join(output, name))]
 
 
 def _listed(offered: Offered) -> Iterator[str]:

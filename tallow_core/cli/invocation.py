@@ -103,7 +103,7 @@ def _handler_class() -> Any:
     return Warnings
 
 
-def _Warnings(warn: Callable[[str], None]) -> Any:  # noqa: N802 - stands for the class, whose base is imported late
+def _Warnings(warn: Callable[[str], None]) -> Any:
     return _handler_class()(warn)
 
 
@@ -114,12 +114,21 @@ def plugin_names() -> list[str]:
     return plugin_commands.names(None)
 
 
-def plugin_command(name: str) -> Callable[..., Any] | None:
-    """The function of a command that a plugin adds, or None; raises `PluginError`."""
+def plugin_command(words: list[str]) -> Callable[..., Any] | None:
+    """The function of the command `words` begin with, if a plugin adds it, else None; raises `PluginError`."""
     from tallow_core.cli import plugin_commands
     from tallow_core.settings import load_settings
 
-    settings = load_settings(None, {}, os.environ)
-    if name not in plugin_commands.names(settings):
+    settings = load_settings(_config_option(words), {}, os.environ)
+    if words[0] not in plugin_commands.names(settings):
         return None
-    return plugin_commands.function(settings, name)
+    return plugin_commands.function(settings, words[0])
+
+
+def _config_option(words: list[str]) -> str | None:
+    """The value of --config, before anything has parsed the words: it may be what allows the plugin that will."""
+    for word, following in zip(words, [*words[1:], None], strict=True):
+        option, separator, value = word.partition("=")
+        if option == "--config":
+            return value if separator else following
+    return None

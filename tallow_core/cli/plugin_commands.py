@@ -33,10 +33,10 @@ def _entries(settings: Settings | None) -> list[Entry]:
 
 
 def _settings() -> Settings:
+    import os
+
     from tallow_core.errors import ConfigError
     from tallow_core.settings import Settings, load_settings
-
-    import os
 
     try:
         return load_settings(None, {}, os.environ)

@@ -95,13 +95,13 @@ class PlainReporter:
     def _on_suite(self, **suite: str) -> None:
         self.note(f"suite: {', '.join(f'{kind} {name}' for kind, name in suite.items())}")
 
-    def _on_file(self, path: str, bytes: int, tree_hash: str) -> None:  # noqa: A002 - the event's field
+    def _on_file(self, path: str, bytes: int, tree_hash: str) -> None:
         self.note(f"{path}  {size_text(bytes)}  {tree_hash[:16]}", 2)
 
     def _on_relay(self, url: str) -> None:
         print(url, flush=True)
 
-    def _on_done(self, files: int, bytes: int, seconds: float, skipped: list[dict[str, str]]) -> None:  # noqa: A002
+    def _on_done(self, files: int, bytes: int, seconds: float, skipped: list[dict[str, str]]) -> None:
         self._stop_bar()
         rate = f", {size_text(round(bytes / seconds))}/s" if seconds > 0 else ""
         self._say(f"Done: {files} {'file' if files == 1 else 'files'}, {size_text(bytes)} in {seconds:.1f} s{rate}, verified.")
@@ -112,7 +112,7 @@ class PlainReporter:
 
     # -- the bar --------------------------------------------------------------------------------------------------------------
 
-    def _on_progress(self, bytes: int, total: int | None, rate: int) -> None:  # noqa: A002
+    def _on_progress(self, bytes: int, total: int | None, rate: int) -> None:
         now = time.monotonic()
         self._began = self._began or now
         if self._quiet or not sys.stderr.isatty() or (self._bar is None and now - self._began < PATIENCE):

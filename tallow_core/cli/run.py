@@ -33,7 +33,7 @@ def run(words: list[str], code: str | None) -> int:
         # Whoever read our output has gone: nothing can be said there any more, and nothing may be tried at the end either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_INTERRUPTED
-    except Exception as error:  # noqa: BLE001 - the top of the program: a bug is reported, never a traceback
+    except Exception as error:
         return _bug(error)
 
 
@@ -69,7 +69,7 @@ def _find(words: list[str]) -> tuple[str, Callable[..., Any], list[str]]:
     group = [row for row in COMMANDS if row.words[0] == words[0]]
     if group:
         return _group(group, words)
-    plugin = invocation.plugin_command(words[0])
+    plugin = invocation.plugin_command(words)
     if plugin is None:
         raise UsageError(f'there is no command "{printable(words[0])}"{_nearest(words[0], _names())}; see tallow --help')
     return f"tallow {words[0]}", plugin, words[1:]
@@ -79,7 +79,11 @@ def _group(rows: Sequence[Row], words: list[str]) -> tuple[str, Callable[..., An
     verbs = [row.words[1] for row in rows]
     typed = words[1] if len(words) > 1 else ""
     if typed in ("--help", "-h"):
-        return f"tallow {words[0]}", lambda: print("\n".join(f"tallow {' '.join(row.words)} {row.usage}: {row.summary}" for row in rows)), []
+        return (
+            f"tallow {words[0]}",
+            lambda: print("\n".join(f"tallow {' '.join(row.words)} {row.usage}: {row.summary}" for row in rows)),
+            [],
+        )
     if not typed or typed.startswith("-"):
         raise UsageError(f"tallow {words[0]} needs one of: {', '.join(verbs)}")
     raise UsageError(f'there is no command "{words[0]} {printable(typed)}"{_nearest(typed, verbs)}; see tallow --help')

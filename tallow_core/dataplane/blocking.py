@@ -29,7 +29,7 @@ async def detached(call: Callable[[], T]) -> T:
     def run() -> None:
         try:
             outcome: tuple[T | None, BaseException | None] = (call(), None)
-        except BaseException as error:  # noqa: BLE001 - handed to the waiter
+        except BaseException as error:
             outcome = (None, error)
         try:
             loop.call_soon_threadsafe(settle, *outcome)

@@ -24,7 +24,7 @@ from tallow_core.dataplane.faults import explain
 from tallow_core.dataplane.rename import rename_new
 from tallow_core.dataplane.sources import Skipped
 from tallow_core.errors import ConfigError, FileSystemError, LocalProtocolError
-from tallow_core.protocol.names import MAX_COMPONENT, STAGING_PREFIX, TreeOrder, check_component
+from tallow_core.protocol.names import MAX_COMPONENT, STAGING_PREFIX, TreeOrder
 from tallow_core.text import printable
 from tallow_core.types import ReadBuffer
 
@@ -180,15 +180,6 @@ class Landing:
             self.close()
         else:
             self.abort()
-
-    def existing(self, names: Iterable[str]) -> list[str]:
-        """Return those of the top-level `names` that are taken, be it by a dangling link: for the prompt."""
-        return [name for name in names if check_component(name) is None and _look(self._stack[0].fd, name) is not None]
-
-    def free_space(self) -> int:
-        """Return how many bytes this user may still write to the file system of the output folder."""
-        facts = os.fstatvfs(self._stack[0].fd)
-        return facts.f_bavail * facts.f_frsize
 
     def enter(self, components: Sequence[str], mode: int, mtime_ns: int) -> None:
         """Make a folder, 0700 at first, or go into the one that is there. Its mode and time are set when the next entry leaves it."""

@@ -84,9 +84,7 @@ class Context:
         try:
             return self.transports[scheme]
         except KeyError:
-            raise PolicyError(
-                f"the transport {scheme} is not allowed or not installed; allowed are {', '.join(self.transports)}"
-            ) from None
+            raise PolicyError(f"the transport {scheme} is not allowed or not installed; allowed are {', '.join(self.transports)}") from None
 
     def endpoint(self, text: str, default: str) -> Endpoint:
         """Read `[SCHEME://]HOST:PORT[#sha256=PIN]`; raises `UsageError` or `PolicyError`."""

@@ -303,10 +303,7 @@ async def open_host(context: Context, phrase: str | None) -> AsyncIterator[Host]
 
 
 def _new_code(context: Context, rooms: list[HostRoom]) -> Code:
-    if rooms:
-        nameplate = rooms[0].nameplate
-    else:
-        nameplate = draw_nameplate(below, context.announced())
+    nameplate = rooms[0].nameplate if rooms else draw_nameplate(below, context.announced())
     return make_code(nameplate, context.settings.send.words, below)
 
 

@@ -24,7 +24,7 @@ from tallow_core.dataplane.spool import Spool
 from tallow_core.errors import FileSystemError, RefusedError, TallowError
 from tallow_core.protocol.code import Code
 from tallow_core.protocol.content import ContentReader, Directory, Event, FileBegin, FileChunk, FileFailed, FileVerified
-from tallow_core.protocol.manifest import Entry, EntryKind, Offer, OfferKind, OfferReader, read_entry
+from tallow_core.protocol.manifest import Entry, Offer, OfferReader, read_entry
 from tallow_core.protocol.messages import Receipt, write_reason
 from tallow_core.protocol.records import RecordType
 from tallow_core.protocol.schedule import RECEIPT_CONTEXT
@@ -284,9 +284,7 @@ class _Receiver:
             self._context.reporter.warn(f"{len(sink.skipped)} left alone because they exist here already")
 
     async def _content(self, lane: Lane, offered: Offered, sink: Sink) -> None:
-        content = ContentReader(
-            offered.entries(), offered.offer.segment_size, self._hash, self._context.settings.receive.unknown_size
-        )
+        content = ContentReader(offered.entries(), offered.offer.segment_size, self._hash, self._context.settings.receive.unknown_size)
         while not lane.opener.finished:
             kind, body = await lane.receive()
             if kind == RecordType.EPOCH:
@@ -336,5 +334,3 @@ def top_level(offered: Offered) -> Iterator[str]:
 def is_single_file(offer: Offer) -> bool:
     """Whether the offer is exactly one file, which can go to standard output."""
     return offer.files == 1 and offer.directories == 0
-
-

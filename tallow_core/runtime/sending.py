@@ -17,7 +17,7 @@ from tallow_core.dataplane.spool import Spool
 from tallow_core.errors import BrokenOffError, FileSystemError, IntegrityError, RefusedError, UnreachableError
 from tallow_core.protocol.content import Reason
 from tallow_core.protocol.handshake import Established
-from tallow_core.protocol.manifest import MOST_TEXT, SEGMENT, Entry, EntryKind, Offer, OfferKind, pages, read_entry
+from tallow_core.protocol.manifest import MOST_TEXT, Entry, EntryKind, Offer, OfferKind, pages, read_entry
 from tallow_core.protocol.messages import Receipt, read_receipt
 from tallow_core.protocol.records import RecordType
 from tallow_core.protocol.schedule import RECEIPT_CONTEXT
@@ -220,8 +220,9 @@ class _Sender:
     async def _offer(self, spool: Spool) -> Offer:
         """List what there is while the list is sent."""
         offer = None
-        for body, offer in pages(self._payload.kind, system_rng(16), self._established.hash, self._entries(spool)):
+        for body, whole in pages(self._payload.kind, system_rng(16), self._established.hash, self._entries(spool)):
             await self._session.send(RecordType.OFFER_PAGE, body)
+            offer = whole
         self._skipped = list(self._payload.skipped)
         assert offer is not None
         if not offer.files and not offer.directories:

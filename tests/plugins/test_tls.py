@@ -159,7 +159,7 @@ def test_the_pin_is_the_hash_of_the_public_key_info(settings: Settings, tmp_path
         identity = tmp_path / "s" / _certificate.IDENTITY_FILE
         openssl = ["openssl", "pkey", "-in", str(identity), "-pubout", "-outform", "DER"]
         try:
-            spki = subprocess.run(openssl, check=True, capture_output=True).stdout  # noqa: S603, ASYNC221 - fixed words, milliseconds
+            spki = subprocess.run(openssl, check=True, capture_output=True).stdout  # noqa: S603 - fixed words, milliseconds
         except FileNotFoundError:
             pytest.skip("no openssl program to compare with")
         assert listener.endpoint.pin == hashlib.sha256(spki).hexdigest()

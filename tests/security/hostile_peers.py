@@ -331,7 +331,7 @@ async def listening(serve: Serve) -> AsyncIterator[int]:
             await serve(line)
         except Gone:
             pass
-        except Exception as error:  # noqa: BLE001 - shown by the test
+        except Exception as error:
             problems.append(error)
         finally:
             await line.aclose()

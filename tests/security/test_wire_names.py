@@ -198,3 +198,41 @@ def test_t03_whatever_the_output_is_nothing_lands_outside(output: str, name: str
         assert status == 9
         assert planted == set()
     assert (other / "file").read_text() == "mine"
+
+
+def test_t09_a_long_list_is_summarised_and_can_be_read_in_full_before_the_answer(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    names = [f"name{at:03}" for at in range(100)]
+
+    async def scenario() -> None:
+        async def after(peer: Peer) -> None:
+            await offer_rows(peer, [((name,), False) for name in names])
+            assert (await peer.line.last_words()) != ""
+
+        answers = b"l\n\n\nn\n"  # list all, two more pages, no
+        async with listening(HostileHost(after).serve) as port, receiver(home, port, yes=False, stdin=answers) as program:
+            assert await program.wait() == 6, program.said()
+            text = program.err.decode()
+            asked = text.index("[y/N/l to list all]")
+            assert "... and 60 more" in text[:asked]
+            assert all(name in text[asked:] for name in names)
+            assert not any(event["event"] == "file" for event in program.events())
+
+    attack(scenario())
+    assert not (home.root / "out").exists()
+
+
+def test_t09_without_an_answer_nothing_is_accepted(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+
+    async def scenario() -> None:
+        async def after(peer: Peer) -> None:
+            await offer_rows(peer, [(("a",), False)])
+            assert (await peer.line.last_words()) != ""
+
+        async with listening(HostileHost(after).serve) as port, receiver(home, port, yes=False) as program:
+            assert await program.wait() == 2, program.said()
+            assert b"  a  1 bytes" in program.err
+
+    attack(scenario())
+    assert not (home.root / "out").exists()

@@ -135,9 +135,7 @@ def unreachable(endpoint: Endpoint, error: OSError) -> UnreachableError:
     """What to tell when dialling failed."""
     if isinstance(error, TimeoutError):
         return UnreachableError(f"{endpoint.url} did not answer in time: check the address and that the other side is running.")
-    return UnreachableError(
-        f"{endpoint.url} cannot be reached ({reason(error)}): check the address and that the other side is running."
-    )
+    return UnreachableError(f"{endpoint.url} cannot be reached ({reason(error)}): check the address and that the other side is running.")
 
 
 async def _connect_any(addresses: Sequence[_Address], deadline: float) -> socket.socket:

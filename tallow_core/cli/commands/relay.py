@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from tallow_core.cli import invocation
 from tallow_core.cli.loop import run_loop
 from tallow_core.cli.options import Common
