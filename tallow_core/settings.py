@@ -58,10 +58,12 @@ class RelaySettings:
 
 @dataclass(frozen=True, slots=True)
 class RelayServerSettings:
-    """`[relay_server]`: how many rooms, connections and waiting guests of one room a relay of ours holds at most."""
+    """`[relay_server]`: how many rooms, connections and waiting guests of one room a relay of ours holds at most, and how many
+    connections of one address (an IPv4 address, or the /64 of an IPv6 one)."""
 
     rooms: int = 10_000
-    connections: int = 4096
+    connections: int = 16_384
+    connections_per_address: int = 1024
     guests_per_room: int = 8
 
 
@@ -161,6 +163,7 @@ _YEAR = 366 * 86400
 _RANGES: Mapping[str, tuple[float, float]] = {
     "relay_server.rooms": (1, 10_000_000),
     "relay_server.connections": (1, 1_000_000),
+    "relay_server.connections_per_address": (1, 1_000_000),
     "relay_server.guests_per_room": (1, 64),
     "send.words": (3, 16),
     "send.wait": (0.001, _YEAR),

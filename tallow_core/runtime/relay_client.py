@@ -98,6 +98,7 @@ class HostRoom:
             except RelayRefused as refusal:
                 if refusal.number == Refusal.REPLACED:
                     raise
+                self._context.reporter.note(f"{self.endpoint.url}: {refusal}; dialling it again")
             except TallowError as error:
                 self._context.reporter.note(f"lost the relay {self.endpoint.url} ({error}); dialling it again")
             await asyncio.sleep(backoff)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import hashlib
 import ipaddress
 import itertools
@@ -72,6 +73,12 @@ class _Room:
     stream: ByteStream
     guests: dict[int, _Waiting] = field(default_factory=dict)
     expiry: asyncio.Task[None] | None = None
+    telling: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def tell(self, stream: ByteStream, frame: Frame) -> None:
+        """Send a frame to the host, one at a time: guests and the pinger do so from tasks of their own."""
+        async with self.telling:
+            await write_frame(stream, frame)
 
 
 class RelayServer:
@@ -86,35 +93,44 @@ class RelayServer:
         self._most_joins = limits.connections
         self._ids = itertools.count(1)
         self._connections: set[asyncio.Task[None]] = set()
-        self._half_open: dict[asyncio.Task[None], None] = {}
+        self._half_open: dict[asyncio.Task[None], str] = {}
         self._waiting: Counter[str] = Counter()
+        self._addresses: Counter[str] = Counter()
 
     async def serve(self, listener: Listener) -> None:
         """Accept until cancelled, then say goodbye to whoever waits and let go of the rest."""
         try:
             while True:
                 stream = await listener.accept()
-                full = len(self._connections) >= self._limits.connections and not self._evict()
-                task = asyncio.create_task(stream.aclose() if full else self._connection(stream))
-                if not full:
-                    self._half_open[task] = None
+                address = _network(stream.facts.peer)
+                admitted = self._has_place(address)
+                task = asyncio.create_task(self._connection(stream) if admitted else stream.aclose())
+                if admitted:
+                    self._half_open[task] = address
                 self._connections.add(task)
-                task.add_done_callback(self._ended)
+                self._addresses[address] += 1
+                task.add_done_callback(functools.partial(self._ended, address))
         finally:
             await listener.aclose()
             await self._goodbye()
 
-    def _evict(self) -> bool:
-        """Drop the connection that has said nothing for the longest; False if all have said what they want."""
-        oldest = next(iter(self._half_open), None)
+    def _has_place(self, address: str) -> bool:
+        """Whether one more connection from `address` fits; one that has said nothing yet makes room, the oldest first."""
+        if self._addresses[address] >= self._limits.connections_per_address:
+            return self._evict(address)
+        return len(self._connections) < self._limits.connections or self._evict(None)
+
+    def _evict(self, address: str | None) -> bool:
+        oldest = next((task for task, whose in self._half_open.items() if address in (None, whose)), None)
         if oldest is None:
             return False
         del self._half_open[oldest]
         return oldest.cancel()
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _ended(self, address: str, task: asyncio.Task[None]) -> None:
         self._connections.discard(task)
         self._half_open.pop(task, None)
+        _count_down(self._addresses, address)
 
     async def _goodbye(self) -> None:
         with contextlib.suppress(TimeoutError):
@@ -190,10 +206,10 @@ class RelayServer:
         self._rooms[nameplate] = room
         pinger = None
         try:
-            await write_frame(stream, Opened(nameplate, token).frame())
+            await room.tell(stream, Opened(nameplate, token).frame())
             for waiting in self._early.pop(nameplate, []) + list(room.guests.values()):
                 await self._announce(room, waiting)
-            pinger = asyncio.create_task(_ping(stream))
+            pinger = asyncio.create_task(_ping(room, stream))
             while True:
                 frame = await read_frame(stream, SILENCE_SECONDS, cap=0)
                 if frame.type == FrameType.RELAY_LEAVE:
@@ -235,7 +251,7 @@ class RelayServer:
         waiting = _Waiting(join, stream, _network(stream.facts.peer), next(self._ids), asyncio.get_running_loop().create_future())
         self._admit(waiting)
         self._waiting[waiting.address] += 1
-        waiting.taken.add_done_callback(lambda _: self._uncount(waiting.address))
+        waiting.taken.add_done_callback(lambda _: _count_down(self._waiting, waiting.address))
         outward = asyncio.create_task(self._outward(waiting))
         try:
             host = await self._until_taken(waiting, outward)
@@ -246,11 +262,6 @@ class RelayServer:
             outward.cancel()
             await asyncio.gather(outward, return_exceptions=True)
             waiting.spliced.set()
-
-    def _uncount(self, address: str) -> None:
-        self._waiting[address] -= 1
-        if not self._waiting[address]:
-            del self._waiting[address]
 
     def _admit(self, waiting: _Waiting) -> None:
         nameplate, now = waiting.join.nameplate, time.monotonic()
@@ -316,7 +327,7 @@ class RelayServer:
         if room.expiry is not None:
             return  # the host was lost: it is told when it comes back
         with contextlib.suppress(BrokenOffError):  # lost just now: the same
-            await write_frame(room.stream, Guest(waiting.id, waiting.join.lane).frame())
+            await room.tell(room.stream, Guest(waiting.id, waiting.join.lane).frame())
 
     def _forget(self, waiting: _Waiting) -> None:
         nameplate = waiting.join.nameplate
@@ -345,17 +356,23 @@ async def _both(outward: asyncio.Task[int], inward: asyncio.Task[int]) -> None:
         await asyncio.gather(outward, inward, return_exceptions=True)
 
 
-async def _ping(stream: ByteStream) -> None:
+async def _ping(room: _Room, stream: ByteStream) -> None:
     with contextlib.suppress(TallowError):
         while True:
             await asyncio.sleep(PING_SECONDS)
-            await write_frame(stream, PING)
+            await room.tell(stream, PING)
 
 
 async def _say(stream: ByteStream, frame: Frame) -> None:
     with contextlib.suppress(TallowError, TimeoutError):
         async with asyncio.timeout(1):
             await write_frame(stream, frame)
+
+
+def _count_down(counter: Counter[str], key: str) -> None:
+    counter[key] -= 1
+    if not counter[key]:
+        del counter[key]
 
 
 def _network(address: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from tallow_core.cli import invocation
 from tallow_core.cli.loop import run_loop
 from tallow_core.cli.options import Common
@@ -29,6 +31,17 @@ def serve(*, bind: str = DEFAULT_BIND, common: Common = _COMMON) -> int:
     return 0
 
 
+def _raise_descriptor_limit() -> None:
+    """Take as many descriptors as the system lets us: the usual soft limit is far below the connections that settings allow."""
+    try:
+        import resource
+    except ImportError:
+        return
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):  # macOS refuses "unlimited"
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 async def _serve(context: Context, bind: str) -> None:
     from tallow_core.runtime.relay_client import relay_endpoint
     from tallow_core.runtime.relay_server import RelayServer
@@ -41,5 +54,6 @@ async def _serve(context: Context, bind: str) -> None:
     context.event("relay", url=str(listener.endpoint))
     if endpoint.host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
         context.reporter.warn("it listens at every address: in the URL, write this machine's name or address instead")
+    _raise_descriptor_limit()
     server = RelayServer(stores[0](context.settings), context.settings.relay_server)
     await server.serve(listener)
