@@ -128,6 +128,7 @@ def test_every_setting_can_be_written_in_the_file(home: Path) -> None:
         [relay_server]
         rooms = 1
         connections = 2
+        connections_per_address = 100
         guests_per_room = 3
         [send]
         words = 4
