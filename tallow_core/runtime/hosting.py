@@ -213,6 +213,8 @@ class Host:
         finally:
             if alert := machine.data_to_send():
                 await _best_effort(stream, alert)
+        if self._proved.done():  # the wait ended with an error meanwhile
+            return False
         self._proved.set_result((established, stream, path))
         return True
 
