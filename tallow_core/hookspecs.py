@@ -94,4 +94,7 @@ def tallow_veto_offer(files: int, size: int | None) -> str | None:
 
 @hookspec
 def tallow_session_event(event: Mapping[str, Any]) -> None:
-    """Observe the events of docs/reference/events.md as they are reported. An error in an observer is logged, not raised."""
+    """Observe the events of docs/reference/events.md as they are reported, `code` without the code.
+
+    An error in an observer is logged, not raised.
+    """

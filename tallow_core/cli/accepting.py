@@ -8,9 +8,11 @@ import sys
 from collections.abc import Iterator
 
 from tallow_core.cli.asking import ask
+from tallow_core.cli.output import put, tell
 from tallow_core.cli.report import interactive, size_text
+from tallow_core.dataplane.blocking import detached
 from tallow_core.dataplane.landing import Overwrite
-from tallow_core.errors import RefusedError, UsageError
+from tallow_core.errors import FileSystemError, RefusedError, UsageError
 from tallow_core.protocol.code import parse_code
 from tallow_core.protocol.manifest import EntryKind, OfferKind
 from tallow_core.runtime.context import Context
@@ -37,7 +39,10 @@ class ReceiveCommand:
             phrase = await ask("Code: ", quietly=True)
             if not phrase:
                 raise UsageError("no code was given: type it when asked, give it as an argument, or set TALLOW_CODE")
-        await receive(self._context, parse_code(phrase), at, self._decide)
+        code = parse_code(phrase)
+        if not self._to_stdout:
+            _check_output(self._context.settings.receive.output)
+        await receive(self._context, code, at, self._decide)
         if self._text is not None:
             self._show_text(bytes(self._text.data))
 
@@ -62,7 +67,8 @@ class ReceiveCommand:
             return
         offer = offered.offer
         lines = offer.files + offer.directories
-        _show(_listed(offered) if lines <= LINES else _summary(offered))
+        # On a thread: a long list takes a while to read, and the other side must go on hearing from us.
+        await detached(lambda: _show(_listed(offered) if lines <= LINES else _summary(offered)))
         size = "of unknown size" if offer.size is None else size_text(offer.size)
         more = "" if lines <= LINES else "/l to list all"
         question = f"Receive {offer.files} {'file' if offer.files == 1 else 'files'}, {size}? [y/N{more}] "
@@ -72,9 +78,10 @@ class ReceiveCommand:
                 raise UsageError("nobody answered on standard input, so nothing was accepted; add --yes to accept without asking")
             if answer.lower() in ("y", "yes"):
                 return
-            if answer.lower() != "l" or not more:
+            if answer.lower() in ("", "n", "no", "q"):
                 raise RefusedError("the offer was declined; nothing was written")
-            await _page(_listed(offered))
+            if more and answer.lower() == "l":
+                await _page(_listed(offered))
 
     async def _overwrite(self, offered: Offered, output: str) -> Overwrite:
         wanted = self._context.settings.receive.overwrite
@@ -87,10 +94,12 @@ class ReceiveCommand:
             return Overwrite.RENAME
         names = ", ".join(printable(name) for name in taken[:5]) + (", ..." if len(taken) > 5 else "")
         answers = {"": Overwrite.RENAME, "r": Overwrite.RENAME, "o": Overwrite.ALWAYS, "k": Overwrite.NEVER}
-        answer = await ask(f"Here already: {names}. [R]ename what comes, [o]verwrite, [k]eep what is here, or [q]uit? ")
-        if answer is None or answer.lower() not in answers:
-            raise RefusedError("the offer was declined; nothing was written")
-        return answers[answer.lower()]
+        while True:
+            answer = await ask(f"Here already: {names}. [R]ename what comes, [o]verwrite, [k]eep what is here, or [q]uit? ")
+            if answer is None or answer.lower() in ("q", "n"):
+                raise RefusedError("the offer was declined; nothing was written")
+            if answer.lower() in answers:
+                return answers[answer.lower()]
 
     # -- text -----------------------------------------------------------------------------------------------------------------
 
@@ -105,7 +114,15 @@ class ReceiveCommand:
         if self._json:
             self._context.event("text", text=text)
         else:
-            print(text, flush=True)
+            put(text)
+
+
+def _check_output(output: str) -> None:
+    """Say what is wrong with the output folder before the code is used up."""
+    if os.path.exists(output) and not os.path.isdir(output):
+        raise FileSystemError(f"{printable(output)} is not a folder; name another with --output")
+    if os.path.isdir(output) and not os.access(output, os.W_OK | os.X_OK):
+        raise FileSystemError(f"nothing can be written in {printable(output)}; name another folder with --output")
 
 
 def _taken(offered: Offered, output: str) -> list[str]:
@@ -136,15 +153,14 @@ def _summary(offered: Offered) -> Iterator[str]:
 
 def _show(lines: Iterator[str]) -> None:
     for line in itertools.islice(lines, LINES):
-        print(line, file=sys.stderr)
+        tell(line)
     rest = sum(1 for _ in lines)
     if rest:
-        print(f"  ... and {rest} more", file=sys.stderr)
-    sys.stderr.flush()
+        tell(f"  ... and {rest} more")
 
 
 async def _page(lines: Iterator[str]) -> None:
     while batch := list(itertools.islice(lines, LINES)):
-        print("\n".join(batch), file=sys.stderr, flush=True)
+        tell("\n".join(batch))
         if len(batch) == LINES and await ask("-- Enter for more, q to stop listing -- "):
             return

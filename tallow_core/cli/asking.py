@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import sys
 
+from tallow_core.cli.output import tell
 from tallow_core.dataplane.blocking import detached
 
 MOST_ANSWER = 4096
@@ -18,10 +18,10 @@ async def ask(question: str, *, quietly: bool = False) -> str | None:
     """
     shown = os.isatty(0) or not quietly
     if shown:
-        print(question, end="", file=sys.stderr, flush=True)
+        tell(question, end="")
     answer = await detached(_line)
     if shown and (answer is None or not os.isatty(0)):
-        print(file=sys.stderr, flush=True)
+        tell("")
     return answer
 
 

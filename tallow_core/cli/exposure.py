@@ -22,7 +22,7 @@ def arguments_are_visible() -> bool:
     return not {"hidepid=1", "hidepid=2", "hidepid=4", "hidepid=noaccess", "hidepid=invisible", "hidepid=ptraceable"} & set(options)
 
 
-def warn_of_argument(reporter: Reporter) -> None:
-    """Say once that a code in the argument list is no secret here."""
+def warn_of_argument(reporter: Reporter, instead: str) -> None:
+    """Say once that a code in the argument list is no secret here, and what to do instead."""
     if arguments_are_visible():
-        reporter.warn("other users of this machine can see a code given as an argument; type it when asked, or set TALLOW_CODE")
+        reporter.warn(f"other users of this machine can see a code given as an argument; {instead}")

@@ -76,35 +76,26 @@ def context(common: Common, flags: dict[str, object], *, stdout_is_data: bool = 
     from tallow_core.runtime.context import Context
 
     if common.json:
-        _current.reporter = JsonReporter(sys.stderr if stdout_is_data else sys.stdout, common.verbose)
+        _current.reporter = JsonReporter(sys.stderr if stdout_is_data else sys.stdout, common.verbose, quiet=common.quiet)
     else:
         _current.reporter = PlainReporter(quiet=common.quiet, verbose=common.verbose)
     reporter = _current.reporter
     settings = load(common, flags)
-    logging.getLogger("tallow.plugins").addHandler(_Warnings(reporter.warn))
+    logging.getLogger("tallow.plugins").addHandler(_warnings_to(reporter.warn))
     plugins = PluginHost(Catalog.scan(settings.plugins), settings)
     plugins.load_guests()
     return Context(settings, plugins, Policy(plugins, settings), reporter)
 
 
-def _handler_class() -> Any:
+def _warnings_to(warn: Callable[[str], None]) -> Any:
+    """A logging handler for the framework's warnings."""
     import logging
 
     class Warnings(logging.Handler):
-        """Hands the framework's warnings to the reporter."""
-
-        def __init__(self, warn: Callable[[str], None]) -> None:
-            super().__init__(logging.WARNING)
-            self._warn = warn
-
         def emit(self, record: logging.LogRecord) -> None:
-            self._warn(record.getMessage())
+            warn(record.getMessage())
 
-    return Warnings
-
-
-def _Warnings(warn: Callable[[str], None]) -> Any:
-    return _handler_class()(warn)
+    return Warnings(logging.WARNING)
 
 
 def plugin_names() -> list[str]:

@@ -12,7 +12,10 @@ T = TypeVar("T")
 
 
 def run_loop(work: Coroutine[Any, Any, T]) -> T:
-    """Run `work` to its end. SIGTERM is an interruption like SIGINT: what waits is cancelled and cleans up; KeyboardInterrupt follows."""
+    """Run `work` to its end.
+
+    SIGTERM, and SIGHUP of a closed terminal, are interruptions like SIGINT: what waits is cancelled and cleans up; KeyboardInterrupt follows.
+    """
     with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
         return runner.run(_interruptible(work))
 
@@ -27,8 +30,9 @@ async def _interruptible(work: Coroutine[Any, Any, T]) -> T:
         terminated = True
         task.cancel()
 
-    with contextlib.suppress(NotImplementedError):  # Windows has no signal handlers on a loop: SIGTERM just ends the process there
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminate)
+    with contextlib.suppress(NotImplementedError, AttributeError):  # Windows has none on a loop: SIGTERM just ends the process there
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            asyncio.get_running_loop().add_signal_handler(number, terminate)
     try:
         return await work
     except asyncio.CancelledError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 
@@ -11,7 +12,21 @@ from tallow_core import __version__
 def main() -> int:
     """Run the command line; returns the exit status."""
     code = _take_code()
-    words = sys.argv[1:]
+    _open_standard_streams()
+    try:
+        status = _answer(sys.argv[1:], code)
+        sys.stdout.flush()
+    except OSError as error:  # a full disk, or a pipe that nobody reads: said on the other stream, if that still works
+        _silence_output()
+        try:
+            print(f"error: standard output cannot be written: {error.strerror}", file=sys.stderr, flush=True)
+        except OSError:
+            pass
+        return 130 if error.errno == errno.EPIPE else 9
+    return status
+
+
+def _answer(words: list[str], code: str | None) -> int:
     if words == ["--version"]:
         print(f"tallow {__version__}")
         return 0
@@ -20,6 +35,28 @@ def main() -> int:
     from tallow_core.cli.run import run
 
     return run(words, code)
+
+
+def _open_standard_streams() -> None:
+    """Make descriptors 0 to 2 and their streams what the rest takes for granted.
+
+    Closed ones become /dev/null: otherwise the next file opened would be standard output. What the terminal's encoding lacks is escaped.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
+    sys.stdout = sys.stdout or open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - lives as long as the process
+    sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    reconfigure = getattr(sys.stdout, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(errors="backslashreplace")
+
+
+def _silence_output() -> None:
+    """Nothing more can be written there, and the interpreter must not try at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _take_code() -> str | None:

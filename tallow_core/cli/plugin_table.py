@@ -6,6 +6,7 @@ from json import dumps
 from typing import Any, get_type_hints
 
 from tallow_core.catalog import Catalog, Entry
+from tallow_core.cli.output import put
 from tallow_core.errors import EXIT_DONE, PluginError, UsageError
 from tallow_core.kinds import KINDS, Kind, kind_named
 from tallow_core.settings import Settings, nearest
@@ -19,7 +20,7 @@ def list_plugins(*, kind: str | None, settings: Settings, json: bool) -> int:
     catalog = Catalog.scan(settings.plugins)
     rows = [_row(entry) for each in _kinds(kind) for entry in catalog.entries(each)]
     for line in map(_event, rows) if json else _table(rows):
-        print(line, flush=True)
+        put(line)
     return EXIT_DONE
 
 
@@ -33,7 +34,7 @@ def show_plugin(*, name: str, kind: str | None, settings: Settings, json: bool) 
     for entry in found:
         facts = _facts(catalog, entry, settings)
         for line in [_event(facts)] if json else _block(facts):
-            print(line, flush=True)
+            put(line)
     return EXIT_DONE
 
 

@@ -11,6 +11,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, TextIO
 
+from tallow_core.cli.output import put, tell
+
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
@@ -23,22 +25,24 @@ _PATHS = {"local": "on this machine", "direct": "directly", "relay": "through th
 class JsonReporter:
     """One object a line, flushed one by one; each with `event` and `v`."""
 
-    def __init__(self, stream: TextIO, verbose: int) -> None:
+    def __init__(self, stream: TextIO, verbose: int, *, quiet: bool = False) -> None:
         self._stream = stream
+        self._quiet = quiet
         self._verbose = verbose
 
     def event(self, name: str, /, **fields: Any) -> None:
         """Print one event."""
-        print(json.dumps({"event": name, "v": 1, **fields}), file=self._stream, flush=True)
+        put(json.dumps({"event": name, "v": 1, **fields}), self._stream)
 
     def warn(self, text: str) -> None:
         """Warnings are for people: standard error."""
-        print(f"warning: {text}", file=sys.stderr, flush=True)
+        if not self._quiet:
+            tell(f"warning: {text}")
 
     def note(self, text: str, level: int = 1) -> None:
         """Details for `-v`, on standard error."""
-        if self._verbose >= level:
-            print(text, file=sys.stderr, flush=True)
+        if self._verbose >= max(level, 1):
+            tell(text)
 
     def error(self, name: str, message: str, status: int) -> None:
         """The event that ends a command that failed."""
@@ -73,19 +77,18 @@ class PlainReporter:
     def error(self, name: str, message: str, status: int) -> None:
         """The sentence that ends a command that failed."""
         self._stop_bar()
-        print(f"error: {message}", file=sys.stderr, flush=True)
+        tell(f"error: {message}")
 
     def _say(self, text: str) -> None:
         if not self._quiet:
             self._stop_bar()
-            print(text, file=sys.stderr, flush=True)
+            tell(text)
 
     def _on_code(self, code: str, listen: list[str]) -> None:
         if self._quiet:
-            print(code, flush=True)
+            put(code)
             return
-        print(f"Code: {code}", flush=True)
-        self._say("On the other machine, run:  tallow receive\nand type the code there. Waiting ...")
+        put(f"Code: {code}")
         if self._verbose:
             self._say(f"listening at {', '.join(listen) or 'no address of this machine'}")
 
@@ -99,14 +102,14 @@ class PlainReporter:
         self.note(f"{path}  {size_text(bytes)}  {tree_hash[:16]}", 2)
 
     def _on_relay(self, url: str) -> None:
-        print(url, flush=True)
+        put(url)
 
     def _on_done(self, files: int, bytes: int, seconds: float, skipped: list[dict[str, str]]) -> None:
         self._stop_bar()
         rate = f", {size_text(round(bytes / seconds))}/s" if seconds > 0 else ""
         self._say(f"Done: {files} {'file' if files == 1 else 'files'}, {size_text(bytes)} in {seconds:.1f} s{rate}, verified.")
         for left_out in skipped[:20]:
-            self._say(f"left out: {left_out['path']} ({left_out['reason']})")
+            self._say(f"left out: {left_out['path']} ({reason_text(left_out['path'], left_out['reason'])})")
         if len(skipped) > 20:
             self._say(f"... and {len(skipped) - 20} more; --json lists all")
 
@@ -139,12 +142,21 @@ def _start_bar(total: int | None) -> tuple[Progress, TaskID]:
     return bar, bar.add_task("", total=total)
 
 
+def reason_text(path: str, reason: str) -> str:
+    """Why something was left out, for people."""
+    if reason == "name":
+        from tallow_core.protocol.names import check_path
+
+        return check_path(path.split("/")) or "its name is that of another one but for case or accents"
+    return {"link": "a symbolic link", "special": "not a regular file", "exists": "it exists already"}.get(reason, reason)
+
+
 def size_text(size: int) -> str:
     """A size in bytes for people, in decimal units."""
     amount = float(size)
     for unit in ("bytes", "kB", "MB", "GB"):
         if amount < 1000:
-            return f"{size} bytes" if unit == "bytes" else f"{amount:.1f} {unit}"
+            return f"{size} byte{'' if size == 1 else 's'}" if unit == "bytes" else f"{amount:.1f} {unit}"
         amount /= 1000
     return f"{amount:.1f} TB"
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
 import traceback
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from tallow_core.cli import invocation
+from tallow_core.cli.output import OutputError, put
 from tallow_core.cli.table import COMMANDS, Row
 from tallow_core.errors import EXIT_BUG, EXIT_INTERRUPTED, TallowError, UsageError
 from tallow_core.text import printable
@@ -19,22 +19,27 @@ if TYPE_CHECKING:
 
 
 def run(words: list[str], code: str | None) -> int:
-    """Run `tallow WORDS`; `code` is what TALLOW_CODE held. Returns the exit status and raises nothing."""
+    """Run `tallow WORDS`; `code` is what TALLOW_CODE held. Returns the exit status.
+
+    Raises `OutputError` alone, where nothing more can be said on standard output.
+    """
     invocation.start(words, code)
     try:
         return _run(words)
     except TallowError as error:
-        invocation.report_error(error.code, str(error).rstrip("."), error.exit_status)
+        invocation.report_error(error.code, _undotted(str(error)), error.exit_status)
         return error.exit_status
     except KeyboardInterrupt:
         invocation.report_error("interrupted", "interrupted", EXIT_INTERRUPTED)
         return EXIT_INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has gone: nothing can be said there any more, and nothing may be tried at the end either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_INTERRUPTED
+    except OutputError:
+        raise
     except Exception as error:
         return _bug(error)
+
+
+def _undotted(sentence: str) -> str:
+    return sentence if sentence.endswith("...") else sentence.rstrip(".")
 
 
 def _bug(error: Exception) -> int:
@@ -48,40 +53,46 @@ def _bug(error: Exception) -> int:
 
 
 def _run(words: list[str]) -> int:
-    name, function, rest = _find(words)
-    app = _app(name, function)
+    name, usage, function, rest = _find(words)
+    app = _app(name, usage, function)
     if "--help" not in rest and "-h" not in rest:
         _check_options(app, rest)
-    from cyclopts import CycloptsError
+    from cyclopts import CycloptsError, UnusedCliTokensError
 
     try:
         result = app(rest, exit_on_error=False, print_error=False, result_action="return_value")
+    except UnusedCliTokensError:  # its own sentence repeats the words, and one of them might be a code's
+        raise UsageError(f"that is more than this command takes; see {name} --help") from None
     except CycloptsError as error:
         raise UsageError(f"{_sentence(error)}; see {name} --help") from None
     return result if isinstance(result, int) else 0
 
 
-def _find(words: list[str]) -> tuple[str, Callable[..., Any], list[str]]:
-    """The command that `words` begins with, its function, and the words after it."""
+def _find(words: list[str]) -> tuple[str, str, Callable[..., Any], list[str]]:
+    """The command that `words` begins with, its usage, its function, and the words after it."""
     for row in COMMANDS:
         if tuple(words[: len(row.words)]) == row.words:
-            return f"tallow {' '.join(row.words)}", _load(row), words[len(row.words) :]
+            name = f"tallow {' '.join(row.words)}"
+            return name, f"Usage: {name} [OPTIONS] {row.usage}", _load(row), words[len(row.words) :]
+    if words[0].startswith("-"):
+        raise UsageError(f"{printable(words[0])} stands before the command: write it behind, as in tallow send {printable(words[0])} FILE")
     group = [row for row in COMMANDS if row.words[0] == words[0]]
     if group:
         return _group(group, words)
     plugin = invocation.plugin_command(words)
     if plugin is None:
         raise UsageError(f'there is no command "{printable(words[0])}"{_nearest(words[0], _names())}; see tallow --help')
-    return f"tallow {words[0]}", plugin, words[1:]
+    return f"tallow {words[0]}", f"Usage: tallow {words[0]} [OPTIONS] [ARGUMENTS]", plugin, words[1:]
 
 
-def _group(rows: Sequence[Row], words: list[str]) -> tuple[str, Callable[..., Any], list[str]]:
+def _group(rows: Sequence[Row], words: list[str]) -> tuple[str, str, Callable[..., Any], list[str]]:
     verbs = [row.words[1] for row in rows]
     typed = words[1] if len(words) > 1 else ""
     if typed in ("--help", "-h"):
         return (
             f"tallow {words[0]}",
-            lambda: print("\n".join(f"tallow {' '.join(row.words)} {row.usage}: {row.summary}" for row in rows)),
+            f"Usage: tallow {words[0]} COMMAND",
+            lambda: put("\n".join(f"tallow {' '.join(row.words)} {row.usage}: {row.summary}" for row in rows)),
             [],
         )
     if not typed or typed.startswith("-"):
@@ -106,12 +117,13 @@ def _nearest(typed: str, known: Sequence[str]) -> str:
     return f'; did you mean "{near[0]}"?' if near else ""
 
 
-def _app(name: str, function: Callable[..., Any]) -> App:
+def _app(name: str, usage: str, function: Callable[..., Any]) -> App:
     from cyclopts import App, Parameter
 
     plain = Parameter(show_default=False, show_env_var=False)
     app = App(
         name=name,
+        usage=usage,
         help_flags=("--help", "-h"),
         version_flags=(),
         help_format="plaintext",
@@ -119,6 +131,8 @@ def _app(name: str, function: Callable[..., Any]) -> App:
         suppress_keyboard_interrupt=False,  # `run` reports it; cyclopts would exit without a word
     )
     app.default(function)
+    for flag in ("--help", "-h"):
+        app[flag].show = False
     return app
 
 

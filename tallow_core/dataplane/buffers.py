@@ -26,7 +26,6 @@ class RecordBuffer:
     """
 
     def __init__(self, cap: int) -> None:
-        self.cap = cap
         self._memory = memoryview(mmap.mmap(-1, PAGE + cap + _TAIL))
         self.whole = self._memory[_BEGIN:]
         self.plain = self._memory[_BEGIN + LENGTH.size :]

@@ -86,7 +86,7 @@ class Outgoing:
             running.update(space[:count])
             self._used = begin + count
             self.sent += count
-            if self._used >= FULL:
+            if self._used >= FULL or size is None:  # a stream may pause: what it has given goes on
                 await self.flush()
         return count
 

@@ -25,6 +25,9 @@ _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _GONE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO}
 _EFFECTIVE = os.access in os.supports_effective_ids
 
+_LAST_NS = (1 << 63) - 1
+"""What 64 bits hold: the years 1677 to 2262. Times beyond are sent as the nearest of these."""
+
 Reason = Literal["link", "special", "unreadable", "name", "exists"]
 
 
@@ -253,7 +256,8 @@ def _unfit(components: tuple[str, ...], status: os.stat_result, last: str) -> Re
 def _entry(components: tuple[str, ...], status: os.stat_result) -> SourceEntry:
     directory = stat.S_ISDIR(status.st_mode)
     size = 0 if directory else status.st_size
-    return SourceEntry(directory, components, status.st_mode & 0o777, status.st_mtime_ns, size, _inode(status))
+    mtime_ns = min(max(status.st_mtime_ns, -_LAST_NS), _LAST_NS)
+    return SourceEntry(directory, components, status.st_mode & 0o777, mtime_ns, size, _inode(status))
 
 
 def _inode(status: os.stat_result) -> tuple[int, int]:

@@ -86,7 +86,8 @@ def parse_code(text: str) -> Code:
     secret = rest.strip()
     if len(secret) < LEAST_CUSTOM or (typed and set(typed) <= set(words())):  # words of the list, but too few of them
         raise UsageError(
-            f"that code is too easy to guess: after the number it needs {FEWEST_WORDS} words of the list or {LEAST_CUSTOM} characters"
+            f"that code is too short: after the number come {FEWEST_WORDS} words (is one missing?), or a secret of your own"
+            f" of {LEAST_CUSTOM} characters or more"
         )
     if len(secret) > MOST_SECRET or not secret.isprintable():
         raise UsageError(f"the secret of a code has at most {MOST_SECRET} characters, all of them printable")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from struct import Struct
 
+from tallow_core.errors import FileSystemError
 from tallow_core.protocol.names import TreeOrder, check_path
 from tallow_core.protocol.schedule import MANIFEST_CONTEXT
 from tallow_core.protocol.wire import Reader, Writer, malformed
@@ -25,7 +26,7 @@ PAGE_BYTES = 48 * 1024
 UNKNOWN = (1 << 64) - 1
 LARGEST = 1 << 62
 MOST_TEXT = 1 << 20
-SEGMENT, LEAST_SEGMENT, MOST_SEGMENT = 4 << 20, 64 << 10, 64 << 20
+SEGMENT, LEAST_SEGMENT, MOST_SEGMENT = 4 << 20, 1 << 20, 64 << 20
 _HEAD = Struct(">BHqQB")
 
 
@@ -130,6 +131,8 @@ def pages(
         room += len(encoded)
         hasher.update(encoded)
         counts.add(entry)
+        if counts.files + counts.directories > MOST_ENTRIES:
+            raise FileSystemError(f"that is more than {MOST_ENTRIES} files and folders; send them in several parts, or as one archive")
     last = page(last=True).u32(counts.files).u32(counts.directories)
     last.u64(UNKNOWN if counts.size is None else counts.size).raw(hasher.digest())
     yield last.done(), Offer(kind, transfer_id, segment_size, counts.files, counts.directories, counts.size)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -39,12 +39,12 @@ class Context:
     plugins: PluginHost
     policy: Policy
     reporter: Reporter
-    _transports: dict[str, Transport] = field(default_factory=dict)
 
     def event(self, name: str, /, **fields: Any) -> None:
         """Report an event to the reporter and to observing plugins."""
         self.reporter.event(name, **fields)
-        self.plugins.observe({"event": name, "v": 1, **fields})
+        told = {key: value for key, value in fields.items() if key != "code"}  # the words are for the person alone
+        self.plugins.observe({"event": name, "v": 1, **told})
 
     @cached_property
     def drivers(self) -> Drivers:

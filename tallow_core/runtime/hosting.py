@@ -29,6 +29,8 @@ from tallow_core.spi.transport import ByteStream, Listener
 from tallow_core.types import Endpoint, Role
 
 MOST_UNPROVED = 8
+MOST_TURNED = 64
+"""Connections that are being told at once that all places are taken."""
 MOST_TAKES = 16
 """Guests of a room that are being taken at once; the next ones wait, and with them the relay that announces them."""
 SAFE_SECONDS = 2.0
@@ -71,6 +73,9 @@ class Host:
         self._tasks: set[asyncio.Task[None]] = set()
         self._session: Session | None = None
         self._won = False
+        self._failure: BaseException | None = None
+        self._turning = 0
+        self._rooms = 0
         self._proved: asyncio.Future[tuple[Established, ByteStream, Path]] = asyncio.get_running_loop().create_future()
 
     async def session(self) -> Session:
@@ -90,6 +95,8 @@ class Host:
         self._session = None
         self._won = False
         self._proved = asyncio.get_running_loop().create_future()
+        if self._failure is not None:
+            self._proved.set_exception(self._failure)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run `work` until the host closes."""
@@ -100,7 +107,13 @@ class Host:
         return task
 
     def _watch(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (error := task.exception()) is not None and not self._proved.done():
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._end(error)
+
+    def _end(self, error: BaseException) -> None:
+        """End the wait with `error`: this one, or the next one if a session is under way."""
+        self._failure = self._failure or error
+        if not self._proved.done():
             self._proved.set_exception(error)
 
     async def aclose(self) -> None:
@@ -118,17 +131,22 @@ class Host:
         """Serve a listener until cancelled."""
         while True:
             stream = await listener.accept()
+            if self._turning >= MOST_TURNED:  # a flood: no more than this is worth an answer
+                await stream.aclose()
+                continue
             self._meet(stream, Path(kind, stream.facts.peer), None)
 
-    async def attend(self, room: HostRoom, *, last: bool) -> None:
-        """Take the guests of a room until cancelled. A relay that takes the room away ends the wait if there is no other path (`last`)."""
+    async def attend(self, room: HostRoom) -> None:
+        """Take the guests of a room until cancelled. A relay that takes the room away ends the wait if there is no other path."""
+        self._rooms += 1
         places = asyncio.Semaphore(MOST_TAKES)
         try:
             async for guest in room.guests():
                 await places.acquire()
                 self.spawn(self._take(room, guest)).add_done_callback(lambda _: places.release())
-        except RelayRefused as refusal:
-            if last:
+        except (RelayRefused, AuthenticationError) as refusal:
+            self._rooms -= 1
+            if not self._rooms and not self.listening:
                 raise
             self.context.reporter.warn(f"the relay {room.endpoint.url} is left out: {refusal}")
 
@@ -146,7 +164,8 @@ class Host:
         if len(self._strangers) >= MOST_UNPROVED:
             oldest = next((stranger for stranger in self._strangers if not stranger.proving), None)
             if oldest is None or now - oldest.since < SAFE_SECONDS:
-                self.spawn(_turn_away(stream, Alert.DISPLACED))
+                self._turning += 1
+                self.spawn(_turn_away(stream, Alert.DISPLACED)).add_done_callback(self._turned)
                 return
             oldest.displaced = True
             if oldest.task is not None:
@@ -156,6 +175,9 @@ class Host:
         self._strangers.append(stranger)
         stranger.task = self.spawn(self._serve(stranger, path, lane))
         stranger.task.add_done_callback(lambda _: self._forget(stranger))
+
+    def _turned(self, task: asyncio.Task[None]) -> None:
+        self._turning -= 1
 
     def _forget(self, stranger: _Stranger) -> None:
         if stranger in self._strangers:
@@ -239,7 +261,12 @@ class Host:
             if self._budget.void:
                 machine.refuse(Alert.VOID)
                 raise UnreachableError("the code is void")
-            self._budget.charge()
+            try:
+                self._budget.charge()
+            except ConfigError as error:  # an uncounted guess is not checked, and no other will be
+                machine.refuse(Alert.TIMEOUT)
+                self._end(error)
+                raise
             try:
                 machine.check()
             except AuthenticationError:
@@ -254,8 +281,8 @@ class Host:
     def _wrong(self) -> None:
         spent, limit = self._budget.spent, self._budget.limit
         self.context.reporter.warn(f"somebody tried a wrong code ({spent} of {limit} guesses); still waiting")
-        if self._budget.void and not self._proved.done():
-            self._proved.set_exception(CodeVoid(f"this code is void after {limit} wrong guesses; send again for a new one"))
+        if self._budget.void:
+            self._end(CodeVoid(f"this code is void after {limit} wrong guesses; send again for a new one"))
 
 
 def _alert(number: Alert) -> Frame:
@@ -299,9 +326,23 @@ async def open_host(context: Context, phrase: str | None) -> AsyncIterator[Host]
             raise PolicyError("nobody could reach this sender: name a relay (--relay URL) or an address (--listen HOST:PORT)")
         await _announce(context, host, stack, alone=not rooms)
         for room in rooms:
-            host.spawn(host.attend(room, last=len(rooms) == 1 and not listeners))
+            host.spawn(host.attend(room))
         context.event("code", code=host.code.phrase, listen=[endpoint.url for endpoint in host.listening])
+        context.reporter.note(_instruction(context, host, rooms), 0)
         yield host
+
+
+def _instruction(context: Context, host: Host, rooms: list[HostRoom]) -> str:
+    """What the other side is to do."""
+    if rooms and context.settings.origin("relay.urls") == "flag":
+        how = f"On the other machine, run:  tallow receive --relay '{rooms[0].endpoint}'"
+    elif rooms:
+        how = "On the other machine, with the same relay, run:  tallow receive"
+    elif context.settings.send.listen:
+        how = f"On the other machine, run:  tallow receive --at {host.listening[0].url}"
+    else:
+        how = "On this machine, run:  tallow receive\n(for another one, name a relay with --relay, or an address of yours with --listen)"
+    return f"{how}\nand type the code there. Waiting ..."
 
 
 def _new_code(context: Context, rooms: list[HostRoom]) -> Code:

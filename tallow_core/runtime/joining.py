@@ -59,14 +59,16 @@ async def connect(context: Context, code: Code, at: str | None) -> Session:
     Raises `UnreachableError` after `[receive] wait`, `AuthenticationError` for a wrong code, `PolicyError` if no suite is common.
     """
     guest = _Guest(context, code)
+    context.reporter.note("Looking for the sender ...", 0)
     wait = context.settings.receive.wait
     try:
         async with asyncio.timeout(wait):
             return await (guest.search() if at is None else guest.at(context.endpoint(at, "tcp")))
     except TimeoutError:
         guest.raise_problem()
+        where = "" if at is not None or relay_urls(context) else "; only this machine was searched: name the sender's --relay, or --at"
         raise UnreachableError(
-            f"nobody with that code was found within {wait:g} s; check the number, and that the sender is still waiting"
+            f"nobody with that code was found within {wait:g} s; check the number, and that the sender is still waiting{where}"
         ) from None
 
 
@@ -79,6 +81,7 @@ class _Guest:
         self._problems: list[TallowError] = []
         self._dead: list[TransportError] = []
         self._relays_left = 0
+        self._hints = 0
 
     def raise_problem(self) -> None:
         """Raise the most telling of what went wrong so far, if anything did."""
@@ -133,7 +136,7 @@ class _Guest:
                     endpoint, pending = pending.result(), None
                     if session := await self._hint(self._direct(endpoint, "local")):
                         return session
-                elif self._problems and not self._relays_left:
+                elif self._final() and not self._relays_left:
                     return None
         finally:
             if pending is not None:
@@ -142,15 +145,30 @@ class _Guest:
 
     async def _hint(self, way: _Way) -> Session | None:
         """Try an answer of discovery, which may be forged or stale: only the spent budget is final."""
+        self._hints += 1
         try:
-            return await self._enter(way, await way.dial())
+            return await self._enter(way, await self._dial_patiently(way))
         except ProofsSpent:
             raise
         except TallowError as error:
             self._context.reporter.note(f"{way.address} did not work: {error}")
-            if not isinstance(error, TransportError):
-                self._problems.append(error)
+            self._problems.append(error)
             return None
+        finally:
+            self._hints -= 1
+
+    async def _dial_patiently(self, way: _Way) -> ByteStream:
+        """Discovery names a place once, so one that fails for a moment is dialled again."""
+        for pause in (0.3, 1.0):
+            try:
+                return await way.dial()
+            except TransportError:
+                await asyncio.sleep(pause)
+        return await way.dial()
+
+    def _final(self) -> bool:
+        """Whether what went wrong so far is worth ending the search for; what is merely unreachable may be a stale or forged answer."""
+        return any(not isinstance(problem, TransportError) for problem in self._problems)
 
     async def _room(self, endpoint: Endpoint, head_start: float, relays: int) -> Session | None:
         """Wait in the room of one relay. A pin that does not match is final; a dead relay is, if it was the last."""
@@ -169,8 +187,10 @@ class _Guest:
                 self._problems.append(error)
         except TransportError as error:
             self._dead.append(error)
+            while self._hints:  # a handshake with what discovery found is under way
+                await asyncio.sleep(0.1)
             if len(self._dead) == relays:
-                sentences = "; ".join(str(dead) for dead in self._dead)
+                sentences = "; ".join(str(dead).rstrip(".") for dead in self._dead)
                 raise UnreachableError(sentences if relays == 1 else f"no relay answered: {sentences}") from None
             self._context.reporter.warn(f"one relay is left out: {error}")
         finally:
@@ -192,7 +212,11 @@ class _Guest:
     async def _meet(self, way: _Way, stream: ByteStream) -> Session:
         async def dial_lane() -> ByteStream:
             further = await way.dial()
-            await write_frame(further, Join(self._code.nameplate, lane=True).frame())
+            try:
+                await write_frame(further, Join(self._code.nameplate, lane=True).frame())
+            except BaseException:
+                await further.aclose()
+                raise
             return further
 
         try:
@@ -258,11 +282,14 @@ async def _first(searches: list[Coroutine[Any, Any, Session | None]]) -> Session
         pending = tasks
         while pending:
             done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
+            for task in sorted(done, key=lambda task: task.exception() is not None):  # a session counts before a failure
                 if session := task.result():
+                    tasks.discard(task)
                     return session
         return None
     finally:
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        for surplus in await asyncio.gather(*tasks, return_exceptions=True):
+            if isinstance(surplus, Session):
+                await surplus.control.aclose()

@@ -31,6 +31,7 @@ class Lane:
         self._head = memoryview(bytearray(LENGTH.size))
         self._have = 0
         self.rekeys = 0
+        self.cut = False
 
     async def send(self, kind: RecordType, body: ReadBuffer = b"", *, final: bool = False) -> None:
         """Seal and send one small record (at most 64 KiB less the tag)."""
@@ -57,9 +58,13 @@ class Lane:
             self.sealer.renew(self.keys.secret(schedule, self._role))
 
     async def _seal(self, buffer: RecordBuffer, size: int) -> None:
+        if self.cut:
+            raise BrokenOffError("a record was cut off in the middle; nothing can follow it")
         length = self.sealer.seal(buffer.plain, size)
         LENGTH.pack_into(buffer.whole, 0, length)
+        self.cut = True  # until all of it is out: what follows half a record could only look forged
         await self.stream.send(buffer.whole[: LENGTH.size + length])
+        self.cut = False
 
     async def receive(self) -> tuple[int, memoryview]:
         """The next record: (its type, its body, valid until the next call). `opener.finished` says whether it was the final one.

@@ -21,7 +21,7 @@ from tallow_core.dataplane.blocking import detached
 from tallow_core.dataplane.landing import Landing, Overwrite, Writer
 from tallow_core.dataplane.sources import Skipped
 from tallow_core.dataplane.spool import Spool
-from tallow_core.errors import FileSystemError, RefusedError, TallowError
+from tallow_core.errors import FileSystemError, IntegrityError, RefusedError, TallowError
 from tallow_core.protocol.code import Code
 from tallow_core.protocol.content import ContentReader, Directory, Event, FileBegin, FileChunk, FileFailed, FileVerified
 from tallow_core.protocol.manifest import Entry, Offer, OfferReader, read_entry
@@ -38,12 +38,16 @@ from tallow_core.runtime.session import Session
 from tallow_core.text import printable
 
 PARTING_SECONDS = 5.0
+MOST_LISTED = 10_000
+"""Files that the sender failed to read, listed one by one: how many there are is for the sender to choose."""
 
 
 class Sink(Protocol):
     """Where the content goes. Names were checked before; `commit` gives the path as it landed."""
 
     skipped: list[Skipped]
+    single: bool
+    """Whether all of it is one thing, which is of no use if it did not come whole."""
 
     def enter(self, entry: Entry) -> None: ...
 
@@ -60,6 +64,8 @@ class Sink(Protocol):
 
 class FolderSink:
     """Files and folders below an output folder."""
+
+    single = False
 
     def __init__(self, output: str, overwrite: Overwrite) -> None:
         self._landing = Landing(output, overwrite)
@@ -101,6 +107,8 @@ class FolderSink:
 class StreamSink:
     """One file, to a descriptor, as its records verify: completeness is known by the exit status."""
 
+    single = True
+
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
@@ -141,6 +149,8 @@ class StreamSink:
 
 class TextSink:
     """A text message, kept to be shown."""
+
+    single = True
 
     def __init__(self) -> None:
         self.data = bytearray()
@@ -236,6 +246,7 @@ class _Receiver:
         self._files = 0
         self._bytes = 0
         self._skipped: list[Skipped] = []
+        self._failed_files = 0
         self._renamed = ""
 
     async def offered(self, spool: Spool) -> Offered:
@@ -267,7 +278,9 @@ class _Receiver:
         receipt = Receipt(self._files, self._bytes, self._hashes.digest())
         await self._session.send(RecordType.RECEIVED, receipt.encoded(), final=True)
         await self._parting()
-        report_done(self._context, self._files, self._bytes, seconds, self._skipped + sink.skipped)
+        if sink.single and self._failed_files:
+            raise IntegrityError("the sender could not read all of it, so what came is not whole; ask for it again")
+        report_done(self._context, self._files - len(sink.skipped), self._bytes, seconds, self._skipped + sink.skipped)
         self._warn(sink)
 
     async def _parting(self) -> None:
@@ -279,7 +292,7 @@ class _Receiver:
     def _warn(self, sink: Sink) -> None:
         if self._skipped:
             names = ", ".join(printable(skipped.path) for skipped in self._skipped[:3])
-            self._context.reporter.warn(f"the sender could not read {len(self._skipped)} of the files it offered: {names}")
+            self._context.reporter.warn(f"the sender could not read {self._failed_files} of the files it offered: {names}")
         if sink.skipped:
             self._context.reporter.warn(f"{len(sink.skipped)} left alone because they exist here already")
 
@@ -309,7 +322,9 @@ class _Receiver:
             self._verified(event, sink.commit())
         elif isinstance(event, FileFailed):
             sink.discard()
-            self._skipped.append(Skipped("/".join(event.entry.components), "unreadable"))
+            self._failed_files += 1
+            if self._failed_files <= MOST_LISTED:
+                self._skipped.append(Skipped("/".join(event.entry.components), "unreadable"))
         elif isinstance(event, Directory):
             sink.enter(event.entry)
 
@@ -329,8 +344,3 @@ class _Receiver:
 def top_level(offered: Offered) -> Iterator[str]:
     """The top-level names of an offer."""
     return (entry.components[0] for entry in offered.entries() if len(entry.components) == 1)
-
-
-def is_single_file(offer: Offer) -> bool:
-    """Whether the offer is exactly one file, which can go to standard output."""
-    return offer.files == 1 and offer.directories == 0

@@ -6,7 +6,15 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
-from tallow_core.errors import PolicyError, RemoteProtocolError, TallowError, TransportError, UnreachableError, UsageError
+from tallow_core.errors import (
+    AuthenticationError,
+    PolicyError,
+    RemoteProtocolError,
+    TallowError,
+    TransportError,
+    UnreachableError,
+    UsageError,
+)
 from tallow_core.protocol.frames import Frame, FrameType
 from tallow_core.protocol.relay import (
     FIRST_SECONDS,
@@ -127,6 +135,8 @@ class HostRoom:
         except RelayRefused as refusal:
             if refusal.number in (Refusal.BAD_TOKEN, Refusal.NO_ROOM):
                 await self._open_anew()
+        except AuthenticationError:
+            raise  # its key has changed: nothing that it says counts any more
         except TallowError as error:
             self._context.reporter.note(f"the relay {self.endpoint.url} still does not answer: {error}", 2)
 
@@ -138,6 +148,8 @@ class HostRoom:
             if refusal.number == Refusal.TAKEN and not self._lost:
                 self._lost = True
                 self._context.reporter.warn(f"the relay {self.endpoint.url} gave this code's number to somebody else meanwhile")
+        except AuthenticationError:
+            raise
         except TallowError as error:
             self._context.reporter.note(f"the relay {self.endpoint.url} still does not answer: {error}", 2)
 
@@ -185,7 +197,7 @@ async def open_rooms(context: Context, urls: tuple[str, ...], wanted: str | None
     if urls and not rooms:
         if len(problems) == 1 and isinstance(problems[0], UnreachableError):
             raise problems[0]
-        raise UnreachableError(f"no relay answered: {'; '.join(str(problem) for problem in problems)}")
+        raise UnreachableError(f"no relay answered: {'; '.join(str(problem).rstrip('.') for problem in problems)}")
     for problem in problems:
         context.reporter.warn(f"one relay is left out: {problem}")
     return rooms

@@ -17,7 +17,7 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import Any
 
-from tallow_core.errors import BrokenOffError, TallowError
+from tallow_core.errors import BrokenOffError, TallowError, UnreachableError
 from tallow_core.protocol.frames import MAX_BODY, Frame, FrameType
 from tallow_core.protocol.join import Join, read_join
 from tallow_core.protocol.relay import (
@@ -40,7 +40,7 @@ from tallow_core.protocol.relay import (
     refused,
 )
 from tallow_core.runtime.frames import read_frame, write_frame
-from tallow_core.runtime.splice import copy
+from tallow_core.runtime.splice import Splice
 from tallow_core.secrets import equal, system_rng
 from tallow_core.settings import RelayServerSettings
 from tallow_core.spi.rooms import Rooms, RoomsFull, RoomTaken
@@ -50,6 +50,8 @@ WAITING_PER_ADDRESS = 2
 JOINS_PER_MINUTE = 10
 MOST_WAITING = 64
 """Guests of one address that wait at once, over all rooms."""
+SAFE_SECONDS = 2.0
+"""For how long a waiting guest cannot be displaced by a further one of the same number."""
 PARTING_SECONDS = 10.0
 WAITING_SECONDS = 15.0
 
@@ -64,6 +66,8 @@ class _Waiting:
     id: int
     taken: asyncio.Future[ByteStream]
     spliced: asyncio.Event = field(default_factory=asyncio.Event)
+    since: float = field(default_factory=time.monotonic)
+    splice: Splice = field(default_factory=Splice)
 
 
 @dataclass(slots=True, eq=False)
@@ -154,8 +158,8 @@ class RelayServer:
                 await self._host(stream, frame)
         except RelayRefused as refusal:
             await _say(stream, refused(Refusal(refusal.number)))
-        except BrokenOffError:
-            pass
+        except (BrokenOffError, UnreachableError):
+            pass  # gone, or silent for too long
         except TallowError:
             await _say(stream, refused(Refusal.MALFORMED))
         finally:
@@ -180,7 +184,8 @@ class RelayServer:
             raise RelayRefused(Refusal.TAKEN) from None
         except RoomsFull:
             raise RelayRefused(Refusal.FULL) from None
-        await self._attend(stream, nameplate, token, _Room(stream))
+        room = self._rooms[nameplate] = _Room(stream)
+        await self._attend(stream, nameplate, token, room)
 
     async def _owned(self, nameplate: str, token: bytes) -> _Room:
         owner = await self._store.owner(nameplate)
@@ -199,11 +204,12 @@ class RelayServer:
         former, room.stream = room.stream, stream
         await _say(former, refused(Refusal.REPLACED))
         await former.aclose()
+        if self._rooms.get(request.nameplate) is not room or room.stream is not stream:
+            raise RelayRefused(Refusal.NO_ROOM)  # freed or resumed again meanwhile: it may be somebody else's by now
         await self._attend(stream, request.nameplate, request.token, room)
 
     async def _attend(self, stream: ByteStream, nameplate: str, token: bytes, room: _Room) -> None:
         """Keep a host's control connection: tell it of guests, ping it, and free the room when it goes."""
-        self._rooms[nameplate] = room
         pinger = None
         try:
             await room.tell(stream, Opened(nameplate, token).frame())
@@ -213,7 +219,8 @@ class RelayServer:
             while True:
                 frame = await read_frame(stream, SILENCE_SECONDS, cap=0)
                 if frame.type == FrameType.RELAY_LEAVE:
-                    await self._free(nameplate, room)
+                    if room.stream is stream:
+                        await self._free(nameplate, room)
                     return
                 if frame.type != FrameType.RELAY_PONG:
                     raise RelayRefused(Refusal.MALFORMED)
@@ -255,8 +262,8 @@ class RelayServer:
         outward = asyncio.create_task(self._outward(waiting))
         try:
             host = await self._until_taken(waiting, outward)
-            inward = asyncio.create_task(copy(host, stream))
-            await _both(outward, inward)
+            inward = asyncio.create_task(waiting.splice.copy(host, stream))
+            await _both(waiting.splice, outward, inward)
         finally:
             self._forget(waiting)
             outward.cancel()
@@ -270,10 +277,20 @@ class RelayServer:
         same = [other for other in others if other.address == waiting.address]
         if self._waiting[waiting.address] >= MOST_WAITING:
             raise RelayRefused(Refusal.BUSY)
-        if len(same) >= WAITING_PER_ADDRESS or len(others) >= self._limits.guests_per_room or not self._in_pace(waiting, now):
+        if len(same) >= WAITING_PER_ADDRESS or not self._in_pace(waiting, now):
             raise RelayRefused(Refusal.BUSY)
+        if len(others) >= self._limits.guests_per_room:
+            self._displace(others, now)
         if room is None and not waiting.join.wait:
             raise RelayRefused(Refusal.NO_ROOM)
+
+    def _displace(self, others: list[_Waiting], now: float) -> None:
+        """Make room among the guests of one nameplate: strangers must not be able to keep the right one out."""
+        oldest = next((other for other in others if not other.taken.done()), None)
+        if oldest is None or now - oldest.since < SAFE_SECONDS:
+            raise RelayRefused(Refusal.BUSY)
+        oldest.taken.set_exception(RelayRefused(Refusal.BUSY))
+        self._leave(oldest)
 
     def _in_pace(self, waiting: _Waiting, now: float) -> bool:
         if len(self._joins) > self._most_joins:
@@ -294,7 +311,7 @@ class RelayServer:
             raise BrokenOffError("the guest left")
         host = await asyncio.shield(waiting.taken)
         await host.send(first[:count])
-        return count + await copy(waiting.stream, host)
+        return count + await waiting.splice.copy(waiting.stream, host)
 
     async def _until_taken(self, waiting: _Waiting, outward: asyncio.Task[int]) -> ByteStream:
         room = self._rooms.get(waiting.join.nameplate)
@@ -330,6 +347,13 @@ class RelayServer:
             await room.tell(room.stream, Guest(waiting.id, waiting.join.lane).frame())
 
     def _forget(self, waiting: _Waiting) -> None:
+        self._leave(waiting)
+        if not waiting.taken.done():
+            waiting.taken.cancel()
+        elif not waiting.taken.cancelled():
+            waiting.taken.exception()  # seen
+
+    def _leave(self, waiting: _Waiting) -> None:
         nameplate = waiting.join.nameplate
         if (room := self._rooms.get(nameplate)) is not None:
             room.guests.pop(waiting.id, None)
@@ -338,22 +362,21 @@ class RelayServer:
             early.remove(waiting)
         if not early:
             self._early.pop(nameplate, None)
-        if not waiting.taken.done():
-            waiting.taken.cancel()
-        elif not waiting.taken.cancelled():
-            waiting.taken.exception()  # seen
 
 
-async def _both(outward: asyncio.Task[int], inward: asyncio.Task[int]) -> None:
-    """Let both directions end; once one has, the other may take a while longer, unless it failed."""
+async def _both(splice: Splice, outward: asyncio.Task[int], inward: asyncio.Task[int]) -> None:
+    """Let both directions end, or both be silent for too long; once one has ended, the other may take a while, unless it failed."""
+    silence = asyncio.create_task(splice.watch())
+    tasks: set[asyncio.Task[Any]] = {outward, inward, silence}
     try:
-        done, pending = await asyncio.wait({outward, inward}, return_when=asyncio.FIRST_COMPLETED)
-        if pending and not any(task.exception() for task in done):
-            await asyncio.wait(pending, timeout=PARTING_SECONDS)
+        done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        rest = pending - {silence}
+        if rest and silence not in done and not any(task.exception() for task in done):
+            await asyncio.wait(rest, timeout=PARTING_SECONDS)
     finally:
-        for task in (outward, inward):
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(outward, inward, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _ping(room: _Room, stream: ByteStream) -> None:

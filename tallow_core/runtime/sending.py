@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import stat
 import time
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from tallow_core.dataplane.blocking import detached
 from tallow_core.dataplane.outgoing import FileSource, Outgoing, Source
 from tallow_core.dataplane.sources import Skipped, SourceEntry, Sources
 from tallow_core.dataplane.spool import Spool
-from tallow_core.errors import BrokenOffError, FileSystemError, IntegrityError, RefusedError, UnreachableError
+from tallow_core.errors import BrokenOffError, FileSystemError, IntegrityError, RefusedError, UnreachableError, UsageError
 from tallow_core.protocol.content import Reason
 from tallow_core.protocol.handshake import Established
 from tallow_core.protocol.manifest import MOST_TEXT, Entry, EntryKind, Offer, OfferKind, pages, read_entry
@@ -32,7 +33,8 @@ from tallow_core.spi.hash import Hasher
 from tallow_core.text import printable
 
 _INODE = Struct(">QQ")
-PARTING_SECONDS = 5.0
+PAUSE_SECONDS = 0.05
+"""How long a pipe may pause before what it has given is sent on."""
 
 
 class Payload(Protocol):
@@ -83,7 +85,10 @@ class TextPayload:
     kind = OfferKind.TEXT
 
     def __init__(self, text: str) -> None:
-        self._data = text.encode()
+        try:
+            self._data = text.encode()
+        except UnicodeEncodeError:
+            raise UsageError("that text is not valid in this terminal's encoding; send it as a file") from None
         if len(self._data) > MOST_TEXT:
             raise FileSystemError(f"a text has at most {MOST_TEXT} bytes; send it as a file")
         self.skipped: list[Skipped] = []
@@ -140,8 +145,11 @@ class _Pipe:
 
     async def read_into(self, buffer: memoryview) -> int:
         def fill() -> int:
-            got = 0
-            while got < len(buffer) and (count := os.readv(self._descriptor, [buffer[got:]])):
+            got = os.readv(self._descriptor, [buffer])
+            while 0 < got < len(buffer) and select.select([self._descriptor], [], [], PAUSE_SECONDS)[0]:
+                count = os.readv(self._descriptor, [buffer[got:]])
+                if not count:
+                    break
                 got += count
             return got
 

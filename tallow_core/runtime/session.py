@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from tallow_core.errors import BrokenOffError, FileSystemError, RefusedError, TallowError, TransportError
+from tallow_core.errors import EXIT_BUG, EXIT_INTERRUPTED, BrokenOffError, FileSystemError, RefusedError, TallowError, TransportError
 from tallow_core.protocol.handshake import Established
 from tallow_core.protocol.lanes import CONTROL_KEYS, CONTROL_LANE, LaneAcceptor, LaneDialler, LaneHello, lane_tag
 from tallow_core.protocol.messages import Rekey, read_reason, read_rekey, write_reason
@@ -182,8 +182,10 @@ class Session:
             body = write_reason(error.exit_status, "a file or folder there cannot be read or written")
         elif isinstance(error, TallowError):
             body = write_reason(error.exit_status, str(error))
+        elif isinstance(error, asyncio.CancelledError):
+            body = write_reason(EXIT_INTERRUPTED, "it was interrupted there")
         else:
-            body = write_reason(130, "it was interrupted there")
+            body = write_reason(EXIT_BUG, "something went wrong there")
         with contextlib.suppress(TallowError, TimeoutError):
             async with asyncio.timeout(LAST_WORDS_SECONDS):
                 await self.control.send(RecordType.ERROR, body, final=True)
@@ -218,11 +220,11 @@ class Session:
             await _feed(machine, stream)
             assert machine.keys is not None
             joined = Lane(stream, machine.keys, self.established.schedule, self.established.cipher, self.role)
+            joined.rekeys = self._rekeys  # with the keys: a rekey may come while the last message is sent
             await stream.send(machine.data_to_send())
         except BaseException:
             await stream.aclose()
             raise
-        joined.rekeys = self._rekeys
         return self._add(joined)
 
     async def accept_lane(self, stream: ByteStream, hello: LaneHello) -> None:
@@ -236,8 +238,8 @@ class Session:
             await stream.send(machine.data_to_send())
             await _feed(machine, stream)
         assert machine.keys is not None
-        if hello.lane in self._used:
-            raise malformed("a lane id that was used before")
+        if hello.lane in self._used or len(self._lanes) >= OPEN_LANES:
+            raise malformed("a lane id that was used before, or too many lanes")
         self._used.add(hello.lane)
         lane = Lane(stream, machine.keys, self.established.schedule, self.established.cipher, self.role)
         lane.rekeys = self._rekeys
@@ -246,7 +248,7 @@ class Session:
     async def next_lane(self) -> Lane:
         """The next lane that the other end opened; its far direction is drained in the background."""
         try:
-            async with asyncio.timeout(LANE_SECONDS * LANE_ATTEMPTS):
+            async with asyncio.timeout(LANE_SECONDS * (LANE_ATTEMPTS + 1)):
                 lane = await self.guard(self._joined.get())
         except TimeoutError:
             raise BrokenOffError("the other side opened no data connection in time; try again") from None

@@ -45,6 +45,14 @@ class FileTally:
                 self._path.unlink()
             return
         ensure_private(self._folder)
+        try:
+            self._replace(count)
+        except OSError as error:
+            raise ConfigError(
+                f"the count of wrong guesses cannot be kept in {printable(str(self._folder))}: {error.strerror}; make it writable"
+            ) from error
+
+    def _replace(self, count: int) -> None:
         temporary = self._path.with_suffix(f".{os.getpid()}")
         with contextlib.suppress(FileNotFoundError):
             temporary.unlink()

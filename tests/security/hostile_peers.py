@@ -68,7 +68,7 @@ def attack(scenario: Coroutine[Any, Any, T], within: float = 90.0) -> T:
 async def eventually(holds: Callable[[], bool], what: str) -> None:
     """Wait until `holds`; a failure names `what`."""
     async with asyncio.timeout(PATIENCE):
-        while not holds():  # noqa: ASYNC110 - what is waited for happens in another process
+        while not holds():
             await asyncio.sleep(0.01)
     assert holds(), what
 

@@ -12,20 +12,22 @@ import tempfile
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tallow_core.cli import invocation
 from tallow_core.cli.loop import run_loop
 from tallow_core.cli.options import Common
+from tallow_core.cli.output import put
 from tallow_core.cli.report import size_text
 from tallow_core.errors import BrokenOffError, FileSystemError, IntegrityError, PluginError
 from tallow_core.hookspecs import hookimpl
 from tallow_core.spi.command import Command
 
+LONGEST_LINE = 1 << 28
+"""Bytes of one event: `done` lists all that was left out."""
 QUIET_SECONDS = 60.0
-"""A process that says nothing for so long has failed: a transfer reports progress five times a second."""
+"""A process in which nothing moves for so long has failed: a transfer reports progress five times a second."""
 
 _COMMON = Common()
 
@@ -59,7 +61,7 @@ def demo(path: str | None = None, /, *, common: Common = _COMMON) -> int:
 
     def say(text: str) -> None:
         if not (common.json or common.quiet):
-            print(text, flush=True)
+            put(text)
 
     with tempfile.TemporaryDirectory(prefix="tallow-demo-") as folder:
         source = Path(os.path.abspath(path)) if path is not None else _sample(Path(folder) / "sample")
@@ -134,36 +136,68 @@ def _different(left: Path, right: Path, left_out: set[str]) -> Iterator[Path]:
                 yield path
 
 
-@dataclass
 class _End:
-    """One process of ours, and the events it prints."""
+    """One process of ours. Whatever it prints is read at once, so that it never waits for us; events that matter are kept in order."""
 
-    process: Process
-    what: str
+    def __init__(self, process: Process, what: str) -> None:
+        self.process = process
+        self._what = what
+        self._events: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
+        self._moved_at = asyncio.get_running_loop().time()
+        self._reading = asyncio.create_task(self._read())
+
+    async def _read(self) -> None:
+        assert self.process.stdout is not None
+        moved = 0
+        async for line in self.process.stdout:
+            event: dict[str, Any] = json.loads(line)
+            if event["event"] != "progress" or event["bytes"] > moved:
+                self._moved_at = asyncio.get_running_loop().time()
+            if event["event"] == "progress":
+                moved = event["bytes"]
+            elif event["event"] != "file":
+                self._events.put_nowait(event)
+        self._events.put_nowait(None)
 
     async def event(self, name: str) -> dict[str, Any]:
-        """The next event called `name`; raises if an error comes first, or nothing for a minute."""
-        assert self.process.stdout is not None
+        """The next event called `name`; raises if an error or the end comes first, or nothing moves for a minute."""
         while True:
-            try:
-                line = await asyncio.wait_for(self.process.stdout.readline(), QUIET_SECONDS)
-            except TimeoutError:
-                raise BrokenOffError(f"tallow {self.what} said nothing for {QUIET_SECONDS:g} s; run it by hand to see why") from None
-            if not line:
-                raise PluginError(f"tallow {self.what} ended before it said {name}; run it by hand to see why")
-            event: dict[str, Any] = json.loads(line)
+            event = await self._next()
+            if event is None:
+                raise PluginError(f"tallow {self._what} ended before it said {name}; run it by hand to see why")
+            if event["event"] == "error":
+                raise BrokenOffError(f"tallow {self._what}: {event['message']}")
             if event["event"] == name:
                 return event
-            if event["event"] == "error":
-                raise BrokenOffError(f"tallow {self.what}: {event['message']}")
+
+    async def _next(self) -> dict[str, Any] | None:
+        while True:
+            try:
+                return await asyncio.wait_for(self._events.get(), 1)
+            except TimeoutError:
+                if asyncio.get_running_loop().time() - self._moved_at > QUIET_SECONDS:
+                    raise BrokenOffError(f"tallow {self._what} stood still for {QUIET_SECONDS:g} s; run it by hand to see why") from None
 
     async def ended(self) -> None:
-        """Wait for its end, which must be a good one."""
-        # Whatever it still says is read, so that it cannot wait for us.
-        await asyncio.wait_for(self.process.communicate(), QUIET_SECONDS)
-        status = self.process.returncode
+        """Wait for its end, which must be a good one; an error that it reports first is raised."""
+        while (event := await self._next()) is not None:
+            if event["event"] == "error":
+                raise BrokenOffError(f"tallow {self._what}: {event['message']}")
+        status = await asyncio.wait_for(self.process.wait(), QUIET_SECONDS)
         if status:
-            raise BrokenOffError(f"tallow {self.what} ended with exit status {status}; run it by hand to see why")
+            raise BrokenOffError(f"tallow {self._what} ended with exit status {status}; run it by hand to see why")
+
+    async def stop(self) -> None:
+        """End it, if it still runs."""
+        if self.process.returncode is None:
+            self.process.terminate()
+            try:
+                await asyncio.wait_for(self.process.wait(), 10)
+            except TimeoutError:
+                self.process.kill()
+                await self.process.wait()
+        self._reading.cancel()
+        await asyncio.gather(self._reading, return_exceptions=True)
 
 
 class _Ends:
@@ -186,17 +220,12 @@ class _Ends:
         program = [sys.executable, "-P", "-m", "tallow_core"]
         cut = words.index("--") if "--" in words else len(words)
         options = [*words[:cut], "--json", "--config", str(self._config), *words[cut:]]
-        process = await asyncio.create_subprocess_exec(*program, *options, stdin=PIPE, stdout=PIPE, env=environment)
+        process = await asyncio.create_subprocess_exec(*program, *options, stdin=PIPE, stdout=PIPE, env=environment, limit=LONGEST_LINE)
         assert process.stdin is not None
         process.stdin.write(f"{stdin}\n".encode())
         process.stdin.close()
+        end = _End(process, " ".join(word for word in words[:2] if not word.startswith("-")))
         try:
-            yield _End(process, " ".join(word for word in words[:2] if not word.startswith("-")))
+            yield end
         finally:
-            if process.returncode is None:
-                process.terminate()
-                try:
-                    await asyncio.wait_for(process.wait(), 10)
-                except TimeoutError:
-                    process.kill()
-                    await process.wait()
+            await end.stop()

@@ -15,9 +15,7 @@ _COMMON, _PEERING = Common(), Peering()
 
 
 def receive(
-    code: str | None = None,
-    /,
-    *,
+    *code: Annotated[str, Parameter(name="CODE")],
     output: Annotated[str | None, Parameter(name=("--output", "-o"))] = None,
     stdout: Annotated[bool, Parameter(negative=())] = False,
     yes: Annotated[bool, Parameter(name=("--yes", "-y"), negative=())] = False,
@@ -31,7 +29,7 @@ def receive(
     Parameters
     ----------
     code
-        The code that the sender shows (else $TALLOW_CODE, else asked for).
+        The code that the sender shows, with hyphens or spaces (else $TALLOW_CODE, else asked for).
     output
         The folder to receive into (.); made if it does not exist.
     stdout
@@ -45,11 +43,11 @@ def receive(
     """
     flags = {**peering.flags("receive"), "receive.output": output, "receive.overwrite": overwrite}
     context = invocation.context(common, flags, stdout_is_data=stdout)
-    if code is not None:
-        warn_of_argument(context.reporter)
+    if code:
+        warn_of_argument(context.reporter, "type it when asked, or put it into TALLOW_CODE")
 
     from tallow_core.cli.accepting import ReceiveCommand
 
     command = ReceiveCommand(context, to_stdout=stdout, yes=yes, json=common.json)
-    run_loop(command.run(code or invocation.current().environment_code, at))
+    run_loop(command.run(" ".join(code) or invocation.current().environment_code, at))
     return 0

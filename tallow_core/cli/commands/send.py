@@ -39,14 +39,16 @@ def send(
     listen
         Listen at HOST:PORT (port 0: a free one) for peers that come directly; may be repeated.
     """
-    if (text is not None) == bool(paths):
+    if text is not None and paths:
+        raise UsageError("--text and paths exclude each other; leave one out")
+    if text is None and not paths:
         raise UsageError("name what to send: files and folders, - for standard input, or --text TEXT")
     if "-" in paths and len(paths) > 1:
         raise UsageError("standard input (-) is sent alone; leave out the other paths")
     flags = {**peering.flags("send"), "send.words": words, "send.listen": listen}
     context = invocation.context(common, flags)
     if code is not None:
-        warn_of_argument(context.reporter)
+        warn_of_argument(context.reporter, "put it into TALLOW_CODE instead")
 
     from tallow_core.runtime.sending import FilesPayload, Payload, StreamPayload, TextPayload
     from tallow_core.runtime.sending import send as send_payload
