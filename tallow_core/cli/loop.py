@@ -14,7 +14,7 @@ T = TypeVar("T")
 def run_loop(work: Coroutine[Any, Any, T]) -> T:
     """Run `work` to its end.
 
-    SIGTERM, and SIGHUP of a closed terminal, are interruptions like SIGINT: what waits is cancelled and cleans up; KeyboardInterrupt follows.
+    SIGTERM, and SIGHUP of a closed terminal, interrupt like SIGINT: what waits is cancelled and cleans up; KeyboardInterrupt follows.
     """
     with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
         return runner.run(_interruptible(work))

@@ -59,11 +59,12 @@ async def connect(context: Context, code: Code, at: str | None) -> Session:
     Raises `UnreachableError` after `[receive] wait`, `AuthenticationError` for a wrong code, `PolicyError` if no suite is common.
     """
     guest = _Guest(context, code)
+    endpoint = None if at is None else context.endpoint(at, "tcp")
     context.reporter.note("Looking for the sender ...", 0)
     wait = context.settings.receive.wait
     try:
         async with asyncio.timeout(wait):
-            return await (guest.search() if at is None else guest.at(context.endpoint(at, "tcp")))
+            return await (guest.search() if endpoint is None else guest.at(endpoint))
     except TimeoutError:
         guest.raise_problem()
         where = "" if at is not None or relay_urls(context) else "; only this machine was searched: name the sender's --relay, or --at"

@@ -45,13 +45,14 @@ def test_the_code_is_asked_for_and_the_list_shown(lab: Lab) -> None:
     assert (bob.inbox / "file").read_text() == "content"
 
 
-@pytest.mark.parametrize("answer", ["n", "", "nonsense"])
-def test_no(lab: Lab, answer: str) -> None:
+@pytest.mark.parametrize("answers", [["n"], [""], ["nonsense", "no"]])
+def test_no(lab: Lab, answers: list[str]) -> None:
     ann, bob = lab.pair()
     sender = lab.send(ann, a_file(ann))
     receiver = receiver_on_a_terminal(lab, bob, sender.code)
-    receiver.says("[y/N] ")
-    receiver.feed(f"{answer}\n")
+    for answer in answers:
+        receiver.says("[y/N] ")
+        receiver.feed(f"{answer}\n")
     receiver.ends(6)
     sender.ends(6)
     assert not bob.inbox.exists()

@@ -12,7 +12,7 @@ from blake3 import blake3
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tallow_core.errors import RemoteProtocolError
+from tallow_core.errors import FileSystemError, RemoteProtocolError
 from tallow_core.protocol import manifest as module
 from tallow_core.protocol.frames import MAX_BODY
 from tallow_core.protocol.manifest import (
@@ -307,11 +307,14 @@ def test_t23_nothing_follows_the_last_page() -> None:
 
 
 def test_t16_the_number_of_entries_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MOST_ENTRIES", 3)
     entries = [file(name) for name in "abcd"]
+    bodies = [body for body, _ in pages(OfferKind.FILES, ID, Blake3, entries)]
+    monkeypatch.setattr(module, "MOST_ENTRIES", 3)
     assert len(read([body for body, _ in pages(OfferKind.FILES, ID, Blake3, entries[:3])])[0]) == 3
     with pytest.raises(RemoteProtocolError, match="entries"):
-        read([body for body, _ in pages(OfferKind.FILES, ID, Blake3, entries)])
+        read(bodies)
+    with pytest.raises(FileSystemError, match="parts"):
+        list(pages(OfferKind.FILES, ID, Blake3, entries))
 
 
 def test_t16_the_bytes_of_an_offer_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
