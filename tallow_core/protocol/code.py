@@ -86,8 +86,8 @@ def parse_code(text: str) -> Code:
     secret = rest.strip()
     if len(secret) < LEAST_CUSTOM or (typed and set(typed) <= set(words())):  # words of the list, but too few of them
         raise UsageError(
-            f"that code is too short: after the number come {FEWEST_WORDS} words (is one missing?), or a secret of your own"
-            f" of {LEAST_CUSTOM} characters or more"
+            f"after its number a code has {FEWEST_WORDS} words (is one missing?),"
+            f" or a secret of your own of {LEAST_CUSTOM} or more characters"
         )
     if len(secret) > MOST_SECRET or not secret.isprintable():
         raise UsageError(f"the secret of a code has at most {MOST_SECRET} characters, all of them printable")

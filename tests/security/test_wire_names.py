@@ -189,7 +189,8 @@ def test_t03_whatever_the_output_is_nothing_lands_outside(output: str, name: str
     status = attack(scenario())
     planted = {path for path in set(tree(tmp_path)) - before if not path.startswith(("home/state", "home/config", "home/data", "home/run"))}
     if name != "a":
-        assert status == 8
+        # An output that is no folder is found before the code is used.
+        assert status == (9 if output in ("file", "link to a file") else 8)
         assert planted == set()
     elif status == 0:
         where = {"link to a folder": {"other/a"}, "new": {"home/out/new", "home/out/new/a", "home/out"}}
@@ -232,7 +233,7 @@ def test_t09_without_an_answer_nothing_is_accepted(tmp_path: Path) -> None:
 
         async with listening(HostileHost(after).serve) as port, receiver(home, port, yes=False) as program:
             assert await program.wait() == 2, program.said()
-            assert b"  a  1 bytes" in program.err
+            assert b"  a  1 byte\n" in program.err
 
     attack(scenario())
     assert not (home.root / "out").exists()
