@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import itertools
 import os
 import secrets
 import stat
@@ -343,9 +344,11 @@ def test_t03_whatever_is_sent_lands_under_the_output(
 
 
 def _swapping(victim: Path, outside: Path, aside: Path, stop: threading.Event, count: list[int]) -> None:
-    while not stop.is_set():
+    for number in itertools.count():  # a name of its own each time: the one before may have become a folder that is not empty
+        if stop.is_set():
+            return
         with suppress(OSError):
-            victim.rename(aside / f"{count[0]}")
+            victim.rename(aside / f"{number}")
         with suppress(OSError):
             victim.symlink_to(outside)
             count[0] += 1
