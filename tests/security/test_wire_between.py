@@ -70,11 +70,8 @@ async def through(tmp_path: Path, to_host: Change | None, to_guest: Change | Non
         sent = 130 if sent == -15 else sent  # it was ending anyhow, and had given its signal handler back
         assert_harmless(source)
     landed = theirs.root / "out" / "file"
-    if received == 0:
-        assert landed.read_bytes() == CONTENT
-    else:
-        assert not landed.exists()
-    if sent == 0:
+    # Where only the receipt was lost, the file is there, and whole.
+    if received == 0 or sent == 0 or landed.exists():
         assert landed.read_bytes() == CONTENT
     return sent, received, between
 
