@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
-from tallow_core.errors import BrokenOffError, UnreachableError
+from tallow_core.errors import BrokenOffError, TallowError, UnreachableError
 from tallow_core.protocol.frames import MAX_BODY, Frame, FrameParser
 from tallow_core.spi.transport import ByteStream
 
@@ -39,3 +40,10 @@ async def write_frame(stream: ByteStream, frame: Frame) -> None:
             await stream.send(frame.encoded)
     except TimeoutError:
         raise BrokenOffError("the other side takes no more data; try again") from None
+
+
+async def best_effort(stream: ByteStream, data: bytes) -> None:
+    """Send a last word that is a courtesy: within a second, or not at all."""
+    with contextlib.suppress(TallowError, TimeoutError):
+        async with asyncio.timeout(1):
+            await stream.send(data)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -19,7 +18,7 @@ from tallow_core.protocol.join import read_join
 from tallow_core.protocol.lanes import read_lane_hello
 from tallow_core.protocol.relay import Guest, RelayRefused
 from tallow_core.runtime.context import Context
-from tallow_core.runtime.frames import read_frame, read_some, write_frame
+from tallow_core.runtime.frames import best_effort, read_frame, read_some, write_frame
 from tallow_core.runtime.relay_client import HostRoom, open_rooms, relay_urls
 from tallow_core.runtime.session import Path, Session
 from tallow_core.runtime.tally import FileTally
@@ -193,7 +192,7 @@ class Host:
             self.context.reporter.note(f"a guest ({path.kind}) did not get in: {error}")
         except asyncio.CancelledError:
             if stranger.displaced:
-                await _best_effort(stream, _alert(Alert.DISPLACED).encoded)
+                await best_effort(stream, _alert(Alert.DISPLACED).encoded)
             raise
         finally:
             if not kept:
@@ -218,7 +217,7 @@ class Host:
 
     async def _handshake(self, stream: ByteStream, path: Path) -> bool:
         if self._won:
-            await _best_effort(stream, _alert(Alert.TAKEN).encoded)
+            await best_effort(stream, _alert(Alert.TAKEN).encoded)
             return False
         machine = HostHandshake(self.code, self._drivers, system_rng, self.context.veto_suite)
         try:
@@ -234,7 +233,7 @@ class Host:
             raise
         finally:
             if alert := machine.data_to_send():
-                await _best_effort(stream, alert)
+                await best_effort(stream, alert)
         if self._proved.done():  # the wait ended with an error meanwhile
             return False
         self._proved.set_result((established, stream, path))
@@ -290,14 +289,8 @@ def _alert(number: Alert) -> Frame:
 
 
 async def _turn_away(stream: ByteStream, number: Alert) -> None:
-    await _best_effort(stream, _alert(number).encoded)
+    await best_effort(stream, _alert(number).encoded)
     await stream.aclose()
-
-
-async def _best_effort(stream: ByteStream, data: bytes) -> None:
-    with contextlib.suppress(TallowError, TimeoutError):
-        async with asyncio.timeout(1):
-            await stream.send(data)
 
 
 async def _until_proof(machine: HostHandshake, stream: ByteStream) -> None:

@@ -18,7 +18,7 @@ from tallow_core.protocol.frames import Frame
 from tallow_core.protocol.handshake import STATE_SECONDS, Displaced, Established, GuestHandshake, ProofDue
 from tallow_core.protocol.join import LONGEST_WAIT, Join
 from tallow_core.runtime.context import Context
-from tallow_core.runtime.frames import read_frame, read_some, write_frame
+from tallow_core.runtime.frames import best_effort, read_frame, read_some, write_frame
 from tallow_core.runtime.relay_client import dial_relay, first_frame, relay_endpoint, relay_urls
 from tallow_core.runtime.session import Path, Session
 from tallow_core.runtime.tally import FileTally
@@ -243,7 +243,7 @@ class _Guest:
             raise UnreachableError("the other side stopped in the middle of the handshake; try again") from None
         finally:
             if alert := machine.data_to_send():
-                await _best_effort(stream, alert)
+                await best_effort(stream, alert)
         assert isinstance(event, Established)
         self._budget.clear()
         return event
@@ -262,14 +262,6 @@ class _Guest:
                 await stream.send(data)
             machine.receive(await read_some(stream, machine.wants))
         return event
-
-
-async def _best_effort(stream: ByteStream, data: bytes) -> None:
-    try:
-        async with asyncio.timeout(1):
-            await stream.send(data)
-    except (TallowError, TimeoutError):
-        pass  # the alert is a courtesy
 
 
 async def _next(answers: AsyncIterator[Endpoint]) -> Endpoint:

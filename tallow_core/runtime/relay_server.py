@@ -39,7 +39,7 @@ from tallow_core.protocol.relay import (
     read_host_request,
     refused,
 )
-from tallow_core.runtime.frames import read_frame, write_frame
+from tallow_core.runtime.frames import best_effort, read_frame, write_frame
 from tallow_core.runtime.splice import Splice
 from tallow_core.secrets import equal, system_rng
 from tallow_core.settings import RelayServerSettings
@@ -140,7 +140,7 @@ class RelayServer:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(1):
                 for room in list(self._rooms.values()):
-                    await _say(room.stream, refused(Refusal.CLOSING))
+                    await best_effort(room.stream, refused(Refusal.CLOSING).encoded)
         tasks = [*self._connections, *(room.expiry for room in self._rooms.values() if room.expiry is not None)]
         for task in tasks:
             task.cancel()
@@ -157,11 +157,11 @@ class RelayServer:
             else:
                 await self._host(stream, frame)
         except RelayRefused as refusal:
-            await _say(stream, refused(Refusal(refusal.number)))
+            await best_effort(stream, refused(Refusal(refusal.number)).encoded)
         except (BrokenOffError, UnreachableError):
             pass  # gone, or silent for too long
         except TallowError:
-            await _say(stream, refused(Refusal.MALFORMED))
+            await best_effort(stream, refused(Refusal.MALFORMED).encoded)
         finally:
             await stream.aclose()
 
@@ -202,7 +202,7 @@ class RelayServer:
             room.expiry.cancel()
             room.expiry = None
         former, room.stream = room.stream, stream
-        await _say(former, refused(Refusal.REPLACED))
+        await best_effort(former, refused(Refusal.REPLACED).encoded)
         await former.aclose()
         if self._rooms.get(request.nameplate) is not room or room.stream is not stream:
             raise RelayRefused(Refusal.NO_ROOM)  # freed or resumed again meanwhile: it may be somebody else's by now
@@ -384,12 +384,6 @@ async def _ping(room: _Room, stream: ByteStream) -> None:
         while True:
             await asyncio.sleep(PING_SECONDS)
             await room.tell(stream, PING)
-
-
-async def _say(stream: ByteStream, frame: Frame) -> None:
-    with contextlib.suppress(TallowError, TimeoutError):
-        async with asyncio.timeout(1):
-            await write_frame(stream, frame)
 
 
 def _count_down(counter: Counter[str], key: str) -> None:
