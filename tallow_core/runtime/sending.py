@@ -12,6 +12,7 @@ from struct import Struct
 from typing import Protocol
 
 from tallow_core.dataplane.blocking import detached
+from tallow_core.dataplane.buffers import RecordBuffer
 from tallow_core.dataplane.outgoing import FileSource, Outgoing, Source
 from tallow_core.dataplane.sources import Skipped, SourceEntry, Sources
 from tallow_core.dataplane.spool import Spool
@@ -247,8 +248,8 @@ class _Sender:
             yield entry
 
     async def _content(self, spool: Spool, offer: Offer, lane: Lane) -> None:
-        async def send(buffer: object, size: int) -> None:
-            await lane.send_filled(buffer, size)  # type: ignore[arg-type]
+        async def send(buffer: RecordBuffer, size: int) -> None:
+            await lane.send_filled(buffer, size)
             await self._session.rekey_if_due()
 
         out = Outgoing(send, self._established.hash, offer.segment_size)
