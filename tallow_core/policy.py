@@ -6,13 +6,14 @@ labels. A flag chooses among what is left: it may name any driver that is allowe
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar, cast
 
 from tallow_core.catalog import FIRST_PARTY, Entry, canonical
 from tallow_core.errors import ConfigError, PolicyError
 from tallow_core.host import PluginHost
 from tallow_core.kinds import CIPHER, HASH, KEM, SUITE_KINDS, Kind
+from tallow_core.profiles import PROFILES, Limits
 from tallow_core.settings import Settings, nearest
 from tallow_core.spi.driver import Driver
 from tallow_core.text import printable
@@ -42,6 +43,16 @@ class Policy:
         self._host = host
         self._settings = settings
         self._verdicts: dict[str, list[_Verdict[Any]]] = {}
+
+    @property
+    def limits(self) -> Limits:
+        """The limits of the profile, made stricter where the settings are."""
+        limits, session = PROFILES[self._settings.policy.profile].limits, self._settings.session
+        return replace(
+            limits,
+            rekey_bytes=min(limits.rekey_bytes, session.rekey_bytes),
+            rekey_seconds=min(limits.rekey_seconds, session.rekey_seconds),
+        )
 
     def drivers(self, kind: Kind[D]) -> tuple[type[D], ...]:
         """The drivers that may be used, best first.

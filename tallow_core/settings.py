@@ -17,6 +17,7 @@ from typing import Any, Literal, TypeAlias, get_type_hints
 
 from tallow_core.errors import ConfigError, UsageError
 from tallow_core.kinds import kind_named
+from tallow_core.profiles import ProfileName
 from tallow_core.text import printable
 
 Names: TypeAlias = tuple[str, ...]
@@ -36,9 +37,10 @@ class PluginSettings:
 class PolicySettings:
     """`[policy]`: `require` lists labels that a KEM, cipher and hash must carry; the others list drivers, best first.
 
-    `auto` stands for all drivers that a list does not name.
+    `auto` stands for all drivers that a list does not name. `profile` names a bundle of further demands (`tallow_core.profiles`).
     """
 
+    profile: ProfileName = "default"
     require: Names = ("post-quantum",)
     kems: Names = _AUTO
     ciphers: Names = _AUTO

@@ -1,7 +1,7 @@
 """Who may import whom, read from the source, so that imports inside functions count too.
 
-`types, errors, text < secrets < spi < protocol < dataplane < runtime < cli`, with `kinds, settings, catalog, hookspecs, host, policy`
-beside them. What is imported for type checkers only has no order. The packages are found where they are installed.
+`types, errors, text < secrets < spi < protocol < dataplane < runtime < cli`, with `kinds, profiles, settings, catalog, hookspecs, host,
+policy` beside them. What is imported for type checkers only has no order. The packages are found where they are installed.
 """
 
 from __future__ import annotations
@@ -24,11 +24,12 @@ BELOW: dict[str, frozenset[str]] = {
     "protocol": LEAVES | {"secrets", "spi"},
     "dataplane": LEAVES | {"secrets", "spi", "protocol"},
     "kinds": LEAVES | {"spi"},
-    "settings": LEAVES | {"kinds"},
+    "profiles": LEAVES,
+    "settings": LEAVES | {"kinds", "profiles"},
     "catalog": LEAVES | {"kinds", "settings"},
     "hookspecs": LEAVES,
     "host": LEAVES | {"spi", "kinds", "settings", "catalog", "hookspecs"},
-    "policy": LEAVES | {"spi", "kinds", "settings", "catalog", "host"},
+    "policy": LEAVES | {"spi", "kinds", "profiles", "settings", "catalog", "host"},
 }
 """Package or module of tallow_core -> what it may import, beside itself."""
 BELOW["runtime"] = frozenset(BELOW) - {"__init__"}

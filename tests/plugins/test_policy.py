@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +45,8 @@ def policy(settings: Settings | None = None) -> Policy:
     return Policy(PluginHost(Catalog.scan(settings.plugins), settings), settings)
 
 
-def configured(*, allow: tuple[str, ...] = (), block: tuple[str, ...] = (), **lists: tuple[str, ...]) -> Policy:
-    return policy(Settings(plugins=PluginSettings(allow, block), policy=replace(PolicySettings(), **lists)))
+def configured(*, allow: tuple[str, ...] = (), block: tuple[str, ...] = (), **lists: Any) -> Policy:
+    return policy(Settings(plugins=PluginSettings(allow, block), policy=PolicySettings(**lists)))
 
 
 def flagged(**lists: object) -> Policy:

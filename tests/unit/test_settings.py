@@ -115,6 +115,7 @@ def test_every_setting_can_be_written_in_the_file(home: Path) -> None:
         allow = ["tallow-extra"]
         block = ["kem:x25519"]
         [policy]
+        profile = "nist"
         require = []
         kems = ["a"]
         ciphers = ["b"]
