@@ -34,7 +34,7 @@ from tallow_core.protocol.alerts import Alert, sentence
 from tallow_core.protocol.code import Code
 from tallow_core.protocol.frames import Frame, FrameParser, FrameType
 from tallow_core.protocol.schedule import PROTOCOL, Schedule, transcript_hash
-from tallow_core.protocol.suite import Drivers, choose, offer_of, read_offer, write_offer
+from tallow_core.protocol.suite import Drivers, NoCommonDriver, choose, offer_of, read_offer, write_offer
 from tallow_core.protocol.wire import Reader, Writer, lv, malformed
 from tallow_core.secrets import Rng, equal
 from tallow_core.spi.cipher import Cipher
@@ -362,7 +362,7 @@ class GuestHandshake(Handshake):
 
 _ALERTS: Mapping[type[TallowError], Alert] = {
     AuthenticationError: Alert.FAILED,
-    PolicyError: Alert.NO_SUITE,
+    NoCommonDriver: Alert.NO_SUITE,
     RefusedError: Alert.VETOED,
 }
 """What the other side is told of an error that carries no alert of its own; any other is MALFORMED."""

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from tallow_core.errors import ConfigError, PolicyError, UsageError
 from tallow_core.host import PluginHost
 from tallow_core.kinds import DISCOVERY, SUITE_KINDS, TRANSPORT
-from tallow_core.policy import Policy
+from tallow_core.policy import Policy, Route
 from tallow_core.protocol.suite import Drivers
 from tallow_core.settings import Settings
 from tallow_core.spi.discovery import Discovery
@@ -46,12 +46,12 @@ class Context:
         told = {key: value for key, value in fields.items() if key != "code"}  # the words are for the person alone
         self.plugins.observe({"event": name, "v": 1, **told})
 
-    @cached_property
-    def drivers(self) -> Drivers:
-        """For each kind that two peers agree on, the drivers that policy allows, best first."""
-        offers = self.policy.offers()
+    def drivers(self, route: Route) -> Drivers:
+        """For each kind that two peers agree on, the drivers that policy allows on `route`, best first; a `PolicyError` if a rule leaves
+        none there."""
+        offers = self.policy.offers(route)
         return {
-            kind.name: {driver.name: driver for driver in self.policy.drivers(kind) if driver.name in offers[kind.name]}
+            kind.name: {driver.name: driver for driver in self.policy.drivers(kind, route) if driver.name in offers[kind.name]}
             for kind in SUITE_KINDS
         }
 

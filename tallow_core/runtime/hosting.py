@@ -64,7 +64,7 @@ class Host:
         self.context = context
         self.code = code
         self.listening: list[Endpoint] = []
-        self._drivers = context.drivers  # now: what policy refuses must be said before a code is shown
+        context.policy.demand()  # now: what policy refuses must be said before a code is shown
         tally = FileTally(context.settings.directories.state, Role.HOST, code.nameplate)
         self._budget = Budget(code.guesses, tally)
         self._checking = asyncio.Lock()
@@ -133,7 +133,7 @@ class Host:
             if self._turning >= MOST_TURNED:  # a flood: no more than this is worth an answer
                 await stream.aclose()
                 continue
-            self._meet(stream, Path(kind, stream.facts.peer), None)
+            self._meet(stream, Path(kind, stream.facts.peer, listener.endpoint.scheme), None)
 
     async def attend(self, room: HostRoom) -> None:
         """Take the guests of a room until cancelled. A relay that takes the room away ends the wait if there is no other path."""
@@ -155,7 +155,7 @@ class Host:
         except TallowError as error:
             self.context.reporter.note(f"a guest of the relay could not be taken: {error}")
             return
-        self._meet(stream, Path("relay", room.endpoint.url), guest.lane)
+        self._meet(stream, Path("relay", room.endpoint.url, room.endpoint.scheme), guest.lane)
 
     def _meet(self, stream: ByteStream, path: Path, lane: bool | None) -> None:
         """Give a new connection a place among those that have proved nothing; `lane` is what its Join said, if a relay read that."""
@@ -219,7 +219,7 @@ class Host:
         if self._won:
             await best_effort(stream, _alert(Alert.TAKEN).encoded)
             return False
-        machine = HostHandshake(self.code, self._drivers, system_rng, self.context.veto_suite)
+        machine = HostHandshake(self.code, self.context.drivers(path.route), system_rng, self.context.veto_suite)
         try:
             async with asyncio.timeout(STATE_SECONDS):
                 await _until_proof(machine, stream)

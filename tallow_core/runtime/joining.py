@@ -12,11 +12,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from tallow_core.errors import AuthenticationError, BrokenOffError, PolicyError, RefusedError, TallowError, TransportError, UnreachableError
+from tallow_core.policy import Route
 from tallow_core.protocol.budget import GUEST_PROOFS, Budget
 from tallow_core.protocol.code import Code
 from tallow_core.protocol.frames import Frame
 from tallow_core.protocol.handshake import STATE_SECONDS, Displaced, Established, GuestHandshake, ProofDue
 from tallow_core.protocol.join import LONGEST_WAIT, Join
+from tallow_core.protocol.suite import NoCommonDriver
+from tallow_core.runtime.choosing import why_no_common
 from tallow_core.runtime.context import Context
 from tallow_core.runtime.frames import best_effort, read_frame, read_some, write_frame
 from tallow_core.runtime.relay_client import dial_relay, first_frame, relay_endpoint, relay_urls
@@ -49,6 +52,7 @@ class _Way:
 
     kind: str
     address: str
+    transport: str
     dial: Callable[[], Awaitable[ByteStream]]
     first: Callable[[ByteStream], Awaitable[Frame]]
 
@@ -78,7 +82,7 @@ class _Guest:
         self._context = context
         self._code = code
         self._budget = Budget(GUEST_PROOFS, FileTally(context.settings.directories.state, Role.GUEST, code.nameplate))
-        self._drivers = context.drivers  # now: what policy refuses must be said before anybody waits
+        context.policy.demand()  # now: what policy refuses must be said before anybody waits
         self._problems: list[TallowError] = []
         self._dead: list[TransportError] = []
         self._relays_left = 0
@@ -205,10 +209,10 @@ class _Guest:
             deadline = asyncio.get_running_loop().time() + DIAL_SECONDS
             return await self._context.transport(endpoint.scheme).dial(endpoint, deadline, trust=Trust.SESSION)
 
-        return _Way(kind, endpoint.url, dial, lambda stream: read_frame(stream, STATE_SECONDS))
+        return _Way(kind, endpoint.url, endpoint.scheme, dial, lambda stream: read_frame(stream, STATE_SECONDS))
 
     def _relay(self, endpoint: Endpoint) -> _Way:
-        return _Way("relay", endpoint.url, lambda: dial_relay(self._context, endpoint), first_frame)
+        return _Way("relay", endpoint.url, endpoint.scheme, lambda: dial_relay(self._context, endpoint), first_frame)
 
     async def _meet(self, way: _Way, stream: ByteStream) -> Session:
         async def dial_lane() -> ByteStream:
@@ -220,17 +224,18 @@ class _Guest:
                 raise
             return further
 
+        path = Path(way.kind, way.address, way.transport, dial_lane)
         try:
             wait = min(LONGEST_WAIT, int(self._context.settings.receive.wait) + 1)
             await write_frame(stream, Join(self._code.nameplate, wait).frame())
-            established = await self._handshake(stream, await way.first(stream))
+            established = await self._handshake(path.route, stream, await way.first(stream))
         except BaseException:
             await stream.aclose()
             raise
-        return Session(self._context, Role.GUEST, established, stream, Path(way.kind, way.address, dial_lane))
+        return Session(self._context, Role.GUEST, established, stream, path)
 
-    async def _handshake(self, stream: ByteStream, first: Frame) -> Established:
-        machine = GuestHandshake(self._code, self._drivers, system_rng, self._context.veto_suite)
+    async def _handshake(self, route: Route, stream: ByteStream, first: Frame) -> Established:
+        machine = GuestHandshake(self._code, self._context.drivers(route), system_rng, self._context.veto_suite)
         try:
             async with asyncio.timeout(STATE_SECONDS):
                 machine.receive(first.encoded)
@@ -241,6 +246,8 @@ class _Guest:
                 event = await self._until(machine, stream, Established)
         except TimeoutError:
             raise UnreachableError("the other side stopped in the middle of the handshake; try again") from None
+        except NoCommonDriver as error:
+            raise PolicyError(why_no_common(self._context.policy, route, error)) from None
         finally:
             if alert := machine.data_to_send():
                 await best_effort(stream, alert)

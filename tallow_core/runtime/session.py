@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from tallow_core.errors import EXIT_BUG, EXIT_INTERRUPTED, BrokenOffError, FileSystemError, RefusedError, TallowError, TransportError
+from tallow_core.policy import Route
 from tallow_core.protocol.handshake import Established
 from tallow_core.protocol.lanes import CONTROL_KEYS, CONTROL_LANE, LaneAcceptor, LaneDialler, LaneHello, lane_tag
 from tallow_core.protocol.messages import Rekey, read_reason, read_rekey, write_reason
@@ -37,11 +38,18 @@ FIRST_LANE = {Role.HOST: 2, Role.GUEST: 1}
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """How the other end was reached. `kind` is local, direct or relay; `dial` opens a further stream, past its Join (guest only)."""
+    """How the other end was reached. `kind` is local, direct or relay; `transport` that of our end; `dial` opens a further stream, past its
+    Join (guest only)."""
 
     kind: str
     address: str
+    transport: str
     dial: Callable[[], Awaitable[ByteStream]] | None = None
+
+    @property
+    def route(self) -> Route:
+        """What the rules of policy look at."""
+        return Route(self.transport, self.kind == "relay")
 
 
 class Session:
