@@ -219,7 +219,12 @@ class Host:
         if self._won:
             await best_effort(stream, _alert(Alert.TAKEN).encoded)
             return False
-        machine = HostHandshake(self.code, self.context.drivers(path.route), system_rng, self.context.veto_suite)
+        try:
+            drivers = self.context.drivers(path.route)
+        except PolicyError:  # a rule closes this path
+            await best_effort(stream, _alert(Alert.NO_SUITE).encoded)
+            raise
+        machine = HostHandshake(self.code, drivers, system_rng, self.context.veto_suite)
         try:
             async with asyncio.timeout(STATE_SECONDS):
                 await _until_proof(machine, stream)

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from tallow_core.errors import AuthenticationError, BrokenOffError, PolicyError, RefusedError, TallowError, TransportError, UnreachableError
-from tallow_core.policy import Route
 from tallow_core.protocol.budget import GUEST_PROOFS, Budget
 from tallow_core.protocol.code import Code
 from tallow_core.protocol.frames import Frame
@@ -226,16 +225,17 @@ class _Guest:
 
         path = Path(way.kind, way.address, way.transport, dial_lane)
         try:
+            drivers = self._context.drivers(path.route)  # before a word is said: a rule may close this path
             wait = min(LONGEST_WAIT, int(self._context.settings.receive.wait) + 1)
             await write_frame(stream, Join(self._code.nameplate, wait).frame())
-            established = await self._handshake(path.route, stream, await way.first(stream))
+            machine = GuestHandshake(self._code, drivers, system_rng, self._context.veto_suite)
+            established = await self._handshake(machine, path, stream, await way.first(stream))
         except BaseException:
             await stream.aclose()
             raise
         return Session(self._context, Role.GUEST, established, stream, path)
 
-    async def _handshake(self, route: Route, stream: ByteStream, first: Frame) -> Established:
-        machine = GuestHandshake(self._code, self._context.drivers(route), system_rng, self._context.veto_suite)
+    async def _handshake(self, machine: GuestHandshake, path: Path, stream: ByteStream, first: Frame) -> Established:
         try:
             async with asyncio.timeout(STATE_SECONDS):
                 machine.receive(first.encoded)
@@ -247,7 +247,7 @@ class _Guest:
         except TimeoutError:
             raise UnreachableError("the other side stopped in the middle of the handshake; try again") from None
         except NoCommonDriver as error:
-            raise PolicyError(why_no_common(self._context.policy, route, error)) from None
+            raise PolicyError(why_no_common(self._context.policy, path.route, error)) from None
         finally:
             if alert := machine.data_to_send():
                 await best_effort(stream, alert)
