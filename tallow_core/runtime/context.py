@@ -17,6 +17,9 @@ from tallow_core.spi.discovery import Discovery
 from tallow_core.spi.transport import Transport
 from tallow_core.types import Endpoint
 
+_FOR_THE_PERSON = ("code", "say")
+"""Fields of events that no plugin gets: the code, and this side's safety number."""
+
 
 class Reporter(Protocol):
     """Where a command says what happens: JSON lines, or sentences and a progress bar."""
@@ -43,7 +46,7 @@ class Context:
     def event(self, name: str, /, **fields: Any) -> None:
         """Report an event to the reporter and to observing plugins."""
         self.reporter.event(name, **fields)
-        told = {key: value for key, value in fields.items() if key != "code"}  # the words are for the person alone
+        told = {key: value for key, value in fields.items() if key not in _FOR_THE_PERSON}
         self.plugins.observe({"event": name, "v": 1, **told})
 
     def drivers(self, route: Route) -> Drivers:
@@ -65,7 +68,9 @@ class Context:
 
     @cached_property
     def discoveries(self) -> list[Discovery]:
-        """The discovery drivers that policy allows."""
+        """The discovery drivers that policy allows; none where no address of this machine may be given away."""
+        if self.policy.limits.hidden:
+            return []
         return [driver(self.settings) for driver in self.policy.drivers(DISCOVERY)]
 
     def announced(self) -> frozenset[str]:

@@ -21,6 +21,7 @@ from tallow_core.protocol.suite import NoCommonDriver
 from tallow_core.runtime.choosing import why_no_common
 from tallow_core.runtime.context import Context
 from tallow_core.runtime.frames import best_effort, read_frame, read_some, write_frame
+from tallow_core.runtime.limits import check_code, check_hidden, wishes
 from tallow_core.runtime.relay_client import dial_relay, first_frame, relay_endpoint, relay_urls
 from tallow_core.runtime.session import Path, Session
 from tallow_core.runtime.tally import FileTally
@@ -59,8 +60,11 @@ class _Way:
 async def connect(context: Context, code: Code, at: str | None) -> Session:
     """Find the host of `code` and prove ourselves. `at` is the one place to try, or None for discovery and the relays.
 
-    Raises `UnreachableError` after `[receive] wait`, `AuthenticationError` for a wrong code, `PolicyError` if no suite is common.
+    Raises `UnreachableError` after `[receive] wait`, `AuthenticationError` for a wrong code, `PolicyError` if no suite is common or
+    the profile forbids the code or the way.
     """
+    check_code(context, code)
+    check_hidden(context, relay_urls(context), "dialling the sender (--at)" if at is not None else "")
     guest = _Guest(context, code)
     endpoint = None if at is None else context.endpoint(at, "tcp")
     context.reporter.note("Looking for the sender ...", 0)
@@ -228,7 +232,8 @@ class _Guest:
             drivers = self._context.drivers(path.route)  # before a word is said: a rule may close this path
             wait = min(LONGEST_WAIT, int(self._context.settings.receive.wait) + 1)
             await write_frame(stream, Join(self._code.nameplate, wait).frame())
-            machine = GuestHandshake(self._code, drivers, system_rng, self._context.veto_suite)
+            asked = wishes(self._context.policy.limits)
+            machine = GuestHandshake(self._code, drivers, system_rng, self._context.veto_suite, asked)
             established = await self._handshake(machine, path, stream, await way.first(stream))
         except BaseException:
             await stream.aclose()

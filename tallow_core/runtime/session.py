@@ -19,6 +19,7 @@ from tallow_core.protocol.wire import Reader, malformed
 from tallow_core.runtime.context import Context
 from tallow_core.runtime.frames import read_some
 from tallow_core.runtime.lane import Lane
+from tallow_core.runtime.safety import SafetyNumber
 from tallow_core.secrets import system_rng
 from tallow_core.spi.kem import KemPair
 from tallow_core.spi.transport import ByteStream
@@ -60,6 +61,8 @@ class Session:
         self.role = role
         self.established = established
         self.path = path
+        self.safety = SafetyNumber(established, role)
+        self._limits = context.policy.limits
         self._lanes: list[Lane] = []
         self._joined: asyncio.Queue[Lane] = asyncio.Queue()
         self._next_lane = FIRST_LANE[role]
@@ -72,7 +75,7 @@ class Session:
         self._rekeys = 0
         self._rekeyed_bytes = 0
         self._rekeyed_at = time.monotonic()
-        self.control = self._add(Lane(stream, CONTROL_KEYS, established.schedule, established.cipher, role))
+        self.control = self._add(Lane(stream, CONTROL_KEYS, established, role))
 
     @property
     def tag(self) -> bytes:
@@ -227,7 +230,7 @@ class Session:
             await stream.send(machine.data_to_send())
             await _feed(machine, stream)
             assert machine.keys is not None
-            joined = Lane(stream, machine.keys, self.established.schedule, self.established.cipher, self.role)
+            joined = Lane(stream, machine.keys, self.established, self.role)
             joined.rekeys = self._rekeys  # with the keys: a rekey may come while the last message is sent
             await stream.send(machine.data_to_send())
         except BaseException:
@@ -249,7 +252,7 @@ class Session:
         if hello.lane in self._used or len(self._lanes) >= OPEN_LANES:
             raise malformed("a lane id that was used before, or too many lanes")
         self._used.add(hello.lane)
-        lane = Lane(stream, machine.keys, self.established.schedule, self.established.cipher, self.role)
+        lane = Lane(stream, machine.keys, self.established, self.role)
         lane.rekeys = self._rekeys
         self._joined.put_nowait(self._add(lane))
 
@@ -278,8 +281,8 @@ class Session:
         """At the host: begin a fresh KEM if enough bytes or time have passed and none is under way."""
         if self.role is not Role.HOST or self._rekey_pair is not None or self._unanswered():
             return
-        limits = self.context.settings.session
-        if self._moved() - self._rekeyed_bytes < limits.rekey_bytes and time.monotonic() - self._rekeyed_at < limits.rekey_seconds:
+        moved, seconds = self._moved() - self._rekeyed_bytes, time.monotonic() - self._rekeyed_at
+        if moved < self._limits.rekey_bytes and seconds < self._limits.rekey_seconds:
             return
         if self.control.sealer.finished:
             return
