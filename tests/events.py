@@ -35,6 +35,7 @@ TYPES: Mapping[str, Callable[[object], bool]] = {
     "string": _is_string,
     "integer": _is_integer,
     "integer or null": lambda value: value is None or _is_integer(value),
+    "boolean": lambda value: isinstance(value, bool),
     "number": lambda value: type(value) in (int, float),
     "list of strings": lambda value: isinstance(value, list) and all(map(_is_string, value)),
     "object of strings": _is_suite,

@@ -136,6 +136,11 @@ def test_every_event_of_the_page_is_seen(lab: Lab) -> None:
         sender = lab.send(ann, *words, "--relay", url)
         processes += [sender, lab.receive(bob, sender.code).ends(0)]
         sender.ends(0)
+    ann.configure('[policy]\nprofile = "paranoid"\n')
+    sender = lab.send(ann, "file", "--relay", url, stdin="pipe")
+    receiver = lab.receive(bob, sender.code, "--relay", url)
+    sender.feed(f"{receiver.event('safety')['say']}\n")
+    processes += [sender.ends(0), receiver.ends(0)]
     seen = {event["event"] for process in processes for event in process.events}
     assert seen == documented().keys()
 
