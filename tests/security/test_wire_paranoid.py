@@ -214,7 +214,7 @@ def test_t26_when_fresh_keys_are_due(profile: Any, seconds: float, size: int, tm
     async def sent(later: float, moved: int) -> int:
         sink: Any = Sink()
         host, _ = established()
-        session = Session(context, Role.HOST, host, sink, SessionPath("relay", "test"))
+        session = Session(context, Role.HOST, host, sink, SessionPath("relay", "test", "tls"))
         clock.advance(later)
         session.control.opener.total += moved
         await session.rekey_if_due()
