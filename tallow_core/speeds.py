@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from time import perf_counter
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tallow_core.secrets import system_rng
 
@@ -24,8 +23,7 @@ _AAD = bytes(21)  # as long as the associated data of a record
 _LEAST_RUNS = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
+class Task(NamedTuple):
     """One operation: `run` does it once, on `size` bytes (None where the size says nothing of the effort)."""
 
     operation: str
