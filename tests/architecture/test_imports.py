@@ -1,6 +1,6 @@
 """Who may import whom, read from the source, so that imports inside functions count too.
 
-`types, errors, text < secrets < spi < protocol < dataplane < runtime < cli`, with `kinds, profiles, settings, speeds, calibration, catalog,
+`types, errors, text < secrets < spi < protocol < dataplane < runtime < cli`, with `kinds, profiles, settings, calibration, catalog,
 hookspecs, host, policy` beside them. What is imported for type checkers only has no order. The packages are found where they are installed.
 """
 
@@ -29,8 +29,7 @@ BELOW: dict[str, frozenset[str]] = {
     "catalog": LEAVES | {"kinds", "settings"},
     "hookspecs": LEAVES,
     "host": LEAVES | {"spi", "kinds", "settings", "catalog", "hookspecs"},
-    "speeds": LEAVES | {"secrets", "spi"},
-    "calibration": LEAVES | {"secrets", "spi", "settings", "speeds"},
+    "calibration": LEAVES | {"secrets", "spi", "settings"},
     "policy": LEAVES | {"spi", "kinds", "profiles", "settings", "catalog", "host", "calibration"},
 }
 """Package or module of tallow_core -> what it may import, beside itself."""

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from tallow_core import speeds
+from tallow_core import calibration
+from tallow_core.calibration import RECORDS_A_KEY, Sealing, fastest
+from tallow_core.cli.bench_tasks import TASKS
 from tallow_core.kinds import KINDS
-from tallow_core.speeds import RECORDS_A_KEY, TASKS, Sealing, fastest
 from tallow_core.testing.fakes import NonceLedger, recording
 from tallow_plugins.ciphers.aes_256_gcm import Aes256Gcm
 from tests.support import Lab
@@ -135,6 +136,6 @@ def test_the_fastest_run_counts(monkeypatch: pytest.MonkeyPatch, lengths: list[f
         nonlocal now
         now += lengths.pop(0)
 
-    monkeypatch.setattr(speeds, "perf_counter", lambda: now)
+    monkeypatch.setattr(calibration, "perf_counter", lambda: now)
     assert fastest(run, seconds) == best
     assert lengths == []

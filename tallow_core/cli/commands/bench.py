@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from tallow_core.calibration import fastest
 from tallow_core.cli import invocation
+from tallow_core.cli.bench_tasks import TASKS, Task
 from tallow_core.cli.options import Common
 from tallow_core.errors import EXIT_DONE, UsageError
 from tallow_core.kinds import KINDS
 from tallow_core.settings import nearest
-from tallow_core.speeds import TASKS, Task, fastest
 from tallow_core.text import printable
 
 if TYPE_CHECKING:
