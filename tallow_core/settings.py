@@ -66,6 +66,7 @@ class PolicySettings:
     require: Names = ("post-quantum",)
     kems: Names = _AUTO
     ciphers: Names = _AUTO
+    signatures: Names = _AUTO
     hashes: Names = _AUTO
     authenticators: Names = _AUTO
     transports: Names = _AUTO

@@ -6,8 +6,8 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from tallow_core.kinds import AUTHENTICATOR, CIPHER, COMMAND, DISCOVERY, HASH, KEM, ROOMS, TRANSPORT, Kind
-from tallow_core.testing.checks import authenticator, cipher, discovery, hash, kem, rooms, transport
+from tallow_core.kinds import AUTHENTICATOR, CIPHER, COMMAND, DISCOVERY, HASH, KEM, ROOMS, SIGNATURE, TRANSPORT, Kind
+from tallow_core.testing.checks import authenticator, cipher, discovery, hash, kem, rooms, signature, transport
 from tallow_core.testing.expect import ConformanceError, require
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 CHECKS: Mapping[str, tuple[Callable[..., None], ...]] = {
     CIPHER.name: cipher.CHECKS,
     KEM.name: kem.CHECKS,
+    SIGNATURE.name: signature.CHECKS,
     HASH.name: hash.CHECKS,
     AUTHENTICATOR.name: authenticator.CHECKS,
     TRANSPORT.name: transport.CHECKS,

@@ -76,8 +76,9 @@ def driver(kind: str, *names: str, labels: tuple[str, ...] = ("post-quantum",), 
 
         CONTRACT = kind_named("{kind}").contract
         SIZES = dict.fromkeys(("public_size", "ciphertext_size", "shared_size", "seed_size", "digest_size", "share_size",
-                               "key_size", "nonce_size", "tag_size", "max_records", "max_bytes"), 32)
+                               "secret_size", "signature_size", "key_size", "nonce_size", "tag_size", "max_records", "max_bytes"), 32)
         FACTS = SIZES | {{"kdf": "sha256", "labels": frozenset({labels!r}), "preference": {preference}, "encrypted": False}}
+        FACTS |= {{"implicit_rejection": True, "deterministic": True}}
         METHODS = dict.fromkeys(CONTRACT.__abstractmethods__)
         DRIVERS = [type("Fake", (CONTRACT,), METHODS | FACTS | {{"name": name}}) for name in {names!r}]
 

@@ -119,6 +119,7 @@ def test_every_setting_can_be_written_in_the_file(home: Path) -> None:
         require = []
         kems = ["a"]
         ciphers = ["b"]
+        signatures = ["g"]
         hashes = ["c"]
         authenticators = ["d"]
         transports = ["e"]
