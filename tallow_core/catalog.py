@@ -1,7 +1,8 @@
 """The catalogue: which drivers are installed, by whom, and which of them may be loaded. Reads metadata only, imports no plugin.
 
-An entry point belongs to the group `tallow.<kind>`; its name is the driver's, its value a module. Drivers of the distribution
-`tallow` are allowed; those of others only if the settings name their distribution.
+An entry point belongs to the group `tallow.<kind>`; its name is the driver's, its value a module, behind which may stand the extra that
+brings the library it needs: `module [extra]`. Drivers of the distribution `tallow` are allowed; those of others only if the settings name
+their distribution.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ State: TypeAlias = Literal["allowed", "duplicate", "blocked", "invalid"]
 _STATES: tuple[State, ...] = ("allowed", "duplicate", "blocked", "invalid")
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
-_MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
+_VALUE = re.compile(r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)(?:\s*\[[\w\s.,-]+\])?", re.ASCII)
 _DOCSTRING = re.compile(r"""\ufeff?(?:[ \t]*(?:\#[^\n]*)?\r?\n)*[rRuU]?(\"{3}|'{3}|"|')\s*([^\r\n]+)""")
 
 
@@ -130,8 +131,10 @@ class Catalog:
 
 
 def _judged(entry: Entry, allowed: set[str], block: Iterable[str]) -> Entry:
-    if not _NAME.fullmatch(entry.name) or not _MODULE.fullmatch(entry.value):
+    value = _VALUE.fullmatch(entry.value)
+    if not _NAME.fullmatch(entry.name) or value is None:
         return replace(entry, state="invalid")
+    entry = replace(entry, value=value[1])
     refused = canonical(entry.distribution) not in allowed or f"{entry.kind}:{entry.name}" in block
     return replace(entry, state="blocked") if refused else entry
 

@@ -72,7 +72,8 @@ class Policy:
         return [(verdict.name, verdict.driver is not None, verdict.reason) for verdict in verdicts]
 
     def _offer(self, kind: Kind[Any]) -> tuple[str, ...]:
-        names = tuple(cast("type[Driver]", driver).name for driver in self.drivers(kind))
+        # A session has a code, not a login (`tallow_core.spi.authenticator`).
+        names = tuple(driver.name for driver in self.drivers(kind) if getattr(driver, "situation", "code") == "code")
         if not names:
             left_out = "; ".join(f"{name}: {reason}" for name, _, reason in self.explain(kind)) or "none is installed"
             raise PolicyError(f"policy leaves no {kind.name} to use ({left_out})")
