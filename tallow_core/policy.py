@@ -72,8 +72,7 @@ class Policy:
         return [(verdict.name, verdict.driver is not None, verdict.reason) for verdict in verdicts]
 
     def _offer(self, kind: Kind[Any]) -> tuple[str, ...]:
-        # A session has a code, not a login (`tallow_core.spi.authenticator`).
-        names = tuple(driver.name for driver in self.drivers(kind) if getattr(driver, "situation", "code") == "code")
+        names = tuple(cast("type[Driver]", driver).name for driver in self.drivers(kind))
         if not names:
             left_out = "; ".join(f"{name}: {reason}" for name, _, reason in self.explain(kind)) or "none is installed"
             raise PolicyError(f"policy leaves no {kind.name} to use ({left_out})")
@@ -130,6 +129,8 @@ class Policy:
         return self._verdict(name, driver, self._missing(kind, driver), f"in the automatic order ({self._where(kind)})")
 
     def _verdict(self, name: str, driver: type[D], missing: str, reason: str) -> _Verdict[D]:
+        if getattr(driver, "situation", "code") != "code":
+            return _Verdict(name, None, "for logins, not for codes")
         if missing:
             return _Verdict(name, None, f"not {missing}, which {self._required()} asks for")
         return _Verdict(name, driver, reason)

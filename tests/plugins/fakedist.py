@@ -87,3 +87,12 @@ def driver(kind: str, *names: str, labels: tuple[str, ...] = ("post-quantum",), 
             return DRIVERS
         '''
     ).lstrip() + dedent(extra)
+
+
+LOGIN = """
+from tallow_core.spi.authenticator import Authenticator, LoginAuthenticator
+SIZES = dict.fromkeys(("setup_size", "record_size", "session_key_size", "export_key_size"), 32)
+SIZES |= dict.fromkeys(("registration_sizes", "login_sizes"), (32, 32, 32))
+DRIVERS[:] = [type("Fake", (LoginAuthenticator,), dict.fromkeys(LoginAuthenticator.__abstractmethods__) | SIZES | {"name": "extra"})]
+"""
+"""As `extra` of an authenticator: offers one for logins, named `extra`, instead."""

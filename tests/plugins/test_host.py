@@ -18,7 +18,7 @@ from tallow_core.kinds import AUTHENTICATOR, CIPHER, COMMAND, HASH, KEM, KINDS, 
 from tallow_core.settings import PluginSettings, Settings
 from tallow_core.spi.hash import Hash
 
-from .fakedist import Site, driver, fake_site
+from .fakedist import LOGIN, Site, driver, fake_site
 
 
 @pytest.fixture
@@ -215,14 +215,6 @@ def test_a_choice_of_words_is_checked(site: Site) -> None:
     extra(site, source, kind="transport")
     with pytest.raises(PluginError, match=r"Fake\.shape is missing or not of the type"):
         host("tallow-extra").load(TRANSPORT, "extra")
-
-
-LOGIN = """
-from tallow_core.spi.authenticator import Authenticator, LoginAuthenticator
-SIZES = dict.fromkeys(("setup_size", "record_size", "session_key_size", "export_key_size"), 32)
-SIZES |= dict.fromkeys(("registration_sizes", "login_sizes"), (32, 32, 32))
-DRIVERS[:] = [type("Fake", (LoginAuthenticator,), dict.fromkeys(LoginAuthenticator.__abstractmethods__) | SIZES | {"name": "extra"})]
-"""
 
 
 @pytest.mark.parametrize(

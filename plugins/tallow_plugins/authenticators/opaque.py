@@ -29,6 +29,9 @@ from tallow_core.types import ReadBuffer
 _LIBRARY_SETUP = 128
 """Bytes of the library's own set-up; the dummy record stands behind it."""
 
+_LONGEST_PASSWORD = 0xFFFF
+"""Bytes, by the two bytes of length that the OPRF hashes (RFC 9497 section 3.3.1)."""
+
 _MISSING = 'OPAQUE needs the library opaque-snake, which is not installed: run `pip install "tallow[opaque]"`.'
 _PASSWORD = "OPAQUE cannot use this password, which is too long or no text; take another one."  # noqa: S105
 _SETUP = "This is no server set-up of OPAQUE; restore it from a backup, or make a new one and register all users again."
@@ -58,6 +61,12 @@ def _sized(data: ReadBuffer, size: int) -> bytes:
     return bytes(data)
 
 
+def _text(password: ReadBuffer) -> str:
+    if len(password) > _LONGEST_PASSWORD:
+        raise ValueError(f"a password of {len(password)} bytes")
+    return bytes(password).decode()
+
+
 class _Run(LoginRun):
     """What one end keeps between its two messages. It is given away once."""
 
@@ -80,8 +89,8 @@ class _Run(LoginRun):
             raise CryptoError("This run of OPAQUE is over; begin a fresh one.")
         return state
 
-    def _text(self) -> str:
-        """The password, which the library wants a second time, as text; our own copy is overwritten."""
+    def _password_again(self) -> str:
+        """The password as text, which the library wants a second time; our own copy is overwritten."""
         assert self._password is not None
         text = self._password.decode()
         wipe(self._password)
@@ -90,7 +99,7 @@ class _Run(LoginRun):
 
 class _ClientRegistration(_Run, ClientRegistration):
     def finish(self, response: ReadBuffer) -> Registered:
-        state, password = self._spend(), self._text()
+        state, password = self._spend(), self._password_again()
         with _library(CryptoError(_MALFORMED)) as library:
             answer = library.RegistrationResponse.from_bytes(_sized(response, Opaque.registration_sizes[1]))
             result = library.OpaqueClient().finish_registration(answer, state, password)
@@ -108,7 +117,7 @@ class _ServerRegistration(_Run, ServerRegistration):
 
 class _ClientLogin(_Run, ClientLogin):
     def finish(self, response: ReadBuffer) -> LoggedIn:
-        state, password = self._spend(), self._text()
+        state, password = self._spend(), self._password_again()
         with _library(AuthenticationError(_FAILED)) as library:
             received = _sized(response, Opaque.login_sizes[1])
             result = library.OpaqueClient().finish_login(library.CredentialResponse.from_bytes(received), state, password)
@@ -157,14 +166,14 @@ class Opaque(LoginAuthenticator):
     def register(cls, password: ReadBuffer) -> ClientRegistration:
         """See `LoginAuthenticator.register`."""
         with _library(CryptoError(_PASSWORD)) as library:
-            request, state = library.OpaqueClient().start_registration(bytes(password).decode())
+            request, state = library.OpaqueClient().start_registration(_text(password))
         return _ClientRegistration(request.to_bytes(), state, bytearray(password))
 
     @classmethod
     def log_in(cls, password: ReadBuffer) -> ClientLogin:
         """See `LoginAuthenticator.log_in`."""
         with _library(CryptoError(_PASSWORD)) as library:
-            request, state = library.OpaqueClient().start_login(bytes(password).decode())
+            request, state = library.OpaqueClient().start_login(_text(password))
         return _ClientLogin(request.to_bytes(), state, bytearray(password))
 
     def __init__(self, setup: ReadBuffer) -> None:
