@@ -1,7 +1,8 @@
 """The catalogue: which drivers are installed, by whom, and which of them may be loaded. Reads metadata only, imports no plugin.
 
-An entry point belongs to the group `tallow.<kind>`; its name is the driver's, its value a module. Drivers of the distribution
-`tallow` are allowed; those of others only if the settings name their distribution.
+An entry point belongs to the group `tallow.<kind>`; its name is the driver's, its value a module, behind which may stand the extra that
+brings the library it needs: `module [extra]`. Drivers of the distribution `tallow` are allowed; those of others only if the settings name
+their distribution.
 """
 
 from __future__ import annotations

@@ -235,7 +235,9 @@ class Policy:
         return None
 
     def _graded(self, kind: Kind[D], name: str, driver: type[D], reason: str) -> Verdict[D]:
-        """Admit `driver`, unless it lacks a label that the session must carry."""
+        """Admit `driver`, unless it is for something else than sessions, or lacks a label that the session must carry."""
+        if getattr(driver, "situation", "code") != "code":
+            return Verdict(name, None, "for logins, not for codes")
         mine = missing(kind, driver, self._policy.require)
         if mine:
             return Verdict(name, None, f"not {mine}, which {self._setting('require')} asks for", f"write {self._without(mine)}")

@@ -123,6 +123,13 @@ class SessionSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class PasswordSettings:
+    """`[passwords]`: MiB of memory with which a password that protects something stored is stretched (`tallow_core.passwords`)."""
+
+    memory_mib: int = 256
+
+
+@dataclass(frozen=True, slots=True)
 class Directories:
     """Where this user's files lie. They are not made here: whoever writes calls `ensure_private` first."""
 
@@ -162,6 +169,7 @@ class Settings:
     send: SendSettings = SendSettings()
     receive: ReceiveSettings = ReceiveSettings()
     session: SessionSettings = SessionSettings()
+    passwords: PasswordSettings = PasswordSettings()
     directories: Directories = field(default_factory=user_directories)
     chosen: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     """Kind -> the one driver that a flag (`--cipher NAME`) chose for this run, among what policy admits."""
@@ -186,6 +194,7 @@ _SECTIONS: Mapping[str, type[Any]] = {
     "send": SendSettings,
     "receive": ReceiveSettings,
     "session": SessionSettings,
+    "passwords": PasswordSettings,
 }
 
 _YEAR = 366 * 86400
@@ -201,6 +210,7 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "receive.unknown_size": (1, (1 << 63) - 1),
     "session.rekey_bytes": (1 << 20, 1 << 50),
     "session.rekey_seconds": (1, _YEAR),
+    "passwords.memory_mib": (8, 4096),
 }
 """Smallest and largest value of every number, both allowed."""
 

@@ -42,9 +42,15 @@ def run_checks(kind: Kind[Any], driver: type, settings: Settings | None = None) 
     if kind.name in BUILT_WITH_SETTINGS:
         require(settings is not None, f"a {kind.name} driver is checked with settings")
         arguments = (driver, settings)
-    for check in CHECKS[kind.name]:
+    checks = checks_for(kind, driver)
+    for check in checks:
         _run(check, driver.__name__, arguments)
-    return [check.__name__ for check in CHECKS[kind.name]]
+    return [check.__name__ for check in checks]
+
+
+def checks_for(kind: Kind[Any], driver: type) -> tuple[Callable[..., None], ...]:
+    """The checks of `kind` that apply to `driver`: all, except where the kind has several contracts."""
+    return authenticator.checks_for(driver) if kind is AUTHENTICATOR else CHECKS[kind.name]
 
 
 def _run(check: Callable[..., None], name: str, arguments: tuple[object, ...]) -> None:

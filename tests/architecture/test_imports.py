@@ -1,7 +1,8 @@
 """Who may import whom, read from the source, so that imports inside functions count too.
 
-`types, errors, text < secrets < spi < protocol < dataplane < runtime < cli`, with `kinds, profiles, settings, calibration, catalog,
-hookspecs, host, policy` beside them. What is imported for type checkers only has no order. The packages are found where they are installed.
+`types, errors, text < secrets < spi < protocol < dataplane < runtime < cli`, with `kinds, profiles, settings, memory, passwords,
+calibration, catalog, hookspecs, host, policy` beside them. What is imported for type checkers only has no order. The packages are found
+where they are installed.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ BELOW: dict[str, frozenset[str]] = {
     "kinds": LEAVES | {"spi"},
     "profiles": LEAVES,
     "settings": LEAVES | {"kinds", "profiles"},
+    "memory": LEAVES,
+    "passwords": LEAVES | {"secrets", "memory", "settings"},
     "catalog": LEAVES | {"kinds", "settings"},
     "hookspecs": LEAVES,
     "host": LEAVES | {"spi", "kinds", "settings", "catalog", "hookspecs"},
@@ -36,7 +39,7 @@ BELOW: dict[str, frozenset[str]] = {
 BELOW["runtime"] = frozenset(BELOW) - {"__init__"}
 BELOW["cli"] = frozenset(BELOW)
 BELOW["__main__"] = frozenset({"__init__", "cli"})
-BELOW["testing"] = LEAVES | {"secrets", "spi", "kinds", "settings"}
+BELOW["testing"] = LEAVES | {"secrets", "spi", "kinds", "settings", "protocol", "passwords"}
 
 SHELL = frozenset(
     {"asyncio", "socket", "ssl", "select", "selectors", "threading", "subprocess", "time", "datetime", "os", "random", "pluggy"}

@@ -73,8 +73,9 @@ def driver(kind: str, *names: str, labels: tuple[str, ...] = ("post-quantum",), 
         """The {names[0]} {kind}."""
         from tallow_core.hookspecs import hookimpl
         from tallow_core.kinds import kind_named
+        from tallow_core.spi.authenticator import CodeAuthenticator
 
-        CONTRACT = kind_named("{kind}").contract
+        CONTRACT = CodeAuthenticator if "{kind}" == "authenticator" else kind_named("{kind}").contract
         SIZES = dict.fromkeys(("public_size", "ciphertext_size", "shared_size", "seed_size", "digest_size", "share_size",
                                "secret_size", "signature_size", "key_size", "nonce_size", "tag_size", "max_records", "max_bytes"), 32)
         FACTS = SIZES | {{"kdf": "sha256", "labels": frozenset({labels!r}), "preference": {preference}, "encrypted": False}}
@@ -87,3 +88,12 @@ def driver(kind: str, *names: str, labels: tuple[str, ...] = ("post-quantum",), 
             return DRIVERS
         '''
     ).lstrip() + dedent(extra)
+
+
+LOGIN = """
+from tallow_core.spi.authenticator import Authenticator, LoginAuthenticator
+SIZES = dict.fromkeys(("setup_size", "record_size", "session_key_size", "export_key_size"), 32)
+SIZES |= dict.fromkeys(("registration_sizes", "login_sizes"), (32, 32, 32))
+DRIVERS[:] = [type("Fake", (LoginAuthenticator,), dict.fromkeys(LoginAuthenticator.__abstractmethods__) | SIZES | {"name": "extra"})]
+"""
+"""As `extra` of an authenticator: offers one for logins, named `extra`, instead."""

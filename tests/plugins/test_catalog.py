@@ -122,7 +122,13 @@ def test_t27_bad_names_are_invalid_even_when_allowed(site: Site, name: str) -> N
     assert "\x1b" not in str(caught.value)
 
 
-@pytest.mark.parametrize("value", ["fake_extra:attribute", "fake extra", "..", "fake-extra", "1", "fake_extra [a] b"])
+def test_the_extra_behind_a_module_is_no_part_of_it(site: Site) -> None:
+    site.add("tallow-extra", {"hash": {"extra": "fake_extra [more]"}})
+    entry = scan("tallow-extra").find(HASH, "extra")
+    assert entry.value == "fake_extra"
+
+
+@pytest.mark.parametrize("value", ["fake_extra:attribute", "fake extra", "..", "fake-extra", "1", "fake_extra [more", "fake_extra []"])
 def test_t27_an_entry_point_that_is_no_module_is_invalid(site: Site, value: str) -> None:
     site.add("tallow-extra", {"hash": {"extra": value}})
     # Some Pythons refuse the whole file on reading it: then nothing is there.

@@ -16,7 +16,7 @@ from tallow_core.kinds import AUTHENTICATOR, CIPHER, COMMAND, HASH, KEM, TRANSPO
 from tallow_core.policy import MOST_OFFERED, Policy, Route
 from tallow_core.settings import PluginSettings, PolicySettings, Settings, load_settings
 
-from .fakedist import Site, driver, fake_site
+from .fakedist import LOGIN, Site, driver, fake_site
 
 WEAK: tuple[str, ...] = ()
 
@@ -126,6 +126,16 @@ def test_only_what_is_listed_is_imported(site: Site) -> None:
 def test_the_authenticator_needs_no_label(site: Site) -> None:
     suite(site)
     assert names(policy(), AUTHENTICATOR) == ["pace"]
+
+
+def test_a_session_is_offered_no_authenticator_for_logins(site: Site) -> None:
+    suite(site)
+    site.add("tallow-extra", {"authenticator": {"extra": "fake_extra"}}, {"fake_extra": driver("authenticator", "extra", extra=LOGIN)})
+    both = configured(allow=("tallow-extra",))
+    assert both.offers()["authenticator"] == ("pace",)
+    assert ("extra", False, "for logins, not for codes") in both.explain(AUTHENTICATOR)
+    with pytest.raises(PolicyError, match=r"leaves no authenticator to use \(extra: for logins, not for codes"):
+        configured(allow=("tallow-extra",), authenticators=("extra",)).offers()
 
 
 def test_kinds_without_a_setting_give_all_that_is_allowed(site: Site) -> None:

@@ -149,6 +149,8 @@ def test_every_setting_can_be_written_in_the_file(home: Path) -> None:
         [session]
         rekey_bytes = 1048576
         rekey_seconds = 9
+        [passwords]
+        memory_mib = 64
         """,
     )
     loaded, default = load_settings(None, {}, {}), Settings()
@@ -183,6 +185,8 @@ def test_every_setting_can_be_written_in_the_file(home: Path) -> None:
         ("[receive]\nunknown_size = 0\n", "[receive] unknown_size must be between"),
         ("[relay_server]\nrooms = 0\n", "[relay_server] rooms must be between"),
         ("[session]\nrekey_bytes = 1\n", "[session] rekey_bytes must be between"),
+        ("[passwords]\nmemory_mib = 7\n", "[passwords] memory_mib must be between 8 and 4096, not 7"),
+        ("[passwords]\nmemory_mib = 4097\n", "[passwords] memory_mib must be between"),
         ('[plugins]\nallow = ["../x"]\n', "[plugins] allow lists '../x', which is no name of a distribution"),
         ('[plugins]\nblock = ["x25519"]\n', "[plugins] block lists 'x25519', which is not of the form kind:name"),
         ('[plugins]\nblock = ["kems:x25519"]\n', "[plugins] block lists 'kems:x25519'"),
