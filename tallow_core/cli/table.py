@@ -24,6 +24,7 @@ COMMANDS = (
     Row(("policy", "explain"), "", "say which suite would be chosen against a peer, and why", f"{_HERE}.policy:explain_command"),
     Row(("plugins", "list"), "[--kind KIND]", "list the installed plugins, without importing them", f"{_HERE}.plugins:list_command"),
     Row(("plugins", "show"), "NAME", "show one plugin in full", f"{_HERE}.plugins:show_command"),
+    Row(("plugins", "check"), "KIND:NAME... | --all", "hold plugins to the contract of their kind", f"{_HERE}.plugins:check_command"),
 )
 
 _HEAD = """\

@@ -50,7 +50,7 @@ class Check:
             self.held()
         except ConformanceError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise ConformanceError(f"{type(error).__name__}: {error}") from error
 
 
