@@ -14,6 +14,9 @@ class Cipher(Driver):
 
     Sizes are in bytes. `max_records` and `max_bytes` bound what one key may seal; the session takes a new key before either is
     reached. The caller never repeats a nonce: the session derives it from a counter.
+
+    Inputs may be read-only and stay as they are, except where `out` lies over one. An input with gaps (a non-contiguous memoryview) is a
+    `CryptoError`, or is taken for the bytes that it shows; sealing and opening agree on which.
     """
 
     key_size: ClassVar[int]

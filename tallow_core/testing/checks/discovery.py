@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from tallow_core.spi.discovery import Advert, Discovery
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 _HERE = Advert("482159", Endpoint("tcp", "127.0.0.1", 41234))
 _OTHER = Advert("77012", Endpoint("tcp", "127.0.0.1", 41235))
+_NOBODY = "600613"
+_WHILE = 0.4
+"""Seconds in which nothing must be found."""
 
 
 def reveals_is_stated(driver: type[Discovery], settings: Settings) -> None:
@@ -26,13 +30,15 @@ def reveals_is_stated(driver: type[Discovery], settings: Settings) -> None:
 
 
 def announcement_is_found(driver: type[Discovery], settings: Settings) -> None:
-    """What is announced is found under its nameplate and no other, and its nameplate counts as taken."""
+    """What is announced is found under its nameplate, and nothing else is; its nameplate counts as taken."""
 
     async def find() -> None:
         discovery = driver(settings)
         async with discovery.announce(_OTHER), discovery.announce(_HERE):
-            found = await _first(driver(settings), _HERE.nameplate)
-            require(found == _HERE.endpoint, f"browse found {found}, not what was announced")
+            for advert in (_HERE, _OTHER):
+                found = await _first(driver(settings), advert.nameplate)
+                require(found == advert.endpoint, f"browse found {found}, not what was announced")
+            await _finds_nothing(driver(settings), _NOBODY, "browse finds a nameplate that nobody announced")
             taken = discovery.nameplates()
             require({_HERE.nameplate, _OTHER.nameplate} <= taken, "nameplates() misses an announced one")
 
@@ -59,6 +65,7 @@ def announcement_ends(driver: type[Discovery], settings: Settings) -> None:
         async with discovery.announce(_HERE):
             pass
         require(_HERE.nameplate not in discovery.nameplates(), "an announcement outlives its context")
+        await _finds_nothing(driver(settings), _HERE.nameplate, "an announcement is found after its context")
 
     complete(end())
 
@@ -69,6 +76,13 @@ CHECKS: tuple[Callable[[type[Discovery], Settings], None], ...] = (
     later_announcement_is_found,
     announcement_ends,
 )
+
+
+async def _finds_nothing(discovery: Discovery, nameplate: str, otherwise: str) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_WHILE):
+            await _first(discovery, nameplate)
+            raise ConformanceError(otherwise)
 
 
 async def _first(discovery: Discovery, nameplate: str) -> Endpoint:

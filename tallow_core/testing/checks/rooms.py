@@ -32,7 +32,7 @@ def nameplates_are_random(driver: type[Rooms], settings: Settings) -> None:
         require(all(re.fullmatch("[1-9][0-9]{3,9}", nameplate) for nameplate in opened), "a nameplate is not 4 to 10 digits")
         require(all(len(nameplate) == 4 for nameplate in opened[:900]), "a longer nameplate although short ones are free")
         require(all(len(nameplate) == 5 for nameplate in opened[900:]), "a tenth of a length is in use, and it is still used")
-        require(count < 20 or opened != sorted(opened), "nameplates are handed out in order, not at random")
+        require(count < 20 or opened != sorted(opened, key=int), "nameplates are handed out in order, not at random")
         for nameplate in opened:
             await rooms.close(nameplate, 0.0)
 
