@@ -25,6 +25,7 @@ COMMANDS = (
     Row(("bench",), "[--kind KIND]", "time the ciphers, KEMs, signatures and hashes that may be used", f"{_HERE}.bench:bench"),
     Row(("plugins", "list"), "[--kind KIND]", "list the installed plugins, without importing them", f"{_HERE}.plugins:list_command"),
     Row(("plugins", "show"), "NAME", "show one plugin in full", f"{_HERE}.plugins:show_command"),
+    Row(("plugins", "check"), "KIND:NAME... | --all", "hold plugins to the contract of their kind", f"{_HERE}.plugins:check_command"),
 )
 
 _HEAD = """\

@@ -17,6 +17,9 @@ class Cipher(Driver):
     either is reached; should it ever miscount, the object refuses, so that nothing is sealed past the limit: `Allowance` does the
     counting. A driver reads both from its own class, not from constants: a subclass may lower them. The caller never repeats a nonce: the
     session derives it from a counter.
+
+    Inputs may be read-only and stay as they are, except where `out` lies over one. An input with gaps (a non-contiguous memoryview) is a
+    `CryptoError`, or is taken for the bytes that it shows; sealing and opening agree on which.
     """
 
     key_size: ClassVar[int]

@@ -133,7 +133,7 @@ def test_a_session_is_offered_no_authenticator_for_logins(site: Site) -> None:
     site.add("tallow-extra", {"authenticator": {"extra": "fake_extra"}}, {"fake_extra": driver("authenticator", "extra", extra=LOGIN)})
     both = configured(allow=("tallow-extra",))
     assert both.offers()["authenticator"] == ("pace",)
-    assert ("extra", False, "for logins, not for codes") in both.explain(AUTHENTICATOR)
+    assert ("extra", False, "for logins, not for codes") in explain(both, AUTHENTICATOR)
     with pytest.raises(PolicyError, match=r"leaves no authenticator to use \(extra: for logins, not for codes"):
         configured(allow=("tallow-extra",), authenticators=("extra",)).offers()
 

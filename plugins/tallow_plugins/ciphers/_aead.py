@@ -29,7 +29,10 @@ class LibraryAead(Cipher):
     def __init__(self, key: ReadBuffer) -> None:
         if len(key) != self.key_size:
             raise CryptoError(f"A key of {self.name} has {self.key_size} bytes, not {len(key)}.")
-        self._aead: Library | None = self.library(key)
+        try:
+            self._aead: Library | None = self.library(key)
+        except BufferError as error:
+            raise CryptoError(f"{self.name} cannot take a key with gaps: {error}") from error
         self._allowance = Allowance(type(self))
 
     def seal_into(self, nonce: ReadBuffer, aad: ReadBuffer, plaintext: ReadBuffer, out: WriteBuffer) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from typing import TypeAlias
 
@@ -10,7 +11,7 @@ from tallow_core.errors import CryptoError, ForgedRecord
 from tallow_core.secrets import system_rng
 from tallow_core.spi.cipher import Cipher
 from tallow_core.testing.checks.driver import descriptor_is_complete, positive
-from tallow_core.testing.expect import refuses, require
+from tallow_core.testing.expect import ConformanceError, refuses, require
 from tallow_core.testing.vectors import published
 from tallow_core.types import ReadBuffer
 
@@ -71,6 +72,61 @@ def every_buffer_type_is_taken(driver: type[Cipher]) -> None:
         nonce, aad, plaintext = wrap(bytes(driver.nonce_size)), wrap(AAD), wrap(b"seventeen bytes..")
         sealed = _seal(cipher, nonce, aad, plaintext)
         require(_open(cipher, nonce, aad, wrap(sealed)) == bytes(plaintext), f"a record given as {wrap.__name__} came back changed")
+
+
+def inputs_are_only_read(driver: type[Cipher]) -> None:
+    """Read-only inputs are taken, and writable ones are the same afterwards."""
+    text = b"seventeen bytes.."
+    plain = (bytes(driver.key_size), bytes(driver.nonce_size), AAD, text)
+    key, nonce, aad, plaintext = (memoryview(part).toreadonly() for part in plain)
+    cipher = driver(key)
+    sealed = _seal(cipher, nonce, aad, plaintext)
+    require(_open(cipher, nonce, aad, memoryview(sealed).toreadonly()) == text, "a read-only record came back changed")
+    writable = [bytearray(part) for part in (*plain, sealed)]
+    cipher = driver(writable[0])
+    _seal(cipher, writable[1], writable[2], writable[3])
+    _open(cipher, writable[1], writable[2], writable[4])
+    require([bytes(part) for part in writable] == [*plain, sealed], "an input was written to")
+
+
+def gaps_are_refused_or_read(driver: type[Cipher]) -> None:
+    """A key, nonce, associated data or text given as every other byte of a buffer: a `CryptoError` that writes nothing, or the right
+    result; sealing and opening do the same."""
+    key, nonce, text = system_rng(driver.key_size), system_rng(driver.nonce_size), b"seventeen bytes.."
+    sealed = _seal(driver(key), nonce, AAD, text)
+    with suppress(CryptoError):
+        require(_seal(driver(_spread(key)), nonce, AAD, text) == sealed, "a key with gaps is taken for another key")
+    cipher = driver(key)
+    inputs: dict[str, tuple[ReadBuffer, ReadBuffer, ReadBuffer, ReadBuffer]] = {
+        "a nonce": (_spread(nonce), AAD, text, sealed),
+        "associated data": (nonce, _spread(AAD), text, sealed),
+        "a text": (nonce, AAD, _spread(text), _spread(sealed)),
+    }
+    for what, (a_nonce, an_aad, a_text, a_record) in inputs.items():
+        made = _result(partial(cipher.seal_into, a_nonce, an_aad, a_text), len(sealed))
+        read = _result(partial(cipher.open_into, a_nonce, an_aad, a_record), len(text))
+        require(made in (None, sealed), f"{what} with gaps is sealed to other bytes")
+        require(read in (None, text), f"{what} with gaps opens to another plaintext")
+        require((made is None) == (read is None), f"{what} with gaps is taken by one of sealing and opening only")
+
+
+def _spread(data: bytes) -> memoryview:
+    """`data` as every other byte of a buffer."""
+    backing = bytearray(2 * len(data))
+    backing[::2] = data
+    return memoryview(backing)[::2]
+
+
+def _result(action: Callable[[bytearray], int], expected: int) -> bytes | None:
+    """What `action` wrote, or None if it refused its input with a `CryptoError`."""
+    out = bytearray([_FILL]) * (expected + _SPARE)
+    try:
+        return _written(out, action(out), expected)
+    except ForgedRecord as error:
+        raise ConformanceError("a record that was not changed is taken for a forgery") from error
+    except CryptoError:
+        require(set(out) == {_FILL}, "a refused input has written to the output")
+        return None
 
 
 def every_input_is_bound(driver: type[Cipher]) -> None:
@@ -232,6 +288,7 @@ CHECKS: tuple[Check, ...] = (
     records_survive_the_round_trip,
     records_are_sealed_in_place,
     every_buffer_type_is_taken,
+    inputs_are_only_read,
     every_input_is_bound,
     every_flipped_bit_is_refused,
     truncation_is_refused,
@@ -239,5 +296,6 @@ CHECKS: tuple[Check, ...] = (
     wrong_lengths_are_refused,
     bad_outputs_are_refused,
     nothing_is_sealed_past_the_limits,
+    gaps_are_refused_or_read,
     a_wiped_cipher_is_of_no_use,
 )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from tallow_core.spi.discovery import Advert, Discovery
+from tallow_core.testing.checks.bounded import complete
 from tallow_core.testing.checks.driver import descriptor_is_complete
 from tallow_core.testing.expect import ConformanceError, require
 from tallow_core.types import Endpoint
@@ -14,10 +16,11 @@ from tallow_core.types import Endpoint
 if TYPE_CHECKING:
     from tallow_core.settings import Settings
 
-_PATIENCE = 20.0
-"""Seconds for an announcement to be found; reached only by a driver that does not work."""
 _HERE = Advert("482159", Endpoint("tcp", "127.0.0.1", 41234))
 _OTHER = Advert("77012", Endpoint("tcp", "127.0.0.1", 41235))
+_NOBODY = "600613"
+_WHILE = 0.4
+"""Seconds in which nothing must be found."""
 
 
 def reveals_is_stated(driver: type[Discovery], settings: Settings) -> None:
@@ -27,17 +30,19 @@ def reveals_is_stated(driver: type[Discovery], settings: Settings) -> None:
 
 
 def announcement_is_found(driver: type[Discovery], settings: Settings) -> None:
-    """What is announced is found under its nameplate and no other, and its nameplate counts as taken."""
+    """What is announced is found under its nameplate, and nothing else is; its nameplate counts as taken."""
 
     async def find() -> None:
         discovery = driver(settings)
         async with discovery.announce(_OTHER), discovery.announce(_HERE):
-            found = await _first(driver(settings), _HERE.nameplate)
-            require(found == _HERE.endpoint, f"browse found {found}, not what was announced")
+            for advert in (_HERE, _OTHER):
+                found = await _first(driver(settings), advert.nameplate)
+                require(found == advert.endpoint, f"browse found {found}, not what was announced")
+            await _finds_nothing(driver(settings), _NOBODY, "browse finds a nameplate that nobody announced")
             taken = discovery.nameplates()
             require({_HERE.nameplate, _OTHER.nameplate} <= taken, "nameplates() misses an announced one")
 
-    _run(find())
+    complete(find())
 
 
 def later_announcement_is_found(driver: type[Discovery], settings: Settings) -> None:
@@ -49,7 +54,7 @@ def later_announcement_is_found(driver: type[Discovery], settings: Settings) -> 
         async with driver(settings).announce(_HERE):
             require(await browsing == _HERE.endpoint, "browse found something else than what was announced")
 
-    _run(wait())
+    complete(wait())
 
 
 def announcement_ends(driver: type[Discovery], settings: Settings) -> None:
@@ -60,8 +65,9 @@ def announcement_ends(driver: type[Discovery], settings: Settings) -> None:
         async with discovery.announce(_HERE):
             pass
         require(_HERE.nameplate not in discovery.nameplates(), "an announcement outlives its context")
+        await _finds_nothing(driver(settings), _HERE.nameplate, "an announcement is found after its context")
 
-    _run(end())
+    complete(end())
 
 
 CHECKS: tuple[Callable[[type[Discovery], Settings], None], ...] = (
@@ -72,18 +78,14 @@ CHECKS: tuple[Callable[[type[Discovery], Settings], None], ...] = (
 )
 
 
+async def _finds_nothing(discovery: Discovery, nameplate: str, otherwise: str) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_WHILE):
+            await _first(discovery, nameplate)
+            raise ConformanceError(otherwise)
+
+
 async def _first(discovery: Discovery, nameplate: str) -> Endpoint:
     async for endpoint in discovery.browse(nameplate):
         return endpoint
     raise ConformanceError("browse ended by itself")
-
-
-def _run(check: Coroutine[Any, Any, None]) -> None:
-    async def bounded() -> None:
-        async with asyncio.timeout(_PATIENCE):
-            await check
-
-    try:
-        asyncio.run(bounded())
-    except TimeoutError as error:
-        raise ConformanceError(f"nothing was found within {_PATIENCE:.0f} s") from error
