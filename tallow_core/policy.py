@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar, cast
 
-from tallow_core.catalog import FIRST_PARTY, Entry, canonical
+from tallow_core.catalog import FIRST_PARTY, LEFT_OUT, Entry, canonical
 from tallow_core.errors import ConfigError, PolicyError
 from tallow_core.host import PluginHost
 from tallow_core.kinds import CIPHER, HASH, KEM, SUITE_KINDS, Kind
@@ -93,7 +93,7 @@ class Policy:
             verdicts += self._automatic(kind, rest, entries) if name == "auto" else [named[name]]
         if "auto" not in listed:
             verdicts += [_Verdict(name, None, f"not listed in {self._where(kind)}") for name in rest]
-        refused = [entry for entry in self._host.catalog.entries(kind) if entry.state in ("blocked", "invalid")]
+        refused = [entry for entry in self._host.catalog.entries(kind) if entry.state in LEFT_OUT]
         return verdicts + [_Verdict(printable(entry.name), None, self._host.catalog.reason(entry)) for entry in refused]
 
     def _listed(self, kind: Kind[Any]) -> tuple[str, ...]:

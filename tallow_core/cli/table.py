@@ -22,6 +22,7 @@ COMMANDS = (
     Row(("relay", "serve"), "--bind HOST:PORT", "run a relay, which sees sealed bytes only", f"{_HERE}.relay:serve"),
     Row(("plugins", "list"), "[--kind KIND]", "list the installed plugins, without importing them", f"{_HERE}.plugins:list_command"),
     Row(("plugins", "show"), "NAME", "show one plugin in full", f"{_HERE}.plugins:show_command"),
+    Row(("plugins", "allow"), "DISTRIBUTION", "allow the plugins of an installed distribution", f"{_HERE}.plugins:allow_command"),
 )
 
 _HEAD = """\

@@ -1,4 +1,4 @@
-"""`tallow plugins list` and `tallow plugins show`."""
+"""`tallow plugins`: list, show and allow what is installed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def list_command(*, kind: str | None = None, common: Common = _COMMON) -> int:
     kind
         Only this kind of plugin.
     """
-    return list_plugins(kind=kind, settings=invocation.load(common, {}), json=common.json)
+    return list_plugins(kind=kind, settings=invocation.load(common, {}), json=common.json, quiet=common.quiet)
 
 
 def show_command(name: str, /, *, kind: str | None = None, common: Common = _COMMON) -> int:
@@ -31,3 +31,16 @@ def show_command(name: str, /, *, kind: str | None = None, common: Common = _COM
         The kind, where one name has several.
     """
     return show_plugin(name=name, kind=kind, settings=invocation.load(common, {}), json=common.json)
+
+
+def allow_command(distribution: str, /, *, common: Common = _COMMON) -> int:
+    """Allow the plugins of an installed distribution: enter it into the config file, which keeps its comments and its form.
+
+    Parameters
+    ----------
+    distribution
+        Its name, as `tallow plugins list` shows it.
+    """
+    from tallow_core.cli.allowing import allow_plugins
+
+    return allow_plugins(distribution, invocation.load(common, {}), json=common.json, quiet=common.quiet)
