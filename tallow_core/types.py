@@ -38,21 +38,26 @@ class Trust(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A place to dial or to listen at. `scheme` is the name of the transport driver; `pin` is 64 lower-case hex digits."""
+    """A place to dial or to listen at. `scheme` is the name of the transport driver; `pin` is 64 lower-case hex digits.
+
+    A transport without ports (see `Transport.addressing`) has its whole address in `host`, and None for `port`.
+    """
 
     scheme: str
     host: str
-    port: int
+    port: int | None = None
     pin: str | None = None
 
     @property
     def authority(self) -> str:
-        """`HOST:PORT`, with brackets around an IPv6 address."""
+        """`HOST:PORT`, with brackets around an IPv6 address; without ports, the address itself."""
+        if self.port is None:
+            return self.host
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     @property
     def url(self) -> str:
-        """`SCHEME://HOST:PORT`, without the pin."""
+        """`SCHEME://AUTHORITY`, without the pin."""
         return f"{self.scheme}://{self.authority}"
 
     def __str__(self) -> str:

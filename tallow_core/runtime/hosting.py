@@ -35,8 +35,7 @@ MOST_TAKES = 16
 SAFE_SECONDS = 2.0
 """For how long a guest that has not proved itself cannot be displaced by a further one."""
 
-LOOPBACK = "127.0.0.1"
-LOOPBACKS = (LOOPBACK, "::1")
+LOOPBACKS = ("127.0.0.1", "::1")
 
 
 class CodeVoid(AuthenticationError):
@@ -356,19 +355,21 @@ async def _listen(context: Context, host: Host, stack: AsyncExitStack) -> list[L
 
 
 def _asked(context: Context, texts: tuple[str, ...]) -> list[Endpoint]:
-    """Each `--listen` through each transport that policy allows; one fixed port serves one transport, the first."""
+    """Each `--listen` through each transport that policy allows and that has ports; one fixed port serves one transport, the first."""
     endpoints = []
+    schemes = [transport.name for transport in context.transports.values() if transport.addressing == "ip"]
     for text in texts:
-        first = context.endpoint(text, next(iter(context.transports)))
+        first = context.endpoint(text, next(iter(schemes or context.transports)))
         endpoints.append(first)
         if first.port == 0 and "://" not in text:
-            endpoints += [replace(first, scheme=scheme) for scheme in context.transports if scheme != first.scheme]
+            endpoints += [replace(first, scheme=scheme) for scheme in schemes if scheme != first.scheme]
     return endpoints
 
 
 def _default(context: Context) -> list[Endpoint]:
     """Without `--listen`: loopback and a free port, for discovery on this machine alone."""
-    return [Endpoint(next(iter(context.transports)), LOOPBACK, 0)] if context.discoveries else []
+    first = next((transport for transport in context.transports.values() if transport.addressing == "ip"), None)
+    return [first.local()] if context.discoveries and first is not None else []
 
 
 async def _announce(context: Context, host: Host, stack: AsyncExitStack, *, alone: bool) -> None:

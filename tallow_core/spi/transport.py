@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
 from tallow_core.spi.driver import Driver
 from tallow_core.types import Endpoint, ReadBuffer, Trust, WriteBuffer
@@ -13,9 +13,17 @@ if TYPE_CHECKING:
     from tallow_core.settings import Settings
 
 
+Addressing: TypeAlias = Literal["ip", "path", "name"]
+"""What an endpoint of a transport is: HOST:PORT, a path in the file system, or a name that this process alone knows."""
+
+
 @dataclass(frozen=True, slots=True)
 class StreamFacts:
-    """What is known of a connection: `peer` is the other end's address for limits (no port), `loopback` whether it is this machine."""
+    """What is known of a connection.
+
+    `peer` is the other end's address for limits, without port: a numeric one for `ip`, else that of the listener. `loopback` says
+    whether the other end is on this machine, as it always is where `addressing` is not `ip`.
+    """
 
     peer: str
     loopback: bool
@@ -67,6 +75,7 @@ class Transport(Driver):
     """Dials and listens. The name is also the scheme of its endpoints."""
 
     shape: ClassVar[Literal["stream", "datagram"]] = "stream"
+    addressing: ClassVar[Addressing] = "ip"
     encrypted: ClassVar[bool]
 
     @abstractmethod
@@ -75,7 +84,12 @@ class Transport(Driver):
 
     @abstractmethod
     def parse(self, authority: str) -> Endpoint:
-        """Read `HOST:PORT`, `[V6]:PORT`, with an optional `#sha256=PIN` where the transport has pins. Bad text is a `UsageError`."""
+        """Read an authority: `HOST:PORT` or `[V6]:PORT` where `addressing` is `ip`, an absolute path where it is `path`; with an optional
+        `#sha256=PIN` where the transport has pins. What an endpoint prints as its `authority` is read back. Bad text is a `UsageError`."""
+
+    def local(self) -> Endpoint:
+        """An endpoint of this machine alone where `listen` finds a free place: loopback and port 0, or a path that is fresh each time."""
+        return Endpoint(self.name, "127.0.0.1", 0)
 
     @abstractmethod
     async def dial(self, endpoint: Endpoint, deadline: float, *, trust: Trust) -> ByteStream:
@@ -87,7 +101,7 @@ class Transport(Driver):
 
     @abstractmethod
     async def listen(self, endpoint: Endpoint, *, lasting: bool) -> Listener:
-        """Bind exactly `endpoint` (port 0: a free port). An address that cannot be bound is an `UnreachableError`.
+        """Bind exactly `endpoint` (port 0: a free port). An address that cannot be bound, or is in use, is an `UnreachableError`.
 
         `lasting` asks for the identity kept in the state directory (a relay's); otherwise one that dies with the listener.
         """

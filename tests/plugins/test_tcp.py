@@ -64,6 +64,7 @@ def test_every_address_of_a_name_is_tried(settings: Settings, monkeypatch: pytes
             listener = await Tcp(settings).listen(Endpoint("tcp", "127.0.0.1", 0), lasting=False)
             stack.push_async_callback(listener.aclose)
             port = listener.endpoint.port
+            assert port is not None
             monkeypatch.setattr(socket, "getaddrinfo", answering([("127.0.0.3", port), ("127.0.0.1", port)]))
             deadline = asyncio.get_running_loop().time() + PATIENCE
             stream = await Tcp(settings).dial(Endpoint("tcp", "name.example", port), deadline, trust=Trust.SESSION)

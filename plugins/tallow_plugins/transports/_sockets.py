@@ -88,14 +88,14 @@ def _tune(sock: socket.socket, address: str) -> None:
             sock.setsockopt(socket.IPPROTO_TCP, congestion, b"cubic")
 
 
-async def _resolve(host: str, port: int, flags: int = 0) -> Sequence[_Address]:
+async def _resolve(host: str, port: int | None, flags: int = 0) -> Sequence[_Address]:
     try:
         return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags | socket.AI_NUMERICHOST)
     except socket.gaierror:
         return await _look_up(host, port, flags)
 
 
-async def _look_up(host: str, port: int, flags: int) -> Sequence[_Address]:
+async def _look_up(host: str, port: int | None, flags: int) -> Sequence[_Address]:
     """Resolve on a daemon thread: one of the loop's executor would keep the program from ending until the resolver gave up."""
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[Sequence[_Address]] = loop.create_future()
