@@ -50,7 +50,16 @@ def test_nothing_typed(lab: Lab) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    [["send"], ["receive"], ["relay", "serve"], ["plugins", "list"], ["plugins", "show"], ["plugins", "allow"], ["demo"]],
+    [
+        ["send"],
+        ["receive"],
+        ["relay", "serve"],
+        ["plugins", "list"],
+        ["plugins", "show"],
+        ["plugins", "allow"],
+        ["plugins", "new"],
+        ["demo"],
+    ],
     ids=" ".join,
 )
 def test_help_of_a_command(lab: Lab, words: list[str]) -> None:
@@ -118,6 +127,8 @@ def test_mistyped(lab: Lab, words: list[str], meant: str) -> None:
         ["plugins"],
         ["plugins", "show"],
         ["plugins", "allow"],
+        ["plugins", "new", "cipher"],
+        ["plugins", "new", "cipher", "../x"],
         ["plugins", "list", "--kind", "nonsense"],
     ],
     ids=" ".join,

@@ -44,3 +44,20 @@ def allow_command(distribution: str, /, *, common: Common = _COMMON) -> int:
     from tallow_core.cli.allowing import allow_plugins
 
     return allow_plugins(distribution, invocation.load(common, {}), json=common.json, quiet=common.quiet)
+
+
+def new_command(kind: str, name: str, /, *, path: str | None = None, common: Common = _COMMON) -> int:
+    """Write the project of a plugin of yours: it can be installed as it stands, and has tests that run the conformance kit.
+
+    Parameters
+    ----------
+    kind
+        What it is to provide: cipher, kem, hash, transport, ...
+    name
+        The driver's name, as users will type it.
+    path
+        The folder to write it to, missing or empty (./tallow-KIND-NAME).
+    """
+    from tallow_core.cli.scaffolding import new_plugin
+
+    return new_plugin(kind, name, path, invocation.load(common, {}), json=common.json, quiet=common.quiet)
