@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 
 from tallow_core.errors import CryptoError, ForgedRecord
 from tallow_core.secrets import wipe
-from tallow_core.spi.cipher import Cipher
+from tallow_core.spi.cipher import Allowance, Cipher
 from tallow_core.types import ReadBuffer, WriteBuffer
 
 Library: TypeAlias = AESGCM | ChaCha20Poly1305
@@ -30,6 +30,7 @@ class LibraryAead(Cipher):
         if len(key) != self.key_size:
             raise CryptoError(f"A key of {self.name} has {self.key_size} bytes, not {len(key)}.")
         self._aead: Library | None = self.library(key)
+        self._allowance = Allowance(type(self))
 
     def seal_into(self, nonce: ReadBuffer, aad: ReadBuffer, plaintext: ReadBuffer, out: WriteBuffer) -> int:
         """See `Cipher.seal_into`."""
@@ -37,6 +38,7 @@ class LibraryAead(Cipher):
         try:
             source = memoryview(plaintext).cast("B")
             sealed = memoryview(out).cast("B")[: len(source) + self.tag_size]
+            self._allowance.take(len(source))
             return aead.encrypt_into(nonce, source, aad, sealed)
         except (ValueError, TypeError, BufferError, OverflowError) as error:
             raise self._misused("seal", error) from error

@@ -8,7 +8,7 @@ from typing import ClassVar
 from tallow_core.errors import CryptoError, ForgedRecord
 from tallow_core.hookspecs import hookimpl
 from tallow_core.secrets import wipe
-from tallow_core.spi.cipher import Cipher
+from tallow_core.spi.cipher import Allowance, Cipher
 from tallow_core.types import ReadBuffer, WriteBuffer
 
 
@@ -37,11 +37,13 @@ class XChaCha20Poly1305(Cipher):
         self._seal = bindings.crypto_aead_xchacha20poly1305_ietf_encrypt
         self._open = bindings.crypto_aead_xchacha20poly1305_ietf_decrypt
         self._key: bytes | None = bytes(key)
+        self._allowance = Allowance(type(self))
 
     def seal_into(self, nonce: ReadBuffer, aad: ReadBuffer, plaintext: ReadBuffer, out: WriteBuffer) -> int:
         """See `Cipher.seal_into`. The library takes and returns `bytes`, so `out` may lie where `plaintext` does."""
         key, source = self._ready(nonce, plaintext)
         room = self._room(out, len(source) + self.tag_size)
+        self._allowance.take(len(source))
         room[:] = self._seal(source, bytes(aad), bytes(nonce), key)
         return len(room)
 
