@@ -42,9 +42,9 @@ def _drivers() -> str:
     shared = "\n".join(_class(driver.Driver, 3))
     head = (
         f"{_NOTE}\n# Drivers\n\n"
-        "A plugin is a distribution with an entry point in the group of a kind: its name is the driver's, its value a module, perhaps with\n"
-        "the extra that brings a library (`module [extra]`). The module hands over its classes through the [hook](hooks.md) of that kind. Each\n"
-        "class implements the contract of the kind and passes its checks. [Your first plugin](../tutorial/first-plugin.md) builds one.\n\n"
+        "A plugin is a distribution with an entry point in the group of a kind: its name is the driver's, its value a module, perhaps\n"
+        "with the extra that brings a library (`module [extra]`). The module hands over its classes through the [hook](hooks.md) of that\n"
+        "kind. Each class implements the contract of the kind and passes its checks. [Your first plugin](../tutorial/first-plugin.md) builds one.\n\n"
         f"## Every kind\n\n{shared}"
     )
     return "\n".join((head, *(_kind(kind) for kind in KINDS)))

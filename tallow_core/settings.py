@@ -37,10 +37,32 @@ class PluginSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class PolicySettings:
-    """`[policy]`: `require` lists labels that a KEM, cipher and hash must carry; the others list drivers, best first.
+class Condition:
+    """When a rule applies: to paths of this `transport`, through a `relay` or not; None is any."""
 
-    `auto` stands for all drivers that a list does not name. `profile` names a bundle of further demands (`tallow_core.profiles`).
+    transport: str | None = None
+    relay: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A `[[policy.rule]]`: on the paths that `when` describes it narrows what `[policy]` admits. What it does not name narrows nothing."""
+
+    when: Condition = Condition()
+    require: Names = ()
+    deny: Names = ()
+    kems: Names = _AUTO
+    ciphers: Names = _AUTO
+    hashes: Names = _AUTO
+    authenticators: Names = _AUTO
+
+
+@dataclass(frozen=True, slots=True)
+class PolicySettings:
+    """`[policy]`: `require` lists labels that the session must carry, `deny` drivers as `kind:name`; the others list drivers, best first.
+
+    `auto` stands for all drivers that a list does not name. `profile` names a bundle of further demands (`tallow_core.profiles`); of the
+    rules in `rule` the first that matches a path narrows what stands above.
     """
 
     profile: ProfileName = "default"
@@ -51,6 +73,8 @@ class PolicySettings:
     authenticators: Names = _AUTO
     transports: Names = _AUTO
     discoveries: Names = _AUTO
+    deny: Names = ()
+    rule: tuple[Rule, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +165,8 @@ class Settings:
     receive: ReceiveSettings = ReceiveSettings()
     session: SessionSettings = SessionSettings()
     directories: Directories = field(default_factory=user_directories)
+    chosen: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """Kind -> the one driver that a flag (`--cipher NAME`) chose for this run, among what policy admits."""
     file: Path | None = None
     origins: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), compare=False)
 
@@ -182,6 +208,7 @@ _RANGES: Mapping[str, tuple[float, float]] = {
 
 BLOCK_VARIABLE = "TALLOW_BLOCK_PLUGINS"
 """Drivers that may not be loaded, as `kind:name`, beside those that the config file blocks."""
+_CHOOSE = "choose."
 _DRIVER = re.compile(r"([a-z]+):[a-z0-9][a-z0-9-]{0,31}")
 _DISTRIBUTION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 
@@ -189,21 +216,29 @@ _DISTRIBUTION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 def load_settings(config: str | None, flags: Mapping[str, object], environ: Mapping[str, str]) -> Settings:
     """Read the settings.
 
-    `config` is what `--config` named. `flags` maps dotted names (`policy.kems`) to values of the field's type (for a tuple also one string
-    or a list); None stands for a flag that was not given. Raises `ConfigError` for the file and the environment, `UsageError` for a flag.
+    `config` is what `--config` named. `flags` maps dotted names (`policy.require`) to values of the field's type (for a tuple also one
+    string or a list), and `choose.KIND` to the name of a driver; None stands for a flag that was not given. Raises `ConfigError` for the
+    file and the environment, `UsageError` for a flag.
     """
     directories = user_directories(environ)
     file = _config_file(config, environ, directories)
     values = _read(file) if file else {}
     origins = dict.fromkeys(values, printable(str(file)))
-    for name, value in (*_from_environment(environ), *_from_flags(flags)):
+    chosen = {name.removeprefix(_CHOOSE): str(value) for name, value in flags.items() if name.startswith(_CHOOSE) and value is not None}
+    others = {name: value for name, value in flags.items() if not name.startswith(_CHOOSE)}
+    for name, value in (*_from_environment(environ), *_from_flags(others)):
+        if name == "policy.profile" and values.get(name, value[0]) not in ("default", value[0]):
+            raise ConfigError(
+                f'{printable(str(file))} sets `[policy] profile = "{values[name]}"`, which a flag cannot change: leave out --profile'
+            )
         values[name], origins[name] = value
     if blocked := _blocked_by_environment(environ):
         in_file, origin = cast("Names", values.get("plugins.block", ())), f"environment {BLOCK_VARIABLE}"
         values["plugins.block"] = (*in_file, *blocked)
         origins["plugins.block"] = f"{origins['plugins.block']} and {origin}" if in_file else origin
     sections = {name: _section(name, section, values) for name, section in _SECTIONS.items()}
-    return Settings(**sections, directories=directories, file=file, origins=MappingProxyType(origins))
+    kept = MappingProxyType(origins)
+    return Settings(**sections, directories=directories, chosen=MappingProxyType(chosen), file=file, origins=kept)
 
 
 def _section(name: str, section: type[Any], values: Mapping[str, object]) -> Any:
@@ -301,11 +336,24 @@ def _converted(where: str, name: str, value: object, hint: Any) -> object:
     section, _, key = name.partition(".")
     try:
         converted: object = msgspec.convert(value, hint)
+        if name == "policy.rule":
+            _refuse_unknown(where, value)
     except msgspec.ValidationError as error:
         raise ConfigError(f"{where}: [{section}] {key}: {printable(str(error))}") from error
     if fault := _fault(name, converted):
         raise ConfigError(f"{where}: [{section}] {key} {fault}")
     return converted
+
+
+def _refuse_unknown(where: str, rules: Any) -> None:
+    """A mistyped key of a rule would otherwise narrow nothing."""
+    for number, rule in enumerate(rules, 1):
+        for table, kind, path in ((rule, Rule, ""), (rule.get("when", {}), Condition, " when")):
+            known = [item.name for item in fields(kind)]
+            for key in table:
+                if key not in known:
+                    text = f"there is no setting {printable(key)} in [[policy.rule]]{path}, rule {number}"
+                    raise ConfigError(f"{where}: {text}{nearest(key, known)}")
 
 
 def _fault(name: str, value: object) -> str:
@@ -316,10 +364,22 @@ def _fault(name: str, value: object) -> str:
     if name == "plugins.allow" and isinstance(value, tuple):
         wrong = [item for item in value if not _DISTRIBUTION.fullmatch(item)]
         return f"lists {printable(wrong[0])!r}, which is no name of a distribution" if wrong else ""
-    if name == "plugins.block" and isinstance(value, tuple):
-        wrong = [item for item in value if (found := _DRIVER.fullmatch(item)) is None or kind_named(found[1]) is None]
-        return f"lists {printable(wrong[0])!r}, which is not of the form kind:name" if wrong else ""
+    if name in ("plugins.block", "policy.deny"):
+        return _not_a_driver(value)
+    if name == "policy.rule" and isinstance(value, tuple):
+        faults = ((number, _not_a_driver(rule.deny)) for number, rule in enumerate(value, 1))
+        return next((f"number {number}: deny {fault}" for number, fault in faults if fault), "")
     return ""
+
+
+def _not_a_driver(value: object) -> str:
+    wrong = [item for item in value if not _names_a_driver(item)] if isinstance(value, tuple) else []
+    return f"lists {printable(wrong[0])!r}, which is not of the form kind:name" if wrong else ""
+
+
+def _names_a_driver(item: str) -> bool:
+    found = _DRIVER.fullmatch(item)
+    return found is not None and kind_named(found[1]) is not None
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

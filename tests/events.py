@@ -35,9 +35,13 @@ TYPES: Mapping[str, Callable[[object], bool]] = {
     "string": _is_string,
     "integer": _is_integer,
     "integer or null": lambda value: value is None or _is_integer(value),
+    "boolean": lambda value: isinstance(value, bool),
     "number": lambda value: type(value) in (int, float),
     "list of strings": lambda value: isinstance(value, list) and all(map(_is_string, value)),
     "object of strings": _is_suite,
+    "object": lambda value: isinstance(value, dict) and all(map(_is_string, value)),
+    "list of rules": lambda value: isinstance(value, list) and all(isinstance(rule, dict) for rule in value),
+    "string or null": lambda value: value is None or _is_string(value),
     "list of objects": lambda value: isinstance(value, list) and all(map(_is_skipped, value)),
 }
 

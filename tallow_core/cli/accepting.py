@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 
 from tallow_core.cli.asking import ask
+from tallow_core.cli.comparing import ask_number
 from tallow_core.cli.output import put, tell
 from tallow_core.cli.report import interactive, size_text
 from tallow_core.dataplane.blocking import detached
@@ -42,7 +43,7 @@ class ReceiveCommand:
         code = parse_code(phrase)
         if not self._to_stdout:
             _check_output(self._context.settings.receive.output)
-        await receive(self._context, code, at, self._decide)
+        await receive(self._context, code, at, self._decide, ask_number)
         if self._text is not None:
             self._show_text(bytes(self._text.data))
 

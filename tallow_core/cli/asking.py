@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 
 from tallow_core.cli.output import tell
@@ -19,10 +20,26 @@ async def ask(question: str, *, quietly: bool = False) -> str | None:
     shown = os.isatty(0) or not quietly
     if shown:
         tell(question, end="")
-    answer = await detached(_line)
+    try:
+        answer = await _next_line()
+    except asyncio.CancelledError:
+        if shown:
+            tell("")  # what ended the question is told on a line of its own
+        raise
     if shown and (answer is None or not os.isatty(0)):
         tell("")
     return answer
+
+
+_reading: asyncio.Task[str | None] | None = None
+"""A read that is under way. One whose question was taken back goes on: the next question waits for it, or two would share a line."""
+
+
+async def _next_line() -> str | None:
+    global _reading
+    if _reading is None or _reading.done():
+        _reading = asyncio.create_task(detached(_line))
+    return await asyncio.shield(_reading)
 
 
 def _line() -> str | None:

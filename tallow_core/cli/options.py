@@ -7,6 +7,8 @@ from typing import Annotated
 
 from cyclopts import Group, Parameter
 
+from tallow_core.profiles import ProfileName
+
 EVERY = Group("Options of every command", sort_key=100)
 
 
@@ -36,10 +38,14 @@ class Peering:
     "Use no relay, also if the config file names one."
     wait: float | None = None
     "Seconds to wait for the other side (receive: 15; send: a day)."
+    profile: ProfileName | None = None
+    "What policy asks for: default, nist, fast or paranoid; a flag never asks for less than the config file."
     cipher: str | None = None
     "Use this cipher only."
     kem: str | None = None
     "Use this key encapsulation mechanism only."
+    hash: str | None = None
+    "Use this hash only."
     transport: str | None = None
     "Use this transport only."
 
@@ -49,12 +55,9 @@ class Peering:
             "relay.urls": self.relay,
             "relay.enabled": False if self.no_relay else None,
             f"{waiting}.wait": self.wait,
-            "policy.ciphers": one(self.cipher),
-            "policy.kems": one(self.kem),
-            "policy.transports": one(self.transport),
+            "policy.profile": self.profile,
+            "choose.cipher": self.cipher,
+            "choose.kem": self.kem,
+            "choose.hash": self.hash,
+            "choose.transport": self.transport,
         }
-
-
-def one(value: str | None) -> tuple[str, ...] | None:
-    """A list setting of one value."""
-    return None if value is None else (value,)

@@ -98,6 +98,10 @@ class PlainReporter:
     def _on_suite(self, **suite: str) -> None:
         self.note(f"suite: {', '.join(f'{kind} {name}' for kind, name in suite.items())}")
 
+    def _on_safety(self, say: str, asked: bool) -> None:
+        self._stop_bar()
+        tell(f"Read this number to the other side: {say}")  # quiet or not: somebody there waits for it
+
     def _on_file(self, path: str, bytes: int, tree_hash: str) -> None:
         self.note(f"{path}  {size_text(bytes)}  {tree_hash[:16]}", 2)
 

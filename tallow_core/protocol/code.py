@@ -43,6 +43,11 @@ class Code:
         return f"{self.nameplate}-{self.secret}"
 
     @property
+    def count(self) -> int:
+        """How many words of the list it has; 0 for a custom secret."""
+        return 0 if self.custom else 1 + self.secret.count("-")
+
+    @property
     def guesses(self) -> int:
         """How many wrong proofs the host counts before the code is void: about 2^-32 for three words of the list."""
         return 10 if self.custom else 100

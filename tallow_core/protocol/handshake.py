@@ -18,7 +18,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import IntEnum, IntFlag
 from typing import Any, ClassVar, TypeAlias
 
 from tallow_core.errors import (
@@ -34,7 +34,7 @@ from tallow_core.protocol.alerts import Alert, sentence
 from tallow_core.protocol.code import Code
 from tallow_core.protocol.frames import Frame, FrameParser, FrameType
 from tallow_core.protocol.schedule import PROTOCOL, Schedule, transcript_hash
-from tallow_core.protocol.suite import Drivers, choose, offer_of, read_offer, write_offer
+from tallow_core.protocol.suite import Drivers, NoCommonDriver, choose, offer_of, read_offer, write_offer
 from tallow_core.protocol.wire import Reader, Writer, lv, malformed
 from tallow_core.secrets import Rng, equal
 from tallow_core.spi.cipher import Cipher
@@ -62,15 +62,33 @@ class Direction(IntEnum):
     HOST_SENDS = 1
 
 
+class Wish(IntFlag):
+    """What an end asks of the session, in Hello or Answer; it holds if either end asks. Bits that are not known here are ignored."""
+
+    NONE = 0
+    PAD = 1
+    SAFETY = 2
+
+
+_WISHES = Wish.PAD | Wish.SAFETY
+
+
 @dataclass(frozen=True, slots=True)
 class Established:
-    """Both ends proved that they know the code and saw the same transcript."""
+    """Both ends proved that they know the code and saw the same transcript. `ours` and `theirs` are what each end asked for."""
 
     schedule: Schedule
     suite: Mapping[str, str]
     cipher: type[Cipher]
     kem: type[Kem]
     hash: type[Hash]
+    ours: Wish
+    theirs: Wish
+
+    @property
+    def padded(self) -> bool:
+        """Whether all records are padded, on both sides."""
+        return Wish.PAD in self.ours | self.theirs
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +104,13 @@ class Handshake(ABC):
 
     role: ClassVar[Role]
 
-    def __init__(self, code: Code, drivers: Drivers, rng: Rng, veto: Veto) -> None:
+    def __init__(self, code: Code, drivers: Drivers, rng: Rng, veto: Veto, wishes: Wish = Wish.NONE) -> None:
         self._code = code
         self._drivers = drivers
         self._rng = rng
         self._veto = veto
+        self._wishes = wishes
+        self._theirs = Wish.NONE
         self._parser = FrameParser()
         self._out = bytearray()
         self._events: deque[Event] = deque()
@@ -188,7 +208,8 @@ class Handshake(ABC):
         if self._schedule is None:
             raise LocalProtocolError("no keys yet")
         self._ended = True
-        self._events.append(Established(self._schedule, self._suite, self._driver("cipher"), self._driver("kem"), self._driver("hash")))
+        drivers = self._driver("cipher"), self._driver("kem"), self._driver("hash")
+        self._events.append(Established(self._schedule, self._suite, *drivers, self._wishes, self._theirs))
 
     def _sizes(self) -> bytes:
         """The sizes of the chosen drivers: two drivers of one name that disagree about them must not go on."""
@@ -204,11 +225,11 @@ class HostHandshake(Handshake):
 
     role = Role.HOST
 
-    def __init__(self, code: Code, drivers: Drivers, rng: Rng, veto: Veto) -> None:
-        super().__init__(code, drivers, rng, veto)
+    def __init__(self, code: Code, drivers: Drivers, rng: Rng, veto: Veto, wishes: Wish = Wish.NONE) -> None:
+        super().__init__(code, drivers, rng, veto, wishes)
         self._random = rng(RANDOM)
         self._proof = b""
-        writer = Writer().u8(1).u8(SESSION_VERSION).raw(self._random).u8(Direction.HOST_SENDS)
+        writer = Writer().u8(1).u8(SESSION_VERSION).raw(self._random).u8(Direction.HOST_SENDS).u8(wishes)
         write_offer(writer, offer_of(drivers))
         self._send(FrameType.HELLO, writer.done(), bound=True)
         self._expected = FrameType.ANSWER
@@ -227,6 +248,7 @@ class HostHandshake(Handshake):
         if reader.u8() != SESSION_VERSION:
             raise RemoteProtocolError("the other side answers in a version that was not offered", Alert.VERSION)
         random_b = reader.raw(RANDOM)
+        self._theirs = _read_wishes(reader)
         theirs = read_offer(reader)
         named = {kind: reader.text8() for kind in theirs}
         try:
@@ -281,8 +303,8 @@ class GuestHandshake(Handshake):
 
     role = Role.GUEST
 
-    def __init__(self, code: Code, drivers: Drivers, rng: Rng, veto: Veto) -> None:
-        super().__init__(code, drivers, rng, veto)
+    def __init__(self, code: Code, drivers: Drivers, rng: Rng, veto: Veto, wishes: Wish = Wish.NONE) -> None:
+        super().__init__(code, drivers, rng, veto, wishes)
         self._pair: KemPair | None = None
         self._pake_run: Any = None
         self._proof = b""
@@ -301,6 +323,7 @@ class GuestHandshake(Handshake):
         versions = reader.raw(reader.u8())
         random_a = reader.raw(RANDOM)
         direction = reader.u8()
+        self._theirs = _read_wishes(reader)
         theirs = read_offer(reader)
         reader.end()
         if SESSION_VERSION not in versions:
@@ -316,7 +339,7 @@ class GuestHandshake(Handshake):
         random_b = self._rng(RANDOM)
         self._pair = self._driver("kem").generate()
         self._pake_run = self._pake(random_a, random_b)
-        writer = Writer().u8(SESSION_VERSION).raw(random_b)
+        writer = Writer().u8(SESSION_VERSION).raw(random_b).u8(self._wishes)
         write_offer(writer, ours)
         for kind in ours:
             writer.text8(self._suite[kind])
@@ -360,9 +383,13 @@ class GuestHandshake(Handshake):
             self._pair.wipe()
 
 
+def _read_wishes(reader: Reader) -> Wish:
+    return Wish(reader.u8() & _WISHES)
+
+
 _ALERTS: Mapping[type[TallowError], Alert] = {
     AuthenticationError: Alert.FAILED,
-    PolicyError: Alert.NO_SUITE,
+    NoCommonDriver: Alert.NO_SUITE,
     RefusedError: Alert.VETOED,
 }
 """What the other side is told of an error that carries no alert of its own; any other is MALFORMED."""

@@ -4,6 +4,8 @@ record = length[4] || ciphertext; the first plaintext byte is the type, its top 
 direction[1] || epoch[4] || counter[8]; nonce = IV xor the left-padded counter. Neither side ever sends an epoch or a counter: both count,
 so a record that was dropped, repeated, reordered, reflected or moved to another lane does not verify. Within an epoch at most 2^16
 records, or the cipher's own limit if that is less, are sealed; then both ends take the next secret, without a message.
+
+Where padding was agreed, every plaintext is type || body || zeros || length of the body[4], and a record has one of the lengths below.
 """
 
 from __future__ import annotations
@@ -20,17 +22,23 @@ from tallow_core.types import Role
 
 LENGTH = Struct(">I")
 _AD = Struct(">IIBIQ")
+_BODY = Struct(">I")
 
 EPOCH_RECORDS = 1 << 16
 CONTROL_CAP = 64 * 1024
 DATA_CAP = (1 << 20) + 64
 """Bytes of a record's ciphertext, by lane; a longer one is refused before anything is allocated."""
 
+PADDED_CONTROL = (256, 4096, CONTROL_CAP)
+PADDED_DATA = (DATA_CAP,)
+"""The lengths of padded records' ciphertexts: DATA has one, every other type the least that holds it."""
+
 FINAL = 0x80
+PADDED = 0x40
 
 
 class RecordType(IntEnum):
-    """Numbers of record types; never reused. The top bit is the final flag."""
+    """Numbers of record types; never reused. The top bit is the final flag, the next says that the record is padded."""
 
     OFFER_PAGE = 0x01
     ACCEPT = 0x02
@@ -51,9 +59,9 @@ def direction_of(sender: Role) -> int:
 
 
 class Half:
-    """One direction of one lane: the keys of the current epoch and the counters, alike on both ends."""
+    """One direction of one lane: the keys of the current epoch and the counters, alike on both ends. `padded`: every record is."""
 
-    def __init__(self, cipher: type[Cipher], kdf: str, lane: int, sender: Role, secret: bytearray) -> None:
+    def __init__(self, cipher: type[Cipher], kdf: str, lane: int, sender: Role, secret: bytearray, *, padded: bool = False) -> None:
         self._cipher_class = cipher
         self._kdf = kdf
         self._lane = lane
@@ -63,6 +71,7 @@ class Half:
         self._cipher: Cipher | None = None
         self._iv = 0
         self._iv_size = cipher.nonce_size
+        self._padded = padded
         self.epoch = 0
         self.finished = False
         self.total = 0
@@ -117,19 +126,31 @@ class Sealer(Half):
     """The sending half."""
 
     def seal(self, raw: memoryview, size: int) -> int:
-        """Seal `raw[:size]` (type byte first) in place; `raw` has room for the tag. Returns the ciphertext's length."""
+        """Seal `raw[:size]` (type byte first) in place; `raw` has room for padding and tag. Returns the ciphertext's length."""
         if self.finished:
             raise LocalProtocolError("a record after the final one")
         self.finished = bool(raw[0] & FINAL)
+        if self._padded:
+            size = self._pad(raw, size)
         cipher, nonce, aad = self._next(size + self.overhead)
         return cipher.seal_into(nonce, aad, raw[:size], raw[: size + self.overhead])
+
+    def _pad(self, raw: memoryview, used: int) -> int:
+        """Write the padding behind `raw[:used]`; returns the size of the whole plaintext."""
+        size = padded_length(raw[0], used, self.overhead) - self.overhead
+        if size < used:
+            raise LocalProtocolError(f"a record of {used} bytes, too long to be padded")
+        raw[0] |= PADDED
+        wipe(raw[used : size - _BODY.size])
+        _BODY.pack_into(raw, size - _BODY.size, used - 1)
+        return size
 
 
 class Opener(Half):
     """The receiving half."""
 
     def open(self, raw: memoryview) -> memoryview:
-        """Open the record `raw` in place and return its plaintext, type byte first, the final flag still in it.
+        """Open the record `raw` in place and return its plaintext without padding, type byte first, the final flag still in it.
 
         Raises `ForgedRecord` (the plaintext is wiped) or `RemoteProtocolError`; the lane is then over.
         """
@@ -145,8 +166,30 @@ class Opener(Half):
             wipe(raw[:size])
             self.wipe()
             raise
+        if bool(raw[0] & PADDED) is not self._padded:
+            raise malformed("an unpadded record where padding was agreed" if self._padded else "a padded record that was not agreed")
+        if self._padded:
+            size = self._unpad(raw, size)
         self.finished = bool(raw[0] & FINAL)
         return raw[:size]
+
+    def _unpad(self, raw: memoryview, size: int) -> int:
+        """Check the padding of `raw[:size]`, down to its last byte, and take the flag off; returns the size of type and body."""
+        if size <= _BODY.size:
+            raise malformed("a padded record too short to hold its length")
+        end = size - _BODY.size
+        used = 1 + int(_BODY.unpack_from(raw, end)[0])
+        if padded_length(raw[0], used, self.overhead) != len(raw) or bytes(raw[used:end]) != bytes(end - used):
+            raise malformed("a record padded in another way than agreed")
+        raw[0] &= ~PADDED & 0xFF
+        return used
+
+
+def padded_length(first: int, used: int, overhead: int) -> int:
+    """The ciphertext's length of a padded record whose plaintext begins with the byte `first` and has `used` bytes of type and body; 0 if
+    it is too long for any."""
+    lengths = PADDED_DATA if first & ~(FINAL | PADDED) == RecordType.DATA else PADDED_CONTROL
+    return next((length for length in lengths if used + _BODY.size + overhead <= length), 0)
 
 
 def record_length(header: bytes | bytearray | memoryview, cap: int) -> int:

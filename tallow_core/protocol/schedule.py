@@ -24,6 +24,7 @@ CONFIRM = {"guest": b"confirm guest", "host": b"confirm host"}
 CONTROL = b"control"
 LANE = b"lane"
 LANE_TAG = b"lane tag"
+SAFETY = {"host": b"safety host", "guest": b"safety guest"}
 LANE_MAC = {"dialler": b"lane dialler", "acceptor": b"lane acceptor"}
 KEY, IV, NEXT = b"key", b"iv", b"next"
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
 from tallow_core.errors import PolicyError
 from tallow_core.protocol.wire import Reader, Writer, malformed
@@ -24,8 +24,6 @@ Offer: TypeAlias = Mapping[str, Sequence[str]]
 
 Drivers: TypeAlias = Mapping[str, Mapping[str, type[Any]]]
 """Kind -> name -> driver class, in the order of the offer: what a machine may use."""
-
-D = TypeVar("D")
 
 
 def offer_of(drivers: Drivers) -> dict[str, tuple[str, ...]]:
@@ -56,21 +54,34 @@ def _names(reader: Reader, kind: str) -> tuple[str, ...]:
     return names
 
 
+class NoCommonDriver(PolicyError):
+    """The two sides share no driver of `kind`; `theirs` are the names that the other side offers."""
+
+    def __init__(self, message: str, kind: str, theirs: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.theirs = theirs
+
+
 def choose(ours: Offer, theirs: Offer) -> dict[str, str]:
-    """The suite: kind -> name. Raises `PolicyError` with the explanation if a kind has no common name."""
+    """The suite: kind -> name. Raises `NoCommonDriver` if a kind has no common name."""
     return {kind: _choose(kind, tuple(ours[kind]), tuple(theirs[kind])) for kind in KINDS}
 
 
 def _choose(kind: str, ours: tuple[str, ...], theirs: tuple[str, ...]) -> str:
-    common = set(ours) & set(theirs)
+    common = ranked(ours, theirs)
     if not common:
-        raise PolicyError(
-            f"the two sides share no {kind}: policy here allows {', '.join(ours)}, there {printable(', '.join(theirs))};"
-            f" allow a common one on either side ([policy] in the config file, or --{kind})"
+        raise NoCommonDriver(
+            f"the two sides share no {kind}: policy here allows {', '.join(ours)}, there {printable(', '.join(theirs))}", kind, theirs
         )
+    return common[0]
+
+
+def ranked(ours: Sequence[str], theirs: Sequence[str]) -> list[str]:
+    """The common names, the choice first: by the worse of the two ranks, then their sum, then the name."""
 
     def rank(name: str) -> tuple[int, int, str]:
         mine, other = ours.index(name), theirs.index(name)
         return max(mine, other), mine + other, name
 
-    return min(common, key=rank)
+    return sorted(set(ours) & set(theirs), key=rank)

@@ -10,12 +10,15 @@ from typing import Any, Protocol
 from tallow_core.errors import ConfigError, PolicyError, UsageError
 from tallow_core.host import PluginHost
 from tallow_core.kinds import DISCOVERY, SUITE_KINDS, TRANSPORT
-from tallow_core.policy import Policy
+from tallow_core.policy import Policy, Route
 from tallow_core.protocol.suite import Drivers
 from tallow_core.settings import Settings
 from tallow_core.spi.discovery import Discovery
 from tallow_core.spi.transport import Transport
 from tallow_core.types import Endpoint
+
+_FOR_THE_PERSON = ("code", "say")
+"""Fields of events that no plugin gets: the code, and this side's safety number."""
 
 
 class Reporter(Protocol):
@@ -43,15 +46,15 @@ class Context:
     def event(self, name: str, /, **fields: Any) -> None:
         """Report an event to the reporter and to observing plugins."""
         self.reporter.event(name, **fields)
-        told = {key: value for key, value in fields.items() if key != "code"}  # the words are for the person alone
+        told = {key: value for key, value in fields.items() if key not in _FOR_THE_PERSON}
         self.plugins.observe({"event": name, "v": 1, **told})
 
-    @cached_property
-    def drivers(self) -> Drivers:
-        """For each kind that two peers agree on, the drivers that policy allows, best first."""
-        offers = self.policy.offers()
+    def drivers(self, route: Route) -> Drivers:
+        """For each kind that two peers agree on, the drivers that policy allows on `route`, best first; a `PolicyError` if a rule leaves
+        none there."""
+        offers = self.policy.offers(route)
         return {
-            kind.name: {driver.name: driver for driver in self.policy.drivers(kind) if driver.name in offers[kind.name]}
+            kind.name: {driver.name: driver for driver in self.policy.drivers(kind, route) if driver.name in offers[kind.name]}
             for kind in SUITE_KINDS
         }
 
@@ -65,7 +68,9 @@ class Context:
 
     @cached_property
     def discoveries(self) -> list[Discovery]:
-        """The discovery drivers that policy allows."""
+        """The discovery drivers that policy allows; none where no address of this machine may be given away."""
+        if self.policy.limits.hidden:
+            return []
         return [driver(self.settings) for driver in self.policy.drivers(DISCOVERY)]
 
     def announced(self) -> frozenset[str]:

@@ -19,6 +19,7 @@ from tallow_core.protocol.lanes import read_lane_hello
 from tallow_core.protocol.relay import Guest, RelayRefused
 from tallow_core.runtime.context import Context
 from tallow_core.runtime.frames import best_effort, read_frame, read_some, write_frame
+from tallow_core.runtime.limits import check_code, check_hidden, wishes
 from tallow_core.runtime.relay_client import HostRoom, open_rooms, relay_urls
 from tallow_core.runtime.session import Path, Session
 from tallow_core.runtime.tally import FileTally
@@ -63,9 +64,11 @@ class Host:
         self.context = context
         self.code = code
         self.listening: list[Endpoint] = []
-        self._drivers = context.drivers  # now: what policy refuses must be said before a code is shown
+        context.policy.demand()  # now: what policy refuses must be said before a code is shown
         tally = FileTally(context.settings.directories.state, Role.HOST, code.nameplate)
-        self._budget = Budget(code.guesses, tally)
+        limits = context.policy.limits
+        self._wishes = wishes(limits)
+        self._budget = Budget(min(code.guesses, limits.guesses), tally)
         self._checking = asyncio.Lock()
         self._strangers: list[_Stranger] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -132,7 +135,7 @@ class Host:
             if self._turning >= MOST_TURNED:  # a flood: no more than this is worth an answer
                 await stream.aclose()
                 continue
-            self._meet(stream, Path(kind, stream.facts.peer), None)
+            self._meet(stream, Path(kind, stream.facts.peer, listener.endpoint.scheme), None)
 
     async def attend(self, room: HostRoom) -> None:
         """Take the guests of a room until cancelled. A relay that takes the room away ends the wait if there is no other path."""
@@ -154,7 +157,7 @@ class Host:
         except TallowError as error:
             self.context.reporter.note(f"a guest of the relay could not be taken: {error}")
             return
-        self._meet(stream, Path("relay", room.endpoint.url), guest.lane)
+        self._meet(stream, Path("relay", room.endpoint.url, room.endpoint.scheme), guest.lane)
 
     def _meet(self, stream: ByteStream, path: Path, lane: bool | None) -> None:
         """Give a new connection a place among those that have proved nothing; `lane` is what its Join said, if a relay read that."""
@@ -218,7 +221,12 @@ class Host:
         if self._won:
             await best_effort(stream, _alert(Alert.TAKEN).encoded)
             return False
-        machine = HostHandshake(self.code, self._drivers, system_rng, self.context.veto_suite)
+        try:
+            drivers = self.context.drivers(path.route)
+        except PolicyError:  # a rule closes this path
+            await best_effort(stream, _alert(Alert.NO_SUITE).encoded)
+            raise
+        machine = HostHandshake(self.code, drivers, system_rng, self.context.veto_suite, self._wishes)
         try:
             async with asyncio.timeout(STATE_SECONDS):
                 await _until_proof(machine, stream)
@@ -305,8 +313,12 @@ async def _until_proof(machine: HostHandshake, stream: ByteStream) -> None:
 async def open_host(context: Context, phrase: str | None) -> AsyncIterator[Host]:
     """Open rooms and listeners, make the code (or take `phrase`), announce it, and report the `code` event."""
     given = parse_code(phrase) if phrase is not None else None
+    if given is not None:
+        check_code(context, given)
+    urls = relay_urls(context)
+    check_hidden(context, urls, "listening (--listen, or `[send] listen`)" if context.settings.send.listen else "")
     async with AsyncExitStack() as stack:
-        rooms = await open_rooms(context, relay_urls(context), given.nameplate if given else None)
+        rooms = await open_rooms(context, urls, given.nameplate if given else None)
         for room in rooms:
             stack.push_async_callback(room.aclose)
         host = Host(context, given or _new_code(context, rooms))
@@ -339,7 +351,7 @@ def _instruction(context: Context, host: Host, rooms: list[HostRoom]) -> str:
 
 def _new_code(context: Context, rooms: list[HostRoom]) -> Code:
     nameplate = rooms[0].nameplate if rooms else draw_nameplate(below, context.announced())
-    return make_code(nameplate, context.settings.send.words, below)
+    return make_code(nameplate, max(context.settings.send.words, context.policy.limits.words), below)
 
 
 async def _listen(context: Context, host: Host, stack: AsyncExitStack) -> list[Listener]:

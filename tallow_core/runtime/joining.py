@@ -17,8 +17,11 @@ from tallow_core.protocol.code import Code
 from tallow_core.protocol.frames import Frame
 from tallow_core.protocol.handshake import STATE_SECONDS, Displaced, Established, GuestHandshake, ProofDue
 from tallow_core.protocol.join import LONGEST_WAIT, Join
+from tallow_core.protocol.suite import NoCommonDriver
+from tallow_core.runtime.choosing import why_no_common
 from tallow_core.runtime.context import Context
 from tallow_core.runtime.frames import best_effort, read_frame, read_some, write_frame
+from tallow_core.runtime.limits import check_code, check_hidden, wishes
 from tallow_core.runtime.relay_client import dial_relay, first_frame, relay_endpoint, relay_urls
 from tallow_core.runtime.session import Path, Session
 from tallow_core.runtime.tally import FileTally
@@ -49,6 +52,7 @@ class _Way:
 
     kind: str
     address: str
+    transport: str
     dial: Callable[[], Awaitable[ByteStream]]
     first: Callable[[ByteStream], Awaitable[Frame]]
 
@@ -56,8 +60,11 @@ class _Way:
 async def connect(context: Context, code: Code, at: str | None) -> Session:
     """Find the host of `code` and prove ourselves. `at` is the one place to try, or None for discovery and the relays.
 
-    Raises `UnreachableError` after `[receive] wait`, `AuthenticationError` for a wrong code, `PolicyError` if no suite is common.
+    Raises `UnreachableError` after `[receive] wait`, `AuthenticationError` for a wrong code, `PolicyError` if no suite is common or
+    the profile forbids the code or the way.
     """
+    check_code(context, code)
+    check_hidden(context, relay_urls(context), "dialling the sender (--at)" if at is not None else "")
     guest = _Guest(context, code)
     endpoint = None if at is None else context.endpoint(at, "tcp")
     context.reporter.note("Looking for the sender ...", 0)
@@ -78,7 +85,7 @@ class _Guest:
         self._context = context
         self._code = code
         self._budget = Budget(GUEST_PROOFS, FileTally(context.settings.directories.state, Role.GUEST, code.nameplate))
-        self._drivers = context.drivers  # now: what policy refuses must be said before anybody waits
+        context.policy.demand()  # now: what policy refuses must be said before anybody waits
         self._problems: list[TallowError] = []
         self._dead: list[TransportError] = []
         self._relays_left = 0
@@ -205,10 +212,10 @@ class _Guest:
             deadline = asyncio.get_running_loop().time() + DIAL_SECONDS
             return await self._context.transport(endpoint.scheme).dial(endpoint, deadline, trust=Trust.SESSION)
 
-        return _Way(kind, endpoint.url, dial, lambda stream: read_frame(stream, STATE_SECONDS))
+        return _Way(kind, endpoint.url, endpoint.scheme, dial, lambda stream: read_frame(stream, STATE_SECONDS))
 
     def _relay(self, endpoint: Endpoint) -> _Way:
-        return _Way("relay", endpoint.url, lambda: dial_relay(self._context, endpoint), first_frame)
+        return _Way("relay", endpoint.url, endpoint.scheme, lambda: dial_relay(self._context, endpoint), first_frame)
 
     async def _meet(self, way: _Way, stream: ByteStream) -> Session:
         async def dial_lane() -> ByteStream:
@@ -220,17 +227,20 @@ class _Guest:
                 raise
             return further
 
+        path = Path(way.kind, way.address, way.transport, dial_lane)
         try:
+            drivers = self._context.drivers(path.route)  # before a word is said: a rule may close this path
             wait = min(LONGEST_WAIT, int(self._context.settings.receive.wait) + 1)
             await write_frame(stream, Join(self._code.nameplate, wait).frame())
-            established = await self._handshake(stream, await way.first(stream))
+            asked = wishes(self._context.policy.limits)
+            machine = GuestHandshake(self._code, drivers, system_rng, self._context.veto_suite, asked)
+            established = await self._handshake(machine, path, stream, await way.first(stream))
         except BaseException:
             await stream.aclose()
             raise
-        return Session(self._context, Role.GUEST, established, stream, Path(way.kind, way.address, dial_lane))
+        return Session(self._context, Role.GUEST, established, stream, path)
 
-    async def _handshake(self, stream: ByteStream, first: Frame) -> Established:
-        machine = GuestHandshake(self._code, self._drivers, system_rng, self._context.veto_suite)
+    async def _handshake(self, machine: GuestHandshake, path: Path, stream: ByteStream, first: Frame) -> Established:
         try:
             async with asyncio.timeout(STATE_SECONDS):
                 machine.receive(first.encoded)
@@ -241,6 +251,8 @@ class _Guest:
                 event = await self._until(machine, stream, Established)
         except TimeoutError:
             raise UnreachableError("the other side stopped in the middle of the handshake; try again") from None
+        except NoCommonDriver as error:
+            raise PolicyError(why_no_common(self._context.policy, path.route, error)) from None
         finally:
             if alert := machine.data_to_send():
                 await best_effort(stream, alert)

@@ -6,11 +6,11 @@ import asyncio
 
 from tallow_core.dataplane.buffers import RecordBuffer
 from tallow_core.errors import BrokenOffError
+from tallow_core.protocol.handshake import Established
 from tallow_core.protocol.lanes import CONTROL_LANE, LaneKeys
 from tallow_core.protocol.records import CONTROL_CAP, DATA_CAP, FINAL, LENGTH, Opener, RecordType, Sealer, record_length
 from tallow_core.protocol.schedule import Schedule
 from tallow_core.protocol.wire import u32
-from tallow_core.spi.cipher import Cipher
 from tallow_core.spi.transport import ByteStream
 from tallow_core.types import ReadBuffer, Role
 
@@ -18,13 +18,14 @@ from tallow_core.types import ReadBuffer, Role
 class Lane:
     """Sends and receives sealed records. Sending is serialised; one task receives."""
 
-    def __init__(self, stream: ByteStream, keys: LaneKeys, schedule: Schedule, cipher: type[Cipher], role: Role) -> None:
+    def __init__(self, stream: ByteStream, keys: LaneKeys, established: Established, role: Role) -> None:
         self.stream = stream
         self.keys = keys
         self._role = role
         self.cap = CONTROL_CAP if keys.lane == CONTROL_LANE else DATA_CAP
-        self.sealer = Sealer(cipher, schedule.kdf, keys.lane, role, keys.secret(schedule, role))
-        self.opener = Opener(cipher, schedule.kdf, keys.lane, role.peer, keys.secret(schedule, role.peer))
+        cipher, schedule, padded = established.cipher, established.schedule, established.padded
+        self.sealer = Sealer(cipher, schedule.kdf, keys.lane, role, keys.secret(schedule, role), padded=padded)
+        self.opener = Opener(cipher, schedule.kdf, keys.lane, role.peer, keys.secret(schedule, role.peer), padded=padded)
         self._sending = asyncio.Lock()
         self._out = RecordBuffer.for_control()
         self._in = RecordBuffer(self.cap)
@@ -34,7 +35,7 @@ class Lane:
         self.cut = False
 
     async def send(self, kind: RecordType, body: ReadBuffer = b"", *, final: bool = False) -> None:
-        """Seal and send one small record (at most 64 KiB less the tag)."""
+        """Seal and send one small record (at most 64 KiB less tag and padding)."""
         async with self._sending:
             plain = self._out.plain
             plain[0] = kind | (FINAL if final else 0)

@@ -21,7 +21,7 @@ from tallow_core.dataplane.blocking import detached
 from tallow_core.dataplane.landing import Landing, Overwrite, Writer
 from tallow_core.dataplane.sources import Skipped
 from tallow_core.dataplane.spool import Spool
-from tallow_core.errors import FileSystemError, IntegrityError, RefusedError, TallowError
+from tallow_core.errors import AuthenticationError, FileSystemError, IntegrityError, RefusedError, TallowError
 from tallow_core.protocol.code import Code
 from tallow_core.protocol.content import ContentReader, Directory, Event, FileBegin, FileChunk, FileFailed, FileVerified
 from tallow_core.protocol.manifest import Entry, Offer, OfferReader, read_entry
@@ -33,6 +33,7 @@ from tallow_core.runtime.context import Context
 from tallow_core.runtime.joining import connect
 from tallow_core.runtime.lane import Lane
 from tallow_core.runtime.progress import progress
+from tallow_core.runtime.safety import Ask
 from tallow_core.runtime.sending import announce_session, report_done
 from tallow_core.runtime.session import Session
 from tallow_core.text import printable
@@ -190,8 +191,11 @@ Decide = Callable[[Offered], Awaitable[Sink]]
 """Asks whoever decides; returns where the content goes, or raises `RefusedError`, `UsageError` or `FileSystemError`."""
 
 
-async def receive(context: Context, code: Code, at: str | None, decide: Decide) -> None:
-    """Find the sender, check the offer, ask `decide`, and receive; raises any `TallowError`."""
+async def receive(context: Context, code: Code, at: str | None, decide: Decide, ask: Ask) -> None:
+    """Find the sender, check the offer, ask `decide`, and receive; raises any `TallowError`.
+
+    `ask` has the safety number of the other side typed in, where policy here wants that: before `decide`, and before anything is accepted.
+    """
     session = await connect(context, code, at)
     async with session:
         announce_session(context, session)
@@ -200,6 +204,7 @@ async def receive(context: Context, code: Code, at: str | None, decide: Decide) 
             offered = await receiver.offered(spool)
             try:
                 _veto(context, offered.offer)
+                await session.guard(session.safety.compare(context, ask))
                 sink = await session.guard(_asked(decide, offered))
             except TallowError as error:
                 await _refuse(session, error)
@@ -219,7 +224,7 @@ def _veto(context: Context, offer: Offer) -> None:
 
 async def _refuse(session: Session, error: TallowError) -> None:
     """Tell the sender no. What it need not know of this side (paths, free space) stays here."""
-    text = str(error) if isinstance(error, RefusedError) else "it cannot be taken there"
+    text = str(error) if isinstance(error, RefusedError | AuthenticationError) else "it cannot be taken there"
     with contextlib.suppress(TallowError):
         await session.send(RecordType.REFUSE, write_reason(error.exit_status, text), final=True)
 

@@ -34,6 +34,7 @@ from tallow_core.protocol.relay import (
 )
 from tallow_core.runtime.context import Context
 from tallow_core.runtime.frames import read_frame, write_frame
+from tallow_core.runtime.limits import check_pin
 from tallow_core.spi.transport import ByteStream
 from tallow_core.types import Endpoint, Trust
 
@@ -43,11 +44,12 @@ LONGEST_BACKOFF = 30.0
 
 def relay_endpoint(context: Context, url: str) -> Endpoint:
     """Read a relay's URL. The room token must stay secret on the way, so without encryption it is for this machine only: at a loopback
-    address, or where endpoints are paths or names, which no network carries."""
+    address, or where endpoints are paths or names, which no network carries. A profile may ask for a pin."""
     endpoint = context.endpoint(url, "tls")
     transport = context.transport(endpoint.scheme)
     if not transport.encrypted and transport.addressing == "ip" and endpoint.host not in ("127.0.0.1", "::1"):
         raise PolicyError(f"the relay {url} is not encrypted; use its tls:// URL, as `tallow relay serve` prints it")
+    check_pin(context, endpoint)
     return endpoint
 
 
@@ -184,8 +186,8 @@ async def open_rooms(context: Context, urls: tuple[str, ...], wanted: str | None
     """
     rooms: list[HostRoom] = []
     problems: list[TallowError] = []
-    for url in urls:
-        room = HostRoom(context, relay_endpoint(context, url))
+    for endpoint in [relay_endpoint(context, url) for url in urls]:  # all are read before the first is dialled
+        room = HostRoom(context, endpoint)
         try:
             await room.open(rooms[0].nameplate if rooms else wanted)
         except (UnreachableError, TransportError, RemoteProtocolError) as error:

@@ -28,6 +28,7 @@ from tallow_core.runtime.context import Context
 from tallow_core.runtime.hosting import CodeVoid, Host, open_host
 from tallow_core.runtime.lane import Lane
 from tallow_core.runtime.progress import progress
+from tallow_core.runtime.safety import Ask
 from tallow_core.runtime.session import Session
 from tallow_core.secrets import equal, system_rng
 from tallow_core.spi.hash import Hasher
@@ -160,15 +161,17 @@ class _Pipe:
             raise FileSystemError(f"standard input cannot be read: {error.strerror}") from error
 
 
-async def send(context: Context, payload: Payload, phrase: str | None) -> None:
+async def send(context: Context, payload: Payload, phrase: str | None, ask: Ask) -> None:
     """Print a code (or wait under `phrase`), and send `payload` to whoever proves that it knows it.
+
+    `ask` has the safety number of the other side typed in, where policy here wants that: before anything is offered.
 
     Raises any `TallowError`; a `FileSystemError` after the `done` event if something could not be read.
     """
     while True:
         try:
             async with open_host(context, phrase) as host:
-                await _serve(context, host, payload)
+                await _serve(context, host, payload, ask)
                 return
         except CodeVoid as error:
             if phrase is not None:
@@ -176,7 +179,7 @@ async def send(context: Context, payload: Payload, phrase: str | None) -> None:
             context.reporter.warn(f"{error}; here is a new one")
 
 
-async def _serve(context: Context, host: Host, payload: Payload) -> None:
+async def _serve(context: Context, host: Host, payload: Payload, ask: Ask) -> None:
     wait = min(context.settings.send.wait, context.settings.send.lifetime)
     deadline = asyncio.get_running_loop().time() + wait
     while True:
@@ -188,7 +191,7 @@ async def _serve(context: Context, host: Host, payload: Payload) -> None:
         sender = _Sender(context, session, payload)
         try:
             async with session:
-                await sender.run()
+                await sender.run(ask)
             break
         except BrokenOffError as error:
             if sender.accepted:
@@ -211,9 +214,10 @@ class _Sender:
         self._seconds = 0.0
         self.accepted = False
 
-    async def run(self) -> None:
+    async def run(self, ask: Ask) -> None:
         """The whole transfer."""
         announce_session(self._context, self._session)
+        await self._session.guard(self._session.safety.compare(self._context, ask))
         with Spool() as spool:
             offer = await self._session.guard(self._offer(spool))
             kind, _ = await self._session.receive()
@@ -302,7 +306,7 @@ class _Sender:
 
 
 def announce_session(context: Context, session: Session) -> None:
-    """The `peer` and `suite` events, once a peer has proved itself; raises `RefusedError` if a plugin refuses it."""
+    """The `peer`, `suite` and perhaps `safety` events, once a peer has proved itself; raises `RefusedError` if a plugin refuses it."""
     path = session.path
     context.event("peer", path=path.kind)
     context.event("suite", **session.established.suite)
@@ -310,6 +314,7 @@ def announce_session(context: Context, session: Session) -> None:
     reason = context.plugins.veto("tallow_veto_peer", path=path.kind, address=path.address)
     if reason is not None:
         raise RefusedError(f"a plugin refuses this peer: {reason}")
+    session.safety.show(context)
 
 
 def report_done(context: Context, files: int, size: int, seconds: float, skipped: list[Skipped]) -> None:

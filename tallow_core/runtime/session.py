@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from tallow_core.errors import EXIT_BUG, EXIT_INTERRUPTED, BrokenOffError, FileSystemError, RefusedError, TallowError, TransportError
+from tallow_core.policy import Route
 from tallow_core.protocol.handshake import Established
 from tallow_core.protocol.lanes import CONTROL_KEYS, CONTROL_LANE, LaneAcceptor, LaneDialler, LaneHello, lane_tag
 from tallow_core.protocol.messages import Rekey, read_reason, read_rekey, write_reason
@@ -18,6 +19,7 @@ from tallow_core.protocol.wire import Reader, malformed
 from tallow_core.runtime.context import Context
 from tallow_core.runtime.frames import read_some
 from tallow_core.runtime.lane import Lane
+from tallow_core.runtime.safety import SafetyNumber
 from tallow_core.secrets import system_rng
 from tallow_core.spi.kem import KemPair
 from tallow_core.spi.transport import ByteStream
@@ -37,11 +39,18 @@ FIRST_LANE = {Role.HOST: 2, Role.GUEST: 1}
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """How the other end was reached. `kind` is local, direct or relay; `dial` opens a further stream, past its Join (guest only)."""
+    """How the other end was reached. `kind` is local, direct or relay; `transport` that of our end; `dial` opens a further stream, past its
+    Join (guest only)."""
 
     kind: str
     address: str
+    transport: str
     dial: Callable[[], Awaitable[ByteStream]] | None = None
+
+    @property
+    def route(self) -> Route:
+        """What the rules of policy look at."""
+        return Route(self.transport, self.kind == "relay")
 
 
 class Session:
@@ -52,6 +61,8 @@ class Session:
         self.role = role
         self.established = established
         self.path = path
+        self.safety = SafetyNumber(established, role)
+        self._limits = context.policy.limits
         self._lanes: list[Lane] = []
         self._joined: asyncio.Queue[Lane] = asyncio.Queue()
         self._next_lane = FIRST_LANE[role]
@@ -64,7 +75,7 @@ class Session:
         self._rekeys = 0
         self._rekeyed_bytes = 0
         self._rekeyed_at = time.monotonic()
-        self.control = self._add(Lane(stream, CONTROL_KEYS, established.schedule, established.cipher, role))
+        self.control = self._add(Lane(stream, CONTROL_KEYS, established, role))
 
     @property
     def tag(self) -> bytes:
@@ -219,7 +230,7 @@ class Session:
             await stream.send(machine.data_to_send())
             await _feed(machine, stream)
             assert machine.keys is not None
-            joined = Lane(stream, machine.keys, self.established.schedule, self.established.cipher, self.role)
+            joined = Lane(stream, machine.keys, self.established, self.role)
             joined.rekeys = self._rekeys  # with the keys: a rekey may come while the last message is sent
             await stream.send(machine.data_to_send())
         except BaseException:
@@ -241,7 +252,7 @@ class Session:
         if hello.lane in self._used or len(self._lanes) >= OPEN_LANES:
             raise malformed("a lane id that was used before, or too many lanes")
         self._used.add(hello.lane)
-        lane = Lane(stream, machine.keys, self.established.schedule, self.established.cipher, self.role)
+        lane = Lane(stream, machine.keys, self.established, self.role)
         lane.rekeys = self._rekeys
         self._joined.put_nowait(self._add(lane))
 
@@ -270,8 +281,8 @@ class Session:
         """At the host: begin a fresh KEM if enough bytes or time have passed and none is under way."""
         if self.role is not Role.HOST or self._rekey_pair is not None or self._unanswered():
             return
-        limits = self.context.settings.session
-        if self._moved() - self._rekeyed_bytes < limits.rekey_bytes and time.monotonic() - self._rekeyed_at < limits.rekey_seconds:
+        moved, seconds = self._moved() - self._rekeyed_bytes, time.monotonic() - self._rekeyed_at
+        if moved < self._limits.rekey_bytes and seconds < self._limits.rekey_seconds:
             return
         if self.control.sealer.finished:
             return

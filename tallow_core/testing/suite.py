@@ -1,13 +1,18 @@
-"""Run all checks of a kind over one driver."""
+"""All checks of a kind over one driver, one by one or together.
+
+`pytest --pyargs tallow_core.testing.suite --tallow KIND:NAME` collects them for an installed driver: the plugin that comes with the
+wheel does, and this module needs no test of its own.
+"""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tallow_core.kinds import AUTHENTICATOR, CIPHER, COMMAND, DISCOVERY, HASH, KEM, ROOMS, TRANSPORT, Kind
-from tallow_core.testing.checks import authenticator, cipher, discovery, hash, kem, rooms, transport
+from tallow_core.testing.checks import authenticator, cipher, core, discovery, hash, kem, rooms, transport
 from tallow_core.testing.expect import ConformanceError, require
 
 if TYPE_CHECKING:
@@ -25,31 +30,60 @@ CHECKS: Mapping[str, tuple[Callable[..., None], ...]] = {
 }
 """Kind name -> its checks, in the order in which they run. Each takes the driver class; those of `BUILT_WITH_SETTINGS` settings too."""
 
+CORE: Mapping[str, tuple[Callable[[], None], ...]] = core.CHECKS
+"""Primitives that the core uses without a driver -> their checks."""
+
 BUILT_WITH_SETTINGS = frozenset({TRANSPORT.name, DISCOVERY.name, ROOMS.name})
 """The kinds whose drivers are built from settings."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One check of one driver."""
+
+    name: str
+    held: Callable[[], None]
+
+    def run(self) -> None:
+        """Raise `ConformanceError` if the driver fails it, also for an exception that the check does not expect."""
+        try:
+            self.held()
+        except ConformanceError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise ConformanceError(f"{type(error).__name__}: {error}") from error
+
+
+def checks_of(kind: Kind[Any], driver: type, settings: Settings | None = None) -> list[Check]:
+    """The checks of `kind`, bound to `driver`.
+
+    `settings`, whose directories may be written to, are needed for the kinds in `BUILT_WITH_SETTINGS`.
+    """
+    arguments: tuple[object, ...] = (driver, settings) if kind.name in BUILT_WITH_SETTINGS else (driver,)
+    return [Check(check.__name__, _bind(check, arguments)) for check in CHECKS[kind.name]]
+
+
+def core_checks(primitive: str) -> list[Check]:
+    """The checks of a primitive of `CORE`."""
+    return [Check(check.__name__, check) for check in CORE[primitive]]
 
 
 def run_checks(kind: Kind[Any], driver: type, settings: Settings | None = None) -> list[str]:
     """Hold `driver` to every check of `kind`; return the names of those that it passed, which are all of them.
 
-    `settings`, whose directories may be written to, are needed for the kinds in `BUILT_WITH_SETTINGS`. The first broken promise raises
-    `ConformanceError`, naming driver and check; so does an exception that no check expects.
+    `settings` are as for `checks_of`. The first broken promise raises `ConformanceError`, naming driver and check.
     """
     require(issubclass(driver, kind.contract), f"{driver.__name__} does not implement {kind.contract.__name__}")
     require(not inspect.isabstract(driver), f"{driver.__name__} leaves methods of {kind.contract.__name__} open")
-    arguments: tuple[object, ...] = (driver,)
-    if kind.name in BUILT_WITH_SETTINGS:
-        require(settings is not None, f"a {kind.name} driver is checked with settings")
-        arguments = (driver, settings)
-    for check in CHECKS[kind.name]:
-        _run(check, driver.__name__, arguments)
-    return [check.__name__ for check in CHECKS[kind.name]]
+    require(settings is not None or kind.name not in BUILT_WITH_SETTINGS, f"a {kind.name} driver is checked with settings")
+    checks = checks_of(kind, driver, settings)
+    for check in checks:
+        try:
+            check.run()
+        except ConformanceError as error:
+            raise ConformanceError(f"{driver.__name__}, {check.name}: {error}") from error
+    return [check.name for check in checks]
 
 
-def _run(check: Callable[..., None], name: str, arguments: tuple[object, ...]) -> None:
-    try:
-        check(*arguments)
-    except ConformanceError as error:
-        raise ConformanceError(f"{name}, {check.__name__}: {error}") from error
-    except Exception as error:
-        raise ConformanceError(f"{name}, {check.__name__}: {type(error).__name__}: {error}") from error
+def _bind(check: Callable[..., None], arguments: tuple[object, ...]) -> Callable[[], None]:
+    return lambda: check(*arguments)

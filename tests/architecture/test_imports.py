@@ -33,9 +33,9 @@ BELOW: dict[str, frozenset[str]] = {
 }
 """Package or module of tallow_core -> what it may import, beside itself."""
 BELOW["runtime"] = frozenset(BELOW) - {"__init__"}
+BELOW["testing"] = LEAVES | {"__init__", "secrets", "spi", "kinds", "settings", "catalog", "host"}
 BELOW["cli"] = frozenset(BELOW)
 BELOW["__main__"] = frozenset({"__init__", "cli"})
-BELOW["testing"] = LEAVES | {"secrets", "spi", "kinds", "settings"}
 
 SHELL = frozenset(
     {"asyncio", "socket", "ssl", "select", "selectors", "threading", "subprocess", "time", "datetime", "os", "random", "pluggy"}

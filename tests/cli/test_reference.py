@@ -104,7 +104,7 @@ def test_config_keys() -> None:
     """Each key with its default."""
     listed = {(row[0].strip("`"), row[1].strip("`")): tomllib.loads(f"value = {row[2].strip('`')}")["value"] for row in rows("Config file")}
     settings = Settings()
-    held = ("directories", "file", "origins")
+    held = ("directories", "chosen", "file", "origins")
     sections = {each.name: asdict(getattr(settings, each.name)) for each in fields(Settings) if each.name not in held}
     defaults = {
         (name, key): list(value) if isinstance(value, tuple) else value for name, keys in sections.items() for key, value in keys.items()
@@ -128,6 +128,8 @@ def test_every_event_of_the_page_is_seen(lab: Lab) -> None:
         lab.run(ann, "plugins", "show", "--json", "tls"),
         lab.run(ann, "plugins", "show", "--json", "nothing"),
         lab.run(ann, "plugins", "new", "--json", "hash", "mine"),
+        lab.run(ann, "policy", "show", "--json"),
+        lab.run(ann, "policy", "explain", "--json"),
         lab.run(ann, "demo", "--json", ann.work / "file"),
     ]
     processes[0].event("relay")
@@ -135,6 +137,11 @@ def test_every_event_of_the_page_is_seen(lab: Lab) -> None:
         sender = lab.send(ann, *words, "--relay", url)
         processes += [sender, lab.receive(bob, sender.code).ends(0)]
         sender.ends(0)
+    ann.configure('[policy]\nprofile = "paranoid"\n')
+    sender = lab.send(ann, "file", "--relay", url, stdin="pipe")
+    receiver = lab.receive(bob, sender.code, "--relay", url)
+    sender.feed(f"{receiver.event('safety')['say']}\n")
+    processes += [sender.ends(0), receiver.ends(0)]
     seen = {event["event"] for process in processes for event in process.events}
     assert seen == documented().keys()
 

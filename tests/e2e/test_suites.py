@@ -74,7 +74,7 @@ def test_no_common_suite_then_a_second_guest(lab: Lab) -> None:
     guest = lab.receive(bob, sender.code).ends(3)
     (error,) = guest.events
     assert (error["name"], error["exit"]) == ("policy", 3)
-    for part in ("share no kem", "x25519-ml-kem-1024", "ml-kem-1024", "[policy]"):
+    for part in ("share no kem", "x25519-ml-kem-1024 is left out here: not listed in `[policy] kems`", "ml-kem-1024", "[policy]"):
         assert part in error["message"]
     sender.says("shares no suite with this side, still waiting")
     assert "wrong code" not in sender.err.text
@@ -99,6 +99,57 @@ def test_a_driver_that_does_not_exist(lab: Lab, flag: str, typed: str, meant: st
     process = lab.run(ann, "send", a_file(ann), flag, typed).ends(3)
     assert f'did you mean "{meant}"?' in process.err.text
     assert flag in process.err.text
+
+
+@pytest.mark.parametrize("lists", ['ciphers = ["chacha20-poly1305"]', 'deny = ["cipher:aes-256-gcm", "cipher:aegis-256"]'])
+@pytest.mark.parametrize("end", ["sender", "receiver"])
+def test_policy_of_either_end_decides(lab: Lab, end: str, lists: str) -> None:
+    """T-26: a list, and what is denied."""
+    ann, bob = lab.pair()
+    (ann if end == "sender" else bob).configure(f"[policy]\n{lists}\n")
+    sender = lab.send(ann, a_file(ann))
+    receiver = lab.receive(bob, sender.code).ends(0)
+    sender.ends(0)
+    assert receiver.named("suite")[0]["cipher"] == "chacha20-poly1305"
+
+
+@pytest.mark.parametrize("end", ["sender", "receiver"])
+def test_a_rule_applies_on_its_path_only(lab: Lab, end: str) -> None:
+    """T-26: through the relay the rule's cipher, directly the usual one."""
+    _, url = lab.relay()
+    rule = '[[policy.rule]]\nwhen = { relay = true }\nciphers = ["chacha20-poly1305"]\n'
+    chosen = []
+    for apart in (True, False):
+        ann, bob = lab.pair(apart=apart)
+        (ann if end == "sender" else bob).configure(rule)
+        path = ["--relay", url] if apart else []
+        sender = lab.send(ann, a_file(ann), *path)
+        chosen.append(lab.receive(bob, sender.code, *path).ends(0).named("suite")[0]["cipher"])
+        sender.ends(0)
+    assert chosen[0] == "chacha20-poly1305" != chosen[1]
+
+
+def test_a_rule_that_closes_a_path_leaves_the_others(lab: Lab) -> None:
+    """The flag's cipher is not admitted through a relay: the path on this machine is used, the other one never."""
+    _, url = lab.relay()
+    rule = '[[policy.rule]]\nwhen = { relay = true }\nciphers = ["chacha20-poly1305"]\n'
+    ann, bob = lab.pair()
+    ann.configure(rule)
+    sender = lab.send(ann, a_file(ann), "--cipher", "aes-256-gcm", "--relay", url)
+    stranger = lab.place()
+    refused = lab.receive(stranger, sender.code, "--relay", url).ends(3)
+    assert "share no suite" in refused.named("error")[0]["message"]
+    assert lab.receive(bob, sender.code, "--relay", url).ends(0).named("peer")[0]["path"] == "local"
+    sender.ends(0)
+
+
+def test_the_error_says_why_each_driver_of_the_other_side_is_left_out(lab: Lab) -> None:
+    ann, bob = lab.pair()
+    ann.configure('[policy]\nciphers = ["chacha20-poly1305"]\n')
+    bob.configure('[policy]\ndeny = ["cipher:chacha20-poly1305"]\n')
+    sender = lab.send(ann, a_file(ann))
+    message = lab.receive(bob, sender.code).ends(3).named("error")[0]["message"]
+    assert f"chacha20-poly1305 is left out here: denied by `[policy] deny` ({bob.config_file})" in message
 
 
 @pytest.mark.slow

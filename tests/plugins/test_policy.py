@@ -12,7 +12,7 @@ from tallow_core.catalog import Catalog
 from tallow_core.errors import ConfigError, PluginError, PolicyError
 from tallow_core.host import PluginHost
 from tallow_core.kinds import AUTHENTICATOR, COMMAND, HASH, KEM, TRANSPORT, Kind
-from tallow_core.policy import MOST_OFFERED, Policy
+from tallow_core.policy import MOST_OFFERED, Policy, Route
 from tallow_core.settings import PluginSettings, PolicySettings, Settings, load_settings
 
 from .fakedist import Site, driver, fake_site
@@ -49,8 +49,12 @@ def configured(*, allow: tuple[str, ...] = (), block: tuple[str, ...] = (), **li
     return policy(Settings(plugins=PluginSettings(allow, block), policy=PolicySettings(**lists)))
 
 
-def flagged(**lists: object) -> Policy:
-    return policy(load_settings(None, {f"policy.{key}": value for key, value in lists.items()}, {}))
+def flagged(**chosen: str) -> Policy:
+    return policy(load_settings(None, {f"choose.{kind}": name for kind, name in chosen.items()}, {}))
+
+
+def explain(chosen: Policy, kind: Kind[Any]) -> list[tuple[str, bool, str]]:
+    return [(verdict.name, verdict.driver is not None, verdict.reason) for verdict in chosen.judge(kind)]
 
 
 def names(chosen: Policy, kind: Kind[Any]) -> list[str]:
@@ -114,7 +118,7 @@ def test_only_what_is_listed_is_imported(site: Site) -> None:
     site.write("fake_lattice", "raise AssertionError('imported')\n")
     chosen = configured(kems=("hybrid",))
     assert names(chosen, KEM) == ["hybrid"]
-    assert ("lattice", False, "not listed in `[policy] kems` (default)") in chosen.explain(KEM)
+    assert ("lattice", False, "not listed in `[policy] kems` (default)") in explain(chosen, KEM)
 
 
 def test_the_authenticator_needs_no_label(site: Site) -> None:
@@ -135,8 +139,9 @@ def test_an_unknown_name_is_a_config_error_with_the_nearest_and_the_origin(site:
         ConfigError, match=rf'no kem "hybird", which `\[policy\] kems` \({home}/config\.toml\) names, did you mean "hybrid"\?'
     ):
         policy(load_settings(None, {}, {})).drivers(KEM)
+    (home / "config.toml").unlink()
     with pytest.raises(ConfigError, match=r'no kem "x2551", which the flag --kem names, did you mean "x25519"\?') as caught:
-        flagged(kems="x2551").drivers(KEM)
+        flagged(kem="x2551").drivers(KEM)
     assert caught.value.exit_status == 3
 
 
@@ -144,15 +149,15 @@ def test_a_named_driver_that_is_blocked_says_how_to_allow_it(site: Site) -> None
     suite(site)
     site.add("guest", {"kem": {"new": "fake_new"}}, {"fake_new": "raise AssertionError('imported')\n"})
     with pytest.raises(PluginError, match="`tallow plugins allow guest`"):
-        flagged(kems="new").drivers(KEM)
-    assert ("new", False) in [row[:2] for row in policy().explain(KEM)]
+        flagged(kem="new").drivers(KEM)
+    assert ("new", False) in [row[:2] for row in explain(policy(), KEM)]
 
 
 def test_a_flag_chooses_among_what_policy_admits(site: Site, home: Path) -> None:
     suite(site)
-    assert names(flagged(kems="lattice"), KEM) == ["lattice"]
+    assert names(flagged(kem="lattice"), KEM) == ["lattice"]
     with pytest.raises(PolicyError) as caught:
-        flagged(kems="x25519").offers()
+        flagged(kem="x25519").offers()
     assert str(caught.value) == (
         "the kem x25519 is not post-quantum, which `[policy] require` (default) asks for;"
         f" to allow it, write `[policy] require = []` in {home}/config.toml"
@@ -164,7 +169,7 @@ def test_a_flag_may_name_the_weak_where_the_file_requires_nothing(site: Site, ho
     suite(site)
     home.mkdir(parents=True)
     (home / "config.toml").write_text("[policy]\nrequire = []\n")
-    assert names(flagged(kems="x25519"), KEM) == ["x25519"]
+    assert names(flagged(kem="x25519"), KEM) == ["x25519"]
 
 
 def test_broken_ones_are_left_out_unless_they_are_named(site: Site) -> None:
@@ -172,7 +177,7 @@ def test_broken_ones_are_left_out_unless_they_are_named(site: Site) -> None:
     site.write("fake_lattice", "1 / 0\n")
     chosen = policy()
     assert names(chosen, KEM) == ["hybrid"]
-    (reason,) = (reason for name, included, reason in chosen.explain(KEM) if name == "lattice" and not included)
+    (reason,) = (reason for name, included, reason in explain(chosen, KEM) if name == "lattice" and not included)
     assert "ZeroDivisionError" in reason
     with pytest.raises(PluginError, match="ZeroDivisionError"):
         configured(kems=("lattice", "hybrid")).drivers(KEM)
@@ -183,7 +188,7 @@ def test_duplicates_are_left_out_with_both_named(site: Site) -> None:
     site.add("guest", {"kem": {"hybrid": "fake_guest"}}, {"fake_guest": driver("kem", "hybrid")})
     chosen = configured(allow=("guest",))
     assert names(chosen, KEM) == ["lattice"]
-    assert any(name == "hybrid" and "guest 1.0 and tallow 9.9" in reason for name, _, reason in chosen.explain(KEM))
+    assert any(name == "hybrid" and "guest 1.0 and tallow 9.9" in reason for name, _, reason in explain(chosen, KEM))
 
 
 def test_offers_cover_the_suite_best_first(site: Site) -> None:
@@ -210,7 +215,7 @@ def test_a_driver_whose_library_is_missing_is_left_out_and_an_error_where_it_is_
     )
     chosen = configured(allow=("guest",))
     assert "new" not in chosen.offers()["kem"]
-    (reason,) = (reason for name, usable, reason in chosen.explain(KEM) if name == "new" and not usable)
+    (reason,) = (reason for name, usable, reason in explain(chosen, KEM) if name == "new" and not usable)
     assert 'run `pip install "guest[fast]"`' in reason
     with pytest.raises(PluginError, match="fake-library, which it needs, is not installed"):
         configured(allow=("guest",), kems=("new", "auto")).drivers(KEM)
@@ -233,13 +238,173 @@ def test_an_offer_without_any_driver_says_so(site: Site) -> None:
         policy().offers()
 
 
-def test_explain_gives_the_origin_and_the_best_first(site: Site) -> None:
+def test_every_driver_has_a_reason_and_the_best_comes_first(site: Site) -> None:
     suite(site)
-    assert flagged(kems=["lattice", "auto"]).explain(KEM) == [
-        ("lattice", True, "named by the flag --kem"),
-        ("hybrid", True, "in the automatic order (the flag --kem)"),
+    assert explain(configured(kems=("lattice", "auto")), KEM) == [
+        ("lattice", True, "named by `[policy] kems` (default)"),
+        ("hybrid", True, "in the automatic order (`[policy] kems` (default))"),
         ("x25519", False, "not post-quantum, which `[policy] require` (default) asks for"),
     ]
+    assert explain(flagged(kem="lattice"), KEM) == [
+        ("lattice", True, "chosen by the flag --kem"),
+        ("hybrid", False, "not the one that the flag --kem names"),
+        ("x25519", False, "not the one that the flag --kem names"),
+    ]
+
+
+def test_a_flag_imports_only_what_it_names(site: Site) -> None:
+    suite(site)
+    site.write("fake_hybrid", "raise AssertionError('imported')\n")
+    assert names(flagged(kem="lattice"), KEM) == ["lattice"]
+
+
+def refused(home: Path, text: str, **chosen: str) -> str:
+    """The sentence of the `PolicyError` that a config file, or a flag beside it, ends in."""
+    home.mkdir(parents=True, exist_ok=True)
+    (home / "config.toml").write_text(text)
+    with pytest.raises(PolicyError) as caught:
+        loaded(**chosen).demand()
+    assert caught.value.exit_status == 3
+    return str(caught.value)
+
+
+def loaded(**chosen: str) -> Policy:
+    return policy(load_settings(None, {f"choose.{kind}": name for kind, name in chosen.items()}, {}))
+
+
+def written(home: Path, text: str) -> Policy:
+    home.mkdir(parents=True, exist_ok=True)
+    (home / "config.toml").write_text(text)
+    return loaded()
+
+
+def test_a_flag_does_not_widen_a_list(site: Site, home: Path) -> None:
+    suite(site)
+    told = refused(home, '[policy]\nkems = ["hybrid"]\n', kem="lattice")
+    assert told == (
+        f"the kem lattice is not listed in `[policy] kems` ({home}/config.toml); to allow it,"
+        f' write `[policy] kems = ["hybrid", "lattice"]` in {home}/config.toml'
+    )
+
+
+def test_what_is_denied_is_not_imported(site: Site, home: Path) -> None:
+    suite(site)
+    site.write("fake_lattice", "raise AssertionError('imported')\n")
+    chosen = written(home, '[policy]\ndeny = ["kem:lattice"]\n')
+    assert names(chosen, KEM) == ["hybrid"]
+    assert ("lattice", False, f"denied by `[policy] deny` ({home}/config.toml)") in explain(chosen, KEM)
+    assert "take it out of `[policy] deny`" in refused(home, '[policy]\ndeny = ["kem:lattice"]\n', kem="lattice")
+
+
+@pytest.mark.parametrize("text", ['deny = ["kem:latice"]', '[[policy.rule]]\ndeny = ["kem:latice"]', '[[policy.rule]]\nkems = ["latice"]'])
+def test_a_mistyped_name_anywhere_suggests_the_nearest(site: Site, home: Path, text: str) -> None:
+    suite(site)
+    with pytest.raises(ConfigError, match=r'no kem "latice", which .* names, did you mean "lattice"'):
+        written(home, f"[policy]\n{text}\n").demand()
+
+
+def test_a_mistyped_label_suggests_the_nearest(site: Site, home: Path) -> None:
+    suite(site)
+    told = refused(home, '[policy]\nrequire = ["post-quantun"]\n')
+    assert told.endswith('; no driver has the label post-quantun, did you mean "post-quantum"?')
+
+
+def test_hybrid_is_asked_of_the_kem_alone(site: Site) -> None:
+    suite(site)
+    site.add("guest", {"kem": {"both": "fake_both"}}, {"fake_both": driver("kem", "both", labels=("post-quantum", "hybrid"))})
+    chosen = configured(allow=("guest",), require=("post-quantum", "hybrid"))
+    assert chosen.offers() == {"kem": ("both",), "cipher": ("aes",), "hash": ("blake",), "authenticator": ("pace",)}
+
+
+# -- profiles -----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_profile_admits_its_drivers_only(site: Site, home: Path) -> None:
+    suite(site)
+    site.add("more", {"kem": {"ml-kem-1024": "fake_mlkem"}}, {"fake_mlkem": driver("kem", "ml-kem-1024")})
+    site.write("fake_hybrid", "raise AssertionError('imported')\n")
+    chosen = written(home, '[plugins]\nallow = ["more"]\n[policy]\nprofile = "nist"\n')
+    assert names(chosen, KEM) == ["ml-kem-1024"]
+    assert ("hybrid", False, f"not in the profile nist ({home}/config.toml)") in explain(chosen, KEM)
+
+
+def test_a_profile_asks_for_labels_of_its_own(site: Site, home: Path) -> None:
+    suite(site)
+    site.add("guest", {"kem": {"both": "fake_both"}}, {"fake_both": driver("kem", "both", labels=("post-quantum", "hybrid"))})
+    chosen = written(home, '[plugins]\nallow = ["guest"]\n[policy]\nrequire = []\nprofile = "paranoid"\n')
+    assert names(chosen, KEM) == ["both"]
+    assert ("lattice", False, f"not hybrid, which the profile paranoid ({home}/config.toml) asks for") in explain(chosen, KEM)
+
+
+def test_limits_are_the_stricter_of_profile_and_settings(home: Path) -> None:
+    text = '[policy]\nprofile = "paranoid"\n[session]\nrekey_seconds = 60\nrekey_bytes = 1099511627776\n'
+    limits = written(home, text).limits
+    assert (limits.rekey_seconds, limits.rekey_bytes) == (60, 16 << 30)
+    assert (limits.words, limits.guesses, limits.pinned, limits.hidden, limits.padded, limits.safety_number) == (5, 10, *[True] * 4)
+
+
+# -- rules --------------------------------------------------------------------------------------------------------------------
+
+DIRECT, RELAYED = Route("tcp", relay=False), Route("tcp", relay=True)
+
+
+def test_the_first_rule_that_matches_narrows(site: Site, home: Path) -> None:
+    suite(site)
+    text = """
+        [[policy.rule]]
+        when = { transport = "tcp", relay = true }
+        kems = ["lattice"]
+        [[policy.rule]]
+        when = { relay = true }
+        deny = ["kem:lattice"]
+    """
+    site.add("more", {"transport": {"tcp": "fake_tcp"}}, {"fake_tcp": driver("transport", "tcp", labels=WEAK)})
+    chosen = written(home, f'[plugins]\nallow = ["more"]\n{text}')
+    chosen.demand()
+    assert [chosen.rule_for(each) for each in (None, DIRECT, RELAYED, Route("tls", relay=True))] == [0, 0, 1, 2]
+    assert chosen.offers()["kem"] == chosen.offers(DIRECT)["kem"] == ("hybrid", "lattice")
+    assert chosen.offers(RELAYED)["kem"] == ("lattice",)
+    assert chosen.offers(Route("tls", relay=True))["kem"] == ("hybrid",)
+
+
+def test_a_rule_never_widens(site: Site, home: Path) -> None:
+    """Whatever it names: a driver that lacks a required label, is denied, or is not listed above stays out."""
+    suite(site)
+    text = '[policy]\nkems = ["hybrid"]\ndeny = []\n[[policy.rule]]\nkems = ["x25519", "lattice", "hybrid"]\nrequire = []\n'
+    assert written(home, text).offers(DIRECT)["kem"] == ("hybrid",)
+
+
+def test_a_rule_reorders_and_asks_for_labels(site: Site, home: Path) -> None:
+    suite(site)
+    assert written(home, '[[policy.rule]]\nkems = ["lattice", "auto"]\n').offers(DIRECT)["kem"] == ("lattice", "hybrid")
+    site.add("guest", {"kem": {"both": "fake_both"}}, {"fake_both": driver("kem", "both", labels=("post-quantum", "hybrid"))})
+    text = '[plugins]\nallow = ["guest"]\n[[policy.rule]]\nrequire = ["hybrid"]\n'
+    assert written(home, text).offers(DIRECT)["kem"] == ("both",)
+
+
+def test_a_rule_that_leaves_nothing_is_an_error_at_the_start_that_names_it(site: Site, home: Path) -> None:
+    suite(site)
+    told = refused(home, '[[policy.rule]]\nkems = ["auto"]\n[[policy.rule]]\nwhen = { relay = true }\nkems = ["x25519"]\n')
+    assert told.startswith(f"rule 2 of `[policy]` ({home}/config.toml) leaves no kem to use (")
+    assert "x25519: not post-quantum" in told
+    assert f"hybrid: not listed in rule 2 of `[policy]` ({home}/config.toml)" in told
+
+
+def test_a_rule_for_a_transport_that_does_not_exist(site: Site, home: Path) -> None:
+    suite(site)
+    site.add("more", {"transport": {"tcp": "fake_tcp"}}, {"fake_tcp": driver("transport", "tcp", labels=WEAK)})
+    with pytest.raises(ConfigError, match=r'no transport "tpc", which rule 1 .* names, did you mean "tcp"'):
+        written(home, '[[policy.rule]]\nwhen = { transport = "tpc" }\n').demand()
+
+
+def test_a_flag_that_a_rule_does_not_admit_closes_that_path_only(site: Site, home: Path) -> None:
+    suite(site)
+    written(home, '[[policy.rule]]\nwhen = { relay = true }\nkems = ["hybrid"]\n')
+    chosen = loaded(kem="lattice")
+    chosen.demand()
+    assert chosen.offers(DIRECT)["kem"] == ("lattice",)
+    with pytest.raises(PolicyError, match=r"rule 1 .* leaves no kem"):
+        chosen.offers(RELAYED)
 
 
 def test_transports_need_no_label(site: Site) -> None:

@@ -15,12 +15,11 @@ import pytest
 
 from tallow_core.errors import BrokenOffError, UnreachableError, UsageError
 from tallow_core.settings import Directories, Settings
-from tallow_core.spi.transport import ByteStream, Listener, Transport
-from tallow_core.testing import ConformanceError
+from tallow_core.spi.transport import Transport
 from tallow_core.testing.checks import transport as checks
-from tallow_core.types import Endpoint, ReadBuffer, Trust, WriteBuffer
+from tallow_core.types import Endpoint, Trust
 from tallow_plugins.transports import _sockets
-from tallow_plugins.transports.tcp import Tcp, TcpStream
+from tallow_plugins.transports.tcp import Tcp
 
 PATIENCE = 20.0
 
@@ -226,79 +225,3 @@ def test_a_steady_stream_leaves_other_tasks_their_turn(settings: Settings) -> No
 )
 def test_is_loopback(address: str, expected: bool) -> None:
     assert _sockets.is_loopback(address) is expected
-
-
-class BindsAll(Tcp):
-    """Breaks the contract: listens at every address."""
-
-    async def listen(self, endpoint: Endpoint, *, lasting: bool) -> Listener:
-        listener = await super().listen(Endpoint("tcp", "0.0.0.0", endpoint.port), lasting=lasting)  # noqa: S104 - the fault to find
-        listener.endpoint = Endpoint("tcp", endpoint.host, listener.endpoint.port)
-        return listener
-
-
-class Faulty(Tcp):
-    """Breaks the contract through the streams that it dials."""
-
-    stream: type[TcpStream]
-
-    async def dial(self, endpoint: Endpoint, deadline: float, *, trust: Trust) -> ByteStream:
-        return self.stream(await _sockets.connect(endpoint, deadline))
-
-
-class Loses(TcpStream):
-    """Drops the end of what it sends."""
-
-    async def send(self, *buffers: ReadBuffer) -> None:
-        await super().send(*[bytes(buffer)[:60_000] for buffer in buffers])
-
-
-class Resets(TcpStream):
-    """Closes with a reset, which loses what is on its way."""
-
-    async def aclose(self) -> None:
-        if not self._ready.closed:
-            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            self._ready.close()
-            self._sock.close()
-
-
-class NeverEnds(TcpStream):
-    """Keeps the end to itself."""
-
-    async def send_eof(self) -> None:
-        """Say nothing."""
-
-
-class Leaves(TcpStream):
-    """Forgets the calls under way."""
-
-    async def receive_into(self, buffer: WriteBuffer) -> int:
-        await asyncio.get_running_loop().create_future()
-        return 0
-
-
-FAULTS: list[tuple[type[TcpStream], Callable[[type[Transport], Settings], None]]] = [
-    (Loses, checks.bytes_arrive_whole),
-    (Resets, checks.tail_survives_close),
-    (NeverEnds, checks.end_is_seen),
-    (Leaves, checks.close_ends_calls),
-]
-
-
-@pytest.mark.parametrize(("stream", "check"), FAULTS, ids=lambda value: value.__name__)
-def test_the_kit_finds_faulty_streams(
-    stream: type[TcpStream], check: Callable[[type[Transport], Settings], None], settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Driver(Faulty):
-        """The fault under test."""
-
-    Driver.stream = stream
-    monkeypatch.setattr(checks, "_PATIENCE", 1.0)
-    with pytest.raises(ConformanceError):
-        check(Driver, settings)
-
-
-def test_the_kit_finds_a_listener_that_binds_too_much(settings: Settings) -> None:
-    with pytest.raises(ConformanceError, match="not asked for"):
-        checks.listener_binds_exactly(BindsAll, settings)

@@ -27,6 +27,7 @@ from tallow_core.settings import Directories, Settings
 from tallow_core.spi.transport import ByteStream, Listener, Transport
 from tallow_core.testing import ConformanceError
 from tallow_core.testing.checks import transport as checks
+from tallow_core.testing.checks.pins import unknown_certificate_is_refused, wrong_pin_is_refused
 from tallow_core.types import Endpoint, Trust
 from tallow_plugins.transports import _certificate
 from tallow_plugins.transports.tls import Tls
@@ -326,7 +327,7 @@ class Trusting(Tls):
         return await super().dial(Endpoint("tls", endpoint.host, endpoint.port), deadline, trust=Trust.SESSION)
 
 
-@pytest.mark.parametrize("check", [checks.wrong_pin_is_refused, checks.unknown_certificate_is_refused], ids=lambda check: check.__name__)
+@pytest.mark.parametrize("check", [wrong_pin_is_refused, unknown_certificate_is_refused], ids=lambda check: check.__name__)
 def test_the_kit_finds_a_driver_that_trusts_anybody(check: Callable[[type[Transport], Settings], None], settings: Settings) -> None:
     with pytest.raises(ConformanceError):
         check(Trusting, settings)

@@ -12,7 +12,7 @@ from unittest import mock
 from tallow_core.errors import TallowError
 from tallow_core.protocol.code import Code, parse_code
 from tallow_core.protocol.frames import Frame, FrameParser, FrameType
-from tallow_core.protocol.handshake import Established, GuestHandshake, Handshake, HostHandshake, ProofDue, Veto
+from tallow_core.protocol.handshake import Established, GuestHandshake, Handshake, HostHandshake, ProofDue, Veto, Wish
 from tallow_core.protocol.schedule import Schedule
 from tallow_core.protocol.suite import Drivers
 from tallow_core.secrets import Rng, system_rng
@@ -164,14 +164,14 @@ def untouched(frame: Frame) -> Sequence[bytes]:
     return [frame.encoded]
 
 
-def host(code: Code = CODE, drivers: Drivers = FAST, rng: Rng = system_rng, veto: Veto = no_veto) -> End:
+def host(code: Code = CODE, drivers: Drivers = FAST, rng: Rng = system_rng, veto: Veto = no_veto, wishes: Wish = Wish.NONE) -> End:
     """A host's end."""
-    return End(HostHandshake(code, drivers, rng, veto))
+    return End(HostHandshake(code, drivers, rng, veto, wishes))
 
 
-def guest(code: Code = CODE, drivers: Drivers = FAST, rng: Rng = system_rng, veto: Veto = no_veto) -> End:
+def guest(code: Code = CODE, drivers: Drivers = FAST, rng: Rng = system_rng, veto: Veto = no_veto, wishes: Wish = Wish.NONE) -> End:
     """A guest's end."""
-    return End(GuestHandshake(code, drivers, rng, veto))
+    return End(GuestHandshake(code, drivers, rng, veto, wishes))
 
 
 def converse(a: End, b: End, wire: Wire = untouched) -> tuple[End, End]:

@@ -347,9 +347,9 @@ def hello_with(frame: Frame, change: Callable[[Offers], Offers], versions: bytes
     """A Hello with other offers, encoded as a host would."""
     reader = Reader(frame.body, "Hello")
     seen = reader.raw(reader.u8())
-    random, direction, offer = reader.raw(32), reader.u8(), read_offer(reader)
+    random, direction, wishes, offer = reader.raw(32), reader.u8(), reader.u8(), read_offer(reader)
     versions = seen if versions is None else versions
-    writer = Writer().u8(len(versions)).raw(versions).raw(random).u8(direction if role is None else role)
+    writer = Writer().u8(len(versions)).raw(versions).raw(random).u8(direction if role is None else role).u8(wishes)
     write_offer(writer, change(offer))
     return Frame(HELLO, writer.done())
 
@@ -357,9 +357,9 @@ def hello_with(frame: Frame, change: Callable[[Offers], Offers], versions: bytes
 def answer_with(frame: Frame, change: Callable[[Offers], Offers], suite: dict[str, str] | None = None) -> Frame:
     """An Answer with other offers, and perhaps another suite, encoded as a guest would."""
     reader = Reader(frame.body, "Answer")
-    version, random, offer = reader.u8(), reader.raw(32), read_offer(reader)
+    version, random, wishes, offer = reader.u8(), reader.raw(32), reader.u8(), read_offer(reader)
     chosen = {kind: reader.text8() for kind in KINDS}
-    writer = Writer().u8(version).raw(random)
+    writer = Writer().u8(version).raw(random).u8(wishes)
     write_offer(writer, change(offer))
     for kind in KINDS:
         writer.text8((suite or chosen)[kind])

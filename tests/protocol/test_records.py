@@ -14,7 +14,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tallow_core.errors import ForgedRecord, LocalProtocolError, RemoteProtocolError
-from tallow_core.protocol.records import CONTROL_CAP, DATA_CAP, EPOCH_RECORDS, FINAL, Half, Opener, RecordType, Sealer, record_length
+from tallow_core.protocol.records import (
+    CONTROL_CAP,
+    DATA_CAP,
+    EPOCH_RECORDS,
+    FINAL,
+    PADDED,
+    Half,
+    Opener,
+    RecordType,
+    Sealer,
+    record_length,
+)
 from tallow_core.spi.cipher import Cipher
 from tallow_core.testing.fakes import NonceLedger, recording
 from tallow_core.types import Role
@@ -302,6 +313,6 @@ def test_t16_the_length_of_a_record(cap: int) -> None:
     assert (CONTROL_CAP, DATA_CAP) == (65536, (1 << 20) + 64)
 
 
-def test_the_numbers_of_records_leave_room_for_the_final_flag() -> None:
-    assert all(kind & FINAL == 0 for kind in RecordType)
+def test_the_numbers_of_records_leave_room_for_the_flags() -> None:
+    assert all(kind & (FINAL | PADDED) == 0 for kind in RecordType)
     assert len({int(kind) for kind in RecordType}) == len(RecordType.__members__)

@@ -18,6 +18,7 @@ from tallow_core.protocol.code import parse_code
 from tallow_core.protocol.frames import Frame
 from tallow_core.protocol.lanes import CONTROL_KEYS, LaneKeys, lane_tag
 from tallow_core.protocol.records import Sealer
+from tallow_core.protocol.safety import safety_number
 from tallow_core.protocol.schedule import Schedule, expand, transcript_hash
 from tallow_core.spi.kem import KemPair
 from tallow_core.types import ReadBuffer, Role
@@ -175,6 +176,8 @@ def test_the_recorded_frames_give_the_recorded_keys() -> None:
     assert FRAMES[4] == b"\x06\0\0\0\x20" + of("confirmation_host")
     assert again.k(b"lane tag", length=16) == of("lane_tag")
     for direction, name in ((b"\0", "host"), (b"\1", "guest")):
+        number = int.from_bytes(again.k(f"safety {name}".encode(), length=16), "big") % 10**15
+        assert f"{number:015}" == VECTORS[f"safety_{name}"].replace(" ", "")
         secret = again.k(b"control", direction)
         assert secret == of(f"control_secret_{name}")
         assert hkdf_expand("sha256", secret, lv(b"tallow/1", b"key"), 32) == of(f"control_key_{name}")
@@ -188,6 +191,7 @@ def test_the_machines_derive_the_recorded_keys() -> None:
         assert schedule.transcript == of("th")
         assert schedule._root == of("prk")
         assert lane_tag(schedule) == of("lane_tag")
+        assert [safety_number(schedule, role) for role in Role] == [VECTORS["safety_host"], VECTORS["safety_guest"]]
         assert CONTROL_KEYS.secret(schedule, Role.HOST) == of("control_secret_host")
         assert CONTROL_KEYS.secret(schedule, Role.GUEST) == of("control_secret_guest")
 

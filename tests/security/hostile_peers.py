@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import json
 import os
+import ssl
 import sys
 import unicodedata
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
@@ -27,7 +28,7 @@ from tallow_core.protocol.join import Join, read_join
 from tallow_core.protocol.lanes import CONTROL_KEYS, LaneAcceptor, LaneDialler, LaneKeys, read_lane_hello
 from tallow_core.protocol.manifest import Entry, OfferKind, pages
 from tallow_core.protocol.messages import Receipt, read_reason
-from tallow_core.protocol.records import FINAL, Opener, RecordType, Sealer
+from tallow_core.protocol.records import DATA_CAP, FINAL, Opener, RecordType, Sealer
 from tallow_core.protocol.schedule import MANIFEST_CONTEXT, RECEIPT_CONTEXT
 from tallow_core.protocol.suite import Drivers
 from tallow_core.protocol.wire import Writer, u32
@@ -147,6 +148,11 @@ class Program:
         assert status != 70, self.said()
         return status
 
+    def type(self, text: str) -> None:
+        """Write to its standard input, which stays open; needs `typing=True`."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(text.encode())
+
     def said(self) -> str:
         """All that it wrote, for a failing test."""
         return f"--- out\n{self.out.decode(errors='replace')}\n--- err\n{self.err.decode(errors='replace')}"
@@ -158,8 +164,10 @@ class Program:
 
 
 @asynccontextmanager
-async def tallow(home: Home, *words: str, env: dict[str, str] | None = None, stdin: bytes | None = None) -> AsyncIterator[Program]:
-    """Run the program; it is killed at the end of the block if it has not ended by itself. `stdin` None: nothing to read."""
+async def tallow(
+    home: Home, *words: str, env: dict[str, str] | None = None, stdin: bytes | None = None, typing: bool = False
+) -> AsyncIterator[Program]:
+    """Run the program; it is killed at the end of the block if it has not ended by itself. Without `stdin` or `typing`: no input."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -167,7 +175,7 @@ async def tallow(home: Home, *words: str, env: dict[str, str] | None = None, std
         *words,
         env={**home.environment(), **(env or {})},
         cwd=home.root,
-        stdin=asyncio.subprocess.DEVNULL if stdin is None else asyncio.subprocess.PIPE,
+        stdin=asyncio.subprocess.DEVNULL if stdin is None and not typing else asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
@@ -226,6 +234,7 @@ class Line:
         self.writer = writer
         self.sealer: Sealer | None = None
         self.opener: Opener | None = None
+        self.padded = False
         self.got = bytearray()
         """All that was read."""
 
@@ -264,7 +273,7 @@ class Line:
     def sealed(self, kind: int, body: bytes = b"", *, final: bool = False) -> bytes:
         """One sealed record, not yet sent."""
         assert self.sealer is not None
-        raw = memoryview(bytearray(1 + len(body) + self.sealer.overhead))
+        raw = memoryview(bytearray(1 + len(body) + self.sealer.overhead + (DATA_CAP if self.padded else 0)))
         raw[0] = kind | (FINAL if final else 0)
         raw[1 : 1 + len(body)] = body
         length = self.sealer.seal(raw, 1 + len(body))
@@ -295,6 +304,15 @@ class Line:
                     rest += data
         return bytes(rest)
 
+    async def end(self) -> None:
+        """End our direction. TLS has no half that could be closed: what still comes gets a moment."""
+        with contextlib.suppress(OSError, RuntimeError):
+            if self.writer.can_write_eof():
+                self.writer.write_eof()
+            else:
+                await asyncio.sleep(0.5)
+                self.writer.close()
+
     async def aclose(self) -> None:
         """Close."""
         self.writer.close()
@@ -321,7 +339,7 @@ Serve = Callable[[Line], Awaitable[None]]
 
 
 @asynccontextmanager
-async def listening(serve: Serve) -> AsyncIterator[int]:
+async def listening(serve: Serve, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
     """A listener of the attacker on loopback, `serve` for each connection; gives the port. Errors in `serve` fail the block."""
     tasks: set[asyncio.Task[None]] = set()
     problems: list[BaseException] = []
@@ -341,7 +359,7 @@ async def listening(serve: Serve) -> AsyncIterator[int]:
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
-    server = await asyncio.start_server(connected, "127.0.0.1", 0, backlog=1024)
+    server = await asyncio.start_server(connected, "127.0.0.1", 0, backlog=1024, ssl=tls)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
@@ -376,9 +394,9 @@ def _control(line: Line, established: Established, role: Role) -> None:
 
 
 def _keys(line: Line, established: Established, role: Role, keys: LaneKeys) -> None:
-    kdf, cipher = established.schedule.kdf, established.cipher
-    line.sealer = Sealer(cipher, kdf, keys.lane, role, keys.secret(established.schedule, role))
-    line.opener = Opener(cipher, kdf, keys.lane, role.peer, keys.secret(established.schedule, role.peer))
+    kdf, cipher, line.padded = established.schedule.kdf, established.cipher, established.padded
+    line.sealer = Sealer(cipher, kdf, keys.lane, role, keys.secret(established.schedule, role), padded=line.padded)
+    line.opener = Opener(cipher, kdf, keys.lane, role.peer, keys.secret(established.schedule, role.peer), padded=line.padded)
 
 
 @dataclass
@@ -425,7 +443,11 @@ async def prove(line: Line, code: str = CODE, drivers: Drivers = DEFAULT, namepl
     """Join on a connection and prove the code."""
     parsed = parse_code(code)
     await line.put(Join(nameplate or parsed.nameplate, 10).frame().encoded)
-    established = await _shake(line, GuestHandshake(parsed, drivers, system_rng, no_veto))
+    machine = GuestHandshake(parsed, drivers, system_rng, no_veto)
+    while (first := await line.frame()).type == FrameType.RELAY_WAITING:
+        pass
+    machine.receive(first.encoded)
+    established = await _shake(line, machine)
     _control(line, established, Role.GUEST)
     return Peer(line, established, Role.GUEST)
 
@@ -549,6 +571,8 @@ class Between:
         self.seen = bytearray()
         self.messages: list[tuple[str, int, int, int]] = []
         """(to whom, connection, number, length) of every message that came."""
+        self.records: list[tuple[str, int, int]] = []
+        """(to whom, connection, length) of those that were sealed."""
 
     async def serve(self, line: Line) -> None:
         """One connection through the middle."""
@@ -573,6 +597,8 @@ class Between:
                 message = head + await source.take(int.from_bytes(head[-4:], "big"))
                 self.seen += message
                 self.messages.append((to, connection, number, len(message)))
+                if sealed:
+                    self.records.append((to, connection, len(message)))
                 parts = [message] if change is None else change(connection, number, message)
                 sealed = sealed or _seals(to, head[0])
                 number += 1
@@ -583,8 +609,7 @@ class Between:
                 for part in parts:
                     await sink.put(part)
         except Gone:
-            with contextlib.suppress(OSError, RuntimeError):
-                sink.writer.write_eof()
+            await sink.end()
 
 
 def _seals(to: str, kind: int) -> bool:
@@ -641,7 +666,7 @@ class Tap:
                 self.seen += data
                 sink.writer.write(data)
                 await sink.writer.drain()
-            sink.writer.write_eof()
+        await sink.end()
 
 
 @asynccontextmanager

@@ -40,7 +40,7 @@ from tests.security.hostile_peers import (
     sender,
     tallow,
 )
-from tests.security.test_wire_names import Silent, context_of
+from tests.security.test_wire_names import Silent, context_of, nobody
 
 CONTENT = bytes(range(256)) * (5 << 11)
 """2.5 MiB: three records."""
@@ -171,8 +171,8 @@ def test_t23_data_records_out_of_order_or_missing(how: str, tmp_path: Path) -> N
 def test_t24_removing_an_offer_never_yields_a_session(message: FrameType, kind: str, tmp_path: Path) -> None:
     def narrow(frame: bytes) -> list[bytes]:
         reader = Reader(frame[5:], "offer")
-        head = reader.raw(reader.u8() + 33) if message == FrameType.HELLO else reader.raw(33)
-        first = (bytes([len(head) - 33]) if message == FrameType.HELLO else b"") + head
+        head = reader.raw(reader.u8() + 34) if message == FrameType.HELLO else reader.raw(34)
+        first = (bytes([len(head) - 34]) if message == FrameType.HELLO else b"") + head
         offered = read_offer(reader)
         assert len(offered[kind]) > 1
         writer = Writer().raw(first)
@@ -248,7 +248,7 @@ def test_t33_replayed_and_reopened_lanes_never_repeat_a_key_and_nonce(tmp_path: 
         context.reporter = Listening()
         context.settings = replace(context.settings, send=replace(context.settings.send, listen=("tcp://127.0.0.1:0",)))
         context.__dict__["drivers"] = drivers
-        sending = asyncio.create_task(send(context, FilesPayload([str(source)]), CODE))
+        sending = asyncio.create_task(send(context, FilesPayload([str(source)]), CODE, nobody))
         await eventually(lambda: bool(Listening.listen), "the code event")
         port = int(Listening.listen.rpartition(":")[2])
         peer = await as_guest(port)

@@ -81,6 +81,11 @@ async def never_asked(_offered: Offered) -> Sink:
     raise AssertionError("the person was asked about a hostile offer")
 
 
+async def nobody() -> str:
+    """The question for the safety number; without a policy that asks for it, nobody is."""
+    raise AssertionError("the safety number was asked for")
+
+
 def test_t02_corpus_is_as_large_as_asked() -> None:
     assert len(HOSTILE) >= 200
 
@@ -96,7 +101,7 @@ def test_t02_every_hostile_name_over_the_wire_is_refused_before_the_prompt(tmp_p
 
         async with listening(HostileHost(after).serve) as port:
             try:
-                await receive(context, parse_code(CODE), f"127.0.0.1:{port}", never_asked)
+                await receive(context, parse_code(CODE), f"127.0.0.1:{port}", never_asked, nobody)
                 wrong.append((rows, "accepted"))
             except RemoteProtocolError as error:
                 if steers(str(error)) or len(str(error)) > 600:

@@ -143,6 +143,10 @@ def test_every_setting_can_be_written_in_the_file(home: Path) -> None:
         authenticators = ["d"]
         transports = ["e"]
         discoveries = ["f"]
+        deny = ["kem:x25519"]
+        [[policy.rule]]
+        when = { transport = "tcp", relay = true }
+        ciphers = ["b"]
         [relay]
         urls = ["tls://r:1"]
         enabled = false
@@ -167,7 +171,7 @@ def test_every_setting_can_be_written_in_the_file(home: Path) -> None:
         """,
     )
     loaded, default = load_settings(None, {}, {}), Settings()
-    sections = [item.name for item in fields(Settings) if item.name not in ("directories", "file", "origins")]
+    sections = [item.name for item in fields(Settings) if item.name not in ("directories", "chosen", "file", "origins")]
     for section in sections:
         for item in fields(getattr(default, section)):
             assert getattr(getattr(loaded, section), item.name) != getattr(getattr(default, section), item.name), item.name
@@ -202,6 +206,15 @@ def test_every_setting_can_be_written_in_the_file(home: Path) -> None:
         ('[plugins]\nblock = ["x25519"]\n', "[plugins] block lists 'x25519', which is not of the form kind:name"),
         ('[plugins]\nblock = ["kems:x25519"]\n', "[plugins] block lists 'kems:x25519'"),
         ('[plugins]\nblock = ["kem:X25519"]\n', "[plugins] block lists 'kem:X25519'"),
+        ('[policy]\nprofile = "nits"\n', "[policy] profile: Invalid enum value 'nits'"),
+        ('[policy]\ndeny = ["x25519"]\n', "[policy] deny lists 'x25519', which is not of the form kind:name"),
+        ("[policy]\nrule = [3]\n", "[policy] rule: Expected `object`, got `int`"),
+        ("[[policy.rule]]\ncipers = []\n", 'no setting cipers in [[policy.rule]], rule 1, did you mean "ciphers"?'),
+        (
+            "[[policy.rule]]\n[[policy.rule]]\nwhen = { relai = true }\n",
+            'no setting relai in [[policy.rule]] when, rule 2, did you mean "relay"?',
+        ),
+        ('[[policy.rule]]\ndeny = ["kems:x"]\n', "[policy] rule number 1: deny lists 'kems:x', which is not of the form kind:name"),
         ("[send\n", "is no TOML"),
         ("[send]\nwords = 3\nwords = 4\n", "is no TOML"),
     ],

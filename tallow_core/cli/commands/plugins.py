@@ -1,6 +1,10 @@
-"""`tallow plugins`: list, show and allow what is installed."""
+"""`tallow plugins`: list, show, allow and check what is installed, and begin one of your own."""
 
 from __future__ import annotations
+
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from tallow_core.cli import invocation
 from tallow_core.cli.options import Common
@@ -61,3 +65,22 @@ def new_command(kind: str, name: str, /, *, path: str | None = None, common: Com
     from tallow_core.cli.scaffolding import new_plugin
 
     return new_plugin(kind, name, path, invocation.load(common, {}), json=common.json, quiet=common.quiet)
+
+
+def check_command(*drivers: str, every: Annotated[bool, Parameter(name="--all", negative=())] = False, common: Common = _COMMON) -> int:
+    """Hold plugins to the contract of their kind: run the conformance kit, and print what it checked.
+
+    Parameters
+    ----------
+    drivers
+        KIND:NAME, as `tallow plugins list` shows them. Naming a driver allows its distribution for this check.
+    every
+        Every driver that is installed and allowed.
+    """
+    # Imported here: the kit is large, and `list` does not need it.
+    from tallow_core.cli.checking import JsonReport, PlainReport, check_plugins
+    from tallow_core.cli.report import JsonReporter
+
+    reporter = invocation.current().reporter
+    report = JsonReport(reporter) if isinstance(reporter, JsonReporter) else PlainReport(quiet=common.quiet)
+    return check_plugins(drivers, all_of_them=every, settings=invocation.load(common, {}), report=report)

@@ -50,6 +50,7 @@ def send(
     if code is not None:
         warn_of_argument(context.reporter, "put it into TALLOW_CODE instead")
 
+    from tallow_core.cli.comparing import ask_number, check_input
     from tallow_core.runtime.sending import FilesPayload, Payload, StreamPayload, TextPayload
     from tallow_core.runtime.sending import send as send_payload
 
@@ -57,8 +58,9 @@ def send(
     if text is not None:
         payload = TextPayload(text)
     elif paths == ("-",):
+        check_input(context)
         payload = StreamPayload(0)
     else:
         payload = FilesPayload(list(paths))
-    run_loop(send_payload(context, payload, code or invocation.current().environment_code))
+    run_loop(send_payload(context, payload, code or invocation.current().environment_code, ask_number))
     return 0

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from tallow_core.spi.discovery import Advert, Discovery
+from tallow_core.testing.checks.bounded import complete
 from tallow_core.testing.checks.driver import descriptor_is_complete
 from tallow_core.testing.expect import ConformanceError, require
 from tallow_core.types import Endpoint
@@ -14,8 +15,6 @@ from tallow_core.types import Endpoint
 if TYPE_CHECKING:
     from tallow_core.settings import Settings
 
-_PATIENCE = 20.0
-"""Seconds for an announcement to be found; reached only by a driver that does not work."""
 _HERE = Advert("482159", Endpoint("tcp", "127.0.0.1", 41234))
 _OTHER = Advert("77012", Endpoint("tcp", "127.0.0.1", 41235))
 
@@ -37,7 +36,7 @@ def announcement_is_found(driver: type[Discovery], settings: Settings) -> None:
             taken = discovery.nameplates()
             require({_HERE.nameplate, _OTHER.nameplate} <= taken, "nameplates() misses an announced one")
 
-    _run(find())
+    complete(find())
 
 
 def later_announcement_is_found(driver: type[Discovery], settings: Settings) -> None:
@@ -49,7 +48,7 @@ def later_announcement_is_found(driver: type[Discovery], settings: Settings) -> 
         async with driver(settings).announce(_HERE):
             require(await browsing == _HERE.endpoint, "browse found something else than what was announced")
 
-    _run(wait())
+    complete(wait())
 
 
 def announcement_ends(driver: type[Discovery], settings: Settings) -> None:
@@ -61,7 +60,7 @@ def announcement_ends(driver: type[Discovery], settings: Settings) -> None:
             pass
         require(_HERE.nameplate not in discovery.nameplates(), "an announcement outlives its context")
 
-    _run(end())
+    complete(end())
 
 
 CHECKS: tuple[Callable[[type[Discovery], Settings], None], ...] = (
@@ -76,14 +75,3 @@ async def _first(discovery: Discovery, nameplate: str) -> Endpoint:
     async for endpoint in discovery.browse(nameplate):
         return endpoint
     raise ConformanceError("browse ended by itself")
-
-
-def _run(check: Coroutine[Any, Any, None]) -> None:
-    async def bounded() -> None:
-        async with asyncio.timeout(_PATIENCE):
-            await check
-
-    try:
-        asyncio.run(bounded())
-    except TimeoutError as error:
-        raise ConformanceError(f"nothing was found within {_PATIENCE:.0f} s") from error

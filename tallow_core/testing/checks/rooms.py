@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tallow_core.spi.rooms import Rooms, RoomsFull, RoomTaken
+from tallow_core.testing.checks.bounded import complete
 from tallow_core.testing.checks.driver import descriptor_is_complete
 from tallow_core.testing.expect import ConformanceError, require
 
 if TYPE_CHECKING:
     from tallow_core.settings import Settings
 
-_PATIENCE = 60.0
 _MANY = 2_000
 """Rooms: more than a tenth of the 9,000 nameplates of four digits, so that five are used too."""
 
@@ -37,7 +36,7 @@ def nameplates_are_random(driver: type[Rooms], settings: Settings) -> None:
         for nameplate in opened:
             await rooms.close(nameplate, 0.0)
 
-    _run(open_many())
+    complete(open_many())
 
 
 def wanted_nameplate_is_given_once(driver: type[Rooms], settings: Settings) -> None:
@@ -51,7 +50,7 @@ def wanted_nameplate_is_given_once(driver: type[Rooms], settings: Settings) -> N
         require(await rooms.owner("7301") == b"a" * 32, "the owner is not who opened the room")
         await rooms.close("7301", 0.0)
 
-    _run(want())
+    complete(want())
 
 
 def freed_nameplate_rests(driver: type[Rooms], settings: Settings) -> None:
@@ -71,7 +70,7 @@ def freed_nameplate_rests(driver: type[Rooms], settings: Settings) -> None:
         for nameplate in drawn:
             await rooms.close(nameplate, 10.0 + rooms.rest - 1)
 
-    _run(rest())
+    complete(rest())
 
 
 def limit_holds(driver: type[Rooms], settings: Settings) -> None:
@@ -90,7 +89,7 @@ def limit_holds(driver: type[Rooms], settings: Settings) -> None:
         for nameplate in opened:
             await rooms.close(nameplate, 0.0)
 
-    _run(fill())
+    complete(fill())
 
 
 CHECKS: tuple[Callable[[type[Rooms], Settings], None], ...] = (
@@ -106,14 +105,3 @@ async def _is_taken(rooms: Rooms, nameplate: str, now: float) -> bool:
         await rooms.open(nameplate, b"b" * 32, now)
         return False
     return True
-
-
-def _run(check: Coroutine[Any, Any, None]) -> None:
-    async def bounded() -> None:
-        async with asyncio.timeout(_PATIENCE):
-            await check
-
-    try:
-        asyncio.run(bounded())
-    except TimeoutError as error:
-        raise ConformanceError(f"the driver hangs: no result within {_PATIENCE:.0f} s") from error
