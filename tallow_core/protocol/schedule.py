@@ -1,4 +1,4 @@
-"""The key schedule: every label of the protocol, and the only place where keys are derived.
+"""The key schedule: every label and context string of the protocol, and the only place where keys are derived.
 
 HKDF is RFC 5869 over the hash H that belongs to the chosen hash driver; PRK = Extract(salt = TH, IKM = lv(ISK) || lv(kem_secret));
 K(label, context...) = Expand(PRK, lv("tallow/1") || lv(label) || lv(context)...).
@@ -17,6 +17,7 @@ from tallow_core.protocol.wire import lv
 from tallow_core.secrets import wipe
 from tallow_core.types import ReadBuffer
 
+# No string of this kind is written anywhere else, but for `"tallow/1 kem " + driver`: a KEM's driver makes it from its own name.
 PROTOCOL = b"tallow/1"
 TRANSCRIPT = b"tallow/1 transcript"
 

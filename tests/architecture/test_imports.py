@@ -1,7 +1,7 @@
 """Who may import whom, read from the source, so that imports inside functions count too.
 
-`types, errors, text < secrets < spi < protocol < dataplane < runtime < cli`, with `kinds, profiles, settings, catalog, hookspecs, host,
-policy` beside them. What is imported for type checkers only has no order. The packages are found where they are installed.
+`types, errors, text < secrets < spi < protocol < dataplane < runtime < cli`, with `kinds, profiles, settings, speeds, calibration, catalog,
+hookspecs, host, policy` beside them. What is imported for type checkers only has no order. The packages are found where they are installed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ BELOW: dict[str, frozenset[str]] = {
     "catalog": LEAVES | {"kinds", "settings"},
     "hookspecs": LEAVES,
     "host": LEAVES | {"spi", "kinds", "settings", "catalog", "hookspecs"},
-    "policy": LEAVES | {"spi", "kinds", "profiles", "settings", "catalog", "host"},
+    "speeds": LEAVES | {"secrets", "spi"},
+    "calibration": LEAVES | {"secrets", "spi", "settings", "speeds"},
+    "policy": LEAVES | {"spi", "kinds", "profiles", "settings", "catalog", "host", "calibration"},
 }
 """Package or module of tallow_core -> what it may import, beside itself."""
 BELOW["runtime"] = frozenset(BELOW) - {"__init__"}

@@ -126,6 +126,7 @@ def test_every_event_of_the_page_is_seen(lab: Lab) -> None:
         lab.start(lab.place(), "relay", "serve", "--bind", "127.0.0.1:0", "--json"),
         lab.run(ann, "plugins", "list", "--json"),
         lab.run(ann, "plugins", "show", "--json", "tls"),
+        lab.run(ann, "bench", "--json", "--kind", "hash", "--seconds", "0.001"),
         lab.run(ann, "plugins", "show", "--json", "nothing"),
         lab.run(ann, "plugins", "new", "--json", "hash", "mine"),
         lab.run(ann, "policy", "show", "--json"),

@@ -52,6 +52,7 @@ def test_policy_that_requires_nothing_still_prefers_the_best(lab: Lab) -> None:
     [
         (["--cipher", "chacha20-poly1305"], "cipher", "chacha20-poly1305"),
         (["--cipher", "aes-256-gcm"], "cipher", "aes-256-gcm"),
+        (["--cipher", "aegis-256"], "cipher", "aegis-256"),
         (["--kem", "ml-kem-1024"], "kem", "ml-kem-1024"),
     ],
 )
@@ -63,6 +64,18 @@ def test_a_flag_of_either_end_decides(lab: Lab, end: str, flags: list[str], fiel
     receiver = lab.receive(bob, sender.code, *(flags if end == "receiver" else [])).ends(0)
     sender.ends(0)
     assert sender.named("suite")[0][field] == receiver.named("suite")[0][field] == name
+    assert (bob.inbox / "file").read_text() == "content"
+
+
+@pytest.mark.parametrize("name", ["blake3", "sha3-256"])
+def test_either_hash_carries_a_transfer(lab: Lab, name: str) -> None:
+    """With it goes the function of the key schedule."""
+    ann, bob = lab.pair()
+    bob.configure(f'[policy]\nhashes = ["{name}"]\n')
+    sender = lab.send(ann, a_file(ann))
+    receiver = lab.receive(bob, sender.code).ends(0)
+    sender.ends(0)
+    assert sender.named("suite")[0]["hash"] == receiver.named("suite")[0]["hash"] == name
     assert (bob.inbox / "file").read_text() == "content"
 
 

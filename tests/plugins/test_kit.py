@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from tallow_core.errors import AuthenticationError, CryptoError, ForgedRecord
 from tallow_core.kinds import AUTHENTICATOR, CIPHER, HASH, KEM, KINDS, TRANSPORT, Kind
 from tallow_core.secrets import wipe
+from tallow_core.spi.cipher import Allowance
 from tallow_core.spi.hash import Hasher
 from tallow_core.spi.kem import KemPair
 from tallow_core.testing import ConformanceError
@@ -83,6 +84,30 @@ class SurvivesWipe(Aes256Gcm):
 
     def wipe(self) -> None:
         """Do nothing."""
+
+
+class CountsNothing(Aes256Gcm):
+    """Seals as long as it is asked to."""
+
+    def seal_into(self, nonce: ReadBuffer, aad: ReadBuffer, plaintext: ReadBuffer, out: WriteBuffer) -> int:
+        self._allowance = Allowance(Aes256Gcm)
+        return super().seal_into(nonce, aad, plaintext, out)
+
+
+class CountsRecordsOnly(Aes256Gcm):
+    """Forgets that bytes have a limit too."""
+
+    def seal_into(self, nonce: ReadBuffer, aad: ReadBuffer, plaintext: ReadBuffer, out: WriteBuffer) -> int:
+        self._allowance._bytes = self.max_bytes + len(plaintext)
+        return super().seal_into(nonce, aad, plaintext, out)
+
+
+class StopsEarly(Aes256Gcm):
+    """Keeps the last record that it may seal to itself."""
+
+    def __init__(self, key: ReadBuffer) -> None:
+        super().__init__(key)
+        self._allowance.take(0)
 
 
 class WrongKeySchedule(Aes256Gcm):
@@ -235,6 +260,9 @@ BROKEN: tuple[tuple[Kind[Any], type, str], ...] = (
     (CIPHER, AcceptsForgeries, "published_vectors_match"),
     (CIPHER, WritesBeforeChecking, "bad_outputs_are_refused"),
     (CIPHER, SurvivesWipe, "a_wiped_cipher_is_of_no_use"),
+    (CIPHER, CountsNothing, "nothing_is_sealed_past_the_limits"),
+    (CIPHER, CountsRecordsOnly, "nothing_is_sealed_past_the_limits"),
+    (CIPHER, StopsEarly, "nothing_is_sealed_past_the_limits"),
     (CIPHER, WrongKeySchedule, "published_vectors_match"),
     (CIPHER, LibraryErrors, "wrong_lengths_are_refused"),
     (CIPHER, BadName, "descriptor_is_complete"),

@@ -13,7 +13,7 @@ from tallow_core.testing.expect import require
 from tallow_core.testing.vectors import published
 from tallow_core.types import ReadBuffer
 
-CONTEXT = "tallow/1 conformance"
+CONTEXT = "conformance"
 LENGTHS = (0, 1, 63, 64, 65, 1023, 1024, 1025, 1 << 16, 1 << 20)
 """Input lengths around the blocks and chunks of the usual hashes."""
 

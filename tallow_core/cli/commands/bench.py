@@ -1,0 +1,59 @@
+"""`tallow bench`: how fast each driver works on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from tallow_core.cli import invocation
+from tallow_core.cli.options import Common
+from tallow_core.errors import EXIT_DONE, UsageError
+from tallow_core.kinds import KINDS
+from tallow_core.settings import nearest
+from tallow_core.speeds import TASKS, Task, fastest
+from tallow_core.text import printable
+
+if TYPE_CHECKING:
+    from tallow_core.host import PluginHost
+
+LONGEST = 60.0
+"""Seconds that one operation may be timed for."""
+
+_COMMON = Common()
+
+
+def bench(*, kind: str | None = None, seconds: float = 0.1, common: Common = _COMMON) -> int:
+    """Time every cipher, KEM, signature and hash that is allowed to load: the fastest run of each operation, on one core.
+
+    Ciphers and hashes work on 1 MiB at a time, as a data record holds. Policy is not asked: what it leaves out is timed too.
+
+    Parameters
+    ----------
+    kind
+        Only this kind.
+    seconds
+        How long each operation is repeated.
+    """
+    kinds = [each.name for each in KINDS if each.name in TASKS]
+    if kind is not None and kind not in kinds:
+        raise UsageError(f'nothing of a kind "{printable(kind)}" can be timed{nearest(kind, kinds)}; there are {", ".join(kinds)}')
+    if not 0 < seconds <= LONGEST:
+        raise UsageError(f"--seconds must be above 0 and at most {LONGEST:g}, not {seconds:g}")
+    context = invocation.context(common, {})
+    for name, driver, tasks in _subjects(context.plugins, kinds if kind is None else [kind]):
+        try:
+            timed = [(task, fastest(task.run, seconds)) for task in tasks]
+        except Exception as error:
+            context.reporter.warn(f"{name} {driver} fails where it is timed: {printable(f'{type(error).__name__}: {error}')}")
+            continue
+        for task, best in timed:
+            context.event("bench", kind=name, name=driver, operation=task.operation, seconds=best, bytes=task.size)
+    return EXIT_DONE
+
+
+def _subjects(plugins: PluginHost, kinds: list[str]) -> Iterator[tuple[str, str, Iterator[Task]]]:
+    """Kind, name and tasks of each driver that loads. One that does not is named by the host, in a warning."""
+    for kind in KINDS:
+        if kind.name in kinds:
+            for driver in plugins.load_all(kind):
+                yield kind.name, driver.name, TASKS[kind.name](driver)
