@@ -44,7 +44,8 @@ def _drivers() -> str:
         f"{_NOTE}\n# Drivers\n\n"
         "A plugin is a distribution with an entry point in the group of a kind: its name is the driver's, its value a module, perhaps\n"
         "with the extra that brings a library (`module [extra]`). The module hands over its classes through the [hook](hooks.md) of that\n"
-        "kind. Each class implements the contract of the kind and passes its checks. [Your first plugin](../tutorial/first-plugin.md) builds one.\n\n"
+        "kind. Each class implements the contract of the kind and passes its checks.\n"
+        "[Your first plugin](../tutorial/first-plugin.md) builds one.\n\n"
         f"## Every kind\n\n{shared}"
     )
     return "\n".join((head, *(_kind(kind) for kind in KINDS)))

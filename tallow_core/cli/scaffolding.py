@@ -69,6 +69,8 @@ def _words(kind: Kind[object], name: str) -> dict[str, str]:
         "contract": contract,
         "contract_module": module,
         "libraries": f', "{library}"' if library else "",
+        # A command is run, not chosen, and has no checks.
+        "check": "" if kind.name == COMMAND.name else f"tallow plugins check {kind.name}:{name}\n",
         "version": __version__,
     }
 

@@ -17,7 +17,7 @@ import pytest
 
 from tallow_core.cli.scaffolding import new_plugin
 from tallow_core.errors import FileSystemError, UsageError
-from tallow_core.kinds import KINDS, Kind
+from tallow_core.kinds import COMMAND, KINDS, Kind
 from tallow_core.settings import Settings
 from tests.support import PROGRAM, Lab, tree
 
@@ -74,6 +74,9 @@ def test_it_installs_and_passes_the_kit(workshop: tuple[Path, Path], kind: Kind[
     (shown,) = lab.run(ann, "plugins", "show", f"{kind.name}:{NAME}", "--json", program=program).ends(0).events
     assert (shown["state"], shown["distribution"]) == ("allowed", distribution)
     assert shown["class"].startswith("Shiny1")
+    if kind is not COMMAND:
+        checked = lab.run(ann, "plugins", "check", f"{kind.name}:{NAME}", program=program).ends(0)
+        assert "1 driver" in checked.out.text
 
 
 def test_the_kit_fails_where_the_driver_is_broken(workshop: tuple[Path, Path], tmp_path: Path) -> None:

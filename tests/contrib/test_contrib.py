@@ -60,6 +60,17 @@ def test_blocked_until_allowed(lab: Lab, having: dict[str, str]) -> None:
     assert (transport["addressing"], transport["encrypted"]) == ("path", False)
 
 
+def test_both_keep_their_contracts(lab: Lab, having: dict[str, str]) -> None:
+    """By name, and as part of everything that is installed and allowed."""
+    ann = lab.place()
+    allow(lab, ann, having, CIPHER, TRANSPORT)
+    checked = lab.run(ann, "plugins", "check", f"cipher:{NAME}", "transport:unix", env=having).ends(0)
+    assert "2 drivers" in checked.out.text
+    assert "all passed" in checked.out.text
+    every = lab.run(ann, "plugins", "check", "--all", "--json", env=having).ends(0)
+    assert {NAME, "unix"} <= {event["name"] for event in every.named("check") if event["outcome"] == "passed"}
+
+
 # -- the cipher -----------------------------------------------------------------------------------------------------------------
 
 
