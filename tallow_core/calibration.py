@@ -1,6 +1,6 @@
-"""How fast this machine seals with each cipher: measured in a few milliseconds, then remembered in the state directory.
+"""How fast this machine is with each driver: measured in a few milliseconds, then remembered in the state directory, a file a kind.
 
-The file holds a fingerprint of what the figures depend on, and a line a driver. It decides nothing but the order among ciphers that policy
+A file holds a fingerprint of what the figures depend on, and a line a driver. It decides nothing but the order among drivers that policy
 allows anyhow, so what is wrong with it is no error: it is ignored and, where possible, written again.
 """
 
@@ -9,45 +9,69 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 from tallow_core.errors import TallowError
 from tallow_core.secrets import system_rng
 from tallow_core.settings import ensure_private
-from tallow_core.speeds import MIB, Sealing, fastest
+from tallow_core.speeds import MIB, Sealing, fastest, kem_tasks
 
 if TYPE_CHECKING:
     from tallow_core.spi.cipher import Cipher
+    from tallow_core.spi.driver import Driver
+    from tallow_core.spi.hash import Hash
+    from tallow_core.spi.kem import Kem
 
-FILE = "ciphers"
-"""Name of the file in the state directory."""
+FOLDER = "speeds"
+"""The folder in the state directory; its files are named after the kinds."""
 RECORD = MIB // 4
 """Bytes of the records that are timed: enough that the speed in bulk shows, few enough for a processor without AES instructions."""
 SECONDS = 0.002
 """Time for one driver."""
 
-_FORMAT = "tallow cipher speeds 1"
+_FORMAT = "tallow speeds 1"
 _LONGEST = 1 << 16  # bytes of a file that is read at all
 
 
-def cipher_speeds(drivers: Sequence[type[Cipher]], state: Path) -> dict[str, float]:
-    """Name -> seconds to seal 1 MiB in place, for each of `drivers`; infinite for one that fails. Never raises for the sake of the file."""
-    fingerprint = _fingerprint(drivers)
-    known = _read(state / FILE, fingerprint)
+def speeds(kind: str, drivers: Sequence[type[Driver]], state: Path) -> dict[str, float]:
+    """Name -> seconds, for each of `drivers` of `kind`: to seal or hash 1 MiB, or for a KEM's part in a handshake, both ends together.
+
+    Infinite for a driver that fails. `kind` is one of `MEASURED`. Never raises for the sake of the file.
+    """
+    fingerprint, file = _fingerprint(drivers), state / FOLDER / kind
+    known = _read(file, fingerprint)
     if known is None or known.keys() != {driver.name for driver in drivers}:
-        known = {driver.name: _measured(driver) for driver in drivers}
-        _write(state / FILE, fingerprint, known)
+        known = {driver.name: _measured(kind, driver) for driver in drivers}
+        _write(file, fingerprint, known)
     return known
 
 
-def _measured(driver: type[Cipher]) -> float:
+def _measured(kind: str, driver: type[Any]) -> float:
     try:
-        return fastest(Sealing(driver, RECORD), SECONDS) * (MIB / RECORD)
+        return MEASURED[kind](driver)
     except Exception:
         # Whatever is wrong with the driver will be said where it is used.
         return float("inf")
+
+
+def _sealing(driver: type[Cipher]) -> float:
+    return fastest(Sealing(driver, RECORD), SECONDS) * (MIB / RECORD)
+
+
+def _hashing(driver: type[Hash]) -> float:
+    hasher, data = driver.hasher("speed"), bytes(RECORD)
+    return fastest(lambda: hasher.update(data), SECONDS) * (MIB / RECORD)
+
+
+def _agreeing(driver: type[Kem]) -> float:
+    return sum(fastest(task.run, 0.0) for task in kem_tasks(driver))
+
+
+MEASURED: Mapping[str, Callable[[type[Any]], float]] = MappingProxyType({"cipher": _sealing, "hash": _hashing, "kem": _agreeing})
+"""Name of a kind -> how one of its drivers is timed."""
 
 
 def _read(file: Path, fingerprint: str) -> dict[str, float] | None:
@@ -55,16 +79,16 @@ def _read(file: Path, fingerprint: str) -> dict[str, float] | None:
     try:
         with open(file, "rb") as opened:
             head, *lines = opened.read(_LONGEST).decode("ascii").splitlines()
-        speeds = {name: float(seconds) for name, seconds in (line.split(" ") for line in lines)}
+        known = {name: float(seconds) for name, seconds in (line.split(" ") for line in lines)}
     except (OSError, ValueError):
         return None
-    fits = head == f"{_FORMAT} {fingerprint}" and all(seconds > 0 for seconds in speeds.values())
-    return speeds if fits else None
+    fits = head == f"{_FORMAT} {fingerprint}" and all(seconds > 0 for seconds in known.values())
+    return known if fits else None
 
 
-def _write(file: Path, fingerprint: str, speeds: dict[str, float]) -> None:
+def _write(file: Path, fingerprint: str, known: dict[str, float]) -> None:
     """Put a whole new file, for this user only, in the place of the old one; where that cannot be done, leave it."""
-    text = "\n".join((f"{_FORMAT} {fingerprint}", *(f"{name} {seconds!r}" for name, seconds in speeds.items()), ""))
+    text = "\n".join((f"{_FORMAT} {fingerprint}", *(f"{name} {seconds!r}" for name, seconds in known.items()), ""))
     # A name of its own: another process may be at the same.
     fresh = file.with_name(f"{file.name}.{system_rng(8).hex()}")
     try:
@@ -83,7 +107,7 @@ def _remove(file: Path) -> None:
         pass
 
 
-def _fingerprint(drivers: Sequence[type[Cipher]]) -> str:
+def _fingerprint(drivers: Sequence[type[Driver]]) -> str:
     """A hash over processor, system, Python, libraries and drivers. No name of the machine or of a user goes in."""
     digest = hashlib.sha256()
     for part in (*_machine(), sys.version, *_places(), *map(_driver, drivers)):
@@ -119,7 +143,7 @@ def _places() -> Iterator[str]:
             yield f"{place} {_changed(place)}"
 
 
-def _driver(driver: type[Cipher]) -> str:
+def _driver(driver: type[Driver]) -> str:
     module = sys.modules.get(driver.__module__)
     return f"{driver.name} {driver.__module__}.{driver.__qualname__} {_changed(getattr(module, '__file__', None))}"
 

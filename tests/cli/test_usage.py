@@ -202,10 +202,12 @@ def test_plugins_list(lab: Lab) -> None:
     assert {(line[0], line[1]) for line in lines[1:] if line[2] == "tallow"} == {
         ("cipher", "aes-256-gcm"),
         ("cipher", "chacha20-poly1305"),
+        ("cipher", "aegis-256"),
         ("kem", "x25519"),
         ("kem", "ml-kem-1024"),
         ("kem", "x25519-ml-kem-1024"),
         ("hash", "blake3"),
+        ("hash", "sha3-256"),
         ("authenticator", "cpace"),
         ("transport", "tcp"),
         ("transport", "tls"),

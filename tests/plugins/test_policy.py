@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+from tallow_core import calibration
 from tallow_core.catalog import Catalog
 from tallow_core.errors import ConfigError, PluginError, PolicyError
 from tallow_core.host import PluginHost
-from tallow_core.kinds import AUTHENTICATOR, COMMAND, HASH, KEM, TRANSPORT, Kind
+from tallow_core.kinds import AUTHENTICATOR, CIPHER, COMMAND, HASH, KEM, TRANSPORT, Kind
 from tallow_core.policy import MOST_OFFERED, Policy, Route
 from tallow_core.settings import PluginSettings, PolicySettings, Settings, load_settings
 
@@ -63,7 +64,8 @@ def names(chosen: Policy, kind: Kind[Any]) -> list[str]:
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    for name in ("CONFIG", "STATE"):
+        monkeypatch.setenv(f"XDG_{name}_HOME", str(tmp_path / name.lower()))
     return tmp_path / "config" / "tallow"
 
 
@@ -341,6 +343,34 @@ def test_limits_are_the_stricter_of_profile_and_settings(home: Path) -> None:
     limits = written(home, text).limits
     assert (limits.rekey_seconds, limits.rekey_bytes) == (60, 16 << 30)
     assert (limits.words, limits.guesses, limits.pinned, limits.hidden, limits.padded, limits.safety_number) == (5, 10, *[True] * 4)
+
+
+@pytest.fixture
+def timed(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
+    """What the calibration says each driver takes, in place of a measurement."""
+    seconds: dict[str, float] = {}
+    monkeypatch.setattr(calibration, "_measured", lambda kind, driver: seconds[driver.name])
+    return seconds
+
+
+@pytest.mark.parametrize("fastest", ["quick", "aes"])
+def test_ciphers_are_ordered_by_what_this_machine_does_fastest(site: Site, home: Path, timed: dict[str, float], fastest: str) -> None:
+    ranks = {"aes": 1, "quick": 99}
+    modules = {f"fake_{name}": driver("cipher", name, preference=rank) for name, rank in ranks.items()}
+    site.add("tallow", {"cipher": {name: f"fake_{name}" for name in ranks}}, modules)
+    site.add("guest", {"cipher": {"foreign": "fake_foreign"}}, {"fake_foreign": driver("cipher", "foreign", preference=1)})
+    timed |= {"aes": 2.0, "quick": 3.0, "foreign": 0.1, fastest: 1.0}
+    chosen = written(home, '[plugins]\nallow = ["guest"]\n')
+    others = [name for name in ("aes", "quick") if name != fastest]
+    assert names(chosen, CIPHER) == [fastest, *others, "foreign"], "those of Tallow come first, whatever others measure"
+
+
+@pytest.mark.parametrize(("profile", "order"), [("default", ["hybrid", "lattice"]), ("fast", ["lattice", "hybrid"])])
+def test_the_fast_profile_orders_kems_by_speed_too(site: Site, home: Path, timed: dict[str, float], profile: str, order: list[str]) -> None:
+    """Among those that satisfy `require`: the fastest of all does not."""
+    suite(site)
+    timed |= {"hybrid": 2.0, "lattice": 1.0, "x25519": 0.1, "aes": 1.0, "blake": 1.0}
+    assert names(written(home, f'[policy]\nprofile = "{profile}"\n'), KEM) == order
 
 
 # -- rules --------------------------------------------------------------------------------------------------------------------

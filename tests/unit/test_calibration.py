@@ -15,13 +15,23 @@ from pathlib import Path
 import pytest
 
 from tallow_core import calibration
-from tallow_core.calibration import FILE, RECORD, cipher_speeds
+from tallow_core.calibration import FOLDER, RECORD, speeds
 from tallow_core.spi.cipher import Cipher
 from tallow_core.types import ReadBuffer, WriteBuffer
 from tallow_plugins.ciphers.aes_256_gcm import Aes256Gcm
 from tallow_plugins.ciphers.chacha20_poly1305 import ChaCha20Poly1305
+from tallow_plugins.hashes.blake3 import Blake3
+from tallow_plugins.hashes.sha3_256 import Sha3256
+from tallow_plugins.kems.ml_kem_1024 import MlKem1024
+from tallow_plugins.kems.x25519 import X25519
+from tallow_plugins.kems.x25519_ml_kem_1024 import X25519MlKem1024
 
 DRIVERS: tuple[type[Cipher], ...] = (Aes256Gcm, ChaCha20Poly1305)
+FILE = Path(FOLDER, "cipher")
+
+
+def cipher_speeds(drivers: Sequence[type[Cipher]], state: Path) -> dict[str, float]:
+    return speeds("cipher", drivers, state)
 
 
 @pytest.fixture
@@ -35,9 +45,9 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     real = calibration._measured
 
-    def record(driver: type[Cipher]) -> float:
+    def record(kind: str, driver: type[Cipher]) -> float:
         names.append(driver.name)
-        return real(driver)
+        return real(kind, driver)
 
     monkeypatch.setattr(calibration, "_measured", record)
     return names
@@ -59,17 +69,17 @@ class Broken(Aes256Gcm):
 
 
 def test_seconds_for_a_mebibyte(state: Path) -> None:
-    speeds = cipher_speeds((*DRIVERS, Slow, Broken), state)
-    assert list(speeds) == ["aes-256-gcm", "chacha20-poly1305", "slow", "broken"]
-    assert speeds["slow"] >= 0.005 * (1 << 20) / RECORD > 10 * speeds["aes-256-gcm"]
-    assert speeds["broken"] == math.inf
+    seconds = cipher_speeds((*DRIVERS, Slow, Broken), state)
+    assert list(seconds) == ["aes-256-gcm", "chacha20-poly1305", "slow", "broken"]
+    assert seconds["slow"] >= 0.005 * (1 << 20) / RECORD > 10 * seconds["aes-256-gcm"]
+    assert seconds["broken"] == math.inf
 
 
 def test_it_is_remembered(state: Path, measured: list[str]) -> None:
     first = cipher_speeds((*DRIVERS, Broken), state)
     assert cipher_speeds((*DRIVERS, Broken), state) == first
     assert measured == ["aes-256-gcm", "chacha20-poly1305", "broken"]
-    assert [path.name for path in state.iterdir()] == [FILE]
+    assert [path.relative_to(state) for path in state.rglob("*") if path.is_file()] == [FILE]
 
 
 def test_reading_costs_less_than_measuring(state: Path) -> None:
@@ -180,19 +190,19 @@ def test_a_state_directory_that_cannot_be_used(tmp_path: Path, what: str) -> Non
     else:
         (state / FILE).mkdir(parents=True)
     assert cipher_speeds(DRIVERS, state).keys() == {"aes-256-gcm", "chacha20-poly1305"}
-    assert not list(tmp_path.rglob(f"{FILE}.*"))
+    assert not list(tmp_path.rglob(f"{FILE.name}.*"))
 
 
 READ_ONLY = """
 import os, sys
 from pathlib import Path
-from tallow_core.calibration import cipher_speeds
+from tallow_core.calibration import speeds
 from tallow_plugins.ciphers.aes_256_gcm import Aes256Gcm
 if os.getuid() == 0:
     os.setuid(65534)
 state = Path(sys.argv[1])
 assert os.access(state, os.R_OK | os.X_OK) and not os.access(state, os.W_OK)
-print(*cipher_speeds((Aes256Gcm,), state))
+print(*speeds("cipher", (Aes256Gcm,), state))
 """
 
 
@@ -213,18 +223,18 @@ def test_a_read_only_state_directory() -> None:
 TOGETHER = """
 import sys, time
 from pathlib import Path
-from tallow_core.calibration import cipher_speeds
+from tallow_core.calibration import speeds
 from tallow_plugins.ciphers.aes_256_gcm import Aes256Gcm
 from tallow_plugins.ciphers.chacha20_poly1305 import ChaCha20Poly1305
 state = Path(sys.argv[1])
 print("ready", flush=True)
 sys.stdin.readline()
 for _ in range(20):
-    speeds = cipher_speeds((Aes256Gcm, ChaCha20Poly1305), state)
-    assert speeds.keys() == {"aes-256-gcm", "chacha20-poly1305"}, speeds
-    assert all(0 < seconds < 60 for seconds in speeds.values()), speeds
-    (state / "ciphers").unlink(missing_ok=True)
-cipher_speeds((Aes256Gcm, ChaCha20Poly1305), state)
+    found = speeds("cipher", (Aes256Gcm, ChaCha20Poly1305), state)
+    assert found.keys() == {"aes-256-gcm", "chacha20-poly1305"}, found
+    assert all(0 < seconds < 60 for seconds in found.values()), found
+    (state / "speeds" / "cipher").unlink(missing_ok=True)
+speeds("cipher", (Aes256Gcm, ChaCha20Poly1305), state)
 """
 
 
@@ -238,5 +248,14 @@ def test_two_processes_at_once(state: Path) -> None:
     for process in processes:
         process.communicate("go\n", timeout=60)
     assert [process.returncode for process in processes] == [0, 0]
-    assert [path.name for path in state.iterdir()] == [FILE]
+    assert [path.relative_to(state) for path in state.rglob("*") if path.is_file()] == [FILE]
     assert len(good(state)) == 3
+
+
+def test_hashes_and_kems_are_timed_too(state: Path) -> None:
+    """For the profile that asks for the fastest."""
+    for kind, drivers in (("hash", (Blake3, Sha3256)), ("kem", (X25519, MlKem1024, X25519MlKem1024))):
+        found = speeds(kind, drivers, state)
+        assert list(found) == [driver.name for driver in drivers]
+        assert all(0 < seconds < 60 for seconds in found.values())
+    assert found["x25519-ml-kem-1024"] > found["ml-kem-1024"], "two of them cost more than one"
