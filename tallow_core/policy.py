@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar, cast
 
 from tallow_core import calibration
-from tallow_core.catalog import FIRST_PARTY, Entry, canonical
+from tallow_core.catalog import FIRST_PARTY, LEFT_OUT, Entry, canonical
 from tallow_core.errors import ConfigError, PolicyError
 from tallow_core.host import PluginHost
 from tallow_core.kinds import CIPHER, HASH, KEM, SUITE_KINDS, TRANSPORT, Kind
@@ -150,7 +150,7 @@ class Policy:
         if "auto" not in listed:
             unlisted = [name for name in entries if name not in listed]
             verdicts += [Verdict(name, None, f"not listed in {self.order(kind)}", self._line(kind.plural, name)) for name in unlisted]
-        refused = [entry for entry in self._host.catalog.entries(kind) if entry.state not in ("allowed", "duplicate")]
+        refused = [entry for entry in self._host.catalog.entries(kind) if entry.state in LEFT_OUT]
         verdicts += [
             Verdict(printable(entry.name), None, self._host.catalog.reason(entry)) for entry in refused if entry.name not in listed
         ]

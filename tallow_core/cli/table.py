@@ -26,6 +26,8 @@ COMMANDS = (
     Row(("plugins", "list"), "[--kind KIND]", "list the installed plugins, without importing them", f"{_HERE}.plugins:list_command"),
     Row(("plugins", "show"), "NAME", "show one plugin in full", f"{_HERE}.plugins:show_command"),
     Row(("plugins", "check"), "KIND:NAME... | --all", "hold plugins to the contract of their kind", f"{_HERE}.plugins:check_command"),
+    Row(("plugins", "allow"), "DISTRIBUTION", "allow the plugins of an installed distribution", f"{_HERE}.plugins:allow_command"),
+    Row(("plugins", "new"), "KIND NAME", "write the project of a plugin of yours", f"{_HERE}.plugins:new_command"),
 )
 
 _HEAD = """\

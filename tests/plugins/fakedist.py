@@ -26,11 +26,20 @@ class Site:
         self.folder = folder
         folder.mkdir(exist_ok=True)
 
-    def add(self, name: str, points: Points, modules: Mapping[str, str] | None = None, *, version: str = "1.0") -> Path:
-        """Write a distribution; `modules` maps module names to sources. Returns its metadata folder."""
+    def add(
+        self,
+        name: str,
+        points: Points,
+        modules: Mapping[str, str] | None = None,
+        *,
+        version: str = "1.0",
+        requires: tuple[str, ...] = (),
+    ) -> Path:
+        """Write a distribution; `modules` maps module names to sources, `requires` are its dependencies. Returns its metadata folder."""
         info = self.folder / f"{name.replace('-', '_')}-{version}.dist-info"
         info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        dependencies = "".join(f"Requires-Dist: {line}\n" for line in requires)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{dependencies}")
         lines = [line for kind, names in points.items() for line in (f"[tallow.{kind}]", *(f"{key} = {names[key]}" for key in names))]
         (info / "entry_points.txt").write_text("\n".join(lines) + "\n")
         for module, source in (modules or {}).items():

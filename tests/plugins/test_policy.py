@@ -160,7 +160,7 @@ def test_an_unknown_name_is_a_config_error_with_the_nearest_and_the_origin(site:
 def test_a_named_driver_that_is_blocked_says_how_to_allow_it(site: Site) -> None:
     suite(site)
     site.add("guest", {"kem": {"new": "fake_new"}}, {"fake_new": "raise AssertionError('imported')\n"})
-    with pytest.raises(PluginError, match=r'`\[plugins\] allow = \["guest"\]`'):
+    with pytest.raises(PluginError, match="`tallow plugins allow guest`"):
         flagged(kem="new").drivers(KEM)
     assert ("new", False) in [row[:2] for row in explain(policy(), KEM)]
 
@@ -215,6 +215,22 @@ def test_offers_are_cut_to_what_an_offer_may_list(site: Site) -> None:
     many = [f"hash-{number:02}" for number in range(MOST_OFFERED + 4)]
     site.add("guest", {"hash": dict.fromkeys(many, "fake_many")}, {"fake_many": driver("hash", *many)})
     assert configured(allow=("guest",)).offers()["hash"] == ("blake", *many[: MOST_OFFERED - 1])
+
+
+def test_a_driver_whose_library_is_missing_is_left_out_and_an_error_where_it_is_named(site: Site) -> None:
+    suite(site)
+    site.add(
+        "guest",
+        {"kem": {"new": "fake_new [fast]"}},
+        {"fake_new": "raise AssertionError('imported')\n"},
+        requires=('fake-library; extra == "fast"',),
+    )
+    chosen = configured(allow=("guest",))
+    assert "new" not in chosen.offers()["kem"]
+    (reason,) = (reason for name, usable, reason in explain(chosen, KEM) if name == "new" and not usable)
+    assert 'run `pip install "guest[fast]"`' in reason
+    with pytest.raises(PluginError, match="fake-library, which it needs, is not installed"):
+        configured(allow=("guest",), kems=("new", "auto")).drivers(KEM)
 
 
 def test_an_empty_offer_explains_what_was_left_out_and_by_what(site: Site) -> None:
