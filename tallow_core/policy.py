@@ -15,7 +15,7 @@ from tallow_core import calibration
 from tallow_core.catalog import FIRST_PARTY, LEFT_OUT, Entry, canonical
 from tallow_core.errors import ConfigError, PolicyError
 from tallow_core.host import PluginHost
-from tallow_core.kinds import CIPHER, HASH, KEM, SUITE_KINDS, TRANSPORT, Kind
+from tallow_core.kinds import CIPHER, HASH, KEM, SIGNATURE, SUITE_KINDS, TRANSPORT, Kind
 from tallow_core.profiles import PROFILES, Limits
 from tallow_core.settings import Rule, Settings, nearest
 from tallow_core.spi.driver import Driver
@@ -26,9 +26,9 @@ D = TypeVar("D")
 MOST_OFFERED = 16
 """How many names an offer lists for one kind at most (docs/protocol/session.md)."""
 
-GRADED: Mapping[str, frozenset[str]] = {"hybrid": frozenset({KEM.name})}
+GRADED: Mapping[str, frozenset[str]] = {"hybrid": frozenset({KEM.name, SIGNATURE.name})}
 """Label -> the kinds that must carry it where it is required; a label that is not listed is asked of all of `_BY_DEFAULT`."""
-_BY_DEFAULT = frozenset({KEM.name, CIPHER.name, HASH.name})
+_BY_DEFAULT = frozenset({KEM.name, CIPHER.name, HASH.name, SIGNATURE.name})
 """No authenticator by a code phrase is post-quantum, and the documentation says so."""
 
 

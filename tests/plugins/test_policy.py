@@ -12,7 +12,7 @@ from tallow_core import calibration
 from tallow_core.catalog import Catalog
 from tallow_core.errors import ConfigError, PluginError, PolicyError
 from tallow_core.host import PluginHost
-from tallow_core.kinds import AUTHENTICATOR, CIPHER, COMMAND, HASH, KEM, TRANSPORT, Kind
+from tallow_core.kinds import AUTHENTICATOR, CIPHER, COMMAND, HASH, KEM, SIGNATURE, TRANSPORT, Kind
 from tallow_core.policy import MOST_OFFERED, Policy, Route
 from tallow_core.settings import PluginSettings, PolicySettings, Settings, load_settings
 
@@ -321,11 +321,19 @@ def test_a_mistyped_label_suggests_the_nearest(site: Site, home: Path) -> None:
     assert told.endswith('; no driver has the label post-quantun, did you mean "post-quantum"?')
 
 
-def test_hybrid_is_asked_of_the_kem_alone(site: Site) -> None:
+def test_hybrid_is_not_asked_of_cipher_and_hash(site: Site) -> None:
     suite(site)
     site.add("guest", {"kem": {"both": "fake_both"}}, {"fake_both": driver("kem", "both", labels=("post-quantum", "hybrid"))})
     chosen = configured(allow=("guest",), require=("post-quantum", "hybrid"))
     assert chosen.offers() == {"kem": ("both",), "cipher": ("aes",), "hash": ("blake",), "authenticator": ("pace",)}
+
+
+def test_signatures_are_graded_too(site: Site) -> None:
+    labels: dict[str, tuple[str, ...]] = {"both": ("post-quantum", "hybrid"), "lattices": ("post-quantum",), "curve": ()}
+    modules = {f"fake_{name}": driver("signature", name, labels=own) for name, own in labels.items()}
+    site.add("tallow", {"signature": {name: f"fake_{name}" for name in labels}}, modules)
+    assert names(policy(), SIGNATURE) == ["both", "lattices"]
+    assert names(configured(require=("hybrid",)), SIGNATURE) == ["both"]
 
 
 # -- profiles -----------------------------------------------------------------------------------------------------------------
