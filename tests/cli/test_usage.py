@@ -38,7 +38,7 @@ def test_version(lab: Lab) -> None:
 def test_help(lab: Lab, word: str) -> None:
     process = lab.run(lab.place(), word).ends(0)
     assert process.err.text == ""
-    for command in ("send", "receive", "relay serve", "plugins list", "plugins show", "demo"):
+    for command in ("send", "receive", "relay serve", "plugins list", "plugins show", "plugins check", "demo"):
         assert f"\n  {command}" in process.out.text
 
 
@@ -49,7 +49,9 @@ def test_nothing_typed(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [["send"], ["receive"], ["relay", "serve"], ["plugins", "list"], ["plugins", "show"], ["demo"]], ids=" ".join
+    "words",
+    [["send"], ["receive"], ["relay", "serve"], ["plugins", "list"], ["plugins", "show"], ["plugins", "check"], ["demo"]],
+    ids=" ".join,
 )
 def test_help_of_a_command(lab: Lab, words: list[str]) -> None:
     process = lab.run(lab.place(), *words, "--help").ends(0)
