@@ -178,7 +178,7 @@ def test_drivers_of_one_kind_do_not_know_those_of_another() -> None:
         ("tallow_core.spi.x", "if TYPE_CHECKING:\n    pass\nelse:\n    from tallow_core.settings import Settings", True),
         ("tallow_core.secrets", "from tallow_core.spi.kem import Kem", True),
         ("tallow_core.cli.x", "from tallow_core import __version__", False),
-        ("tallow_core.cli.x", "from tallow_core.testing.fakes import FakeClock", True),
+        ("tallow_core.runtime.x", "from tallow_core.testing.fakes import FakeClock", True),
         ("tallow_core.runtime.x", "from tallow_core.protocol.y import z", False),
         ("tallow_core.runtime.x", "from tallow_core.cli.y import z", True),
         ("tallow_core.protocol.x", "import tallow_core.protocol.y", False),
