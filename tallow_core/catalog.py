@@ -1,7 +1,8 @@
 """The catalogue: which drivers are installed, by whom, and which of them may be loaded. Reads metadata only, imports no plugin.
 
-An entry point belongs to the group `tallow.<kind>`; its name is the driver's, its value a module. Drivers of the distribution
-`tallow` are allowed; those of others only if the settings name their distribution.
+An entry point belongs to the group `tallow.<kind>`; its name is the driver's, its value a module, behind which may stand the extra that
+brings the library it needs: `module [extra]`. Drivers of the distribution `tallow` are allowed; those of others only if the settings name
+their distribution.
 """
 
 from __future__ import annotations
@@ -26,11 +27,18 @@ if TYPE_CHECKING:
 FIRST_PARTY = "tallow"
 """The one distribution whose drivers need no permission."""
 
-State: TypeAlias = Literal["allowed", "duplicate", "blocked", "invalid"]
-_STATES: tuple[State, ...] = ("allowed", "duplicate", "blocked", "invalid")
+State: TypeAlias = Literal["allowed", "duplicate", "library missing", "blocked", "invalid"]
+_STATES: tuple[State, ...] = ("allowed", "duplicate", "library missing", "blocked", "invalid")
+LEFT_OUT: tuple[State, ...] = _STATES[2:]
+"""The states of entries that are as good as not there: nothing loads them unless a setting or flag names them, and then it is an error."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
-_MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
+_WORD = r"[A-Za-z0-9](?:[\w.-]*\w)?"
+"""The name of a distribution or an extra (PEP 508)."""
+# Not EntryPoint.extras: it takes `slh-dsa` for two extras.
+_VALUE = re.compile(rf"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)(?:\s*\[\s*({_WORD}(?:\s*,\s*{_WORD})*)\s*\])?", re.ASCII)
+_REQUIREMENT = re.compile(rf"""\s*({_WORD})[^;]*;\s*\(?\s*extra\s*==\s*["']({_WORD})["']\s*\)?\s*""", re.ASCII)
+"""A dependency (PEP 508) whose whole marker is `extra == "..."`; one with a further condition is not decided here, but by importing."""
 _DOCSTRING = re.compile(r"""\ufeff?(?:[ \t]*(?:\#[^\n]*)?\r?\n)*[rRuU]?(\"{3}|'{3}|"|')\s*([^\r\n]+)""")
 
 
@@ -41,7 +49,8 @@ def canonical(distribution: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry point. `value` is the module; `state` says whether it may be loaded.
+    """One entry point. `value` is the module (of an invalid one, the whole value), `extras` what it needs of its distribution's extras,
+    `missing` the distributions of these that are not installed; `state` says whether it may be loaded.
 
     The texts are as their author wrote them: pass them through `printable` before showing them.
     """
@@ -53,6 +62,8 @@ class Entry:
     version: str
     state: State
     metadata: Distribution = field(repr=False, compare=False)
+    extras: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
 
     @property
     def maker(self) -> str:
@@ -119,21 +130,44 @@ class Catalog:
                 makers = " and ".join(each.maker for each in same if each.state == "duplicate")
                 return f"{makers} both provide it, so neither is used: uninstall one or take it out of `[plugins] allow`"
             case "blocked" if f"{entry.kind}:{entry.name}" in self.plugins.block:
-                return f"`[plugins] block` names this driver of {entry.maker}: take it out to use it"
+                return f"`[plugins] block` names this driver of {entry.maker} (or TALLOW_BLOCK_PLUGINS does): take it out to use it"
             case "blocked":
-                listed = ", ".join(f'"{printable(name)}"' for name in (*self.plugins.allow, entry.distribution))
-                return f"the distribution {entry.maker} is not allowed: to allow it, write `[plugins] allow = [{listed}]` in the config"
+                return f"the distribution {entry.maker} is not allowed: to allow it, run `{allow_command(entry.distribution)}`"
+            case "library missing":
+                needed = f"{printable(entry.distribution)}[{','.join(entry.extras)}]"
+                return f'{" and ".join(entry.missing)}, which it needs, is not installed: to use it, run `pip install "{needed}"`'
             case "invalid":
                 return f"its entry point `{printable(entry.name)} = {printable(entry.value)}` in {entry.maker} is malformed"
             case "allowed":
                 return ""
 
 
+def allow_command(distribution: str) -> str:
+    """What to type to allow the drivers of `distribution`."""
+    return f"tallow plugins allow {printable(distribution)}"
+
+
 def _judged(entry: Entry, allowed: set[str], block: Iterable[str]) -> Entry:
-    if not _NAME.fullmatch(entry.name) or not _MODULE.fullmatch(entry.value):
+    value = _VALUE.fullmatch(entry.value)
+    if not _NAME.fullmatch(entry.name) or value is None:
         return replace(entry, state="invalid")
-    refused = canonical(entry.distribution) not in allowed or f"{entry.kind}:{entry.name}" in block
-    return replace(entry, state="blocked") if refused else entry
+    extras = tuple(re.split(r"\s*,\s*", value[2])) if value[2] else ()
+    entry = replace(entry, value=value[1], extras=extras)
+    if canonical(entry.distribution) not in allowed or f"{entry.kind}:{entry.name}" in block:
+        return replace(entry, state="blocked")
+    missing = _missing(entry.metadata, extras) if extras else ()
+    return replace(entry, state="library missing", missing=missing) if missing else entry
+
+
+def _missing(metadata: Distribution, extras: tuple[str, ...]) -> tuple[str, ...]:
+    """The distributions that `extras` ask for and that are not installed, whatever their version."""
+    wanted, path = set(map(canonical, extras)), _search_path()
+    try:
+        required = [found for line in metadata.requires or () if (found := _REQUIREMENT.fullmatch(line)) is not None]
+    except Exception:
+        return ()  # what metadata cannot tell, importing will
+    names = dict.fromkeys(found[1] for found in required if canonical(found[2]) in wanted)
+    return tuple(name for name in names if next(iter(Distribution.discover(name=name, path=path)), None) is None)
 
 
 def _settled(entry: Entry, claims: int) -> Entry:
@@ -167,7 +201,8 @@ def _name_if_ours(metadata: Distribution) -> str | None:
 def _entries_of(metadata: Distribution) -> Iterator[Entry]:
     groups = {kind.group: kind.name for kind in KINDS}
     try:
-        name, version = str(metadata.metadata["Name"]), str(metadata.metadata["Version"])
+        facts = metadata.metadata  # parsed anew each time
+        name, version = str(facts["Name"]), str(facts["Version"])
         points = [point for point in metadata.entry_points if point.group in groups]
     except Exception as error:
         _warn(f"a distribution in {printable(_home(metadata))} is passed over: {_told(error)}")

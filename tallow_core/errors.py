@@ -63,6 +63,12 @@ class ForgedRecord(CryptoError):
     code = "forged"
 
 
+class BadSignature(CryptoError):
+    """A signature does not verify: the message, the key or the signature is not what was signed."""
+
+    code = "bad-signature"
+
+
 class AuthenticationError(CryptoError):
     """The other end did not prove that it knows the code, or a pin does not match."""
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tallow_core.spi.hash import Hash
     from tallow_core.spi.kem import Kem
     from tallow_core.spi.rooms import Rooms
+    from tallow_core.spi.signature import Signature
     from tallow_core.spi.transport import Transport
 
 hookspec = pluggy.HookspecMarker("tallow")
@@ -34,6 +35,11 @@ def tallow_offer_cipher() -> Iterable[type[Cipher]]:  # type: ignore[empty-body]
 @hookspec
 def tallow_offer_kem() -> Iterable[type[Kem]]:  # type: ignore[empty-body]
     """Hand over the KEM drivers of this plugin."""
+
+
+@hookspec
+def tallow_offer_signature() -> Iterable[type[Signature]]:  # type: ignore[empty-body]
+    """Hand over the signature drivers of this plugin."""
 
 
 @hookspec

@@ -231,9 +231,9 @@ def _raise(manager: object, entry_point: EntryPoint, error: BaseException) -> No
 
 
 def _check_contract(kind: Kind[Any], driver: object, names: Iterable[str]) -> None:
-    contract = kind.contract
-    if not (isinstance(driver, type) and issubclass(driver, contract) and issubclass(driver, Driver)):
-        _breach(f"it offers {driver!r}, which is no {contract.__name__}")
+    if not (isinstance(driver, type) and issubclass(driver, Driver) and kind.contract in driver.__mro__):
+        _breach(f"it offers {driver!r}, which is no {kind.contract.__name__}")
+    contract = _contract(kind, driver)
     if inspect.isabstract(driver):
         missing = ", ".join(sorted(driver.__abstractmethods__))
         _breach(f"{driver.__name__} lacks {missing}, which the contract {contract.__name__} asks for")
@@ -242,6 +242,19 @@ def _check_contract(kind: Kind[Any], driver: object, names: Iterable[str]) -> No
             _breach(f"{driver.__name__}.{name} is missing or not of the type that the contract {contract.__name__} asks for")
     if driver.name not in names:
         _breach(f"{driver.__name__} is named {driver.name}, which is no entry point of the distribution")
+
+
+def _contract(kind: Kind[Any], driver: type[Driver]) -> type[Driver]:
+    """The most specific contract of `kind` that `driver` implements: a kind may divide its contract among several cases."""
+    contract: type[Driver] = next(each for each in driver.__mro__ if _is_ours(each) and issubclass(each, kind.contract))
+    cases = [each.__name__ for each in contract.__subclasses__() if _is_ours(each)]
+    if cases:
+        _breach(f"{driver.__name__} derives from {contract.__name__} alone, which is divided: derive it from {' or '.join(cases)}")
+    return contract
+
+
+def _is_ours(contract: type) -> bool:
+    return contract.__module__.startswith("tallow_core.spi.")
 
 
 def _fits(value: object, hint: Any) -> bool:
@@ -253,6 +266,8 @@ def _fits(value: object, hint: Any) -> bool:
         return value in arguments
     if origin is frozenset:
         return isinstance(value, frozenset) and all(_fits(item, arguments[0]) for item in value)
+    if origin is tuple:
+        return isinstance(value, tuple) and len(value) == len(arguments) and all(map(_fits, value, arguments))
     if hint is int:
         return type(value) is int
     return isinstance(value, int | float) if hint is float else isinstance(value, hint)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tallow_core.spi.hash import Hash
     from tallow_core.spi.kem import Kem
     from tallow_core.spi.rooms import Rooms
+    from tallow_core.spi.signature import Signature
     from tallow_core.spi.transport import Transport
 
 D = TypeVar("D")
@@ -50,6 +51,7 @@ class Kind(Generic[D]):
 
 CIPHER: Kind[Cipher] = Kind("cipher", "tallow_core.spi.cipher:Cipher", "ciphers")
 KEM: Kind[Kem] = Kind("kem", "tallow_core.spi.kem:Kem", "kems")
+SIGNATURE: Kind[Signature] = Kind("signature", "tallow_core.spi.signature:Signature", "signatures")
 HASH: Kind[Hash] = Kind("hash", "tallow_core.spi.hash:Hash", "hashes")
 AUTHENTICATOR: Kind[Authenticator] = Kind("authenticator", "tallow_core.spi.authenticator:Authenticator", "authenticators")
 TRANSPORT: Kind[Transport] = Kind("transport", "tallow_core.spi.transport:Transport", "transports")
@@ -57,7 +59,7 @@ DISCOVERY: Kind[Discovery] = Kind("discovery", "tallow_core.spi.discovery:Discov
 ROOMS: Kind[Rooms] = Kind("rooms", "tallow_core.spi.rooms:Rooms", "rooms")
 COMMAND: Kind[Command] = Kind("command", "tallow_core.spi.command:Command", "commands")
 
-KINDS: tuple[Kind[Any], ...] = (CIPHER, KEM, HASH, AUTHENTICATOR, TRANSPORT, DISCOVERY, ROOMS, COMMAND)
+KINDS: tuple[Kind[Any], ...] = (CIPHER, KEM, SIGNATURE, HASH, AUTHENTICATOR, TRANSPORT, DISCOVERY, ROOMS, COMMAND)
 SUITE_KINDS: tuple[Kind[Any], ...] = (KEM, CIPHER, HASH, AUTHENTICATOR)
 """The kinds that two peers agree on, one driver each, in the order in which offers list them."""
 

@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar, cast
 
-from tallow_core.catalog import FIRST_PARTY, Entry, canonical
+from tallow_core import calibration
+from tallow_core.catalog import FIRST_PARTY, LEFT_OUT, Entry, canonical
 from tallow_core.errors import ConfigError, PolicyError
 from tallow_core.host import PluginHost
-from tallow_core.kinds import CIPHER, HASH, KEM, SUITE_KINDS, TRANSPORT, Kind
+from tallow_core.kinds import CIPHER, HASH, KEM, SIGNATURE, SUITE_KINDS, TRANSPORT, Kind
 from tallow_core.profiles import PROFILES, Limits
 from tallow_core.settings import Rule, Settings, nearest
 from tallow_core.spi.driver import Driver
@@ -25,9 +26,9 @@ D = TypeVar("D")
 MOST_OFFERED = 16
 """How many names an offer lists for one kind at most (docs/protocol/session.md)."""
 
-GRADED: Mapping[str, frozenset[str]] = {"hybrid": frozenset({KEM.name})}
+GRADED: Mapping[str, frozenset[str]] = {"hybrid": frozenset({KEM.name, SIGNATURE.name})}
 """Label -> the kinds that must carry it where it is required; a label that is not listed is asked of all of `_BY_DEFAULT`."""
-_BY_DEFAULT = frozenset({KEM.name, CIPHER.name, HASH.name})
+_BY_DEFAULT = frozenset({KEM.name, CIPHER.name, HASH.name, SIGNATURE.name})
 """No authenticator by a code phrase is post-quantum, and the documentation says so."""
 
 
@@ -149,7 +150,7 @@ class Policy:
         if "auto" not in listed:
             unlisted = [name for name in entries if name not in listed]
             verdicts += [Verdict(name, None, f"not listed in {self.order(kind)}", self._line(kind.plural, name)) for name in unlisted]
-        refused = [entry for entry in self._host.catalog.entries(kind) if entry.state not in ("allowed", "duplicate")]
+        refused = [entry for entry in self._host.catalog.entries(kind) if entry.state in LEFT_OUT]
         verdicts += [
             Verdict(printable(entry.name), None, self._host.catalog.reason(entry)) for entry in refused if entry.name not in listed
         ]
@@ -203,11 +204,20 @@ class Policy:
 
     def _rank(self, kind: Kind[Any], drivers: Mapping[str, type[Any]]) -> Callable[[str], tuple[bool, float, str]]:
         owners: dict[str, Entry] = {entry.name: entry for entry in self._host.catalog.entries(kind)}
+        costs = self._costs(kind, drivers)
 
         def rank(name: str) -> tuple[bool, float, str]:
-            return canonical(owners[name].distribution) != FIRST_PARTY, cast("type[Driver]", drivers[name]).preference, name
+            return canonical(owners[name].distribution) != FIRST_PARTY, costs[name], name
 
         return rank
+
+    def _costs(self, kind: Kind[Any], drivers: Mapping[str, type[Any]]) -> Mapping[str, float]:
+        """What orders drivers that no list orders, least first: the time they take here, for ciphers and with the profile `fast` for KEMs
+        and hashes too; else the preference that each states."""
+        measured = kind is CIPHER or (self._policy.profile == "fast" and kind.name in calibration.MEASURED)
+        if measured and len(drivers) > 1:
+            return calibration.speeds(kind.name, list(drivers.values()), self._settings.directories.state)
+        return {name: cast("type[Driver]", driver).preference for name, driver in drivers.items()}
 
     def _failure(self, kind: Kind[Any], name: str) -> str:
         return next(each.message for each in self._host.failures if (each.kind, each.name) == (kind.name, name))
@@ -225,7 +235,9 @@ class Policy:
         return None
 
     def _graded(self, kind: Kind[D], name: str, driver: type[D], reason: str) -> Verdict[D]:
-        """Admit `driver`, unless it lacks a label that the session must carry."""
+        """Admit `driver`, unless it is for something else than sessions, or lacks a label that the session must carry."""
+        if getattr(driver, "situation", "code") != "code":
+            return Verdict(name, None, "for logins, not for codes")
         mine = missing(kind, driver, self._policy.require)
         if mine:
             return Verdict(name, None, f"not {mine}, which {self._setting('require')} asks for", f"write {self._without(mine)}")

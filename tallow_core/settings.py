@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, TypeAlias, get_type_hints
+from typing import Any, Literal, TypeAlias, cast, get_type_hints
 
 from tallow_core.errors import ConfigError, UsageError
 from tallow_core.kinds import kind_named
@@ -27,7 +27,10 @@ _AUTO: Names = ("auto",)
 
 @dataclass(frozen=True, slots=True)
 class PluginSettings:
-    """`[plugins]`: `allow` names distributions beside tallow's own, `block` drivers of any distribution as `kind:name`."""
+    """`[plugins]`: `allow` names distributions beside tallow's own, `block` drivers of any distribution as `kind:name`.
+
+    TALLOW_BLOCK_PLUGINS adds to `block`; it takes nothing away.
+    """
 
     allow: Names = ()
     block: Names = ()
@@ -66,6 +69,7 @@ class PolicySettings:
     require: Names = ("post-quantum",)
     kems: Names = _AUTO
     ciphers: Names = _AUTO
+    signatures: Names = _AUTO
     hashes: Names = _AUTO
     authenticators: Names = _AUTO
     transports: Names = _AUTO
@@ -122,6 +126,13 @@ class SessionSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class PasswordSettings:
+    """`[passwords]`: MiB of memory with which a password that protects something stored is stretched (`tallow_core.passwords`)."""
+
+    memory_mib: int = 256
+
+
+@dataclass(frozen=True, slots=True)
 class Directories:
     """Where this user's files lie. They are not made here: whoever writes calls `ensure_private` first."""
 
@@ -161,6 +172,7 @@ class Settings:
     send: SendSettings = SendSettings()
     receive: ReceiveSettings = ReceiveSettings()
     session: SessionSettings = SessionSettings()
+    passwords: PasswordSettings = PasswordSettings()
     directories: Directories = field(default_factory=user_directories)
     chosen: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     """Kind -> the one driver that a flag (`--cipher NAME`) chose for this run, among what policy admits."""
@@ -185,6 +197,7 @@ _SECTIONS: Mapping[str, type[Any]] = {
     "send": SendSettings,
     "receive": ReceiveSettings,
     "session": SessionSettings,
+    "passwords": PasswordSettings,
 }
 
 _YEAR = 366 * 86400
@@ -200,10 +213,14 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "receive.unknown_size": (1, (1 << 63) - 1),
     "session.rekey_bytes": (1 << 20, 1 << 50),
     "session.rekey_seconds": (1, _YEAR),
+    "passwords.memory_mib": (8, 4096),
 }
 """Smallest and largest value of every number, both allowed."""
 
+BLOCK_VARIABLE = "TALLOW_BLOCK_PLUGINS"
+"""Drivers that may not be loaded, as `kind:name`, beside those that the config file blocks."""
 _CHOOSE = "choose."
+_DRIVER = re.compile(r"([a-z]+):[a-z0-9][a-z0-9-]{0,31}")
 _DISTRIBUTION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 
 
@@ -226,6 +243,10 @@ def load_settings(config: str | None, flags: Mapping[str, object], environ: Mapp
                 f'{printable(str(file))} sets `[policy] profile = "{values[name]}"`, which a flag cannot change: leave out --profile'
             )
         values[name], origins[name] = value
+    if blocked := _blocked_by_environment(environ):
+        in_file, origin = cast("Names", values.get("plugins.block", ())), f"environment {BLOCK_VARIABLE}"
+        values["plugins.block"] = (*in_file, *blocked)
+        origins["plugins.block"] = f"{origins['plugins.block']} and {origin}" if in_file else origin
     sections = {name: _section(name, section, values) for name, section in _SECTIONS.items()}
     kept = MappingProxyType(origins)
     return Settings(**sections, directories=directories, chosen=MappingProxyType(chosen), file=file, origins=kept)
@@ -249,9 +270,20 @@ def _config_file(config: str | None, environ: Mapping[str, str], directories: Di
 
 
 def _from_environment(environ: Mapping[str, str]) -> Iterable[tuple[str, tuple[object, str]]]:
-    urls = tuple(re.split(r"[\s,]+", environ.get("TALLOW_RELAY", "").strip(" \t\r\n,")))
-    if urls != ("",):
+    if urls := _words(environ, "TALLOW_RELAY"):
         yield "relay.urls", (urls, "environment TALLOW_RELAY")
+
+
+def _blocked_by_environment(environ: Mapping[str, str]) -> Names:
+    blocked = _words(environ, BLOCK_VARIABLE)
+    if fault := _fault("plugins.block", blocked):
+        raise ConfigError(f"the environment variable {BLOCK_VARIABLE} {fault}")
+    return blocked
+
+
+def _words(environ: Mapping[str, str], variable: str) -> Names:
+    """What a variable lists, separated by spaces or commas."""
+    return tuple(word for word in re.split(r"[\s,]+", environ.get(variable, "")) if word)
 
 
 def _from_flags(flags: Mapping[str, object]) -> Iterable[tuple[str, tuple[object, str]]]:
@@ -273,13 +305,23 @@ def _hints(section: str) -> dict[str, Any]:
 
 def _read(file: Path) -> dict[str, object]:
     """The settings in `file`, by dotted name, of the right types and in range."""
+    return settings_in(read_file(file), printable(str(file)))
+
+
+def read_file(file: Path) -> bytes:
+    """The content of a config file; raises `ConfigError`."""
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"the config file {printable(str(file))} cannot be read: {error.strerror}") from error
+
+
+def settings_in(content: bytes, where: str) -> dict[str, object]:
+    """The settings that `content` states, by dotted name, of the right types and in range; a `ConfigError` names the file as `where`."""
     import tomllib
 
-    where = printable(str(file))
     try:
-        document = tomllib.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"the config file {where} cannot be read: {error.strerror}") from error
+        document = tomllib.loads(content.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"the config file {where} is no TOML: {printable(str(error))}") from error
     return {name: value for section, table in document.items() for name, value in _read_table(where, section, table)}
@@ -342,8 +384,13 @@ def _fault(name: str, value: object) -> str:
 
 
 def _not_a_driver(value: object) -> str:
-    wrong = [item for item in value if ":" not in item or kind_named(item.partition(":")[0]) is None] if isinstance(value, tuple) else []
+    wrong = [item for item in value if not _names_a_driver(item)] if isinstance(value, tuple) else []
     return f"lists {printable(wrong[0])!r}, which is not of the form kind:name" if wrong else ""
+
+
+def _names_a_driver(item: str) -> bool:
+    found = _DRIVER.fullmatch(item)
+    return found is not None and kind_named(found[1]) is not None
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

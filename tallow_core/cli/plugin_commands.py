@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from tallow_core.catalog import FIRST_PARTY, Catalog, Entry
 from tallow_core.kinds import COMMAND
-from tallow_core.settings import PluginSettings
+from tallow_core.settings import BLOCK_VARIABLE, PluginSettings
 
 if TYPE_CHECKING:
     from tallow_core.settings import Settings
@@ -26,15 +27,13 @@ def names(settings: Settings | None) -> list[str]:
 def _entries(settings: Settings | None) -> list[Entry]:
     catalog = Catalog.scan(PluginSettings() if settings is None else settings.plugins)
     entries = catalog.entries(COMMAND)
-    if settings is None and any(entry.distribution != FIRST_PARTY for entry in entries):
+    if settings is None and (BLOCK_VARIABLE in os.environ or any(entry.distribution != FIRST_PARTY for entry in entries)):
         # Only now is it worth reading the config file: it may allow what others installed.
         return _entries(_settings())
     return [entry for entry in entries if entry.state == "allowed"]
 
 
 def _settings() -> Settings:
-    import os
-
     from tallow_core.errors import ConfigError
     from tallow_core.settings import Settings, load_settings
 

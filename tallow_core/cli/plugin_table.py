@@ -5,8 +5,8 @@ from __future__ import annotations
 from json import dumps
 from typing import Any, get_type_hints
 
-from tallow_core.catalog import Catalog, Entry
-from tallow_core.cli.output import put
+from tallow_core.catalog import FIRST_PARTY, Catalog, Entry, allow_command, canonical
+from tallow_core.cli.output import put, tell
 from tallow_core.errors import EXIT_DONE, PluginError, UsageError
 from tallow_core.kinds import KINDS, Kind, kind_named
 from tallow_core.settings import Settings, nearest
@@ -15,13 +15,26 @@ from tallow_core.text import printable
 _COLUMNS = ("kind", "name", "distribution", "version", "state")
 
 
-def list_plugins(*, kind: str | None, settings: Settings, json: bool) -> int:
+def list_plugins(*, kind: str | None, settings: Settings, json: bool, quiet: bool = False) -> int:
     """List the installed plugins and whether they may be used, from metadata alone: none is imported."""
     catalog = Catalog.scan(settings.plugins)
-    rows = [_row(entry) for each in _kinds(kind) for entry in catalog.entries(each)]
-    for line in map(_event, rows) if json else _table(rows):
+    entries = [entry for each in _kinds(kind) for entry in catalog.entries(each)]
+    for line in map(event, map(row, entries)) if json else table([*map(row, entries)]):
         put(line)
+    if not json and not quiet:
+        _hint(catalog, entries)
     return EXIT_DONE
+
+
+def _hint(catalog: Catalog, entries: list[Entry]) -> None:
+    """Say how to use what is listed and cannot be used as it is."""
+    allowed = {FIRST_PARTY, *map(canonical, catalog.plugins.allow)}
+    strange = (entry.distribution for entry in entries if entry.state == "blocked" and canonical(entry.distribution) not in allowed)
+    for distribution in dict.fromkeys(strange):
+        tell(f"to use what {printable(distribution)} provides:  {allow_command(distribution)}")
+    for entry in entries:
+        if entry.state == "library missing":
+            tell(f"{entry.kind} {entry.name}: {catalog.reason(entry)}")
 
 
 def show_plugin(*, name: str, kind: str | None, settings: Settings, json: bool) -> int:
@@ -33,7 +46,7 @@ def show_plugin(*, name: str, kind: str | None, settings: Settings, json: bool) 
     found = _found(catalog, _kinds(typed if colon else kind), wanted)
     for entry in found:
         facts = _facts(catalog, entry, settings)
-        for line in [_event(facts)] if json else _block(facts):
+        for line in [event(facts)] if json else _block(facts):
             put(line)
     return EXIT_DONE
 
@@ -55,12 +68,13 @@ def _found(catalog: Catalog, kinds: tuple[Kind[Any], ...], name: str) -> list[En
     return found
 
 
-def _row(entry: Entry) -> dict[str, Any]:
+def row(entry: Entry) -> dict[str, Any]:
+    """What a list says of one entry."""
     return {column: printable(getattr(entry, column)) for column in _COLUMNS}
 
 
 def _facts(catalog: Catalog, entry: Entry, settings: Settings) -> dict[str, Any]:
-    facts = _row(entry) | {"module": printable(entry.value), "summary": entry.summary()}
+    facts = row(entry) | {"module": printable(entry.value), "summary": entry.summary()}
     return facts | (_descriptor(catalog, entry, settings) if entry.state == "allowed" else {"reason": catalog.reason(entry)})
 
 
@@ -81,11 +95,13 @@ def _plain(value: object) -> object:
     return printable(value) if isinstance(value, str) else value
 
 
-def _event(facts: dict[str, Any]) -> str:
+def event(facts: dict[str, Any]) -> str:
+    """The JSON line for one entry."""
     return dumps({"event": "plugin", "v": 1, **facts})
 
 
-def _table(rows: list[dict[str, Any]]) -> list[str]:
+def table(rows: list[dict[str, Any]]) -> list[str]:
+    """The lines of a table of entries, its head first."""
     cells = [_COLUMNS, *(tuple(row.values()) for row in rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(_COLUMNS))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]

@@ -12,7 +12,7 @@ from tallow_core.catalog import FIRST_PARTY, Catalog, canonical
 from tallow_core.cli.output import put
 from tallow_core.errors import EXIT_DONE, PolicyError, UsageError
 from tallow_core.host import PluginHost
-from tallow_core.kinds import DISCOVERY, SUITE_KINDS, TRANSPORT, Kind
+from tallow_core.kinds import DISCOVERY, SIGNATURE, SUITE_KINDS, TRANSPORT, Kind
 from tallow_core.policy import MOST_OFFERED, Policy, Route
 from tallow_core.profiles import Limits, ProfileName
 from tallow_core.protocol.suite import NAME, Offer
@@ -21,7 +21,7 @@ from tallow_core.runtime.context import Context
 from tallow_core.settings import PolicySettings, Settings
 from tallow_core.text import printable
 
-_KINDS: tuple[Kind[Any], ...] = (*SUITE_KINDS, TRANSPORT, DISCOVERY)
+_KINDS: tuple[Kind[Any], ...] = (*SUITE_KINDS, SIGNATURE, TRANSPORT, DISCOVERY)
 
 
 def show_policy(context: Context, route: Route | None, *, json: bool) -> int:

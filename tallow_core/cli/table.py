@@ -22,9 +22,12 @@ COMMANDS = (
     Row(("relay", "serve"), "--bind HOST:PORT", "run a relay, which sees sealed bytes only", f"{_HERE}.relay:serve"),
     Row(("policy", "show"), "", "show which drivers policy admits, in which order, and why", f"{_HERE}.policy:show_command"),
     Row(("policy", "explain"), "", "say which suite would be chosen against a peer, and why", f"{_HERE}.policy:explain_command"),
+    Row(("bench",), "[--kind KIND]", "time the ciphers, KEMs, signatures, hashes and logins that may be used", f"{_HERE}.bench:bench"),
     Row(("plugins", "list"), "[--kind KIND]", "list the installed plugins, without importing them", f"{_HERE}.plugins:list_command"),
     Row(("plugins", "show"), "NAME", "show one plugin in full", f"{_HERE}.plugins:show_command"),
     Row(("plugins", "check"), "KIND:NAME... | --all", "hold plugins to the contract of their kind", f"{_HERE}.plugins:check_command"),
+    Row(("plugins", "allow"), "DISTRIBUTION", "allow the plugins of an installed distribution", f"{_HERE}.plugins:allow_command"),
+    Row(("plugins", "new"), "KIND NAME", "write the project of a plugin of yours", f"{_HERE}.plugins:new_command"),
 )
 
 _HEAD = """\

@@ -1,4 +1,4 @@
-"""The key schedule: every label of the protocol, and the only place where keys are derived.
+"""The key schedule: every label and context string of the protocol, and the only place where keys are derived.
 
 HKDF is RFC 5869 over the hash H that belongs to the chosen hash driver; PRK = Extract(salt = TH, IKM = lv(ISK) || lv(kem_secret));
 K(label, context...) = Expand(PRK, lv("tallow/1") || lv(label) || lv(context)...).
@@ -17,6 +17,7 @@ from tallow_core.protocol.wire import lv
 from tallow_core.secrets import wipe
 from tallow_core.types import ReadBuffer
 
+# No string of this kind is written anywhere else, but for `"tallow/1 kem " + driver`: a KEM's driver makes it from its own name.
 PROTOCOL = b"tallow/1"
 TRANSCRIPT = b"tallow/1 transcript"
 
@@ -36,10 +37,19 @@ RECEIPT_CONTEXT = "tallow/1 receipt"
 _KDF: dict[str, type[hashes.HashAlgorithm]] = {"sha256": hashes.SHA256, "sha3_256": hashes.SHA3_256}
 
 
+def hkdf_extract(kdf: str, salt: ReadBuffer, secret: ReadBuffer) -> bytearray:
+    """HKDF-Extract (RFC 5869 section 2.2): the HMAC of `secret` under `salt`."""
+    return bytearray(hmac.digest(salt, secret, kdf))
+
+
+def hkdf_expand(kdf: str, secret: ReadBuffer, length: int, info: bytes) -> bytearray:
+    """HKDF-Expand (RFC 5869 section 2.3); `length` is at most 255 digests."""
+    return bytearray(HKDFExpand(_KDF[kdf](), length, info).derive(secret))
+
+
 def expand(kdf: str, secret: ReadBuffer, length: int, label: bytes, *context: bytes) -> bytearray:
     """HKDF-Expand under `secret` with info = lv("tallow/1") || lv(label) || lv(context)..."""
-    info = b"".join(lv(part) for part in (PROTOCOL, label, *context))
-    return bytearray(HKDFExpand(_KDF[kdf](), length, info).derive(secret))
+    return hkdf_expand(kdf, secret, length, b"".join(lv(part) for part in (PROTOCOL, label, *context)))
 
 
 def transcript_hash(kdf: str, nameplate: str, *frames: bytes) -> bytes:
@@ -53,7 +63,7 @@ class Schedule:
     def __init__(self, kdf: str, transcript: bytes, isk: bytearray, kem_secret: bytearray) -> None:
         self.kdf = kdf
         self.transcript = transcript
-        self._root = bytearray(hmac.digest(transcript, lv(isk) + lv(kem_secret), kdf))
+        self._root = hkdf_extract(kdf, transcript, lv(isk) + lv(kem_secret))
         wipe(isk, kem_secret)
 
     def key(self, label: bytes, *context: bytes, length: int = 32) -> bytearray:
@@ -83,7 +93,7 @@ class Schedule:
         if not self._root:
             raise LocalProtocolError("the keys of this session were dropped")
         digest = hashlib.new(self.kdf, messages).digest()
-        renewed = bytearray(hmac.digest(self._root, lv(kem_secret) + lv(digest), self.kdf))
+        renewed = hkdf_extract(self.kdf, self._root, lv(kem_secret) + lv(digest))
         wipe(self._root, kem_secret)
         self._root = renewed
 

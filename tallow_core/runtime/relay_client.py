@@ -43,9 +43,11 @@ LONGEST_BACKOFF = 30.0
 
 
 def relay_endpoint(context: Context, url: str) -> Endpoint:
-    """Read a relay's URL. The room token must stay secret on the way, so plain `tcp` is for loopback only; a profile may ask for a pin."""
+    """Read a relay's URL. The room token must stay secret on the way, so without encryption it is for this machine only: at a loopback
+    address, or where endpoints are paths or names, which no network carries. A profile may ask for a pin."""
     endpoint = context.endpoint(url, "tls")
-    if not context.transport(endpoint.scheme).encrypted and endpoint.host not in ("127.0.0.1", "::1"):
+    transport = context.transport(endpoint.scheme)
+    if not transport.encrypted and transport.addressing == "ip" and endpoint.host not in ("127.0.0.1", "::1"):
         raise PolicyError(f"the relay {url} is not encrypted; use its tls:// URL, as `tallow relay serve` prints it")
     check_pin(context, endpoint)
     return endpoint

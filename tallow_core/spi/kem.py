@@ -26,14 +26,15 @@ class Kem(Driver):
     """Makes key pairs, and agrees on a secret of `shared_size` bytes through a ciphertext.
 
     Sizes are in bytes and fixed. Keys and ciphertexts of any other length, and those that the algorithm's standard tells to refuse, are
-    a `CryptoError`; a ciphertext that was merely changed gives another secret (implicit rejection) or a `CryptoError`, never the
-    same secret.
+    a `CryptoError`. A ciphertext that was merely changed never gives the same secret: with `implicit_rejection` it gives another one,
+    never an error that would tell its sender something (FIPS 203 section 6.3); without, it may be a `CryptoError`.
     """
 
     public_size: ClassVar[int]
     ciphertext_size: ClassVar[int]
     shared_size: ClassVar[int]
     seed_size: ClassVar[int]
+    implicit_rejection: ClassVar[bool]
 
     @classmethod
     @abstractmethod

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tallow_core.kinds import AUTHENTICATOR, CIPHER, COMMAND, DISCOVERY, HASH, KEM, ROOMS, TRANSPORT, Kind
-from tallow_core.testing.checks import authenticator, cipher, core, discovery, hash, kem, rooms, transport
+from tallow_core.kinds import AUTHENTICATOR, CIPHER, COMMAND, DISCOVERY, HASH, KEM, ROOMS, SIGNATURE, TRANSPORT, Kind
+from tallow_core.testing.checks import authenticator, cipher, core, discovery, hash, kem, rooms, signature, transport
 from tallow_core.testing.expect import ConformanceError, require
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 CHECKS: Mapping[str, tuple[Callable[..., None], ...]] = {
     CIPHER.name: cipher.CHECKS,
     KEM.name: kem.CHECKS,
+    SIGNATURE.name: signature.CHECKS,
     HASH.name: hash.CHECKS,
     AUTHENTICATOR.name: authenticator.CHECKS,
     TRANSPORT.name: transport.CHECKS,
@@ -60,7 +61,8 @@ def checks_of(kind: Kind[Any], driver: type, settings: Settings | None = None) -
     `settings`, whose directories may be written to, are needed for the kinds in `BUILT_WITH_SETTINGS`.
     """
     arguments: tuple[object, ...] = (driver, settings) if kind.name in BUILT_WITH_SETTINGS else (driver,)
-    return [Check(check.__name__, _bind(check, arguments)) for check in CHECKS[kind.name]]
+    checks = authenticator.checks_for(driver) if kind is AUTHENTICATOR else CHECKS[kind.name]
+    return [Check(check.__name__, _bind(check, arguments)) for check in checks]
 
 
 def core_checks(primitive: str) -> list[Check]:

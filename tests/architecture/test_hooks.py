@@ -11,7 +11,7 @@ import pytest
 
 from tallow_core import hookspecs
 from tallow_core.kinds import KINDS
-from tallow_core.spi import authenticator, cipher, command, discovery, hash, kem, rooms, transport
+from tallow_core.spi import authenticator, cipher, command, discovery, hash, kem, rooms, signature, transport
 
 CONTRACTS = {
     contract.__name__: contract
@@ -23,6 +23,7 @@ CONTRACTS = {
         hash.Hash,
         kem.Kem,
         rooms.Rooms,
+        signature.Signature,
         transport.Transport,
     )
 }

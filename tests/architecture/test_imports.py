@@ -1,7 +1,8 @@
 """Who may import whom, read from the source, so that imports inside functions count too.
 
-`types, errors, text < secrets < spi < protocol < dataplane < runtime < cli`, with `kinds, profiles, settings, catalog, hookspecs, host,
-policy` beside them. What is imported for type checkers only has no order. The packages are found where they are installed.
+`types, errors, text < secrets < spi < protocol < dataplane < runtime < cli`, with `kinds, profiles, settings, memory, passwords,
+calibration, catalog, hookspecs, host, policy` beside them. What is imported for type checkers only has no order. The packages are found
+where they are installed.
 """
 
 from __future__ import annotations
@@ -26,14 +27,17 @@ BELOW: dict[str, frozenset[str]] = {
     "kinds": LEAVES | {"spi"},
     "profiles": LEAVES,
     "settings": LEAVES | {"kinds", "profiles"},
+    "memory": LEAVES,
+    "passwords": LEAVES | {"secrets", "memory", "settings"},
     "catalog": LEAVES | {"kinds", "settings"},
     "hookspecs": LEAVES,
     "host": LEAVES | {"spi", "kinds", "settings", "catalog", "hookspecs"},
-    "policy": LEAVES | {"spi", "kinds", "profiles", "settings", "catalog", "host"},
+    "calibration": LEAVES | {"secrets", "spi", "settings"},
+    "policy": LEAVES | {"spi", "kinds", "profiles", "settings", "catalog", "host", "calibration"},
 }
 """Package or module of tallow_core -> what it may import, beside itself."""
 BELOW["runtime"] = frozenset(BELOW) - {"__init__"}
-BELOW["testing"] = LEAVES | {"__init__", "secrets", "spi", "kinds", "settings", "catalog", "host"}
+BELOW["testing"] = LEAVES | {"__init__", "secrets", "spi", "kinds", "settings", "catalog", "host", "protocol", "passwords"}
 BELOW["cli"] = frozenset(BELOW)
 BELOW["__main__"] = frozenset({"__init__", "cli"})
 

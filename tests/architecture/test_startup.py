@@ -7,7 +7,7 @@ import pytest
 from tests.cli.test_usage import TRACED, imported
 from tests.support import Lab
 
-DRIVERS = {"tallow_plugins", "cryptography", "blake3", "cpace"}
+DRIVERS = {"tallow_plugins", "cryptography", "blake3", "cpace", "opaque_snake"}
 HEAVY = {"cyclopts", "rich", "asyncio", "ssl", "stevedore", "pluggy", "msgspec", "platformdirs", *DRIVERS}
 """Each costs milliseconds; docs/decisions tell why they are dependencies nevertheless."""
 
@@ -55,3 +55,4 @@ def test_a_transfer_does_not_import_the_progress_bar(lab: Lab) -> None:
         modules = imported(process)
         assert "rich.progress" not in modules
         assert "tallow_plugins.commands.demo" not in modules
+        assert "opaque_snake" not in modules  # logins are no part of a transfer

@@ -38,7 +38,7 @@ def test_version(lab: Lab) -> None:
 def test_help(lab: Lab, word: str) -> None:
     process = lab.run(lab.place(), word).ends(0)
     assert process.err.text == ""
-    for command in ("send", "receive", "relay serve", "plugins list", "plugins show", "plugins check", "demo"):
+    for command in ("send", "receive", "relay serve", "plugins list", "plugins show", "plugins check", "plugins allow", "demo"):
         assert f"\n  {command}" in process.out.text
 
 
@@ -50,7 +50,17 @@ def test_nothing_typed(lab: Lab) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    [["send"], ["receive"], ["relay", "serve"], ["plugins", "list"], ["plugins", "show"], ["plugins", "check"], ["demo"]],
+    [
+        ["send"],
+        ["receive"],
+        ["relay", "serve"],
+        ["plugins", "list"],
+        ["plugins", "show"],
+        ["plugins", "check"],
+        ["plugins", "allow"],
+        ["plugins", "new"],
+        ["demo"],
+    ],
     ids=" ".join,
 )
 def test_help_of_a_command(lab: Lab, words: list[str]) -> None:
@@ -117,6 +127,9 @@ def test_mistyped(lab: Lab, words: list[str], meant: str) -> None:
         ["relay", "serve", "--bind", "nonsense"],
         ["plugins"],
         ["plugins", "show"],
+        ["plugins", "allow"],
+        ["plugins", "new", "cipher"],
+        ["plugins", "new", "cipher", "../x"],
         ["plugins", "list", "--kind", "nonsense"],
     ],
     ids=" ".join,
@@ -190,10 +203,12 @@ def test_plugins_list(lab: Lab) -> None:
     assert {(line[0], line[1]) for line in lines[1:] if line[2] == "tallow"} == {
         ("cipher", "aes-256-gcm"),
         ("cipher", "chacha20-poly1305"),
+        ("cipher", "aegis-256"),
         ("kem", "x25519"),
         ("kem", "ml-kem-1024"),
         ("kem", "x25519-ml-kem-1024"),
         ("hash", "blake3"),
+        ("hash", "sha3-256"),
         ("authenticator", "cpace"),
         ("transport", "tcp"),
         ("transport", "tls"),

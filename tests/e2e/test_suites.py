@@ -52,7 +52,11 @@ def test_policy_that_requires_nothing_still_prefers_the_best(lab: Lab) -> None:
     [
         (["--cipher", "chacha20-poly1305"], "cipher", "chacha20-poly1305"),
         (["--cipher", "aes-256-gcm"], "cipher", "aes-256-gcm"),
+        (["--cipher", "aegis-256"], "cipher", "aegis-256"),
         (["--kem", "ml-kem-1024"], "kem", "ml-kem-1024"),
+        (["--kem", "x25519-ml-kem-1024"], "kem", "x25519-ml-kem-1024"),
+        (["--hash", "blake3"], "hash", "blake3"),
+        (["--hash", "sha3-256"], "hash", "sha3-256"),
     ],
 )
 @pytest.mark.parametrize("end", ["sender", "receiver"])
@@ -64,6 +68,42 @@ def test_a_flag_of_either_end_decides(lab: Lab, end: str, flags: list[str], fiel
     sender.ends(0)
     assert sender.named("suite")[0][field] == receiver.named("suite")[0][field] == name
     assert (bob.inbox / "file").read_text() == "content"
+
+
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [
+        ("ciphers", "aes-256-gcm"),
+        ("ciphers", "chacha20-poly1305"),
+        ("ciphers", "aegis-256"),
+        ("kems", "x25519-ml-kem-1024"),
+        ("kems", "ml-kem-1024"),
+        ("hashes", "blake3"),
+        ("hashes", "sha3-256"),
+    ],
+)
+def test_each_driver_selected_by_policy(lab: Lab, key: str, name: str) -> None:
+    """T-26: one name in a list of one end is what both ends use."""
+    ann, bob = lab.pair()
+    bob.configure(f'[policy]\n{key} = ["{name}"]\n')
+    sender = lab.send(ann, a_file(ann))
+    receiver = lab.receive(bob, sender.code).ends(0)
+    sender.ends(0)
+    field = {"ciphers": "cipher", "kems": "kem", "hashes": "hash"}[key]
+    assert sender.named("suite")[0][field] == receiver.named("suite")[0][field] == name
+    assert (bob.inbox / "file").read_text() == "content"
+
+
+@pytest.mark.parametrize("end", ["sender", "receiver"])
+def test_the_fast_profile_of_either_end(lab: Lab, end: str) -> None:
+    """A lattice alone is faster than with X25519 beside it, and satisfies `require`."""
+    ann, bob = lab.pair()
+    sender = lab.send(ann, a_file(ann), *(["--profile", "fast"] if end == "sender" else []))
+    lab.receive(bob, sender.code, *(["--profile", "fast"] if end == "receiver" else [])).ends(0)
+    sender.ends(0)
+    assert sender.named("suite")[0]["kem"] in ("ml-kem-1024", "x25519-ml-kem-1024")
+    (shown,) = lab.run(ann, "policy", "show", "--profile", "fast", "--json").ends(0).events
+    assert shown["offer"]["kem"] == ["ml-kem-1024", "x25519-ml-kem-1024"]
 
 
 def test_no_common_suite_then_a_second_guest(lab: Lab) -> None:
@@ -101,12 +141,11 @@ def test_a_driver_that_does_not_exist(lab: Lab, flag: str, typed: str, meant: st
     assert flag in process.err.text
 
 
-@pytest.mark.parametrize("lists", ['ciphers = ["chacha20-poly1305"]', 'deny = ["cipher:aes-256-gcm", "cipher:aegis-256"]'])
 @pytest.mark.parametrize("end", ["sender", "receiver"])
-def test_policy_of_either_end_decides(lab: Lab, end: str, lists: str) -> None:
-    """T-26: a list, and what is denied."""
+def test_what_either_end_denies_is_not_used(lab: Lab, end: str) -> None:
+    """T-26."""
     ann, bob = lab.pair()
-    (ann if end == "sender" else bob).configure(f"[policy]\n{lists}\n")
+    (ann if end == "sender" else bob).configure('[policy]\ndeny = ["cipher:aes-256-gcm", "cipher:aegis-256"]\n')
     sender = lab.send(ann, a_file(ann))
     receiver = lab.receive(bob, sender.code).ends(0)
     sender.ends(0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import stat
 from pathlib import Path
 from textwrap import dedent
 
@@ -98,7 +99,7 @@ def test_blocked_unless_allowed(lab: Lab, site: Site) -> None:
     (entry,) = [event for event in listed.events if event["distribution"] == NAME]
     assert (entry["name"], entry["version"], entry["state"]) == ("shout", "1.5", "blocked")
     shown = lab.run(ann, "plugins", "show", "shout", env=site.environment).ends(0)
-    assert f'allow = ["{NAME}"]' in shown.out.text
+    assert f"tallow plugins allow {NAME}" in shown.out.text
     assert "shout" not in lab.run(ann, "--help", env=site.environment).ends(0).out.text
     lab.run(ann, "shout", "hello", env=site.environment).ends(2)
     sender, receiver = transfer(lab, ann, bob, site)
@@ -149,6 +150,41 @@ def test_a_driver_can_be_blocked_by_name(lab: Lab, site: Site) -> None:
     assert not site.imported
     (ann.work / "file").touch()
     assert "cannot be used" in lab.run(ann, "send", "file", "--cipher", "aes-256-gcm").ends(10).err.text
+
+
+def test_the_environment_blocks_too(lab: Lab, site: Site) -> None:
+    """Also in the help, which reads no config file otherwise; and it is said where the block comes from."""
+    shouting(site)
+    ann = lab.place()
+    ann.configure(ALLOWED)
+    blocked = {**site.environment, "TALLOW_BLOCK_PLUGINS": "command:shout,command:demo"}
+    assert not {"shout", "demo"} & set(lab.run(ann, "--help", env=blocked).ends(0).out.text.split())
+    lab.run(ann, "shout", "hi", env=blocked).ends(2)
+    shown = lab.run(ann, "plugins", "show", "shout", env=blocked).ends(0)
+    assert "(or TALLOW_BLOCK_PLUGINS does)" in shown.out.text
+    assert not site.imported
+    assert "TALLOW_BLOCK_PLUGINS lists 'shout'" in lab.run(ann, "shout", env={"TALLOW_BLOCK_PLUGINS": "shout"}).ends(3).err.text
+    assert lab.run(ann, "shout", "hi", env=site.environment).ends(0).out.text == "HI\n"
+
+
+def test_allowing_it_by_command(lab: Lab, site: Site) -> None:
+    """From blocked to running, with nothing written by hand; the second time changes nothing."""
+    shouting(site)
+    ann = lab.place()
+    listed = lab.run(ann, "plugins", "list", env=site.environment).ends(0)
+    assert f"to use what {NAME} provides:  tallow plugins allow {NAME}" in listed.err.text
+    allowed = lab.run(ann, "plugins", "allow", NAME, env=site.environment).ends(0)
+    assert [line.split() for line in allowed.out.lines[1:]] == [["command", "shout", NAME, "1.5", "allowed"]]
+    assert f"{NAME} is allowed now, in {ann.config_file}" in allowed.err.text
+    assert "their author's word" in allowed.err.text
+    assert stat.S_IMODE(ann.config_file.stat().st_mode) == 0o600
+    assert stat.S_IMODE(ann.config_file.parent.stat().st_mode) == 0o700
+    assert ann.config_file.read_text() == ALLOWED
+    assert not site.imported
+    assert lab.run(ann, "shout", "hi", env=site.environment).ends(0).out.text == "HI\n"
+    again = lab.run(ann, "plugins", "allow", "Tallow.Shout", "--json", env=site.environment).ends(0)
+    assert [(event["name"], event["state"]) for event in again.events] == [("shout", "allowed")]
+    assert ann.config_file.read_text() == ALLOWED
 
 
 def test_a_veto_of_the_offer(lab: Lab, site: Site) -> None:

@@ -26,11 +26,20 @@ class Site:
         self.folder = folder
         folder.mkdir(exist_ok=True)
 
-    def add(self, name: str, points: Points, modules: Mapping[str, str] | None = None, *, version: str = "1.0") -> Path:
-        """Write a distribution; `modules` maps module names to sources. Returns its metadata folder."""
+    def add(
+        self,
+        name: str,
+        points: Points,
+        modules: Mapping[str, str] | None = None,
+        *,
+        version: str = "1.0",
+        requires: tuple[str, ...] = (),
+    ) -> Path:
+        """Write a distribution; `modules` maps module names to sources, `requires` are its dependencies. Returns its metadata folder."""
         info = self.folder / f"{name.replace('-', '_')}-{version}.dist-info"
         info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        dependencies = "".join(f"Requires-Dist: {line}\n" for line in requires)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{dependencies}")
         lines = [line for kind, names in points.items() for line in (f"[tallow.{kind}]", *(f"{key} = {names[key]}" for key in names))]
         (info / "entry_points.txt").write_text("\n".join(lines) + "\n")
         for module, source in (modules or {}).items():
@@ -73,11 +82,13 @@ def driver(kind: str, *names: str, labels: tuple[str, ...] = ("post-quantum",), 
         """The {names[0]} {kind}."""
         from tallow_core.hookspecs import hookimpl
         from tallow_core.kinds import kind_named
+        from tallow_core.spi.authenticator import CodeAuthenticator
 
-        CONTRACT = kind_named("{kind}").contract
+        CONTRACT = CodeAuthenticator if "{kind}" == "authenticator" else kind_named("{kind}").contract
         SIZES = dict.fromkeys(("public_size", "ciphertext_size", "shared_size", "seed_size", "digest_size", "share_size",
-                               "key_size", "nonce_size", "tag_size", "max_records", "max_bytes"), 32)
+                               "secret_size", "signature_size", "key_size", "nonce_size", "tag_size", "max_records", "max_bytes"), 32)
         FACTS = SIZES | {{"kdf": "sha256", "labels": frozenset({labels!r}), "preference": {preference}, "encrypted": False}}
+        FACTS |= {{"implicit_rejection": True, "deterministic": True}}
         METHODS = dict.fromkeys(CONTRACT.__abstractmethods__)
         DRIVERS = [type("Fake", (CONTRACT,), METHODS | FACTS | {{"name": name}}) for name in {names!r}]
 
@@ -86,3 +97,12 @@ def driver(kind: str, *names: str, labels: tuple[str, ...] = ("post-quantum",), 
             return DRIVERS
         '''
     ).lstrip() + dedent(extra)
+
+
+LOGIN = """
+from tallow_core.spi.authenticator import Authenticator, LoginAuthenticator
+SIZES = dict.fromkeys(("setup_size", "record_size", "session_key_size", "export_key_size"), 32)
+SIZES |= dict.fromkeys(("registration_sizes", "login_sizes"), (32, 32, 32))
+DRIVERS[:] = [type("Fake", (LoginAuthenticator,), dict.fromkeys(LoginAuthenticator.__abstractmethods__) | SIZES | {"name": "extra"})]
+"""
+"""As `extra` of an authenticator: offers one for logins, named `extra`, instead."""

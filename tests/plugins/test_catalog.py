@@ -45,6 +45,78 @@ def only(catalog: Catalog, name: str) -> Entry:
     return entry
 
 
+def needing(site: Site, *requires: str, extras: str = "[x-tra]", name: str = "tallow-extra") -> None:
+    """A distribution whose driver `extra` needs what `requires` says of the extra."""
+    site.add(name, {"hash": {"extra": f"fake_extra {extras}"}}, {"fake_extra": f'"""Extra."""\n{EVIL}'}, requires=requires)
+
+
+@pytest.mark.parametrize(
+    ("requires", "missing"),
+    [
+        ('fake-library>=1.0; extra == "x-tra"', ("fake-library",)),
+        ("Fake_Library[fast]!=1.5,<2 ; extra == 'X_Tra'", ("Fake_Library",)),
+        ('fake-library (>=1) ; ( extra == "x-tra" )', ("fake-library",)),
+        ('fake-library @ https://host.example/x.whl ; extra=="x-tra"', ("fake-library",)),
+        ("fake-library>=1.0", ()),
+        ('fake-library; extra == "other"', ()),
+        ('tallow[other]; extra == "x-tra"', ()),
+        ('fake-library; extra == "x-tra" and sys_platform == "nowhere"', ()),
+        ('fake-library; python_version < "3" and extra == "x-tra"', ()),
+        ("; ;", ()),
+    ],
+)
+def test_a_missing_library_is_found_in_metadata(site: Site, requires: str, missing: tuple[str, ...]) -> None:
+    needing(site, requires)
+    entry = only(scan("tallow-extra"), "extra")
+    assert (entry.value, entry.extras, entry.missing) == ("fake_extra", ("x-tra",), missing)
+    assert entry.state == ("library missing" if missing else "allowed")
+    assert "fake_extra" not in sys.modules
+
+
+def test_a_missing_library_is_named_with_the_extra_to_install(site: Site) -> None:
+    needing(site, 'one; extra == "a"', 'two; extra == "b"', 'three; extra == "c"', extras="[a, b]")
+    with pytest.raises(PluginError, match=r'one and two, which it needs, .* run `pip install "tallow-extra\[a,b\]"`') as caught:
+        scan("tallow-extra").find(HASH, "extra")
+    assert caught.value.exit_status == 10
+    (facts,) = map(json.loads, output(json=True, show="extra", settings=Settings(plugins=PluginSettings(("tallow-extra",)))).splitlines())
+    assert (facts["state"], facts["module"], facts["summary"]) == ("library missing", "fake_extra", "Extra.")
+    assert 'pip install "tallow-extra[a,b]"' in facts["reason"]
+
+
+def test_a_library_that_is_installed_is_not_missing(site: Site) -> None:
+    needing(site, 'fake-library; extra == "x-tra"')
+    site.add("Fake.Library", {})
+    assert only(scan("tallow-extra"), "extra").state == "allowed"
+
+
+def test_blocked_comes_before_missing(site: Site) -> None:
+    needing(site, 'fake-library; extra == "x-tra"')
+    assert only(scan(), "extra").state == "blocked"
+    assert only(scan("tallow-extra", block=("hash:extra",)), "extra").state == "blocked"
+
+
+def test_a_driver_without_its_library_stands_in_nobodys_way(site: Site) -> None:
+    needing(site, 'fake-library; extra == "x-tra"')
+    site.add("tallow-other", {"hash": {"extra": "fake_other"}})
+    assert scan("tallow-extra", "tallow-other").find(HASH, "extra").distribution == "tallow-other"
+
+
+def test_the_list_says_how_to_use_what_cannot_be_used(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    needing(site, 'fake-library; extra == "x-tra"')
+    site.add("tallow-other", {"hash": {"other": "fake_other"}, "kem": {"other": "fake_other"}})
+    settings = Settings(plugins=PluginSettings(("tallow-extra",), ("hash:first",)))
+    shown = output(settings=settings)
+    told = capsys.readouterr().err.splitlines()
+    assert told[0] == "to use what tallow-other provides:  tallow plugins allow tallow-other"
+    assert 'pip install "tallow-extra[x-tra]"' in told[1]
+    assert len(told) == 2
+    states_shown = {tuple(line.split()[:2]): line.split(None, 4)[4] for line in shown.splitlines()[1:]}
+    assert states_shown[("hash", "extra")] == "library missing"
+    output(json=True, settings=settings)
+    list_plugins(kind=None, settings=settings, json=False, quiet=True)
+    assert capsys.readouterr().err == ""
+
+
 def output(*, json: bool = False, kind: str | None = None, show: str | None = None, settings: Settings | None = None) -> str:
     settings = settings or Settings()
     with redirect_stdout(io.StringIO()) as out:
@@ -69,17 +141,11 @@ def test_allowed_names_are_normalised(site: Site, spelling: str) -> None:
     assert scan(spelling).find(HASH, "extra").distribution == "tallow-extra"
 
 
-def test_t27_blocked_is_refused_with_the_line_that_would_allow_it(site: Site) -> None:
+def test_t27_blocked_is_refused_with_the_command_that_would_allow_it(site: Site) -> None:
     site.add("tallow-extra", {"hash": {"extra": "fake_extra"}})
-    with pytest.raises(PluginError, match=r'tallow-extra 1\.0 .*`\[plugins\] allow = \["tallow-extra"\]`') as caught:
+    with pytest.raises(PluginError, match=r"tallow-extra 1\.0 .*`tallow plugins allow tallow-extra`") as caught:
         scan().find(HASH, "extra")
     assert caught.value.exit_status == 10
-
-
-def test_the_line_keeps_what_is_allowed_already(site: Site) -> None:
-    site.add("tallow-extra", {"hash": {"extra": "fake_extra"}})
-    with pytest.raises(PluginError, match=r'allow = \["other", "tallow-extra"\]'):
-        scan("other").find(HASH, "extra")
 
 
 def test_t27_block_beats_allow_and_first_party(site: Site) -> None:
@@ -122,7 +188,10 @@ def test_t27_bad_names_are_invalid_even_when_allowed(site: Site, name: str) -> N
     assert "\x1b" not in str(caught.value)
 
 
-@pytest.mark.parametrize("value", ["fake_extra:attribute", "fake extra", "..", "fake-extra", "1", "fake_extra [more]"])
+@pytest.mark.parametrize(
+    "value",
+    ["fake_extra:attribute", "fake extra", "..", "fake-extra", "1", "fake_extra [a] b", "fake_extra [a b]", "fake_extra []", "x [a", "[a]"],
+)
 def test_t27_an_entry_point_that_is_no_module_is_invalid(site: Site, value: str) -> None:
     site.add("tallow-extra", {"hash": {"extra": value}})
     # Some Pythons refuse the whole file on reading it: then nothing is there.
@@ -287,7 +356,7 @@ def test_t27_show_explains_a_blocked_plugin_without_importing_it(site: Site) -> 
     facts = json.loads(line)
     assert facts["state"] == "blocked"
     assert facts["summary"] == "Extra."
-    assert 'allow = ["tallow-extra"]' in facts["reason"]
+    assert "tallow plugins allow tallow-extra" in facts["reason"]
     assert "fake_extra" not in sys.modules
 
 

@@ -14,11 +14,11 @@ from stevedore import ExtensionManager, _cache
 from tallow_core.catalog import Catalog
 from tallow_core.errors import PluginError
 from tallow_core.host import PluginFailure, PluginHost
-from tallow_core.kinds import CIPHER, COMMAND, HASH, KEM, KINDS, ROOMS, TRANSPORT
+from tallow_core.kinds import AUTHENTICATOR, CIPHER, COMMAND, HASH, KEM, KINDS, ROOMS, TRANSPORT
 from tallow_core.settings import PluginSettings, Settings
 from tallow_core.spi.hash import Hash
 
-from .fakedist import Site, driver, fake_site
+from .fakedist import LOGIN, Site, driver, fake_site
 
 
 @pytest.fixture
@@ -215,6 +215,27 @@ def test_a_choice_of_words_is_checked(site: Site) -> None:
     extra(site, source, kind="transport")
     with pytest.raises(PluginError, match=r"Fake\.shape is missing or not of the type"):
         host("tallow-extra").load(TRANSPORT, "extra")
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("DRIVERS[:] = [type('Fake', (Authenticator,), {'name': 'extra', 'situation': 'login'})]", "Fake derives from Authenticator alone"),
+        ("DRIVERS[0].login_sizes = (32, 32)", "Fake.login_sizes is missing or not of the type that the contract LoginAuthenticator"),
+        ("DRIVERS[0].login_sizes = (32, 32, '32')", "Fake.login_sizes is missing or not of the type"),
+        ("DRIVERS[0].situation = 'code'", "Fake.situation is missing or not of the type"),
+        ("del DRIVERS[0].record_size", "Fake.record_size is missing"),
+        ("DRIVERS[0].__abstractmethods__ = frozenset({'log_in'})", "Fake lacks log_in, which the contract LoginAuthenticator asks for"),
+    ],
+)
+def test_a_divided_contract_is_checked_by_its_case(site: Site, change: str, told: str) -> None:
+    extra(site, driver("authenticator", "extra", extra=LOGIN), kind="authenticator")
+    assert host("tallow-extra").load(AUTHENTICATOR, "extra").situation == "login"
+    site.write("fake_extra", driver("authenticator", "extra", extra=LOGIN + change))
+    sys.modules.pop("fake_extra")
+    with pytest.raises(PluginError) as caught:
+        host("tallow-extra").load(AUTHENTICATOR, "extra")
+    assert told in str(caught.value)
 
 
 def test_the_name_of_another_distribution_cannot_be_offered(site: Site) -> None:

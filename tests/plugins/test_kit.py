@@ -11,15 +11,18 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from tallow_core.errors import AuthenticationError, CryptoError, ForgedRecord
 from tallow_core.kinds import AUTHENTICATOR, CIPHER, HASH, KEM, KINDS, TRANSPORT, Kind
-from tallow_core.secrets import wipe
+from tallow_core.secrets import system_rng, wipe
+from tallow_core.spi.authenticator import Authenticator, ClientLogin, LoggedIn, ServerLogin
+from tallow_core.spi.cipher import Allowance
 from tallow_core.spi.hash import Hasher
 from tallow_core.spi.kem import KemPair
 from tallow_core.testing import ConformanceError
 from tallow_core.testing.expect import refuses
 from tallow_core.testing.fakes import FakeClock, NonceLedger, recording, seeded_rng
-from tallow_core.testing.suite import CHECKS, run_checks
+from tallow_core.testing.suite import CHECKS, checks_of, run_checks
 from tallow_core.types import ReadBuffer, Role, WriteBuffer
 from tallow_plugins.authenticators.cpace import Cpace
+from tallow_plugins.authenticators.opaque import Opaque
 from tallow_plugins.ciphers.aes_256_gcm import Aes256Gcm
 from tallow_plugins.hashes.blake3 import Blake3
 from tallow_plugins.kems.ml_kem_1024 import MlKem1024
@@ -83,6 +86,30 @@ class SurvivesWipe(Aes256Gcm):
 
     def wipe(self) -> None:
         """Do nothing."""
+
+
+class CountsNothing(Aes256Gcm):
+    """Seals as long as it is asked to."""
+
+    def seal_into(self, nonce: ReadBuffer, aad: ReadBuffer, plaintext: ReadBuffer, out: WriteBuffer) -> int:
+        self._allowance = Allowance(Aes256Gcm)
+        return super().seal_into(nonce, aad, plaintext, out)
+
+
+class CountsRecordsOnly(Aes256Gcm):
+    """Forgets that bytes have a limit too."""
+
+    def seal_into(self, nonce: ReadBuffer, aad: ReadBuffer, plaintext: ReadBuffer, out: WriteBuffer) -> int:
+        self._allowance._bytes = self.max_bytes + len(plaintext)
+        return super().seal_into(nonce, aad, plaintext, out)
+
+
+class StopsEarly(Aes256Gcm):
+    """Keeps the last record that it may seal to itself."""
+
+    def __init__(self, key: ReadBuffer) -> None:
+        super().__init__(key)
+        self._allowance.take(0)
 
 
 class WrongKeySchedule(Aes256Gcm):
@@ -228,6 +255,205 @@ class UsedTwice(Cpace):
             return Cpace(*self._arguments).finish(peer_share)
 
 
+class FoldsPasswords(Opaque):
+    """Takes a password in any case, with white space around it."""
+
+    @classmethod
+    def log_in(cls, password: ReadBuffer) -> ClientLogin:
+        return super().log_in(bytes(password).lower().strip())
+
+
+class Answer(ServerLogin):
+    """A server's run in front of another one."""
+
+    def __init__(self, inner: ServerLogin) -> None:
+        self.inner = inner
+
+    @property
+    def message(self) -> bytes:
+        return self.inner.message
+
+    def finish(self, finalization: ReadBuffer) -> LoggedIn:
+        return self.inner.finish(finalization)
+
+    def wipe(self) -> None:
+        self.inner.wipe()
+
+
+class LoginBy(Opaque):
+    """Puts `answer` in front of the server's runs."""
+
+    answer: ClassVar[type[Answer]]
+
+    def answer_login(self, user: str, record: ReadBuffer | None, request: ReadBuffer) -> ServerLogin:
+        return self.answer(super().answer_login(user, record, request))
+
+
+class NamesUnknownUsers(Opaque):
+    """Says that there is no such user."""
+
+    def answer_login(self, user: str, record: ReadBuffer | None, request: ReadBuffer) -> ServerLogin:
+        if record is None:
+            raise CryptoError("no such user")
+        return super().answer_login(user, record, request)
+
+
+class TellsUnknownUsersByText(Opaque):
+    """Refuses the finalization of an unknown user with another sentence."""
+
+    class Told(Answer):
+        def finish(self, finalization: ReadBuffer) -> LoggedIn:
+            raise AuthenticationError("no such user")
+
+    def answer_login(self, user: str, record: ReadBuffer | None, request: ReadBuffer) -> ServerLogin:
+        run = super().answer_login(user, record, request)
+        return self.Told(run) if record is None else run
+
+
+class TellsUnknownUsersBySize(Opaque):
+    """Answers for an unknown user with fewer bytes."""
+
+    class Short(Answer):
+        @property
+        def message(self) -> bytes:
+            return self.inner.message[:-1]
+
+    def answer_login(self, user: str, record: ReadBuffer | None, request: ReadBuffer) -> ServerLogin:
+        run = super().answer_login(user, record, request)
+        return self.Short(run) if record is None else run
+
+
+class TellsUnknownUsersByTime(Opaque):
+    """Answers for an unknown user with what lies ready, after the same checks."""
+
+    class Ready(Answer):
+        def __init__(self) -> None:
+            self._message = system_rng(320)
+
+        @property
+        def message(self) -> bytes:
+            return self._message
+
+        def finish(self, finalization: ReadBuffer) -> LoggedIn:
+            raise AuthenticationError("The client did not prove that it knows the password of this user; it may try again.")
+
+    def answer_login(self, user: str, record: ReadBuffer | None, request: ReadBuffer) -> ServerLogin:
+        if record is None and len(request) == 96 and any(request):
+            return self.Ready()
+        return super().answer_login(user, record, request)
+
+
+class FinishesTwice(LoginBy):
+    """Gives the keys of a run a second time."""
+
+    class answer(Answer):
+        _done: LoggedIn | None = None
+
+        def finish(self, finalization: ReadBuffer) -> LoggedIn:
+            self._done = self._done or super().finish(finalization)
+            return self._done
+
+
+class BelievesFinalizations(Opaque):
+    """Takes what the client has derived for what it has proved."""
+
+    _derived: ClassVar[dict[bytes, LoggedIn]] = {}
+
+    class Believes(Answer):
+        def finish(self, finalization: ReadBuffer) -> LoggedIn:
+            try:
+                return super().finish(finalization)
+            except AuthenticationError:
+                if (found := BelievesFinalizations._derived.get(self.message)) is None:
+                    raise
+                return LoggedIn(found.session_key, bytearray(), found.messages)
+
+    class Tells(ClientLogin):
+        def __init__(self, inner: ClientLogin) -> None:
+            self.inner = inner
+
+        @property
+        def message(self) -> bytes:
+            return self.inner.message
+
+        def finish(self, response: ReadBuffer) -> LoggedIn:
+            return BelievesFinalizations._derived.setdefault(bytes(response), self.inner.finish(response))
+
+        def wipe(self) -> None:
+            self.inner.wipe()
+
+    @classmethod
+    def log_in(cls, password: ReadBuffer) -> ClientLogin:
+        return cls.Tells(super().log_in(password))
+
+    def answer_login(self, user: str, record: ReadBuffer | None, request: ReadBuffer) -> ServerLogin:
+        return self.Believes(super().answer_login(user, record, request))
+
+
+class ConstantSessionKey(LoginBy):
+    """Gives every login the same key."""
+
+    class answer(Answer):
+        def finish(self, finalization: ReadBuffer) -> LoggedIn:
+            return LoggedIn(bytearray(64), bytearray(), super().finish(finalization).messages)
+
+    class Same(BelievesFinalizations.Tells):
+        def finish(self, response: ReadBuffer) -> LoggedIn:
+            done = self.inner.finish(response)
+            return LoggedIn(bytearray(64), done.export_key, done.messages)
+
+    @classmethod
+    def log_in(cls, password: ReadBuffer) -> ClientLogin:
+        return cls.Same(super().log_in(password))
+
+
+class ForgetsTheRequest(LoginBy):
+    """Reports other messages than the client."""
+
+    class answer(Answer):
+        def finish(self, finalization: ReadBuffer) -> LoggedIn:
+            done = super().finish(finalization)
+            return LoggedIn(done.session_key, done.export_key, (b"", *done.messages[1:]))
+
+
+class OneUser(Opaque):
+    """Keeps one record for all."""
+
+    def answer_registration(self, user: str, request: ReadBuffer) -> Any:
+        return super().answer_registration("", request)
+
+    def answer_login(self, user: str, record: ReadBuffer | None, request: ReadBuffer) -> ServerLogin:
+        return super().answer_login("", record, request)
+
+
+class AcceptsLongSetups(Opaque):
+    """Cuts what is too long."""
+
+    def __init__(self, setup: ReadBuffer) -> None:
+        super().__init__(setup[: self.setup_size])
+
+
+class AcceptsLongFinalizations(LoginBy):
+    """Cuts what is too long."""
+
+    class answer(Answer):
+        def finish(self, finalization: ReadBuffer) -> LoggedIn:
+            return super().finish(finalization[:64])
+
+
+class ServesAfterWipe(Opaque):
+    """Keeps its set-up."""
+
+    def wipe(self) -> None:
+        """Do nothing."""
+
+
+class NeitherCodeNorLogin(Authenticator):
+    """Belongs to no situation."""
+
+    name: ClassVar[str] = "neither"
+
+
 BROKEN: tuple[tuple[Kind[Any], type, str], ...] = (
     (CIPHER, WrongTagLength, "records_survive_the_round_trip|published_vectors_match"),
     (CIPHER, LeavesPlaintext, "every_flipped_bit_is_refused"),
@@ -235,6 +461,9 @@ BROKEN: tuple[tuple[Kind[Any], type, str], ...] = (
     (CIPHER, AcceptsForgeries, "published_vectors_match"),
     (CIPHER, WritesBeforeChecking, "bad_outputs_are_refused"),
     (CIPHER, SurvivesWipe, "a_wiped_cipher_is_of_no_use"),
+    (CIPHER, CountsNothing, "nothing_is_sealed_past_the_limits"),
+    (CIPHER, CountsRecordsOnly, "nothing_is_sealed_past_the_limits"),
+    (CIPHER, StopsEarly, "nothing_is_sealed_past_the_limits"),
     (CIPHER, WrongKeySchedule, "published_vectors_match"),
     (CIPHER, LibraryErrors, "wrong_lengths_are_refused"),
     (CIPHER, BadName, "descriptor_is_complete"),
@@ -250,6 +479,19 @@ BROKEN: tuple[tuple[Kind[Any], type, str], ...] = (
     (AUTHENTICATOR, AcceptsLowOrderShares, "low_order_shares_are_refused"),
     (AUTHENTICATOR, IgnoresChannel, "everything_is_bound"),
     (AUTHENTICATOR, UsedTwice, "a_run_is_used_once"),
+    (AUTHENTICATOR, FoldsPasswords, "a_wrong_password_fails"),
+    (AUTHENTICATOR, NamesUnknownUsers, "unknown_users_look_known"),
+    (AUTHENTICATOR, TellsUnknownUsersByText, "unknown_users_look_known"),
+    (AUTHENTICATOR, TellsUnknownUsersBySize, "unknown_users_look_known"),
+    (AUTHENTICATOR, TellsUnknownUsersByTime, "unknown_users_cost_the_same"),
+    (AUTHENTICATOR, FinishesTwice, "runs_are_used_once"),
+    (AUTHENTICATOR, BelievesFinalizations, "changed_logins_fail"),
+    (AUTHENTICATOR, ConstantSessionKey, "nothing_repeats"),
+    (AUTHENTICATOR, ForgetsTheRequest, "both_ends_agree"),
+    (AUTHENTICATOR, OneUser, "records_belong_to_user_and_server"),
+    (AUTHENTICATOR, AcceptsLongSetups, "a_setup_is_kept"),
+    (AUTHENTICATOR, AcceptsLongFinalizations, "other_lengths_are_refused"),
+    (AUTHENTICATOR, ServesAfterWipe, "a_wiped_server_is_of_no_use"),
 )
 
 
@@ -261,11 +503,21 @@ def test_the_kit_refuses_a_broken_driver(kind: Kind[Any], driver: type, check: s
 
 @pytest.mark.parametrize(
     ("kind", "driver"),
-    [(CIPHER, Aes256Gcm), (KEM, X25519), (HASH, Blake3), (AUTHENTICATOR, Cpace)],
+    [(CIPHER, Aes256Gcm), (KEM, X25519), (HASH, Blake3), (AUTHENTICATOR, Cpace), (AUTHENTICATOR, Opaque)],
     ids=lambda value: value.__name__ if isinstance(value, type) else "",
 )
 def test_a_good_driver_passes_every_check_by_name(kind: Kind[Any], driver: type) -> None:
-    assert run_checks(kind, driver) == [check.__name__ for check in CHECKS[kind.name]]
+    checks = [check.name for check in checks_of(kind, driver)]
+    assert run_checks(kind, driver) == checks
+    assert set(checks) <= {check.__name__ for check in CHECKS[kind.name]}
+
+
+def test_authenticators_for_codes_and_for_logins_have_checks_of_their_own() -> None:
+    code, login = ({check.name for check in checks_of(AUTHENTICATOR, driver)} for driver in (Cpace, Opaque))
+    assert code | login == {check.__name__ for check in CHECKS[AUTHENTICATOR.name]}
+    assert "descriptor_is_complete" in code & login
+    with pytest.raises(ConformanceError, match="NeitherCodeNorLogin derives from Authenticator alone"):
+        run_checks(AUTHENTICATOR, NeitherCodeNorLogin)
 
 
 def test_a_class_of_another_kind_is_refused() -> None:

@@ -8,14 +8,15 @@ from typing import Any
 
 import pytest
 
+from tallow_core import calibration
 from tallow_core.catalog import Catalog
 from tallow_core.errors import ConfigError, PluginError, PolicyError
 from tallow_core.host import PluginHost
-from tallow_core.kinds import AUTHENTICATOR, COMMAND, HASH, KEM, TRANSPORT, Kind
+from tallow_core.kinds import AUTHENTICATOR, CIPHER, COMMAND, HASH, KEM, SIGNATURE, TRANSPORT, Kind
 from tallow_core.policy import MOST_OFFERED, Policy, Route
 from tallow_core.settings import PluginSettings, PolicySettings, Settings, load_settings
 
-from .fakedist import Site, driver, fake_site
+from .fakedist import LOGIN, Site, driver, fake_site
 
 WEAK: tuple[str, ...] = ()
 
@@ -63,7 +64,8 @@ def names(chosen: Policy, kind: Kind[Any]) -> list[str]:
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    for name in ("CONFIG", "STATE"):
+        monkeypatch.setenv(f"XDG_{name}_HOME", str(tmp_path / name.lower()))
     return tmp_path / "config" / "tallow"
 
 
@@ -126,6 +128,16 @@ def test_the_authenticator_needs_no_label(site: Site) -> None:
     assert names(policy(), AUTHENTICATOR) == ["pace"]
 
 
+def test_a_session_is_offered_no_authenticator_for_logins(site: Site) -> None:
+    suite(site)
+    site.add("tallow-extra", {"authenticator": {"extra": "fake_extra"}}, {"fake_extra": driver("authenticator", "extra", extra=LOGIN)})
+    both = configured(allow=("tallow-extra",))
+    assert both.offers()["authenticator"] == ("pace",)
+    assert ("extra", False, "for logins, not for codes") in explain(both, AUTHENTICATOR)
+    with pytest.raises(PolicyError, match=r"leaves no authenticator to use \(extra: for logins, not for codes"):
+        configured(allow=("tallow-extra",), authenticators=("extra",)).offers()
+
+
 def test_kinds_without_a_setting_give_all_that_is_allowed(site: Site) -> None:
     site.add("tallow", {"command": {"demo": "fake_demo"}}, {"fake_demo": driver("command", "demo", labels=WEAK)})
     assert names(policy(), COMMAND) == ["demo"]
@@ -148,7 +160,7 @@ def test_an_unknown_name_is_a_config_error_with_the_nearest_and_the_origin(site:
 def test_a_named_driver_that_is_blocked_says_how_to_allow_it(site: Site) -> None:
     suite(site)
     site.add("guest", {"kem": {"new": "fake_new"}}, {"fake_new": "raise AssertionError('imported')\n"})
-    with pytest.raises(PluginError, match=r'`\[plugins\] allow = \["guest"\]`'):
+    with pytest.raises(PluginError, match="`tallow plugins allow guest`"):
         flagged(kem="new").drivers(KEM)
     assert ("new", False) in [row[:2] for row in explain(policy(), KEM)]
 
@@ -203,6 +215,22 @@ def test_offers_are_cut_to_what_an_offer_may_list(site: Site) -> None:
     many = [f"hash-{number:02}" for number in range(MOST_OFFERED + 4)]
     site.add("guest", {"hash": dict.fromkeys(many, "fake_many")}, {"fake_many": driver("hash", *many)})
     assert configured(allow=("guest",)).offers()["hash"] == ("blake", *many[: MOST_OFFERED - 1])
+
+
+def test_a_driver_whose_library_is_missing_is_left_out_and_an_error_where_it_is_named(site: Site) -> None:
+    suite(site)
+    site.add(
+        "guest",
+        {"kem": {"new": "fake_new [fast]"}},
+        {"fake_new": "raise AssertionError('imported')\n"},
+        requires=('fake-library; extra == "fast"',),
+    )
+    chosen = configured(allow=("guest",))
+    assert "new" not in chosen.offers()["kem"]
+    (reason,) = (reason for name, usable, reason in explain(chosen, KEM) if name == "new" and not usable)
+    assert 'run `pip install "guest[fast]"`' in reason
+    with pytest.raises(PluginError, match="fake-library, which it needs, is not installed"):
+        configured(allow=("guest",), kems=("new", "auto")).drivers(KEM)
 
 
 def test_an_empty_offer_explains_what_was_left_out_and_by_what(site: Site) -> None:
@@ -293,11 +321,19 @@ def test_a_mistyped_label_suggests_the_nearest(site: Site, home: Path) -> None:
     assert told.endswith('; no driver has the label post-quantun, did you mean "post-quantum"?')
 
 
-def test_hybrid_is_asked_of_the_kem_alone(site: Site) -> None:
+def test_hybrid_is_not_asked_of_cipher_and_hash(site: Site) -> None:
     suite(site)
     site.add("guest", {"kem": {"both": "fake_both"}}, {"fake_both": driver("kem", "both", labels=("post-quantum", "hybrid"))})
     chosen = configured(allow=("guest",), require=("post-quantum", "hybrid"))
     assert chosen.offers() == {"kem": ("both",), "cipher": ("aes",), "hash": ("blake",), "authenticator": ("pace",)}
+
+
+def test_signatures_are_graded_too(site: Site) -> None:
+    labels: dict[str, tuple[str, ...]] = {"both": ("post-quantum", "hybrid"), "lattices": ("post-quantum",), "curve": ()}
+    modules = {f"fake_{name}": driver("signature", name, labels=own) for name, own in labels.items()}
+    site.add("tallow", {"signature": {name: f"fake_{name}" for name in labels}}, modules)
+    assert names(policy(), SIGNATURE) == ["both", "lattices"]
+    assert names(configured(require=("hybrid",)), SIGNATURE) == ["both"]
 
 
 # -- profiles -----------------------------------------------------------------------------------------------------------------
@@ -325,6 +361,34 @@ def test_limits_are_the_stricter_of_profile_and_settings(home: Path) -> None:
     limits = written(home, text).limits
     assert (limits.rekey_seconds, limits.rekey_bytes) == (60, 16 << 30)
     assert (limits.words, limits.guesses, limits.pinned, limits.hidden, limits.padded, limits.safety_number) == (5, 10, *[True] * 4)
+
+
+@pytest.fixture
+def timed(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
+    """What the calibration says each driver takes, in place of a measurement."""
+    seconds: dict[str, float] = {}
+    monkeypatch.setattr(calibration, "_measured", lambda kind, driver: seconds[driver.name])
+    return seconds
+
+
+@pytest.mark.parametrize("fastest", ["quick", "aes"])
+def test_ciphers_are_ordered_by_what_this_machine_does_fastest(site: Site, home: Path, timed: dict[str, float], fastest: str) -> None:
+    ranks = {"aes": 1, "quick": 99}
+    modules = {f"fake_{name}": driver("cipher", name, preference=rank) for name, rank in ranks.items()}
+    site.add("tallow", {"cipher": {name: f"fake_{name}" for name in ranks}}, modules)
+    site.add("guest", {"cipher": {"foreign": "fake_foreign"}}, {"fake_foreign": driver("cipher", "foreign", preference=1)})
+    timed |= {"aes": 2.0, "quick": 3.0, "foreign": 0.1, fastest: 1.0}
+    chosen = written(home, '[plugins]\nallow = ["guest"]\n')
+    others = [name for name in ("aes", "quick") if name != fastest]
+    assert names(chosen, CIPHER) == [fastest, *others, "foreign"], "those of Tallow come first, whatever others measure"
+
+
+@pytest.mark.parametrize(("profile", "order"), [("default", ["hybrid", "lattice"]), ("fast", ["lattice", "hybrid"])])
+def test_the_fast_profile_orders_kems_by_speed_too(site: Site, home: Path, timed: dict[str, float], profile: str, order: list[str]) -> None:
+    """Among those that satisfy `require`: the fastest of all does not."""
+    suite(site)
+    timed |= {"hybrid": 2.0, "lattice": 1.0, "x25519": 0.1, "aes": 1.0, "blake": 1.0}
+    assert names(written(home, f'[policy]\nprofile = "{profile}"\n'), KEM) == order
 
 
 # -- rules --------------------------------------------------------------------------------------------------------------------

@@ -11,12 +11,13 @@ import hashlib
 import hmac
 import os
 import socket
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from cpace import CPace, CPaceRole
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from pqcrypto.kem import ml_kem_1024
+from pqcrypto.kem import ml_kem_1024  # type: ignore[import-untyped]
 
 from tests.support import Lab
 
@@ -115,10 +116,16 @@ class Lane:
 class Guest:
     """The whole session."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, stack: ExitStack) -> None:
         self.port = port
-        self.line = Line(port)
+        self.stack = stack
+        self.line = self.dial()
         self.hello = b""
+
+    def dial(self) -> Line:
+        line = Line(self.port)
+        self.stack.enter_context(line.socket)
+        return line
 
     def shake(self) -> None:
         self.line.put(0x01, b"tallow" + bytes([1, 0]) + bytes(4) + text8(NAMEPLATE))
@@ -149,7 +156,7 @@ class Guest:
         return expand(self.root, length, label, *context)
 
     def data_lane(self) -> Lane:
-        line, random_d = Line(self.port), os.urandom(32)
+        line, random_d = self.dial(), os.urandom(32)
         line.put(0x01, b"tallow" + bytes([1, 1]) + bytes(4) + text8(NAMEPLATE))
         hello = line.put(0x10, self.key(b"lane tag", length=16) + (1).to_bytes(4, "big") + random_d)
         kind, accept, _ = line.frame()
@@ -182,19 +189,20 @@ def test_a_receiver_with_these_algorithms_alone_gets_the_file(lab: Lab, size: in
     (ann.work / "file").write_bytes(content)
     code = (NAMEPLATE + b"-" + WORDS).decode()
     sender = lab.send(ann, "file", "--listen", "tcp://127.0.0.1:0", env={"TALLOW_CODE": code})
-    guest = Guest(int(sender.event("code")["listen"][0].rpartition(":")[2]))
-    guest.shake()
-    assert offered(guest.hello) == [[name.decode()] for name in OFFER.values()], "another algorithm is offered"
-    segment_size = _offer(guest, size)
-    guest.control.send(ACCEPT)
-    lane = guest.data_lane()
-    got, file_hash = _content(lane)
-    assert got == content
-    segments = b"".join(digest(b"tallow/1 segment", content[at : at + segment_size]) for at in range(0, size, segment_size))
-    assert file_hash == digest(b"tallow/1 file", size.to_bytes(8, "big") + segment_size.to_bytes(4, "big") + segments)
-    lane.send(CLOSE | FINAL)
-    guest.control.send(RECEIVED | FINAL, (1).to_bytes(4, "big") + size.to_bytes(8, "big") + digest(b"tallow/1 receipt", file_hash))
-    assert guest.control.receive()[0] == CLOSE | FINAL
+    with ExitStack() as stack:
+        guest = Guest(int(sender.event("code")["listen"][0].rpartition(":")[2]), stack)
+        guest.shake()
+        assert offered(guest.hello) == [[name.decode()] for name in OFFER.values()], "another algorithm is offered"
+        segment_size = _offer(guest, size)
+        guest.control.send(ACCEPT)
+        lane = guest.data_lane()
+        got, file_hash = _content(lane)
+        assert got == content
+        segments = b"".join(digest(b"tallow/1 segment", content[at : at + segment_size]) for at in range(0, size, segment_size))
+        assert file_hash == digest(b"tallow/1 file", size.to_bytes(8, "big") + segment_size.to_bytes(4, "big") + segments)
+        lane.send(CLOSE | FINAL)
+        guest.control.send(RECEIVED | FINAL, (1).to_bytes(4, "big") + size.to_bytes(8, "big") + digest(b"tallow/1 receipt", file_hash))
+        assert guest.control.receive()[0] == CLOSE | FINAL
     sender.ends(0)
     assert sender.named("suite")[0] == {"event": "suite", "v": 1} | {kind: name.decode() for kind, name in OFFER.items()}
 

@@ -84,6 +84,26 @@ def test_relays_of_the_environment_are_split() -> None:
     assert (empty.relay.urls, empty.origin("relay.urls")) == ((), "default")
 
 
+def test_the_environment_adds_to_what_is_blocked(home: Path) -> None:
+    environ = {"TALLOW_BLOCK_PLUGINS": " kem:x25519, cipher:a\ttransport:tcp,"}
+    alone = load_settings(None, {}, environ)
+    assert alone.plugins.block == ("kem:x25519", "cipher:a", "transport:tcp")
+    assert alone.origin("plugins.block") == "environment TALLOW_BLOCK_PLUGINS"
+    file = write(home, '[plugins]\nallow = ["b"]\nblock = ["hash:b"]\n')
+    both = load_settings(None, {}, environ)
+    assert both.plugins.block == ("hash:b", "kem:x25519", "cipher:a", "transport:tcp")
+    assert both.plugins.allow == ("b",)
+    assert both.origin("plugins.block") == f"{file} and environment TALLOW_BLOCK_PLUGINS"
+    assert load_settings(None, {}, {"TALLOW_BLOCK_PLUGINS": " , "}).origin("plugins.block") == str(file)
+
+
+@pytest.mark.parametrize("value", ["x25519", "kems:x25519", "kem:x25519;cipher:a", "kem:a \x1b[31m"])
+def test_what_the_environment_blocks_must_be_of_the_form_kind_name(value: str) -> None:
+    with pytest.raises(ConfigError, match=r"environment variable TALLOW_BLOCK_PLUGINS lists .* kind:name") as caught:
+        load_settings(None, {}, {"TALLOW_BLOCK_PLUGINS": value})
+    assert str(caught.value).isprintable()
+
+
 def test_a_flag_may_be_one_string_or_a_list() -> None:
     loaded = load_settings(None, {"policy.kems": "x25519", "policy.ciphers": ["a", "b"], "relay.enabled": False}, {})
     assert (loaded.policy.kems, loaded.policy.ciphers, loaded.relay.enabled) == (("x25519",), ("a", "b"), False)
@@ -119,6 +139,7 @@ def test_every_setting_can_be_written_in_the_file(home: Path) -> None:
         require = []
         kems = ["a"]
         ciphers = ["b"]
+        signatures = ["g"]
         hashes = ["c"]
         authenticators = ["d"]
         transports = ["e"]
@@ -148,6 +169,8 @@ def test_every_setting_can_be_written_in_the_file(home: Path) -> None:
         [session]
         rekey_bytes = 1048576
         rekey_seconds = 9
+        [passwords]
+        memory_mib = 64
         """,
     )
     loaded, default = load_settings(None, {}, {}), Settings()
@@ -182,9 +205,12 @@ def test_every_setting_can_be_written_in_the_file(home: Path) -> None:
         ("[receive]\nunknown_size = 0\n", "[receive] unknown_size must be between"),
         ("[relay_server]\nrooms = 0\n", "[relay_server] rooms must be between"),
         ("[session]\nrekey_bytes = 1\n", "[session] rekey_bytes must be between"),
+        ("[passwords]\nmemory_mib = 7\n", "[passwords] memory_mib must be between 8 and 4096, not 7"),
+        ("[passwords]\nmemory_mib = 4097\n", "[passwords] memory_mib must be between"),
         ('[plugins]\nallow = ["../x"]\n', "[plugins] allow lists '../x', which is no name of a distribution"),
         ('[plugins]\nblock = ["x25519"]\n', "[plugins] block lists 'x25519', which is not of the form kind:name"),
         ('[plugins]\nblock = ["kems:x25519"]\n', "[plugins] block lists 'kems:x25519'"),
+        ('[plugins]\nblock = ["kem:X25519"]\n', "[plugins] block lists 'kem:X25519'"),
         ('[policy]\nprofile = "nits"\n', "[policy] profile: Invalid enum value 'nits'"),
         ('[policy]\ndeny = ["x25519"]\n', "[policy] deny lists 'x25519', which is not of the form kind:name"),
         ("[policy]\nrule = [3]\n", "[policy] rule: Expected `object`, got `int`"),

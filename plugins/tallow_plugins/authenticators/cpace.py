@@ -14,7 +14,7 @@ from cpace import CPaceError, CPaceRole
 
 from tallow_core.errors import AuthenticationError, CryptoError
 from tallow_core.hookspecs import hookimpl
-from tallow_core.spi.authenticator import Authenticator
+from tallow_core.spi.authenticator import Authenticator, CodeAuthenticator
 from tallow_core.types import ReadBuffer, Role
 
 _ROLES = {Role.GUEST: CPaceRole.INITIATOR, Role.HOST: CPaceRole.RESPONDER}
@@ -22,7 +22,7 @@ _ASSOCIATED = {Role.GUEST: b"guest", Role.HOST: b"host"}
 _FIELD = 2**255 - 19
 
 
-class Cpace(Authenticator):
+class Cpace(CodeAuthenticator):
     """One run of CPace. `finish` returns the draft's ISK, 64 bytes.
 
     The draft's own confirmation tags are not used: they would cover neither the offers nor the KEM. The library maps the password to
@@ -44,11 +44,11 @@ class Cpace(Authenticator):
 
     @property
     def share(self) -> bytes:
-        """See `Authenticator.share`."""
+        """See `CodeAuthenticator.share`."""
         return self._share
 
     def finish(self, peer_share: ReadBuffer) -> bytearray:
-        """See `Authenticator.finish`. A second call is a `CryptoError`."""
+        """See `CodeAuthenticator.finish`. A second call is a `CryptoError`."""
         run, self._run = self._run, None
         if run is None:
             raise CryptoError("This run of CPace is over; begin a fresh one.")

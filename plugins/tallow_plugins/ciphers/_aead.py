@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 
 from tallow_core.errors import CryptoError, ForgedRecord
 from tallow_core.secrets import wipe
-from tallow_core.spi.cipher import Cipher
+from tallow_core.spi.cipher import Allowance, Cipher
 from tallow_core.types import ReadBuffer, WriteBuffer
 
 Library: TypeAlias = AESGCM | ChaCha20Poly1305
@@ -33,6 +33,7 @@ class LibraryAead(Cipher):
             self._aead: Library | None = self.library(key)
         except BufferError as error:
             raise CryptoError(f"{self.name} cannot take a key with gaps: {error}") from error
+        self._allowance = Allowance(type(self))
 
     def seal_into(self, nonce: ReadBuffer, aad: ReadBuffer, plaintext: ReadBuffer, out: WriteBuffer) -> int:
         """See `Cipher.seal_into`."""
@@ -40,6 +41,7 @@ class LibraryAead(Cipher):
         try:
             source = memoryview(plaintext).cast("B")
             sealed = memoryview(out).cast("B")[: len(source) + self.tag_size]
+            self._allowance.take(len(source))
             return aead.encrypt_into(nonce, source, aad, sealed)
         except (ValueError, TypeError, BufferError, OverflowError) as error:
             raise self._misused("seal", error) from error

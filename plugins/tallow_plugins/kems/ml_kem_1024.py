@@ -28,6 +28,7 @@ class MlKem1024(Kem):
     ciphertext_size: ClassVar[int] = 1568
     shared_size: ClassVar[int] = 32
     seed_size: ClassVar[int] = 64
+    implicit_rejection: ClassVar[bool] = True
 
     @classmethod
     def generate(cls) -> KemPair:

@@ -29,6 +29,7 @@ class X25519(Kem):
     ciphertext_size: ClassVar[int] = KEY_SIZE
     shared_size: ClassVar[int] = 32
     seed_size: ClassVar[int] = KEY_SIZE
+    implicit_rejection: ClassVar[bool] = True
 
     @classmethod
     def generate(cls) -> KemPair:

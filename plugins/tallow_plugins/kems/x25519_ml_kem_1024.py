@@ -31,6 +31,7 @@ class X25519MlKem1024(Kem):
     ciphertext_size: ClassVar[int] = X25519.ciphertext_size + MlKem1024.ciphertext_size
     shared_size: ClassVar[int] = 32
     seed_size: ClassVar[int] = X25519.seed_size + MlKem1024.seed_size
+    implicit_rejection: ClassVar[bool] = True
 
     @classmethod
     def generate(cls) -> KemPair:

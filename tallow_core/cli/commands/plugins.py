@@ -1,4 +1,4 @@
-"""`tallow plugins list`, `show` and `check`."""
+"""`tallow plugins`: list, show, allow and check what is installed, and begin one of your own."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def list_command(*, kind: str | None = None, common: Common = _COMMON) -> int:
     kind
         Only this kind of plugin.
     """
-    return list_plugins(kind=kind, settings=invocation.load(common, {}), json=common.json)
+    return list_plugins(kind=kind, settings=invocation.load(common, {}), json=common.json, quiet=common.quiet)
 
 
 def show_command(name: str, /, *, kind: str | None = None, common: Common = _COMMON) -> int:
@@ -35,6 +35,36 @@ def show_command(name: str, /, *, kind: str | None = None, common: Common = _COM
         The kind, where one name has several.
     """
     return show_plugin(name=name, kind=kind, settings=invocation.load(common, {}), json=common.json)
+
+
+def allow_command(distribution: str, /, *, common: Common = _COMMON) -> int:
+    """Allow the plugins of an installed distribution: enter it into the config file, which keeps its comments and its form.
+
+    Parameters
+    ----------
+    distribution
+        Its name, as `tallow plugins list` shows it.
+    """
+    from tallow_core.cli.allowing import allow_plugins
+
+    return allow_plugins(distribution, invocation.load(common, {}), json=common.json, quiet=common.quiet)
+
+
+def new_command(kind: str, name: str, /, *, path: str | None = None, common: Common = _COMMON) -> int:
+    """Write the project of a plugin of yours: it can be installed as it stands, and has tests that run the conformance kit.
+
+    Parameters
+    ----------
+    kind
+        What it is to provide: cipher, kem, hash, transport, ...
+    name
+        The driver's name, as users will type it.
+    path
+        The folder to write it to, missing or empty (./tallow-KIND-NAME).
+    """
+    from tallow_core.cli.scaffolding import new_plugin
+
+    return new_plugin(kind, name, path, invocation.load(common, {}), json=common.json, quiet=common.quiet)
 
 
 def check_command(*drivers: str, every: Annotated[bool, Parameter(name="--all", negative=())] = False, common: Common = _COMMON) -> int:

@@ -207,6 +207,29 @@ def bad_outputs_are_refused(driver: type[Cipher]) -> None:
         require(set(backing) == {_FILL}, f"{verb} into a refused output has written to it")
 
 
+def nothing_is_sealed_past_the_limits(driver: type[Cipher]) -> None:
+    """An object seals exactly `max_records` records and `max_bytes` bytes; what is more is a `CryptoError`, and nothing is written.
+
+    Tried with subclasses that lower the limits. Opening goes on, and a further object has its own allowance.
+    """
+    for limits, sizes, excess in (({"max_records": 3}, (0, 17, 1), 0), ({"max_bytes": 48}, (31, 17), 1), ({"max_bytes": 48}, (), 49)):
+        limited: type[Cipher] = type(driver.__name__, (driver,), dict(limits))
+        key, what = system_rng(driver.key_size), " ".join(f"{name} = {value}" for name, value in limits.items())
+        for _ in range(2):
+            _seals_no_more(limited(key), sizes, bytes(excess), what)
+
+
+def _seals_no_more(cipher: Cipher, sizes: tuple[int, ...], excess: bytes, limits: str) -> None:
+    nonces = [counter.to_bytes(cipher.nonce_size, "big") for counter in range(len(sizes) + 1)]
+    records = [_seal(cipher, nonce, AAD, bytes(size)) for nonce, size in zip(nonces, sizes, strict=False)]
+    out = bytearray([_FILL]) * (len(excess) + cipher.tag_size)
+    for nonce in (nonces[-1], nonces[0]):
+        refuses(CryptoError, partial(cipher.seal_into, nonce, AAD, excess, out), f"a record beyond {limits}")
+    require(set(out) == {_FILL}, f"a record refused beyond {limits} has written to the output")
+    for nonce, size, sealed in zip(nonces, sizes, records, strict=False):
+        require(_open(cipher, nonce, AAD, sealed) == bytes(size), f"after {limits}, a record does not open")
+
+
 def a_wiped_cipher_is_of_no_use(driver: type[Cipher]) -> None:
     """After `wipe`, sealing and opening are a `CryptoError`; wiping twice is harmless."""
     cipher, nonce = driver(system_rng(driver.key_size)), bytes(driver.nonce_size)
@@ -272,6 +295,7 @@ CHECKS: tuple[Check, ...] = (
     long_forgeries_are_wiped,
     wrong_lengths_are_refused,
     bad_outputs_are_refused,
+    nothing_is_sealed_past_the_limits,
     gaps_are_refused_or_read,
     a_wiped_cipher_is_of_no_use,
 )

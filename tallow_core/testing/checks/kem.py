@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -11,15 +11,18 @@ from tallow_core.errors import CryptoError
 from tallow_core.secrets import system_rng
 from tallow_core.spi.kem import Kem, KemPair
 from tallow_core.testing.checks.driver import descriptor_is_complete, positive
+from tallow_core.testing.checks.samples import of_wrong_length, one_bit_flipped
 from tallow_core.testing.expect import refuses, require
-from tallow_core.testing.vectors import published
+from tallow_core.testing.vectors import assembled, published
 from tallow_core.types import ReadBuffer
 
 
 def sizes_are_sensible(driver: type[Kem]) -> None:
-    """Every size is positive, secret and seed are at least 32 bytes."""
+    """Every size is positive, secret and seed are at least 32 bytes, `implicit_rejection` is a bool."""
     positive(driver, "public_size", "ciphertext_size", "shared_size", "seed_size")
     require(driver.shared_size >= 32 and driver.seed_size >= 32, "a secret or seed below 32 bytes is no protection")
+    stated = getattr(driver, "implicit_rejection", None)
+    require(isinstance(stated, bool), f"implicit_rejection is {stated!r}, not True or False")
 
 
 def both_ends_agree(driver: type[Kem]) -> None:
@@ -55,13 +58,14 @@ def seeds_determine_the_pair(driver: type[Kem]) -> None:
 
 def published_vectors_match(driver: type[Kem]) -> None:
     """Published seeds give the published public key, published ciphertexts the published secret."""
-    for exchange in published("kem", driver.name).get("exchanges", ()):
+    vectors = published("kem", driver.name)
+    for exchange in vectors.get("exchanges", ()):
         source, pair = exchange["source"], driver.from_seed(bytes.fromhex(exchange["seed"]))
         if "public" in exchange:
             require(pair.public.hex() == exchange["public"], f"{source}: another public key")
         if "public_sha256" in exchange:
             require(hashlib.sha256(pair.public).hexdigest() == exchange["public_sha256"], f"{source}: another public key")
-        shared = driver.decapsulate(pair, bytes.fromhex(exchange["ciphertext"]))
+        shared = driver.decapsulate(pair, assembled(vectors, exchange["ciphertext"]))
         require(shared.hex() == exchange["shared"], f"{source}: another secret")
 
 
@@ -74,23 +78,28 @@ def wrong_lengths_are_refused(driver: type[Kem]) -> None:
         ("public key", pair.public, driver.encapsulate),
         ("ciphertext", ciphertext, partial(driver.decapsulate, pair)),
     ):
-        for bad in (b"", good[:-1], good[1:], good + b"\0", good + good):
+        for bad in of_wrong_length(good):
             refuses(CryptoError, partial(_call, action, bad), f"a {what} of {len(bad)} bytes")
 
 
 def changed_ciphertexts_give_no_secret(driver: type[Kem]) -> None:
-    """A ciphertext with a flipped bit, and one for another key, give another secret or a `CryptoError`, never the same."""
+    """A ciphertext with a flipped bit, and one for another key, give another secret; without implicit rejection, or a `CryptoError`."""
     pair = driver.generate()
     ciphertext, shared = driver.encapsulate(pair.public)
-    for changed in _changed(ciphertext):
-        require(_secret(driver, pair, changed) != shared, "a changed ciphertext gives the same secret")
-    require(_secret(driver, driver.generate(), ciphertext) != shared, "another holder gets the same secret")
+    for what, holder, changed in (
+        *(("a changed ciphertext", pair, changed) for changed in one_bit_flipped(ciphertext)),
+        ("a ciphertext for another holder", driver.generate(), ciphertext),
+    ):
+        other = _secret(driver, holder, changed)
+        require(other != shared, f"{what} gives the same secret")
+        require(other is not None or not driver.implicit_rejection, f"{what} raises instead of giving another secret")
+        require(other is None or len(other) == driver.shared_size, f"{what} gives a secret of another size")
 
 
 def changed_keys_give_no_secret(driver: type[Kem]) -> None:
     """Encapsulating to a public key with a flipped bit gives a secret that the holder does not get, or a `CryptoError`."""
     pair = driver.generate()
-    for changed in _changed(pair.public):
+    for changed in one_bit_flipped(pair.public):
         try:
             ciphertext, shared = driver.encapsulate(changed)
         except CryptoError:
@@ -104,9 +113,19 @@ def forbidden_inputs_are_refused(driver: type[Kem]) -> None:
     pair = driver.generate()
     ciphertext, _ = driver.encapsulate(pair.public)
     for overlay in vectors.get("refused_publics", ()):
-        refuses(CryptoError, partial(driver.encapsulate, _overlaid(pair.public, overlay)), f"a key with {overlay['hex']}")
+        refuses(CryptoError, partial(driver.encapsulate, _overlaid(pair.public, overlay)), f"a key with {_told(overlay)}")
     for overlay in vectors.get("refused_ciphertexts", ()):
-        refuses(CryptoError, partial(driver.decapsulate, pair, _overlaid(ciphertext, overlay)), f"a ciphertext with {overlay['hex']}")
+        refuses(CryptoError, partial(driver.decapsulate, pair, _overlaid(ciphertext, overlay)), f"a ciphertext with {_told(overlay)}")
+
+
+def allowed_keys_are_taken(driver: type[Kem]) -> None:
+    """Keys that look wrong and that the standard allows, where the kit knows them, are encapsulated to."""
+    for overlay in published("kem", driver.name).get("accepted_publics", ()):
+        try:
+            ciphertext, shared = driver.encapsulate(_overlaid(driver.generate().public, overlay))
+        except CryptoError:
+            require(False, f"a key with {_told(overlay)} is refused")
+        require((len(ciphertext), len(shared)) == (driver.ciphertext_size, driver.shared_size), "the sizes are others than stated")
 
 
 def a_wiped_pair_is_of_no_use(driver: type[Kem]) -> None:
@@ -128,18 +147,13 @@ def _secret(driver: type[Kem], pair: KemPair, ciphertext: bytes) -> bytearray | 
         return None
 
 
-def _changed(data: bytes) -> Iterator[bytes]:
-    """One bit flipped: in each of the first and last 64 bytes, and in every 37th between."""
-    positions = sorted({*range(min(64, len(data))), *range(max(len(data) - 64, 0), len(data)), *range(0, len(data), 37)})
-    for position in positions:
-        changed = bytearray(data)
-        changed[position] ^= 1 << position % 8
-        yield bytes(changed)
-
-
 def _overlaid(good: bytes, overlay: Mapping[str, Any]) -> bytes:
     patch, offset = bytes.fromhex(overlay["hex"]), int(overlay["offset"])
     return good[:offset] + patch + good[offset + len(patch) :]
+
+
+def _told(overlay: Mapping[str, Any]) -> str:
+    return f"{overlay['hex'][:64]} at {overlay['offset']} ({overlay['source']})"
 
 
 Check: TypeAlias = Callable[[type[Kem]], None]
@@ -155,5 +169,6 @@ CHECKS: tuple[Check, ...] = (
     changed_ciphertexts_give_no_secret,
     changed_keys_give_no_secret,
     forbidden_inputs_are_refused,
+    allowed_keys_are_taken,
     a_wiped_pair_is_of_no_use,
 )

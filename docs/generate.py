@@ -1,0 +1,140 @@
+"""Writes docs/reference/hooks.md and docs/reference/drivers.md out of the hook specs and the contracts, whose docstrings they are.
+
+`python docs/generate.py` writes them; a test compares. Everything said there is said in the source, once.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from tallow_core import hookspecs
+from tallow_core.kinds import KINDS, Kind
+from tallow_core.spi import driver
+from tallow_core.testing.suite import CHECKS
+
+REFERENCE = Path(__file__).parent / "reference"
+_NOTE = "<!-- Written by docs/generate.py out of the source: change it there. -->\n"
+
+
+def pages() -> dict[str, str]:
+    """File name in docs/reference -> its content."""
+    return {"hooks.md": _hooks(), "drivers.md": _drivers()}
+
+
+# -- hooks ----------------------------------------------------------------------------------------------------------------------
+
+
+def _hooks() -> str:
+    functions = [value for name, value in vars(hookspecs).items() if name.startswith("tallow_")]
+    sections = [f"## {function.__name__}\n\n{_signature(function)}\n\n{_documentation(function)}\n" for function in functions]
+    return "\n".join((f"{_NOTE}\n# Hooks\n\n{_documentation(hookspecs)}\n", *sections))
+
+
+# -- drivers --------------------------------------------------------------------------------------------------------------------
+
+
+def _drivers() -> str:
+    shared = "\n".join(_class(driver.Driver, 3))
+    head = (
+        f"{_NOTE}\n# Drivers\n\n"
+        "A plugin is a distribution with an entry point in the group of a kind: its name is the driver's, its value a module, perhaps\n"
+        "with the extra that brings a library (`module [extra]`). The module hands over its classes through the [hook](hooks.md) of that\n"
+        "kind. Each class implements the contract of the kind and passes its checks.\n"
+        "[Your first plugin](../tutorial/first-plugin.md) builds one.\n\n"
+        f"## Every kind\n\n{shared}"
+    )
+    return "\n".join((head, *(_kind(kind) for kind in KINDS)))
+
+
+def _kind(kind: Kind[Any]) -> str:
+    module_name, _, contract = kind.contract_path.partition(":")
+    module = import_module(module_name)
+    lines = [
+        f"## {kind.name}\n",
+        f"{_documentation(module)}\n",
+        "| | |\n| --- | --- |",
+        f"| entry-point group | `{kind.group}` |",
+        f"| hook | `{kind.hook}` |",
+        f"| contract | `{module_name}.{contract}` |\n",
+    ]
+    for found in _classes(module):
+        lines += _class(found, 3)
+    if checks := CHECKS[kind.name]:
+        lines += ["### Checks\n", "| check | what it asks |\n| --- | --- |"]
+        lines += [f"| `{check.__name__}` | {_one_line(check)} |" for check in checks]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _classes(module: ModuleType) -> list[type]:
+    """The public classes that a module defines, in their order."""
+    return [each for name, each in vars(module).items() if inspect.isclass(each) and each.__module__ == module.__name__ and name[0] != "_"]
+
+
+def _class(found: type, level: int) -> Iterator[str]:
+    bases = ", ".join(base.__name__ for base in found.__bases__ if base is not object)
+    yield f"{'#' * level} {found.__name__}\n"
+    yield f"```python\nclass {found.__name__}{f'({bases})' if bases else ''}\n```\n"
+    yield f"{_documentation(found)}\n"
+    if variables := inspect.get_annotations(found):
+        yield "| attribute | type | default |\n| --- | --- | --- |"
+        for name, hint in variables.items():
+            default = f"`{vars(found)[name]!r}`" if _is_plain(vars(found).get(name, ...)) else ""
+            yield f"| `{name}` | `{hint.replace('|', chr(92) + '|')}` | {default} |"
+        yield ""
+    for name, value in vars(found).items():
+        if (name[0] != "_" or name == "__init__") and _is_method(value) and _function(value).__doc__:
+            yield f"{_signature(value)}\n\n{_documentation(_function(value))}\n"
+
+
+def _is_plain(value: object) -> bool:
+    return value is not ... and not inspect.ismemberdescriptor(value)
+
+
+def _is_method(value: object) -> bool:
+    return inspect.isfunction(value) or isinstance(value, classmethod | property)
+
+
+def _function(value: Any) -> Callable[..., Any]:
+    inner = value.fget if isinstance(value, property) else getattr(value, "__func__", value)
+    assert callable(inner)
+    return inner
+
+
+# -- text -----------------------------------------------------------------------------------------------------------------------
+
+
+def _signature(value: Any) -> str:
+    """The first lines of a definition, without `self` or `cls`."""
+    function = _function(value)
+    signature = inspect.signature(function)
+    parameters = [each for name, each in signature.parameters.items() if name not in ("self", "cls")]
+    marks = [
+        mark for mark, there in (("@classmethod", isinstance(value, classmethod)), ("@property", isinstance(value, property))) if there
+    ]
+    word = "async def" if inspect.iscoroutinefunction(function) else "def"
+    text = str(signature.replace(parameters=parameters)).replace("'", "")
+    return "\n".join(("```python", *marks, f"{word} {function.__name__}{text}", "```"))
+
+
+def _documentation(value: Any) -> str:
+    return inspect.getdoc(value) or ""
+
+
+def _one_line(value: Any) -> str:
+    return " ".join(_documentation(value).split()).replace("|", "\\|")
+
+
+def main() -> None:
+    """Write the pages."""
+    for name, content in pages().items():
+        (REFERENCE / name).write_text(content, "utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Signature schemes that come with Tallow."""

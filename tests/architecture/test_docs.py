@@ -1,0 +1,62 @@
+"""The generated pages are what the source says, and what the tutorial quotes is the plugin that is built and tested."""
+
+from __future__ import annotations
+
+import re
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tallow_core.cli.table import COMMANDS
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+TUTORIAL = DOCS / "tutorial" / "first-plugin.md"
+PLUGIN = "contrib/tallow-cipher-xchacha20-poly1305/src/tallow_cipher_xchacha20_poly1305/__init__.py"
+_QUOTED = re.compile(r"<!-- (\S+) -->\n```\w+\n(.*?)```\n", re.DOTALL)
+_LINK = re.compile(r"\[[^\]]+\]\(([^)#]+)(#[\w-]+)?\)")
+
+
+def generator() -> Any:
+    """docs/generate.py, which is a script and no module of a package."""
+    spec = spec_from_file_location("generate", DOCS / "generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("name", ["hooks.md", "drivers.md"])
+def test_generated_pages_have_not_drifted(name: str) -> None:
+    written = (DOCS / "reference" / name).read_text("utf-8")
+    assert written == generator().pages()[name], "run `python docs/generate.py`"
+
+
+def test_what_the_tutorial_quotes_is_there() -> None:
+    quotes = _QUOTED.findall(TUTORIAL.read_text("utf-8"))
+    assert len(quotes) >= 9
+    for path, text in quotes:
+        assert text in (ROOT / path).read_text("utf-8"), f"not in {path}:\n{text}"
+
+
+def test_the_tutorial_leaves_nothing_of_the_plugin_out() -> None:
+    """Whoever types what is quoted has the whole of it."""
+    source = (ROOT / PLUGIN).read_text("utf-8")
+    quoted = "".join(text for path, text in _QUOTED.findall(TUTORIAL.read_text("utf-8")) if path == PLUGIN)
+    assert [line for line in quoted.splitlines() if line] == [line for line in source.splitlines() if line]
+
+
+def test_its_commands_exist() -> None:
+    typed = re.findall(r"^\$ tallow (.*)$", TUTORIAL.read_text("utf-8"), re.MULTILINE)
+    assert len(typed) >= 4
+    for line in typed:
+        assert any(tuple(line.split()[: len(row.words)]) == row.words for row in COMMANDS), line
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))], ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    for target, _ in _LINK.findall(page.read_text("utf-8")):
+        assert "://" in target or (page.parent / target).exists(), f"{page}: {target}"
