@@ -58,9 +58,12 @@ def named(text: str, plugins: PluginSettings) -> Subject:
     if kind_name == _CORE:
         return _primitive(name, plugins)
     kind = kind_named(kind_name)
-    if kind is None or not name:
-        known = nearest(kind_name, [*(each.name for each in KINDS), _CORE])
-        raise UsageError(f'"{printable(text)}" names no driver{known or ": write KIND:NAME, as `tallow plugins list` shows them"}')
+    if kind is None:
+        raise UsageError(
+            f'there is no kind "{printable(kind_name)}" of driver{nearest(kind_name, [*(each.name for each in KINDS), _CORE])}'
+        )
+    if not name:
+        raise UsageError(f'"{printable(text)}" names no driver: write KIND:NAME, as `tallow plugins list` shows them')
     if kind is COMMAND:
         raise UsageError("commands have no checks: a command is run, not chosen")
     catalog = Catalog.scan(plugins)

@@ -137,6 +137,14 @@ def test_the_core_knows_no_plugin() -> None:
     assert named == []
 
 
+def test_pytest_is_for_pytest() -> None:
+    """The kit runs without it: only what pytest itself imports may know it."""
+    importers = {each.module for each in found("tallow_core") if each.target.split(".")[0] == "pytest" and not each.typing}
+    assert importers == {"tallow_core.testing.collecting"}
+    users = {each.module for each in found("tallow_core") if each.target == "tallow_core.testing.collecting"}
+    assert users == {"tallow_core.testing.pytest_plugin"}
+
+
 def test_the_machines_are_sans_io() -> None:
     machines = [each for each in found("tallow_core") if area(each.module) == "protocol"]
     assert len(machines) > 50

@@ -128,6 +128,7 @@ def test_every_event_of_the_page_is_seen(lab: Lab) -> None:
         lab.run(ann, "plugins", "show", "--json", "tls"),
         lab.run(ann, "bench", "--json", "--kind", "hash", "--seconds", "0.001"),
         lab.run(ann, "plugins", "show", "--json", "nothing"),
+        lab.run(ann, "plugins", "check", "--json", "hash:blake3"),
         lab.run(ann, "plugins", "new", "--json", "hash", "mine"),
         lab.run(ann, "policy", "show", "--json"),
         lab.run(ann, "policy", "explain", "--json"),

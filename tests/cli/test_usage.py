@@ -38,7 +38,7 @@ def test_version(lab: Lab) -> None:
 def test_help(lab: Lab, word: str) -> None:
     process = lab.run(lab.place(), word).ends(0)
     assert process.err.text == ""
-    for command in ("send", "receive", "relay serve", "plugins list", "plugins show", "plugins allow", "demo"):
+    for command in ("send", "receive", "relay serve", "plugins list", "plugins show", "plugins check", "plugins allow", "demo"):
         assert f"\n  {command}" in process.out.text
 
 
@@ -56,6 +56,7 @@ def test_nothing_typed(lab: Lab) -> None:
         ["relay", "serve"],
         ["plugins", "list"],
         ["plugins", "show"],
+        ["plugins", "check"],
         ["plugins", "allow"],
         ["plugins", "new"],
         ["demo"],
