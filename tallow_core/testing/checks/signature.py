@@ -17,7 +17,7 @@ from tallow_core.testing.vectors import assembled, published
 
 LENGTHS = (0, 1, 32, 127, 129, 1 << 12, 1 << 20)
 """Lengths of messages: around a block of the usual hashes, a page, a data record."""
-MESSAGE = b"tallow/1 the kit's message, longer than one block of any hash that a signature scheme of today is built upon." * 2
+MESSAGE = b"the kit's message, longer than one block of any hash that a signature scheme of today is built upon." * 2
 
 
 def sizes_are_sensible(driver: type[Signature]) -> None:
