@@ -22,7 +22,6 @@ from tallow_core.protocol.content import (
     FAILED,
     TRAILER,
     ContentReader,
-    Directory,
     Event,
     FileBegin,
     FileChunk,
@@ -30,6 +29,7 @@ from tallow_core.protocol.content import (
     FileHash,
     FileVerified,
     Item,
+    Passed,
     Reason,
 )
 from tallow_core.protocol.manifest import LEAST_SEGMENT, SEGMENT, Entry, EntryKind
@@ -132,11 +132,11 @@ def expect(sizes: Sequence[int | None], sent: Sent, events: list[Event], segment
     for number, size in enumerate(sizes):
         described = sent.entries[number]
         if size is None:
-            assert next(stream) == Directory(described)
+            assert next(stream) == Passed(number, described)
             continue
-        assert next(stream) == FileBegin(described)
+        assert next(stream) == FileBegin(number, described)
         if size < 0:
-            assert next(stream) == FileFailed(described, Reason.UNREADABLE)
+            assert next(stream) == FileFailed(number, described, Reason.UNREADABLE)
             continue
         data = bytearray()
         while isinstance(event := next(stream), FileChunk):
@@ -185,7 +185,7 @@ def test_nothing_at_all_is_one_final_record() -> None:
     sent = send([])
     assert sent.records == [bytes([RecordType.DATA | FINAL])]
     assert take(sent) == []
-    assert take(send([None, None])) == [Directory(entry(n, 0, kind=EntryKind.DIRECTORY)) for n in range(2)]
+    assert take(send([None, None])) == [Passed(n, entry(n, 0, kind=EntryKind.DIRECTORY)) for n in range(2)]
 
 
 def test_a_file_that_became_shorter_is_said_to_have_failed() -> None:

@@ -85,7 +85,7 @@ def test_what_is_offered_is_read(tree: dict[str, Any]) -> None:
     assert got == entries
     files = [entry for entry in entries if entry.kind == FILE]
     size = sum(entry.size or 0 for entry in files)
-    assert offer == Offer(OfferKind.FILES, ID, LEAST_SEGMENT, len(files), len(entries) - len(files), size)
+    assert offer == Offer(OfferKind.FILES, ID, LEAST_SEGMENT, len(files), len(entries) - len(files), 0, size, size)
     assert [last for _, last in produced] == [None] * (len(produced) - 1) + [offer]
 
 
@@ -158,6 +158,7 @@ class RawPage:
     count: int | None = None
     files: int = 1
     directories: int = 0
+    links: int = 0
     size: int = 5
     digest: bytes | None = None
     more: bytes = field(default=b"")
@@ -171,7 +172,7 @@ class RawPage:
         writer.u16(len(self.entries) if self.count is None else self.count).raw(encoded)
         if self.last:
             digest = blake3(encoded, derive_key_context="tallow/1 manifest").digest() if self.digest is None else self.digest
-            writer.u32(self.files).u32(self.directories).u64(self.size).raw(digest)
+            writer.u32(self.files).u32(self.directories).u32(self.links).u64(self.size).raw(digest)
         return writer.raw(self.more).done()
 
 
@@ -188,7 +189,7 @@ def refusal(body: bytes) -> str:
 
 def test_the_untouched_page_is_taken() -> None:
     """What the cases below change is right before they do."""
-    assert read([RawPage().body()])[1] == Offer(OfferKind.FILES, ID, SEGMENT, 1, 0, 5)
+    assert read([RawPage().body()])[1] == Offer(OfferKind.FILES, ID, SEGMENT, 1, 0, 0, 5, 5)
     assert RawPage().body() == next(pages(OfferKind.FILES, ID, Blake3, [file("name")]))[0]
 
 
