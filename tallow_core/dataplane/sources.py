@@ -286,7 +286,7 @@ class Sources:
         self, components: tuple[str, ...], status: os.stat_result, opened: Callable[[], int] | None = None, link: str | None = None
     ) -> SourceEntry:
         mtime_ns, inode = _mtime(status), _inode(status)
-        if opened is None:
+        if opened is None or stat.S_ISDIR(status.st_mode):
             return SourceEntry(Entry(EntryKind.DIRECTORY, components, status.st_mode & 0o777, mtime_ns, 0), inode)
         if link is not None:
             return SourceEntry(Entry(EntryKind.SYMLINK, components, 0, mtime_ns, 0, target=kept_target(components, link) or ""), inode)

@@ -186,7 +186,7 @@ def test_ctrl_c_at_the_question(lab: Lab) -> None:
     ann, bob = lab.pair()
     sender = lab.send(ann, a_file(ann))
     receiver = receiver_on_a_terminal(lab, bob, sender.code)
-    receiver.says("[y/N] ")
+    receiver.says("[y/N/s to choose] ")
     receiver.feed(CTRL_C)
     receiver.ends(130)
     sender.says("left before it accepted anything")
