@@ -56,7 +56,8 @@ class Landing:
         self._order = TreeOrder()
         self._umask = _umask()
         self._staging: tuple[str, int] | None = None
-        self._stack = [Folder(_open_output(output), "", None, 0)]
+        self._root = Folder(_open_output(output), "", None, 0)
+        self._stack = [self._root]
 
     def __enter__(self) -> Landing:
         return self
@@ -123,7 +124,7 @@ class Landing:
     def staging(self) -> int:
         """Return the descriptor of the staging folder, which is made when it is first needed (else an `OSError`)."""
         if self._staging is None:
-            name, root = STAGING_PREFIX + secrets.token_hex(8), self._stack[0].fd
+            name, root = STAGING_PREFIX + secrets.token_hex(8), self._root.fd
             os.mkdir(name, 0o700, dir_fd=root)
             try:
                 self._staging = name, os.open(name, _FOLDER | _NOFOLLOW, dir_fd=root)
@@ -146,9 +147,9 @@ class Landing:
 
     def _close(self, finish: Callable[[Folder], None]) -> None:
         with ExitStack() as last_to_first:
-            for folder in self._stack[:1]:
-                last_to_first.callback(folder.release)
-                last_to_first.callback(self._remove_staging, folder.fd)
+            if self._stack:
+                last_to_first.callback(self._root.release)
+                last_to_first.callback(self._remove_staging, self._root.fd)
                 last_to_first.callback(self.stash.clear)
             for folder in self._stack[1:]:
                 last_to_first.callback(folder.release)

@@ -115,7 +115,7 @@ def test_names_on_a_terminal_are_escaped(lab: Lab) -> None:
     code = re.search(r"Code: (\S+)\r\n", sender.says("Waiting ..."))
     assert code is not None
     receiver = receiver_on_a_terminal(lab, bob, code[1], "-vv")
-    receiver.says("[y/N] ")
+    receiver.says("[y/N/s to choose] ")
     receiver.feed("y\n")
     receiver.ends(0)
     sender.wait()
@@ -186,7 +186,7 @@ def test_ctrl_c_at_the_question(lab: Lab) -> None:
     ann, bob = lab.pair()
     sender = lab.send(ann, a_file(ann))
     receiver = receiver_on_a_terminal(lab, bob, sender.code)
-    receiver.says("[y/N/s to choose] ")
+    receiver.says("[y/N] ")
     receiver.feed(CTRL_C)
     receiver.ends(130)
     sender.says("left before it accepted anything")
