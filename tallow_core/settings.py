@@ -80,10 +80,12 @@ class PolicySettings:
 
 @dataclass(frozen=True, slots=True)
 class RelaySettings:
-    """`[relay]`: the relays to use, as `tls://HOST:PORT#sha256=PIN`, and whether to use any."""
+    """`[relay]`: the relays to use, as `tls://HOST:PORT#sha256=PIN`, whether to use any, and whether nothing else: `only` gives no address
+    of this machine away and looks for no direct path."""
 
     urls: Names = ()
     enabled: bool = True
+    only: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,8 @@ class Peering:
     "The URL of a relay, as `tallow relay serve` prints it; may be repeated ($TALLOW_RELAY)."
     no_relay: Annotated[bool, Parameter(negative=())] = False
     "Use no relay, also if the config file names one."
+    relay_only: Annotated[bool, Parameter(negative=())] = False
+    "Use the relay alone: give no address of this machine away, and look for no direct path."
     throttle: str | None = None
     "Move so many bytes a second at most, as in 500k, 2.5MB or 1G."
     wait: float | None = None
@@ -57,6 +59,7 @@ class Peering:
         return {
             "relay.urls": self.relay,
             "relay.enabled": False if self.no_relay else None,
+            "relay.only": self.relay_only or None,
             f"{waiting}.wait": self.wait,
             f"{waiting}.throttle": parse_rate(self.throttle),
             "policy.profile": self.profile,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tallow_core.protocol.wire import Reader, Writer
+from tallow_core.protocol.wire import Reader, Writer, u32
 from tallow_core.types import ReadBuffer
 
 MOST_REASON = 512
@@ -68,3 +68,36 @@ def read_rekey(body: ReadBuffer) -> Rekey:
     rekey = Rekey(reader.u32(), reader.bytes16(16 * 1024))
     reader.end()
     return rekey
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """HAVE and LOST: how many Data records of a lane the receiver has verified."""
+
+    lane: int
+    records: int
+
+    def encoded(self) -> bytes:
+        """lane id[4] || records[8]."""
+        return Writer().u32(self.lane).u64(self.records).done()
+
+
+def read_arrived(body: ReadBuffer) -> Arrived:
+    """Read the body of HAVE or LOST."""
+    reader = Reader(body, "Have")
+    arrived = Arrived(reader.u32(), reader.u64())
+    reader.end()
+    return arrived
+
+
+def write_moved(lane: int) -> bytes:
+    """The body of MOVED: lane id[4]."""
+    return u32(lane)
+
+
+def read_moved(body: ReadBuffer) -> int:
+    """Read the body of MOVED: the lane that the data goes on by."""
+    reader = Reader(body, "Moved")
+    lane = reader.u32()
+    reader.end()
+    return lane

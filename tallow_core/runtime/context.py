@@ -66,10 +66,15 @@ class Context:
             raise PolicyError("policy allows no transport; allow one with [policy] transports in the config file")
         return built
 
+    @property
+    def hidden(self) -> bool:
+        """Whether no address of this machine may be given away: the profile or `[relay] only` says so."""
+        return self.policy.limits.hidden or self.settings.relay.only
+
     @cached_property
     def discoveries(self) -> list[Discovery]:
         """The discovery drivers that policy allows; none where no address of this machine may be given away."""
-        if self.policy.limits.hidden:
+        if self.hidden:
             return []
         return [driver(self.settings) for driver in self.policy.drivers(DISCOVERY)]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 from tallow_core.dataplane.buffers import RecordBuffer
 from tallow_core.errors import BrokenOffError
@@ -33,6 +34,9 @@ class Lane:
         self._have = 0
         self.rekeys = 0
         self.cut = False
+        self.address = ""
+        """Where it leads, if not by the path of the session."""
+        self.heard = time.monotonic()
 
     async def send(self, kind: RecordType, body: ReadBuffer = b"", *, final: bool = False) -> None:
         """Seal and send one small record (at most 64 KiB less tag and padding)."""
@@ -91,10 +95,12 @@ class Lane:
         count = await self.stream.receive_into(view)
         if count == 0:
             raise BrokenOffError("the connection ended before the other side had finished; try again")
+        self.heard = time.monotonic()
         return count
 
     async def aclose(self) -> None:
         """Drop the keys and close the stream."""
+        self.cut = True  # for whoever is about to send
         self.sealer.wipe()
         self.opener.wipe()
         await self.stream.aclose()

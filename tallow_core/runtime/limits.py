@@ -45,14 +45,13 @@ def check_pin(context: Context, endpoint: Endpoint) -> None:
 
 def check_hidden(context: Context, urls: tuple[str, ...], direct: str) -> None:
     """Where no address may be given away: refuse `direct`, the option (if any) that names a direct path, and a session without a relay."""
-    if not context.policy.limits.hidden:
+    if not context.hidden:
         return
+    who = profile_of(context) if context.policy.limits.hidden else f"--relay-only (`[relay] only`, {context.settings.origin('relay.only')})"
     if direct:
-        raise PolicyError(
-            f"{profile_of(context)} gives no address of this machine away, and {direct} does: leave it out, and name a relay with its pin"
-        )
+        raise PolicyError(f"{who} gives no address of this machine away, and {direct} does: leave it out, and name a relay with its pin")
     if not urls:
         raise PolicyError(
-            f"{profile_of(context)} gives no address of this machine away, so a relay with a pin is needed:"
+            f"{who} gives no address of this machine away, so a relay with a pin is needed:"
             " name one with --relay tls://HOST:PORT#sha256=PIN or in [relay] urls"
         )

@@ -28,8 +28,8 @@ from tallow_core.protocol.schedule import RECEIPT_CONTEXT
 from tallow_core.protocol.selection import Selection
 from tallow_core.protocol.wire import Reader, malformed
 from tallow_core.runtime.context import Context
+from tallow_core.runtime.flow import Inflow
 from tallow_core.runtime.joining import connect
-from tallow_core.runtime.lane import Lane
 from tallow_core.runtime.progress import progress
 from tallow_core.runtime.safety import Ask
 from tallow_core.runtime.sending import announce_session, report_done
@@ -152,9 +152,9 @@ class _Receiver:
         """Accept, receive everything, send the receipt, report."""
         selection, sink = decision
         began = time.monotonic()
-        lane = await self._into(sink, self._accepted(offered, selection, sink))
+        flow = await self._into(sink, self._accepted(offered, selection, sink))
         seconds = time.monotonic() - began
-        await lane.send(RecordType.CLOSE, final=True)
+        await flow.close()
         receipt = Receipt(self._files, self._bytes, self._hashes.digest())
         await self._session.send(RecordType.RECEIVED, receipt.encoded(), final=True)
         await self._parting()
@@ -163,12 +163,12 @@ class _Receiver:
         report_done(self._context, sink.files, sink.links, self._bytes, seconds, self._skipped + sink.skipped)
         self._warn(sink)
 
-    async def _into(self, sink: Sink, work: Coroutine[Any, Any, Lane]) -> Lane:
+    async def _into(self, sink: Sink, work: Coroutine[Any, Any, Inflow]) -> Inflow:
         """Do the work, and close the sink whatever becomes of it; what stands in the way here is told with what stays."""
         failed = True
         try:
             try:
-                lane = await work
+                flow = await work
                 failed = False
             finally:
                 sink.close(failed=failed)
@@ -177,15 +177,15 @@ class _Receiver:
                 raise
             stay = "1 file that was verified before is" if sink.files == 1 else f"{sink.files} files that were verified before are"
             raise FileSystemError(f"{str(error).rstrip('.')}; {stay} kept") from error
-        return lane
+        return flow
 
-    async def _accepted(self, offered: Offered, selection: Selection, sink: Sink) -> Lane:
+    async def _accepted(self, offered: Offered, selection: Selection, sink: Sink) -> Inflow:
         for body in selection.pages():
             await self._session.send(RecordType.ACCEPT, body)
-        lane = await self._session.guard(self._session.dial_lane())
+        flow = Inflow(self._session, await self._session.guard(self._session.dial_lane()))
         async with progress(self._context, lambda: self._bytes, selection.counts.size):
-            await self._session.guard(self._content(lane, offered, selection, sink))
-        return lane
+            await self._session.guard(self._content(flow, offered, selection, sink))
+        return flow
 
     async def _parting(self) -> None:
         """The receipt was handed over; the sender's last word is waited for, so that closing cannot cut the receipt off."""
@@ -200,17 +200,11 @@ class _Receiver:
         if there := sum(skipped.reason == "exists" for skipped in sink.skipped):
             self._context.reporter.warn(f"{there} left alone because they exist here already")
 
-    async def _content(self, lane: Lane, offered: Offered, selection: Selection, sink: Sink) -> None:
+    async def _content(self, flow: Inflow, offered: Offered, selection: Selection, sink: Sink) -> None:
         settings = self._context.settings.receive
         content = ContentReader(offered.entries(), offered.offer.segment_size, self._hash, settings.unknown_size, selection.content)
         throttle = Throttle(settings.throttle)
-        while not lane.opener.finished:
-            kind, body = await lane.receive()
-            if kind == RecordType.EPOCH:
-                await self._session.epoch(lane, body)
-                continue
-            if kind != RecordType.DATA:
-                raise malformed(f"record {kind:#04x} on a data lane")
+        while (body := await flow.record()) is not None:
             size = DATA_CAP if self._session.established.padded else len(body)
             for event in content.record(body):
                 await self._apply(event, sink)

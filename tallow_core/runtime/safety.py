@@ -23,13 +23,13 @@ class SafetyNumber:
 
     def __init__(self, established: Established, role: Role) -> None:
         self._asked = Wish.SAFETY in established.ours
-        self._wanted = Wish.SAFETY in established.ours | established.theirs
+        self.wanted = Wish.SAFETY in established.ours | established.theirs
         self._own = safety_number(established.schedule, role)
         self._theirs = safety_number(established.schedule, role.peer)
 
     def show(self, context: Context) -> None:
         """The `safety` event, if either end asks for the comparison."""
-        if self._wanted:
+        if self.wanted:
             context.event("safety", say=self._own, asked=self._asked)
 
     async def compare(self, context: Context, ask: Ask) -> None:

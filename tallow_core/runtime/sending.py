@@ -22,6 +22,7 @@ from tallow_core.protocol.schedule import RECEIPT_CONTEXT
 from tallow_core.protocol.selection import AcceptReader
 from tallow_core.protocol.wire import Reader, malformed
 from tallow_core.runtime.context import Context
+from tallow_core.runtime.flow import Outflow
 from tallow_core.runtime.hosting import CodeVoid, Host, open_host
 from tallow_core.runtime.lane import Lane
 from tallow_core.runtime.payloads import Payload
@@ -140,8 +141,10 @@ class _Sender:
     async def _content(self, spool: Spool, offer: Offer, accepted: AcceptReader, lane: Lane) -> None:
         throttle = Throttle(self._context.settings.send.throttle)
 
+        flow = Outflow(self._session, lane)
+
         async def send(buffer: RecordBuffer, size: int) -> None:
-            await lane.send_filled(buffer, size)
+            await flow.send(buffer, size)
             await self._session.rekey_if_due()
             await throttle.spend(DATA_CAP if self._established.padded else size)
 
@@ -155,6 +158,7 @@ class _Sender:
                 elif not accepted.whole and accepted.content(number):
                     raise malformed("an Accept that asks for the content of a folder or link")
             await out.finish()
+            await flow.finish()
         self._bytes = out.sent
 
     def _wanted(self, spool: Spool, accepted: AcceptReader) -> int:

@@ -20,6 +20,7 @@ from tallow_core.runtime.context import Context
 from tallow_core.runtime.frames import read_some
 from tallow_core.runtime.lane import Lane
 from tallow_core.runtime.safety import SafetyNumber
+from tallow_core.runtime.spares import Spares
 from tallow_core.secrets import system_rng
 from tallow_core.spi.kem import KemPair
 from tallow_core.spi.transport import ByteStream
@@ -69,7 +70,12 @@ class Session:
         self._used: set[int] = {CONTROL_LANE}
         self._inbox: asyncio.Queue[tuple[int, bytes]] = asyncio.Queue(maxsize=4)
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._dropped: list[Lane] = []
+        self._gone = 0
+        self.spares = Spares(self)
+        self.handlers: dict[int, Callable[[bytes], Awaitable[None]]] = {}
+        """Control messages that are taken as they come, in place of `receive`."""
         self._rekey_pair: KemPair | None = None
         self._rekey_request = b""
         self._rekeys = 0
@@ -83,32 +89,43 @@ class Session:
         return lane_tag(self.established.schedule)
 
     async def __aenter__(self) -> Session:
-        self._spawn(self._listen())
-        self._spawn(self._ping())
+        if self.path.kind == "relay":
+            from tallow_core.runtime.racing import Racer
+
+            self.spawn(Racer(self).run())
+        self.spawn(self._listen())
+        self.spawn(self._ping())
         return self
 
     async def __aexit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         if error is not None:
             await self._last_words(error)
-        for task in self._tasks:
+        tasks = list(self._tasks)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await asyncio.gather(*(lane.aclose() for lane in self._lanes), return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*(lane.aclose() for lane in self._lanes + self._dropped), return_exceptions=True)
         self.established.schedule.wipe()
         if self._failed.done() and not self._failed.cancelled():
             self._failed.exception()  # seen: nobody needs to be told again
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def task(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Run `work` until it is done or the session ends."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        task.add_done_callback(self._watch)
+        return task
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """The same; if it fails, the session does."""
+        self.task(work).add_done_callback(self._watch)
 
     def _watch(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
-            self._fail(error)
+            self.fail(error)
 
-    def _fail(self, error: BaseException) -> None:
+    def fail(self, error: BaseException) -> None:
+        """End the session, whatever is under way."""
         if not self._failed.done():
             self._failed.set_exception(error)
 
@@ -171,6 +188,8 @@ class Session:
             await self._rekey_answered(bytes(body))
         elif kind in (RecordType.REFUSE, RecordType.ERROR):
             raise _ended(kind, body)
+        elif (handler := self.handlers.get(kind)) is not None:
+            await handler(bytes(body))
         else:
             try:
                 async with asyncio.timeout(SILENCE_SECONDS):
@@ -207,6 +226,39 @@ class Session:
         self._lanes.append(lane)
         return lane
 
+    def drop(self, lane: Lane) -> None:
+        """Close a lane that is not used any more."""
+        if lane in self._lanes:
+            self._lanes.remove(lane)
+            self._dropped.append(lane)
+            self._gone += lane.sealer.total + lane.opener.total
+            self.task(self._close(lane))
+
+    async def _close(self, lane: Lane) -> None:
+        await lane.aclose()
+        self._dropped.remove(lane)
+
+    def tell_path(self, lane: Lane) -> None:
+        """The data goes another way from here on."""
+        self.spares.in_use = lane if lane.address else None
+        self.context.event("path", path="direct" if lane.address else self.path.kind)
+        self.context.reporter.note(f"the data goes by {lane.address or self.path.address}")
+
+    async def dial_aside(self, stream: ByteStream, address: str) -> Lane:
+        """Join a lane by a stream to `address`, which is not the path of this session."""
+        number, self._next_lane = self._next_lane, self._next_lane + 2
+        lane = await self._dial_lane(stream, number)
+        lane.address = address
+        if self.role is Role.HOST and lane.rekeys < self._rekeys:  # the keys changed while the last message was sent
+            await self._epoch_aside(lane)
+        return lane
+
+    async def accept_aside(self, stream: ByteStream, hello: LaneHello, address: str) -> Lane:
+        """Let a lane join that came from `address`, not by the path of this session."""
+        lane = await self._accept_lane(stream, hello)
+        lane.address = address
+        return lane
+
     async def dial_lane(self) -> Lane:
         """Open a further lane on the path of this session; every attempt uses a new lane id."""
         if self.path.dial is None:
@@ -240,6 +292,9 @@ class Session:
 
     async def accept_lane(self, stream: ByteStream, hello: LaneHello) -> None:
         """Let a lane join whose LaneHello named this session; raises `AuthenticationError` if it does not prove it."""
+        self._joined.put_nowait(await self._accept_lane(stream, hello))
+
+    async def _accept_lane(self, stream: ByteStream, hello: LaneHello) -> Lane:
         if hello.lane in self._used or hello.lane % 2 != FIRST_LANE[self.role.peer] % 2:
             raise malformed("a lane id that was used before")
         if len(self._lanes) >= OPEN_LANES:
@@ -254,7 +309,7 @@ class Session:
         self._used.add(hello.lane)
         lane = Lane(stream, machine.keys, self.established, self.role)
         lane.rekeys = self._rekeys
-        self._joined.put_nowait(self._add(lane))
+        return self._add(lane)
 
     async def next_lane(self) -> Lane:
         """The next lane that the other end opened; its far direction is drained in the background."""
@@ -263,7 +318,7 @@ class Session:
                 lane = await self.guard(self._joined.get())
         except TimeoutError:
             raise BrokenOffError("the other side opened no data connection in time; try again") from None
-        self._spawn(self._drain(lane))
+        self.spawn(self._drain(lane))
         return lane
 
     async def _drain(self, lane: Lane) -> None:
@@ -295,7 +350,7 @@ class Session:
         return any(lane.rekeys < self._rekeys and not lane.opener.finished for lane in self._lanes)
 
     def _moved(self) -> int:
-        return sum(lane.sealer.total + lane.opener.total for lane in self._lanes)
+        return self._gone + sum(lane.sealer.total + lane.opener.total for lane in self._lanes)
 
     async def _rekey_asked(self, body: bytes) -> None:
         request = read_rekey(body)
@@ -315,6 +370,13 @@ class Session:
         self._rekey_pair = None
         self._renew(secret, self._rekey_request + body)
         for lane in [lane for lane in self._lanes if lane.rekeys < self._rekeys]:  # one that joins from here on has the new root
+            if lane.address:  # it may be broken, or stuck in a path that is
+                self.spawn(self._epoch_aside(lane))
+            else:
+                await lane.send_epoch(self._rekeys, self.established.schedule)
+
+    async def _epoch_aside(self, lane: Lane) -> None:
+        with contextlib.suppress(TransportError):
             await lane.send_epoch(self._rekeys, self.established.schedule)
 
     def _renew(self, secret: bytearray, messages: bytes) -> None:
