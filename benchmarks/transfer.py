@@ -86,9 +86,9 @@ def relayed(transport: str) -> Copy:
                 Child((*TALLOW, "relay", "serve", "--json", "--bind", f"{transport}://127.0.0.1:0"), work / "relay")
             )
             url = relay.event("relay")[1]["url"]
-            sender = children.enter_context(_sender(source, work, "--relay", url))
+            sender = children.enter_context(_sender(source, work, "--relay", url, "--relay-only"))
             sender.event("code")
-            receiver = children.enter_context(_receiver(work, "--relay", url))
+            receiver = children.enter_context(_receiver(work, "--relay", url, "--relay-only"))
             sample = _finish(source, work, sender, receiver, "relay")
             relay.terminate()
             return Sample(sample.seconds, sample.wall, sample.sender, sample.receiver, relay.finish())

@@ -36,7 +36,7 @@ def check_arrived(sender: Place, receiver: Place) -> None:
 def check_events(process: Tallow, path: str) -> None:
     """Each event in its place, and they tell of what happened."""
     names = [event["event"] for event in process.events]
-    places = [ORDER.index("progress" if name == "file" else name) for name in names]
+    places = [ORDER.index("progress" if name in ("file", "path") else name) for name in names]
     assert places == sorted(places), names
     assert process.named("peer") == [{"event": "peer", "v": 1, "path": path}]
     (suite,) = process.named("suite")

@@ -89,7 +89,7 @@ async def _runs(folder: Path, source: Path, say: Callable[[str], None]) -> list[
     async with ends.start("relay", "serve", "--bind", "127.0.0.1:0") as relay:
         url = str((await relay.event("relay"))["url"])
         say(f"Started a relay at {url[:60]}...")
-        relayed = await _transfer(ends, source, "through the relay", say, ["--relay", url])
+        relayed = await _transfer(ends, source, "through the relay", say, ["--relay", url, "--relay-only"])
     return [direct, relayed]
 
 

@@ -1,0 +1,235 @@
+"""Paths that race, between real processes on hosts of their own: a sender, a receiver, and a relay that both reach.
+
+The relay is at 10.0.0.1. The sender and the receiver are joined to it by a wire each, and perhaps to one another by a third, `direct`.
+Nothing forwards, so what is addressed to the other's side of the relay disappears.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.namespaces import Network, made, packets
+from tests.support import MEGABYTE, Lab, Place, Tallow, tree, write_large
+
+SENDER, RECEIVER = "10.9.0.1", "10.9.0.2"
+SENDER6, RECEIVER6 = "fd09::1", "fd09::2"
+
+
+@dataclass
+class Stage:
+    """The three hosts."""
+
+    lab: Lab
+    network: Network
+    sender: str
+    receiver: str
+    url: str
+    ann: Place
+    bob: Place
+
+    def direct(self, *families: int) -> None:
+        """Give the third wire its addresses."""
+        for family in families or (4,):
+            for host, address in zip((self.sender, self.receiver), ADDRESSES[family], strict=True):
+                self.network.address(host, "direct", f"{address}/{24 if family == 4 else 64}")
+
+    def send(self, *words: str, **how: Any) -> Tallow:
+        """Start the sender."""
+        return self.lab.send(self.ann, *words, "--relay", self.url, program=self.network.program(self.sender), **how)
+
+    def receive(self, sender: Tallow, *words: str, **how: Any) -> Tallow:
+        """Start the receiver."""
+        program = self.network.program(self.receiver)
+        return self.lab.receive(self.bob, sender.code, "--relay", self.url, "--wait", "60", *words, program=program, **how)
+
+
+ADDRESSES = {4: (SENDER, RECEIVER), 6: (SENDER6, RECEIVER6)}
+
+
+@pytest.fixture
+def stage(lab: Lab) -> Iterator[Stage]:
+    """The hosts, with a third wire that has no addresses yet."""
+    network = made()
+    try:
+        sender, receiver, relay = network.host("s"), network.host("r"), network.host("m")
+        network.address(relay, "lo", "10.0.0.1/32")
+        for number, host in enumerate((sender, receiver), 1):
+            network.wire(host, relay, f"leg{number}")
+            network.address(host, f"leg{number}", f"10.{number}.0.1/24")
+            network.address(relay, f"leg{number}", f"10.{number}.0.254/24")
+            network.route(host, "default", f"10.{number}.0.254")
+        network.wire(sender, receiver, "direct")
+        served = lab.start(lab.place(), "relay", "serve", "--bind", "10.0.0.1:0", program=network.program(relay))
+        ann, bob = lab.pair(apart=True)
+        yield Stage(lab, network, sender, receiver, served.prints(), ann, bob)
+        lab.close()
+    finally:
+        network.close()
+
+
+def paths(process: Tallow) -> list[str]:
+    """The paths that a process has told of, in order."""
+    return [event["path"] for event in process.events if event["event"] in ("peer", "path")]
+
+
+def done(stage: Stage, sender: Tallow, receiver: Tallow) -> None:
+    """Both end well, and what arrived is what was sent."""
+    receiver.ends(0)
+    sender.ends(0)
+    assert tree(stage.bob.inbox) == tree(stage.ann.work)
+
+
+@pytest.mark.parametrize("families", [(4,), (6,), (4, 6)], ids=str)
+def test_one_subnet_moves_to_the_direct_path(stage: Stage, families: tuple[int, ...]) -> None:
+    """Most of the bytes go there, and it is the same transfer."""
+    stage.direct(*families)
+    write_large(stage.ann.work / "large", 48 * MEGABYTE)
+    sender = stage.send("large", "--throttle", "20MB")
+    receiver = stage.receive(sender)
+    done(stage, sender, receiver)
+    assert paths(sender) == paths(receiver) == ["relay", "direct"]
+    assert stage.network.moved(stage.sender, "direct") > 40 * MEGABYTE
+    assert stage.network.moved(stage.sender, "leg1") < 16 * MEGABYTE
+
+
+def test_standard_input_moves_too(stage: Stage, tmp_path: Path) -> None:
+    stage.direct()
+    sender = stage.send("-", "--throttle", "10MB", stdin="pipe")
+    with (tmp_path / "out").open("wb") as out:
+        receiver = stage.receive(sender, "--stdout", stdout=out.fileno())
+    block = bytes(range(256)) * 4096
+    for _ in range(12):
+        sender.feed(block)
+        time.sleep(0.1)
+    sender.end_of_input()
+    receiver.ends(0)
+    sender.ends(0)
+    assert paths(sender) == paths(receiver) == ["relay", "direct"]
+    assert (tmp_path / "out").read_bytes() == 12 * block
+
+
+def test_no_common_network_stays_on_the_relay(stage: Stage) -> None:
+    """And is not slower for having looked: dialling addresses that swallow everything costs the transfer nothing."""
+    write_large(stage.ann.work / "large", 96 * MEGABYTE)
+    seconds: dict[bool, list[float]] = {True: [], False: []}
+    for only in (True, False, True, False, True, False):
+        words = ("--relay-only",) if only else ()
+        sender = stage.send("large", *words)
+        receiver = stage.receive(sender, "--overwrite", "always", *words)
+        done(stage, sender, receiver)
+        assert paths(sender) == paths(receiver) == ["relay"]
+        seconds[only].append(receiver.event("done")["seconds"])
+    print(f"relay alone {min(seconds[True]):.2f} s, racing {min(seconds[False]):.2f} s")
+    assert min(seconds[False]) < 1.5 * min(seconds[True])
+
+
+def test_a_direct_path_that_appears_later(stage: Stage) -> None:
+    """Addresses are looked at again while the transfer runs."""
+    write_large(stage.ann.work / "large", 60 * MEGABYTE)
+    sender = stage.send("large", "--throttle", "4MB")
+    receiver = stage.receive(sender)
+    receiver.event("progress", lambda event: event["bytes"] > 2 * MEGABYTE)
+    assert paths(sender) == paths(receiver) == ["relay"]
+    stage.direct()
+    sender.event("path", lambda event: event["path"] == "direct")
+    done(stage, sender, receiver)
+    assert paths(receiver) == ["relay", "direct"]
+
+
+@pytest.mark.parametrize("kind", ["file", "pipe"])
+def test_a_direct_path_that_falls_silent(stage: Stage, kind: str) -> None:
+    """The wire is cut in the middle: the rest goes by the relay again, and nothing is missing, also of what cannot be read twice."""
+    stage.direct()
+    write_large(stage.ann.work / "large", 64 * MEGABYTE)
+    sender = stage.send(*(("large",) if kind == "file" else ("-",)), "--throttle", "8MB", stdin="pipe")
+    receiver = stage.receive(sender)
+    if kind == "pipe":
+        sender.feed((stage.ann.work / "large").read_bytes())
+        sender.end_of_input()
+    sender.event("path")
+    receiver.event("progress", lambda event: event["bytes"] > 16 * MEGABYTE)
+    stage.network.ip(stage.sender, "link", "set", "direct", "down")
+    receiver.ends(0)
+    sender.ends(0)
+    assert list(tree(stage.bob.inbox).values()) == list(tree(stage.ann.work).values())
+    assert paths(sender)[:3] == paths(receiver)[:3] == ["relay", "direct", "relay"]
+
+
+def test_fresh_keys_while_the_path_changes(stage: Stage) -> None:
+    """A rekey every few records, before, during and after the move."""
+    stage.direct()
+    stage.ann.configure("[session]\nrekey_bytes = 1048576\n")
+    write_large(stage.ann.work / "large", 64 * MEGABYTE)
+    sender = stage.send("large", "--throttle", "20MB", "-vv")
+    done(stage, sender, stage.receive(sender))
+    assert paths(sender) == ["relay", "direct"]
+    assert sender.err.text.count("fresh keys") > 8
+
+
+@pytest.mark.parametrize("side", ["sender", "receiver"])
+def test_t19_relay_only_tells_nobody_and_dials_nobody(stage: Stage, side: str, tmp_path: Path) -> None:
+    """Whichever end says so: no packet between the two ends, and no listener there."""
+    stage.direct(4, 6)
+    write_large(stage.ann.work / "large", 24 * MEGABYTE)
+    capture = tmp_path / "packets"
+    mine, theirs = (("--relay-only",), ()) if side == "sender" else ((), ("--relay-only",))
+    with stage.network.captured(stage.sender, capture):
+        sender = stage.send("large", "--throttle", "8MB", *mine)
+        receiver = stage.receive(sender, *theirs)
+        done(stage, sender, receiver)
+    assert paths(sender) == paths(receiver) == ["relay"]
+    seen = [flow for packet in packets(capture) if (flow := flow_of(packet))]
+    assert seen
+    assert {address for flow in seen for address in flow[:2]} == {"10.1.0.1", "10.0.0.1"}
+
+
+def test_t14_no_address_in_clear(lab: Lab, tmp_path: Path) -> None:
+    """The relay's legs without TLS, on one host: nothing that is sent holds an address of it, as text or as bytes."""
+    network = made()
+    try:
+        host = network.host("h")
+        network.wire(host, network.host("o"), "net")
+        for address in (SENDER, SENDER6):
+            network.address(host, "net", f"{address}/{64 if ':' in address else 24}")
+        served = lab.start(lab.place(), "relay", "serve", "--bind", "tcp://127.0.0.1:0", program=network.program(host))
+        url = served.prints()
+        ann, bob = lab.pair(apart=True)
+        write_large(ann.work / "large", 6 * MEGABYTE)
+        with network.captured(host, tmp_path / "packets"):
+            sender = lab.send(ann, "large", "--relay", url, "--throttle", "2MB", program=network.program(host))
+            receiver = lab.receive(bob, sender.code, "--relay", url, program=network.program(host))
+            receiver.ends(0)
+            sender.ends(0)
+        assert paths(sender) == ["relay", "direct"]
+        flows = [flow for packet in packets(tmp_path / "packets") if (flow := flow_of(packet))]
+        assert {SENDER, SENDER6} & {flow[0] for flow in flows}, "the direct path was not seen"
+        sent = b"".join(flow[2] for flow in flows)
+        assert len(sent) > 6 * MEGABYTE
+        for address in (SENDER, SENDER6):
+            assert address.encode() not in sent
+        for address in (SENDER6, f"::ffff:{SENDER}"):
+            assert ip_address(address).packed not in sent
+        lab.close()
+    finally:
+        network.close()
+
+
+def flow_of(packet: bytes) -> tuple[str, str, bytes] | None:
+    """Source, destination and payload of a TCP packet, None for any other."""
+    (kind,) = struct.unpack_from(">H", packet, 12)
+    if kind == 0x0800 and packet[23] == socket.IPPROTO_TCP:
+        source, destination, tcp = packet[26:30], packet[30:34], 14 + 4 * (packet[14] & 15)
+    elif kind == 0x86DD and packet[20] == socket.IPPROTO_TCP:
+        source, destination, tcp = packet[22:38], packet[38:54], 54
+    else:
+        return None
+    return str(ip_address(source)), str(ip_address(destination)), packet[tcp + 4 * (packet[tcp + 12] >> 4) :]

@@ -1,0 +1,130 @@
+"""Candidates, and the messages by which data moves between lanes: their layout, their bounds, and what is never dialled (T-19)."""
+
+from __future__ import annotations
+
+import ipaddress
+from ipaddress import ip_address
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tallow_core.errors import RemoteProtocolError
+from tallow_core.protocol.candidates import MOST_CANDIDATES, Candidate, read_candidates, refusal, write_candidates
+from tallow_core.protocol.messages import Arrived, read_arrived, read_moved, write_moved
+
+ADDRESSES = st.one_of(
+    st.integers(0, 2**32 - 1).map(ipaddress.IPv4Address), st.integers(0, 2**128 - 1).map(lambda number: ipaddress.IPv6Address(number))
+)
+PINS = st.none() | st.binary(min_size=32, max_size=32).map(bytes.hex)
+CANDIDATES = st.builds(Candidate, st.from_regex(r"[a-z0-9][a-z0-9-]{0,31}", fullmatch=True), ADDRESSES, st.integers(1, 65535), PINS)
+LISTS = st.lists(CANDIDATES, min_size=1, max_size=MOST_CANDIDATES, unique=True)
+
+REFUSED = [
+    "0.0.0.0",
+    "0.1.2.3",
+    "127.0.0.1",
+    "127.255.255.254",
+    "169.254.0.1",
+    "169.254.169.254",
+    "224.0.0.1",
+    "239.255.255.255",
+    "240.0.0.1",
+    "255.255.255.255",
+    "100.100.100.200",
+    "168.63.129.16",
+    "::",
+    "::1",
+    "fe80::1",
+    "febf::1",
+    "ff02::1",
+    "ff0e::1",
+    "fd00:ec2::254",
+    "::ffff:127.0.0.1",
+    "::ffff:10.0.0.1",
+    "::ffff:169.254.169.254",
+    "::127.0.0.1",
+    "64:ff9b::7f00:1",
+    "2002:7f00:1::",
+    "2001::1",
+]
+DIALLED = ["10.0.0.1", "172.16.0.1", "192.168.1.1", "100.64.0.1", "192.0.2.1", "8.8.8.8", "fd00::1", "fd00:ec2::255", "2a00::1", "2001:db8::1"]
+
+
+@pytest.mark.parametrize("address", REFUSED)
+def test_t19_is_refused(address: str) -> None:
+    assert refusal(ip_address(address))
+
+
+@pytest.mark.parametrize("address", DIALLED)
+def test_may_be_dialled(address: str) -> None:
+    assert refusal(ip_address(address)) == ""
+
+
+@settings(deadline=None)
+@given(ADDRESSES)
+def test_t19_no_address_of_this_machine_or_link_passes(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> None:
+    """Held against the standard library's own opinion, also of the IPv4 address inside a mapped one."""
+    inner = getattr(address, "ipv4_mapped", None) or address
+    if inner.is_loopback or inner.is_link_local or inner.is_multicast or inner.is_unspecified:
+        assert refusal(address)
+
+
+@settings(deadline=None)
+@given(LISTS)
+def test_t23_what_is_written_is_read(candidates: list[Candidate]) -> None:
+    assert read_candidates(write_candidates(candidates)) == candidates
+
+
+@settings(deadline=None)
+@given(LISTS, st.data())
+def test_t23_any_cut_or_surplus_is_refused(candidates: list[Candidate], data: st.DataObject) -> None:
+    body = write_candidates(candidates)
+    with pytest.raises(RemoteProtocolError):
+        read_candidates(body[: data.draw(st.integers(0, len(body) - 1))])
+    with pytest.raises(RemoteProtocolError):
+        read_candidates(body + b"\0")
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.binary(max_size=200))
+def test_t23_any_bytes_are_read_or_refused(body: bytes) -> None:
+    """What is read has one encoding."""
+    try:
+        candidates = read_candidates(body)
+    except RemoteProtocolError:
+        return
+    assert write_candidates(candidates) == body
+
+
+def _many(count: int) -> bytes:
+    return write_candidates([Candidate("tcp", ip_address("10.0.0.1"), port) for port in range(1, count + 1)])
+
+
+def test_t19_the_layout_and_its_bounds() -> None:
+    body = b"\x01" + b"\x03tcp" + b"\x04" + bytes([10, 0, 0, 1]) + b"\x1f\x90" + b"\x00"
+    assert read_candidates(body) == [Candidate("tcp", ip_address("10.0.0.1"), 8080)]
+    assert len(read_candidates(_many(16))) == 16
+    pinned = body[:-1] + b"\x01" + bytes(range(32))
+    assert read_candidates(pinned)[0].pin == bytes(range(32)).hex()
+    for wrong in (
+        b"\x00",
+        _many(17),
+        body.replace(b"\x1f\x90", b"\x00\x00"),
+        body.replace(b"tcp", b"TCP"),
+        body.replace(b"tcp\x04", b"tcp\x05"),
+        body[:-1] + b"\x02",
+        b"\x02" + body[1:] * 2,
+    ):
+        with pytest.raises(RemoteProtocolError):
+            read_candidates(wrong)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(0, 2**64 - 1))
+def test_t23_moving_messages(lane: int, records: int) -> None:
+    assert read_arrived(Arrived(lane, records).encoded()) == Arrived(lane, records)
+    assert read_moved(write_moved(lane)) == lane
+    for read, body in ((read_arrived, Arrived(lane, records).encoded()), (read_moved, write_moved(lane))):
+        for wrong in (body[:-1], body + b"\0", b""):
+            with pytest.raises(RemoteProtocolError):
+                read(wrong)

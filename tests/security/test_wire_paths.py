@@ -1,0 +1,291 @@
+"""T-19: a peer that proved the code and uses candidates to have us connect where it likes, or to wear us out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tallow_core.catalog import Catalog
+from tallow_core.errors import UnreachableError
+from tallow_core.host import PluginHost
+from tallow_core.policy import Policy
+from tallow_core.protocol.candidates import Candidate, write_candidates
+from tallow_core.protocol.handshake import Wish
+from tallow_core.protocol.records import RecordType
+from tallow_core.runtime import racing
+from tallow_core.runtime.context import Context
+from tallow_core.runtime.interfaces import own_addresses
+from tallow_core.runtime.racing import MOST_DIALLED, Racer
+from tallow_core.runtime.session import Path as SessionPath
+from tallow_core.runtime.session import Session
+from tallow_core.settings import Condition, PolicySettings, RelaySettings, Rule, Settings
+from tallow_core.types import Endpoint, Role
+from tests.protocol.support import DEFAULT, established
+from tests.protocol.test_candidates import DIALLED, REFUSED
+from tests.security.hostile_peers import CODE, Home, Line, Peer, attack, dial, listening, prove, relay_server, tallow
+from tests.security.test_wire_names import Silent, context_of
+from tests.security.test_wire_paranoid import Sink
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    """A sender's home, with a file."""
+    home = Home(tmp_path / "home")
+    home.root.mkdir()
+    (home.root / "file").write_text("content")
+    return home
+
+
+class Doors:
+    """A listener at every address of this machine, on one port, that counts who comes."""
+
+    def __init__(self) -> None:
+        self.came: list[str] = []
+        self.port = 0
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[Doors]:
+        """Listen."""
+
+        def connected(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            self.came.append(str(writer.get_extra_info("sockname")[0]))
+            writer.close()
+
+        async with await asyncio.start_server(connected, "0.0.0.0", 0) as four:  # noqa: S104 - that is what is tested
+            self.port = four.sockets[0].getsockname()[1]
+            async with await asyncio.start_server(connected, "::", self.port):
+                yield self
+
+    def list(self, *addresses: str) -> bytes:
+        """A list of candidates that lead here."""
+        return write_candidates([Candidate("tcp", ip_address(address), self.port) for address in addresses])
+
+
+@asynccontextmanager
+async def guest_by_relay(home: Home, *words: str) -> AsyncIterator[tuple[Any, Peer]]:
+    """A real sender that waits at a real relay, and a guest in our hands that has proved the code there."""
+    async with relay_server(Home(home.root.parent / "relay")) as (_, port):
+        options = ("send", "file", "--json", "-vvv", "--relay", f"tcp://127.0.0.1:{port}", *words)
+        async with tallow(home, *options, env={"TALLOW_CODE": CODE}) as program:
+            await program.event("code")
+            yield program, await prove(await dial(port))
+
+
+def test_t19_nothing_on_this_machine_is_dialled(home: Home) -> None:
+    """Every way to say loopback leads to our doors if it is dialled; the address of an interface does, which shows that they count."""
+
+    async def scenario() -> None:
+        async with Doors().open() as doors, guest_by_relay(home) as (program, peer):
+            loopbacks = ("127.0.0.1", "127.9.9.9", "0.0.0.0", "::1", "::", "::ffff:127.0.0.1", "::127.0.0.1")  # noqa: S104
+            await peer.line.seal(RecordType.CANDIDATES, doors.list(*loopbacks))
+            await asyncio.sleep(4)  # more than one round
+            assert doors.came == []
+            ours = [str(address) for address in own_addresses()][:8]
+            if ours:
+                await peer.line.seal(RecordType.CANDIDATES, doors.list(*loopbacks, *ours))
+                async with asyncio.timeout(10):
+                    while not set(doors.came) >= set(ours):
+                        await asyncio.sleep(0.05)
+                assert set(doors.came) == set(ours)
+            assert program.process.returncode is None
+
+    attack(scenario())
+
+
+def test_t19_relay_only_dials_nothing_and_tells_nothing(home: Home) -> None:
+    async def scenario() -> None:
+        async with Doors().open() as doors, guest_by_relay(home, "--relay-only") as (_program, peer):
+            ours = [str(address) for address in own_addresses()][:8] or ["10.0.0.1"]
+            await peer.line.seal(RecordType.CANDIDATES, doors.list(*ours))
+            kinds = set()
+            try:
+                async with asyncio.timeout(4):
+                    while True:
+                        kinds.add((await peer.line.open())[0])
+            except TimeoutError:
+                pass
+            assert kinds == {RecordType.OFFER_PAGE}
+            assert doors.came == []
+
+    attack(scenario())
+
+
+def _ports(count: int, first: int = 1) -> bytes:
+    return write_candidates([Candidate("tcp", ip_address("10.255.255.1"), port) for port in range(first, first + count)])
+
+
+BAD = {
+    "none": [b"\x00"],
+    "seventeen": [_ports(17)],
+    "no layout": [b"\x01\xff"],
+    "a flood": [_ports(1)] * 33,
+    "a flood of lists that are cut": [_ports(16)[:-1]],
+}
+
+
+@pytest.mark.parametrize("bad", list(BAD))
+@pytest.mark.parametrize("hidden", [False, True], ids=["racing", "relay-only"])
+def test_t19_a_list_out_of_bounds_ends_the_session(bad: str, hidden: bool, home: Home) -> None:
+    """Also where the lists are ignored: a peer that floods gets no further."""
+
+    async def scenario() -> None:
+        async with guest_by_relay(home, *(("--relay-only",) if hidden else ())) as (program, peer):
+            for body in BAD[bad]:
+                await peer.line.seal(RecordType.CANDIDATES, body)
+            assert await program.wait(30) == 8, program.said()
+            assert "candidate" in program.said().lower()
+
+    attack(scenario())
+
+
+def test_t19_a_listener_that_never_answers_holds_nothing_up(home: Home) -> None:
+    """The peer's candidates accept and say nothing, or send garbage; strangers do the same at our listeners. The session goes on."""
+
+    async def scenario() -> None:
+        async def silent(line: Line) -> None:
+            await asyncio.sleep(30)
+
+        async def garbage(line: Line) -> None:
+            await line.put(bytes(range(256)) * 20)
+            await asyncio.sleep(1)
+
+        ours = own_addresses()
+        if not ours:
+            pytest.skip("this machine has no address but loopback")
+        async with listening(silent) as one, listening(garbage) as other, guest_by_relay(home) as (program, peer):
+            listed = [Candidate("tcp", ours[0], port) for port in (one, other)]
+            await peer.line.seal(RecordType.CANDIDATES, write_candidates(listed))
+            kind, _ = await peer.line.open()
+            while kind != RecordType.OFFER_PAGE:
+                kind, _ = await peer.line.open()
+            await asyncio.sleep(2)
+            assert program.process.returncode is None
+            await peer.line.seal(RecordType.REFUSE, b"\x06\x00\x02no", final=True)
+            assert await program.wait(20) == 6, program.said()
+
+    attack(scenario())
+
+
+# -- one end in this process, whose dials are counted -------------------------------------------------------------------------------
+
+
+@dataclass
+class Counting:
+    """A transport that goes nowhere and remembers where it was to go."""
+
+    name: str = "tcp"
+    addressing: str = "ip"
+
+    def __post_init__(self) -> None:
+        self.dialled: list[Endpoint] = []
+        self.at_once = self.most = 0
+
+    async def dial(self, endpoint: Endpoint, deadline: float, *, trust: object) -> Any:
+        """Remember it."""
+        self.dialled.append(endpoint)
+        self.at_once += 1
+        self.most = max(self.most, self.at_once)
+        try:
+            await asyncio.sleep(0.3)
+        finally:
+            self.at_once -= 1
+        raise UnreachableError("nowhere")
+
+    async def listen(self, endpoint: Endpoint, *, lasting: bool) -> Any:
+        """Not here."""
+        raise UnreachableError("nowhere")
+
+
+def _context(home: Path, settings: Settings) -> Context:
+    plugins = PluginHost(Catalog.scan(settings.plugins), settings)
+    return Context(settings, plugins, Policy(plugins, settings), Silent())
+
+
+async def _raced(context: Context, lists: list[bytes], seconds: float, theirs: Wish = Wish.NONE) -> Counting:
+    """Run one end's racing on these lists."""
+    counting = Counting()
+    context.__dict__["transports"] = {"tcp": counting}
+    host, _ = established(drivers=DEFAULT)
+    host = replace(host, theirs=theirs)
+    sink: Any = Sink()
+    session = Session(context, Role.HOST, host, sink, SessionPath("relay", "test", "tls"))
+    racer = Racer(session)
+    for body in lists:
+        await session.handlers[RecordType.CANDIDATES](body)
+    try:
+        async with asyncio.timeout(seconds):
+            await racer.run()
+    except TimeoutError:
+        pass
+    return counting
+
+
+def _list(*addresses: str) -> bytes:
+    return write_candidates([Candidate("tcp", ip_address(address), 4711) for address in addresses])
+
+
+@pytest.mark.parametrize("part", [0, 1])
+def test_t19_which_addresses_are_dialled(part: int, tmp_path: Path) -> None:
+    """All that may be, and of those that may not be none, in whatever company."""
+
+    async def scenario() -> None:
+        listed = REFUSED[part * 13 : part * 13 + 13]
+        allowed = DIALLED[part * 3 : part * 3 + 3]
+        counting = await _raced(context_of(tmp_path), [_list(*listed, *allowed)], 1.5)
+        assert {endpoint.host for endpoint in counting.dialled} == set(allowed)
+
+    attack(scenario())
+
+
+def test_t19_a_session_dials_so_many_places_and_so_many_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(racing, "STAGGER_SECONDS", 0.001)
+    monkeypatch.setattr(racing, "FIRST_PAUSE", 0.01)
+
+    async def scenario() -> None:
+        context = context_of(tmp_path)
+        counting = Counting()
+        context.__dict__["transports"] = {"tcp": counting}
+        host, _ = established(drivers=DEFAULT)
+        sink: Any = Sink()
+        session = Session(context, Role.HOST, host, sink, SessionPath("relay", "test", "tls"))
+        running = asyncio.create_task(Racer(session).run())
+        for number in range(10):
+            await session.handlers[RecordType.CANDIDATES](_ports(16, 1 + 16 * number))
+            await asyncio.sleep(0.9)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        assert len(set(counting.dialled)) == MOST_DIALLED
+        assert counting.most <= 8
+
+    attack(scenario())
+
+
+@pytest.mark.parametrize("why", ["paranoid", "relay-only", "their wish", "a rule", "another transport"])
+def test_t19_where_no_direct_path_may_be_used_none_is(why: str, tmp_path: Path) -> None:
+    """A rule that leaves no suite, or another one than the session has, closes the direct path."""
+    settings, theirs, body = context_of(tmp_path).settings, Wish.NONE, _list("10.0.0.1")
+    if why == "paranoid":
+        settings = replace(settings, policy=PolicySettings(profile="paranoid"))
+    elif why == "relay-only":
+        settings = replace(settings, relay=RelaySettings(only=True))
+    elif why == "their wish":
+        theirs = Wish.SAFETY
+    elif why == "a rule":
+        rule = Rule(when=Condition(relay=False), deny=("cipher:aes-256-gcm", "cipher:chacha20-poly1305"))
+        settings = replace(settings, policy=PolicySettings(rule=(rule,)))
+    else:
+        body = write_candidates([Candidate("tls", ip_address("10.0.0.1"), 4711)])
+
+    async def scenario() -> None:
+        assert (await _raced(_context(tmp_path, settings), [body], 0.7, theirs)).dialled == []
+        if why == "a rule":
+            assert (await _raced(_context(tmp_path, replace(settings, policy=PolicySettings())), [body], 0.7)).dialled
+
+    attack(scenario())

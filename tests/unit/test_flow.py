@@ -1,0 +1,351 @@
+"""Data that moves between lanes: both ends of a session in this process, on streams that the test may break."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path as FilePath
+
+import pytest
+
+from tallow_core.dataplane.buffers import RecordBuffer
+from tallow_core.errors import RemoteProtocolError, TallowError
+from tallow_core.protocol.handshake import Established
+from tallow_core.protocol.lanes import read_lane_hello
+from tallow_core.protocol.messages import Arrived, write_moved
+from tallow_core.protocol.records import FINAL, RecordType
+from tallow_core.protocol.wire import u32
+from tallow_core.runtime import flow
+from tallow_core.runtime.context import Context
+from tallow_core.runtime.flow import Inflow, Outflow
+from tallow_core.runtime.frames import read_frame
+from tallow_core.runtime.lane import Lane
+from tallow_core.runtime.session import Path, Session
+from tallow_core.settings import SessionSettings
+from tallow_core.spi.transport import ByteStream
+from tallow_core.testing.memory import Memory
+from tallow_core.types import Role, Trust
+from tests.protocol.support import established
+from tests.security.hostile_peers import attack
+from tests.security.test_wire_names import context_of
+
+
+async def _streams(context: Context) -> tuple[ByteStream, ByteStream]:
+    """The two ends of a connection."""
+    memory = Memory(context.settings)
+    listener = await memory.listen(memory.local(), lasting=False)
+    dialled = await memory.dial(listener.endpoint, asyncio.get_running_loop().time() + 5, trust=Trust.SESSION)
+    accepted = await listener.accept()
+    await listener.aclose()
+    return dialled, accepted
+
+
+@dataclass
+class Ends:
+    """A session: the host sends, the guest receives."""
+
+    context: Context
+    host: Session
+    guest: Session
+    out: Outflow
+    into: Inflow
+    first: Lane
+
+    async def spare(self, *, by_guest: bool = True) -> tuple[Lane, list[ByteStream]]:
+        """Join a lane beside the path of the session; returns it as the guest has it, and its two streams."""
+        dialled, accepted = await _streams(self.context)
+        dialler, acceptor = (self.guest, self.host) if by_guest else (self.host, self.guest)
+
+        async def accept() -> None:
+            await acceptor.spares.accept(accepted, read_lane_hello(await read_frame(accepted, 5)), "beside")
+
+        before = len(self.guest._lanes)
+        await asyncio.gather(dialler.spares.dial(dialled, "beside"), accept())
+        async with asyncio.timeout(5):
+            while len(self.guest._lanes) == before or not self.host.spares._ready:
+                await asyncio.sleep(0)
+        return self.guest._lanes[-1], [dialled, accepted]
+
+    async def send(self, *numbers: int, final: bool = False) -> None:
+        """Send records that hold these numbers."""
+        buffer = RecordBuffer.for_data()
+        for number in numbers:
+            buffer.plain[0] = RecordType.DATA | (FINAL if final and number == numbers[-1] else 0)
+            buffer.plain[1:5] = u32(number)
+            await self.out.send(buffer, 5)
+        if final:
+            await self.out.finish()
+
+    async def receive(self, count: int | None = None) -> list[int]:
+        """The numbers of the next records, or of all to the last."""
+        numbers: list[int] = []
+        while count is None or len(numbers) < count:
+            body = await self.guest.guard(self.into.record())
+            if body is None:
+                break
+            numbers.append(int.from_bytes(body, "big"))
+        return numbers
+
+
+@asynccontextmanager
+async def ends(home: FilePath, session: SessionSettings | None = None) -> AsyncIterator[Ends]:
+    """A session with its first data lane."""
+    context = context_of(home)
+    context.settings = replace(context.settings, session=session or SessionSettings())
+    context.policy._settings = context.settings
+    both: tuple[Established, Established] = established()
+    dialled, accepted = await _streams(context)
+    accepting: set[asyncio.Task[None]] = set()
+
+    async def accept(stream: ByteStream) -> None:
+        await host.accept_lane(stream, read_lane_hello(await read_frame(stream, 5)))
+
+    async def dial() -> ByteStream:
+        ours, theirs = await _streams(context)
+        accepting.add(asyncio.create_task(accept(theirs)))
+        return ours
+
+    host = Session(context, Role.HOST, both[0], accepted, Path("direct", "test", "memory"))
+    guest = Session(context, Role.GUEST, both[1], dialled, Path("direct", "test", "memory", dial))
+    async with host, guest:
+        lane = await guest.dial_lane()
+        first = await host.next_lane()
+        yield Ends(context, host, guest, Outflow(host, first), Inflow(guest, lane), first)
+
+
+def run(home: FilePath, scenario: Callable[[Ends], Awaitable[None]], session: SessionSettings | None = None) -> None:
+    """Run a scenario with a session."""
+
+    async def whole() -> None:
+        async with ends(home, session) as both:
+            await scenario(both)
+
+    attack(whole(), 30)
+
+
+@pytest.mark.parametrize("by_guest", [True, False])
+def test_records_keep_their_order(by_guest: bool, tmp_path: FilePath) -> None:
+    """Those on the new lane may come before those on the old one were read."""
+
+    async def scenario(both: Ends) -> None:
+        await both.send(*range(10))
+        lane, _ = await both.spare(by_guest=by_guest)
+        await both.send(*range(10, 40))  # nothing was received yet
+        assert await both.receive(40) == list(range(40))
+        assert both.into._lane is lane
+        sending = asyncio.create_task(both.send(*range(40, 200), final=True))
+        assert await both.receive() == list(range(40, 200))
+        await sending
+        await both.into.close()
+
+    run(tmp_path, scenario)
+
+
+BREAKS = [0, 1, 7, 8, 9, 31, 32, 33, 60, 99]
+
+
+@pytest.mark.parametrize("after", BREAKS)
+@pytest.mark.parametrize("side", [0, 1])
+def test_nothing_is_lost_or_doubled_when_the_lane_breaks(after: int, side: int, tmp_path: FilePath) -> None:
+    """It breaks after so many of its hundred records were received, the final one included."""
+
+    async def scenario(both: Ends) -> None:
+        await both.send(1000)
+        _, streams = await both.spare()
+        sending = asyncio.create_task(both.send(*range(100), final=True))
+        assert await both.receive(1 + after) == [1000, *range(after)]
+        await streams[side].aclose()
+        assert await both.receive() == list(range(after, 100))
+        await sending
+        await both.into.close()
+
+    run(tmp_path, scenario)
+
+
+def test_it_moves_again_after_it_fell_back(tmp_path: FilePath) -> None:
+    async def scenario(both: Ends) -> None:
+        expected = 0
+        for _ in range(3):
+            lane, streams = await both.spare()
+            sending = asyncio.create_task(both.send(*range(expected, expected + 50)))
+            assert await both.receive(20) == list(range(expected, expected + 20))
+            assert both.into._lane is lane
+            await streams[1].aclose()
+            assert await both.receive(30) == list(range(expected + 20, expected + 50))
+            await both.send(expected + 50)
+            await sending
+            assert await both.receive(1) == [expected + 50]
+            assert both.into._lane.address == ""
+            expected += 51
+
+    run(tmp_path, scenario)
+
+
+def test_a_silent_lane_is_given_up(tmp_path: FilePath, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bytes that are sent and never arrive: what the receiver does not hear it has sent again."""
+    monkeypatch.setattr(flow, "SILENT_SECONDS", 1.0)
+
+    async def scenario(both: Ends) -> None:
+        lane, streams = await both.spare()
+        sending = asyncio.create_task(both.send(*range(60), final=True))
+        assert await both.receive(10) == list(range(10))
+
+        async def swallow(*_buffers: object) -> None:
+            """As when a cable is pulled: the system takes the bytes, and nobody gets them."""
+
+        streams[1].send = swallow  # type: ignore[method-assign]
+        rest = await both.receive()
+        assert rest == list(range(10, 60))
+        assert both.into._lane is not lane
+        await sending
+
+    run(tmp_path, scenario)
+
+
+def test_a_lane_on_which_nothing_is_said_stays(tmp_path: FilePath, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sender whose input pauses is not silent: its pings are heard."""
+    monkeypatch.setattr(flow, "SILENT_SECONDS", 1.5)
+    monkeypatch.setattr(flow, "ALIVE_SECONDS", 0.3)
+
+    async def scenario(both: Ends) -> None:
+        lane, _ = await both.spare()
+        receiving = asyncio.create_task(both.receive())
+        await both.send(1, 2)
+        await asyncio.sleep(4)
+        await both.send(3, final=True)
+        assert await receiving == [1, 2, 3]
+        assert both.into._lane is lane
+
+    run(tmp_path, scenario)
+
+
+def test_fresh_keys_before_and_after_every_move(tmp_path: FilePath) -> None:
+    async def scenario(both: Ends) -> None:
+        async def send() -> None:
+            buffer = RecordBuffer.for_data()
+            for number in range(60):
+                buffer.plain[0] = RecordType.DATA
+                buffer.plain[1:5] = u32(number)
+                if number == 20:
+                    await both.spare()
+                await both.out.send(buffer, 1 << 19)
+                await both.host.rekey_if_due()
+            await both.send(60, final=True)
+
+        sending = asyncio.create_task(send())
+        received = [int.from_bytes(body[:4], "big") async for body in _bodies(both)]
+        await sending
+        assert received == list(range(61))
+        assert both.host._rekeys == both.guest._rekeys > 10
+
+    run(tmp_path, scenario, SessionSettings(rekey_bytes=1 << 20))
+
+
+async def _bodies(both: Ends) -> AsyncIterator[memoryview]:
+    while (body := await both.into.record()) is not None:
+        yield body
+
+
+# -- ends that misbehave ------------------------------------------------------------------------------------------------------------
+
+
+async def _refused(work: Awaitable[object], what: str) -> None:
+    with pytest.raises(RemoteProtocolError, match=what):
+        async with asyncio.timeout(10):
+            await work
+
+
+@pytest.mark.parametrize("target", ["unknown", "control", "itself", "used"])
+def test_t19_a_move_to_a_lane_that_did_not_join(target: str, tmp_path: FilePath) -> None:
+    async def scenario(both: Ends) -> None:
+        number = {"unknown": 77, "control": 0, "itself": 1, "used": 3}[target]
+        lane = both.first
+        if target == "used":
+            spare, streams = await both.spare()
+            assert spare.keys.lane == number
+            await both.send(1)
+            assert await both.receive(1) == [1]
+            await streams[0].aclose()
+            sending = asyncio.create_task(both.send(2))
+            assert await both.receive(1) == [2]
+            await sending
+            lane = both.out._lane
+            assert lane.address == ""
+        await lane.send(RecordType.MOVED, write_moved(number), final=True)
+        await _refused(both.receive(1), "moved to lane")
+
+    run(tmp_path, scenario)
+
+
+def test_t19_a_move_back_and_a_move_that_does_not_end_the_lane(tmp_path: FilePath) -> None:
+    async def back(both: Ends) -> None:
+        await both.spare()
+        await both.send(1)
+        assert await both.receive(1) == [1]
+        await both.out._lane.send(RecordType.MOVED, write_moved(1), final=True)
+        await _refused(both.receive(1), "on a data lane")
+
+    async def unfinished(both: Ends) -> None:
+        lane, _ = await both.spare()
+        await both.first.send(RecordType.MOVED, write_moved(lane.keys.lane))
+        await _refused(both.receive(1), "on a data lane")
+
+    run(tmp_path, back)
+    run(tmp_path, unfinished)
+
+
+def test_t19_data_on_two_lanes_at_once(tmp_path: FilePath) -> None:
+    """Data on a lane that the data was not moved to waits there unread; the transfer ends without it."""
+
+    async def scenario(both: Ends) -> None:
+        await both.spare()
+        aside = next(iter(both.host.spares._idle.values())).lane
+        await aside.send(RecordType.DATA, u32(666))
+        both.host.spares._ready.clear()
+        await both.send(1, 2, final=True)
+        assert await both.receive() == [1, 2]
+
+    run(tmp_path, scenario)
+
+
+@pytest.mark.parametrize(
+    ("kind", "word"),
+    [
+        (RecordType.HAVE, Arrived(1, 0)),
+        (RecordType.HAVE, Arrived(3, 3)),
+        (RecordType.LOST, Arrived(3, 1 << 63)),
+        (RecordType.LOST, Arrived(0, 0)),
+        (RecordType.HAVE, Arrived(77, 1)),
+    ],
+    ids=str,
+)
+def test_t19_a_receiver_that_claims_what_it_cannot_have(kind: RecordType, word: Arrived, tmp_path: FilePath) -> None:
+    async def scenario(both: Ends) -> None:
+        spare, _ = await both.spare()
+        assert spare.keys.lane == 3
+        await both.send(1, 2)
+        await both.guest.send(kind, word.encoded())
+        await _refused(both.host.receive(), "a word on a lane|never sent")
+
+    run(tmp_path, scenario)
+
+
+def test_t19_words_before_anything_moved(tmp_path: FilePath) -> None:
+    async def scenario(both: Ends) -> None:
+        await both.send(1)
+        await both.guest.send(RecordType.LOST, Arrived(1, 0).encoded())
+        await _refused(both.host.receive(), "does not carry the data")
+
+    run(tmp_path, scenario)
+
+
+def test_t19_too_many_lanes_that_carry_nothing(tmp_path: FilePath) -> None:
+    async def scenario(both: Ends) -> None:
+        for _ in range(4):
+            await both.spare()
+        with pytest.raises(TallowError):
+            await both.spare()
+
+    run(tmp_path, scenario)
