@@ -102,7 +102,7 @@ class PlainReporter:
         self._say(f"Connected {_PATHS.get(path, path)}.")
 
     def _on_path(self, path: str) -> None:
-        self._say(f"The data goes {_PATHS.get(path, path)} from here on.")
+        self._say(f"Now connected {_PATHS.get(path, path)}.")
 
     def _on_suite(self, **suite: str) -> None:
         self.note(f"suite: {', '.join(f'{kind} {name}' for kind, name in suite.items())}")

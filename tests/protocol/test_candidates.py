@@ -21,7 +21,7 @@ CANDIDATES = st.builds(Candidate, st.from_regex(r"[a-z0-9][a-z0-9-]{0,31}", full
 LISTS = st.lists(CANDIDATES, min_size=1, max_size=MOST_CANDIDATES, unique=True)
 
 REFUSED = [
-    "0.0.0.0",
+    "0.0.0.0",  # noqa: S104
     "0.1.2.3",
     "127.0.0.1",
     "127.255.255.254",
@@ -48,7 +48,18 @@ REFUSED = [
     "2002:7f00:1::",
     "2001::1",
 ]
-DIALLED = ["10.0.0.1", "172.16.0.1", "192.168.1.1", "100.64.0.1", "192.0.2.1", "8.8.8.8", "fd00::1", "fd00:ec2::255", "2a00::1", "2001:db8::1"]
+DIALLED = [
+    "10.0.0.1",
+    "172.16.0.1",
+    "192.168.1.1",
+    "100.64.0.1",
+    "192.0.2.1",
+    "8.8.8.8",
+    "fd00::1",
+    "fd00:ec2::255",
+    "2a00::1",
+    "2001:db8::1",
+]
 
 
 @pytest.mark.parametrize("address", REFUSED)
