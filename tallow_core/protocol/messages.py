@@ -72,7 +72,7 @@ def read_rekey(body: ReadBuffer) -> Rekey:
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """HAVE and LOST: how many Data records of a lane the receiver has verified."""
+    """ACK and LOST: how many Data records of a lane the receiver has verified."""
 
     lane: int
     records: int
@@ -83,8 +83,8 @@ class Arrived:
 
 
 def read_arrived(body: ReadBuffer) -> Arrived:
-    """Read the body of HAVE or LOST."""
-    reader = Reader(body, "Have")
+    """Read the body of ACK or LOST."""
+    reader = Reader(body, "Ack")
     arrived = Arrived(reader.u32(), reader.u64())
     reader.end()
     return arrived

@@ -51,10 +51,10 @@ class RecordType(IntEnum):
     REKEY_ANSWER = 0x09
     EPOCH = 0x0A
     DATA = 0x10
-    CANDIDATES = 0x18
-    HAVE = 0x19
-    LOST = 0x1A
-    MOVED = 0x1B
+    CANDIDATES = 0x20
+    ACK = 0x21
+    LOST = 0x22
+    MOVED = 0x23
 
 
 def direction_of(sender: Role) -> int:

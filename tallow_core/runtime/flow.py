@@ -23,7 +23,7 @@ from tallow_core.runtime.spares import Record, Spare
 
 MOST_KEPT = 32
 """Records that a sender keeps: with those of 1 MiB, 32 MiB on the way."""
-HAVE_EVERY = 8
+ACK_EVERY = 8
 ALIVE_SECONDS = 3.0
 SILENT_SECONDS = 10.0
 """After which a receiver takes a lane beside the session's path for dead; its sender says something every `ALIVE_SECONDS`."""
@@ -44,7 +44,7 @@ class Outflow:
         self._lost = False
         self._changed = asyncio.Event()
         self._spoke = 0.0
-        session.handlers[RecordType.HAVE] = self._on_have
+        session.handlers[RecordType.ACK] = self._on_ack
         session.handlers[RecordType.LOST] = self._on_lost
 
     async def send(self, buffer: RecordBuffer, size: int) -> None:
@@ -121,7 +121,7 @@ class Outflow:
             buffer.plain[: len(copy)] = copy
             await self._lane.send_filled(buffer, len(copy))
 
-    async def _on_have(self, body: bytes) -> None:
+    async def _on_ack(self, body: bytes) -> None:
         self._take(read_arrived(body))
 
     async def _on_lost(self, body: bytes) -> None:
@@ -191,9 +191,9 @@ class Inflow:
     async def _counted(self) -> None:
         self._final = self._lane.opener.finished
         self._count += 1
-        if self._lane.address and (self._final or self._count - self._told >= HAVE_EVERY):
+        if self._lane.address and (self._final or self._count - self._told >= ACK_EVERY):
             self._told = self._count
-            await self._session.send(RecordType.HAVE, Arrived(self._lane.keys.lane, self._count).encoded())
+            await self._session.send(RecordType.ACK, Arrived(self._lane.keys.lane, self._count).encoded())
 
     async def _move(self, number: int) -> None:
         spare, old = self._session.spares.named(number), self._lane

@@ -9,11 +9,15 @@ from tallow_core.protocol.candidates import Address, refusal
 
 
 def own_addresses() -> list[Address]:
-    """The addresses of all interfaces, without those that nobody is told; IPv6 and IPv4 in turn."""
+    """The addresses of all interfaces, without those that nobody is told; IPv6 and IPv4 in turn. None where the system does not say."""
     import ifaddr  # only sessions through a relay need it
 
     found: dict[Address, None] = {}
-    for adapter in ifaddr.get_adapters():
+    try:
+        adapters = list(ifaddr.get_adapters())
+    except OSError:
+        return []
+    for adapter in adapters:
         for ip in adapter.ips:
             address = ipaddress.ip_address(ip.ip if isinstance(ip.ip, str) else ip.ip[0])
             if not refusal(address):

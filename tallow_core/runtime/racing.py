@@ -127,6 +127,7 @@ class Racer:
         address = stream.facts.peer
         try:
             async with asyncio.timeout(JOIN_SECONDS):
+                self._ask_plugins(address)
                 hello = read_lane_hello(await read_frame(stream, None, cap=HELLO_CAP))
                 if not equal(hello.tag, self._session.tag):
                     raise malformed("a lane of another session")
@@ -175,6 +176,11 @@ class Racer:
                 task.cancel()
             await asyncio.gather(*pending, return_exceptions=True)
 
+    def _ask_plugins(self, address: str) -> None:
+        reason = self._context.plugins.veto("tallow_veto_peer", path="direct", address=address)
+        if reason is not None:
+            raise PolicyError(f"a plugin refuses it: {reason}")
+
     def _counts(self, endpoint: Endpoint) -> bool:
         if endpoint not in self._dialled and len(self._dialled) >= MOST_DIALLED:
             return False
@@ -184,9 +190,7 @@ class Racer:
     async def _dial(self, endpoint: Endpoint) -> None:
         assert self._transport is not None
         try:
-            reason = self._context.plugins.veto("tallow_veto_peer", path="direct", address=endpoint.url)
-            if reason is not None:
-                raise PolicyError(f"a plugin refuses it: {reason}")
+            self._ask_plugins(endpoint.url)
             async with asyncio.timeout(JOIN_SECONDS):
                 deadline = asyncio.get_running_loop().time() + JOIN_SECONDS
                 stream = await self._transport.dial(endpoint, deadline, trust=Trust.SESSION)

@@ -233,3 +233,40 @@ def flow_of(packet: bytes) -> tuple[str, str, bytes] | None:
     else:
         return None
     return str(ip_address(source)), str(ip_address(destination)), packet[tcp + 4 * (packet[tcp + 12] >> 4) :]
+
+
+CODE = "4821-stamp-daybreak-kindred"
+RELAY = f"tls://127.0.0.1:9#sha256={'0' * 64}"
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        (("send", "file"), "so a relay with a pin is needed"),
+        (("send", "file", "--no-relay"), "so a relay with a pin is needed"),
+        (("send", "file", "--relay", RELAY, "--listen", "127.0.0.1:0"), "listening"),
+        (("receive", "--relay", RELAY, "--at", "127.0.0.1:9"), "dialling the sender"),
+    ],
+    ids=["no relay", "no-relay", "listen", "at"],
+)
+def test_relay_only_and_its_opposites(lab: Lab, words: tuple[str, ...], what: str) -> None:
+    ann = lab.place()
+    (ann.work / "file").write_text("content")
+    process = lab.start(ann, *words, "--relay-only", env={"TALLOW_CODE": CODE}).ends(3)
+    assert what in process.err.text
+    assert "--relay-only" in process.err.text
+
+
+def test_what_a_person_reads(stage: Stage) -> None:
+    """Where the data goes is said when it changes, and at which address with -v."""
+    stage.direct()
+    write_large(stage.ann.work / "large", 8 * MEGABYTE)
+    sender = stage.send("large", "--throttle", "4MB", "-v")
+    words = ("receive", "--yes", "--relay", stage.url, "--output", str(stage.bob.inbox), "--throttle", "4MB")
+    receiver = stage.lab.start(stage.bob, *words, env={"TALLOW_CODE": sender.code}, program=stage.network.program(stage.receiver))
+    done(stage, sender, receiver)
+    said = receiver.err.text
+    assert said.index("Connected through the relay.") < said.index("Now connected directly.")
+    assert RECEIVER not in said
+    assert SENDER not in said
+    assert RECEIVER in sender.err.text

@@ -16,20 +16,22 @@ from tallow_core.catalog import Catalog
 from tallow_core.errors import UnreachableError
 from tallow_core.host import PluginHost
 from tallow_core.policy import Policy
-from tallow_core.protocol.candidates import Candidate, write_candidates
+from tallow_core.protocol.candidates import Candidate, read_candidates, write_candidates
 from tallow_core.protocol.handshake import Wish
+from tallow_core.protocol.lanes import LaneDialler
 from tallow_core.protocol.records import RecordType
 from tallow_core.runtime import racing
 from tallow_core.runtime.context import Context
 from tallow_core.runtime.interfaces import own_addresses
-from tallow_core.runtime.racing import MOST_DIALLED, Racer
+from tallow_core.runtime.racing import JOIN_SECONDS, MOST_DIALLED, Racer
 from tallow_core.runtime.session import Path as SessionPath
 from tallow_core.runtime.session import Session
+from tallow_core.secrets import system_rng
 from tallow_core.settings import Condition, PolicySettings, RelaySettings, Rule, Settings
 from tallow_core.types import Endpoint, Role
 from tests.protocol.support import DEFAULT, established
 from tests.protocol.test_candidates import DIALLED, REFUSED
-from tests.security.hostile_peers import CODE, Home, Line, Peer, attack, dial, listening, prove, relay_server, tallow
+from tests.security.hostile_peers import CODE, Gone, Home, Line, Peer, attack, dial, listening, prove, relay_server, tallow
 from tests.security.test_wire_names import Silent, context_of
 from tests.security.test_wire_paranoid import Sink
 
@@ -141,6 +143,52 @@ def test_t19_a_list_out_of_bounds_ends_the_session(bad: str, hidden: bool, home:
                 await peer.line.seal(RecordType.CANDIDATES, body)
             assert await program.wait(30) == 8, program.said()
             assert "candidate" in program.said().lower()
+
+    attack(scenario())
+
+
+async def _listed(peer: Peer) -> list[Candidate]:
+    """The sender's own list."""
+    async with asyncio.timeout(10):
+        while True:
+            kind, body = await peer.line.open()
+            if kind == RecordType.CANDIDATES:
+                return read_candidates(body)
+
+
+def test_t19_what_a_sender_tells_of_itself(home: Home) -> None:
+    """The addresses of its interfaces and no other; they are bound one by one, so a wildcard's port is not open on loopback. Strangers who
+    hold its listener do not end the session, and once they have had their seconds whoever proves the session gets in."""
+
+    async def join(peer: Peer, candidate: Candidate, lane: int) -> None:
+        reader, writer = await asyncio.open_connection(str(candidate.address), candidate.port)
+        line = Line(reader, writer)
+        machine = LaneDialler(peer.established.schedule, lane, system_rng)
+        try:
+            await line.put(machine.data_to_send())
+            while machine.keys is None:
+                machine.receive(await line.take(machine.wants))
+            await line.put(machine.data_to_send())
+        finally:
+            await line.aclose()
+
+    async def scenario() -> None:
+        if not own_addresses():
+            pytest.skip("this machine has no address but loopback")
+        async with guest_by_relay(home) as (program, peer):
+            listed = await _listed(peer)
+            assert {candidate.address for candidate in listed} == set(own_addresses()[:16])
+            for candidate in listed:
+                with pytest.raises(ConnectionRefusedError):
+                    await asyncio.open_connection("127.0.0.1", candidate.port)
+            strangers = [await asyncio.open_connection(str(listed[0].address), listed[0].port) for _ in range(40)]
+            with pytest.raises((Gone, ConnectionError)):
+                await join(peer, listed[0], 1)
+            await asyncio.sleep(JOIN_SECONDS + 1)
+            await join(peer, listed[0], 3)
+            for _, writer in strangers:
+                writer.close()
+            assert program.process.returncode is None
 
     attack(scenario())
 

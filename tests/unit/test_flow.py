@@ -313,11 +313,11 @@ def test_t19_data_on_two_lanes_at_once(tmp_path: FilePath) -> None:
 @pytest.mark.parametrize(
     ("kind", "word"),
     [
-        (RecordType.HAVE, Arrived(1, 0)),
-        (RecordType.HAVE, Arrived(3, 3)),
+        (RecordType.ACK, Arrived(1, 0)),
+        (RecordType.ACK, Arrived(3, 3)),
         (RecordType.LOST, Arrived(3, 1 << 63)),
         (RecordType.LOST, Arrived(0, 0)),
-        (RecordType.HAVE, Arrived(77, 1)),
+        (RecordType.ACK, Arrived(77, 1)),
     ],
     ids=str,
 )
