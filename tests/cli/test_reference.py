@@ -146,7 +146,8 @@ def test_every_event_of_the_page_is_seen(lab: Lab) -> None:
     sender.feed(f"{receiver.event('safety')['say']}\n")
     processes += [sender.ends(0), receiver.ends(0)]
     seen = {event["event"] for process in processes for event in process.events}
-    assert seen == documented().keys()
+    # `path` is seen between hosts (tests/e2e/test_racing.py); here it depends on whether this machine has an address but loopback.
+    assert seen | {"path"} == documented().keys()
 
 
 def test_no_event_is_made_but_not_documented() -> None:

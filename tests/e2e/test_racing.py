@@ -216,8 +216,8 @@ def test_t14_no_address_in_clear(lab: Lab, tmp_path: Path) -> None:
         assert len(sent) > 6 * MEGABYTE
         for address in (SENDER, SENDER6):
             assert address.encode() not in sent
-        for address in (SENDER6, f"::ffff:{SENDER}"):
-            assert ip_address(address).packed not in sent
+        for address in (SENDER, SENDER6):  # as in Candidates: four bytes alone may be there by chance
+            assert bytes([ip_address(address).version]) + ip_address(address).packed not in sent
         lab.close()
     finally:
         network.close()
