@@ -205,7 +205,7 @@ def test_t14_nothing_that_names_anybody_or_anything_is_in_clear(path: str, tmp_p
         async with relay_server(Home(tmp_path / "relay")) as (_, port):
             tap = Tap(port)
             async with listening(tap.serve) as tapped:
-                way = ("--json", "--relay", f"tcp://127.0.0.1:{tapped}")
+                way = ("--json", "--relay-only", "--relay", f"tcp://127.0.0.1:{tapped}")
                 env = {"TALLOW_CODE": CODE}
                 async with tallow(ours, "send", name, *way, env=env) as source:
                     await source.event("code")

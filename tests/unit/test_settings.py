@@ -151,6 +151,7 @@ def test_every_setting_can_be_written_in_the_file(home: Path) -> None:
         [relay]
         urls = ["tls://r:1"]
         enabled = false
+        only = true
         [relay_server]
         rooms = 1
         connections = 2
