@@ -49,8 +49,10 @@ def canonical(distribution: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry point. `value` is the module (of an invalid one, the whole value), `extras` what it needs of its distribution's extras,
-    `missing` the distributions of these that are not installed; `state` says whether it may be loaded.
+    """One entry point; `state` says whether it may be loaded.
+
+    `value` is the module (of an invalid one, the whole value), `extras` which of the distribution's extras it needs, `requires` the
+    dependencies that the distribution states, `missing` those of the extras that are not installed.
 
     The texts are as their author wrote them: pass them through `printable` before showing them.
     """
@@ -62,6 +64,7 @@ class Entry:
     version: str
     state: State
     metadata: Distribution = field(repr=False, compare=False)
+    requires: tuple[str, ...] = field(repr=False, compare=False)
     extras: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
 
@@ -155,17 +158,14 @@ def _judged(entry: Entry, allowed: set[str], block: Iterable[str]) -> Entry:
     entry = replace(entry, value=value[1], extras=extras)
     if canonical(entry.distribution) not in allowed or f"{entry.kind}:{entry.name}" in block:
         return replace(entry, state="blocked")
-    missing = _missing(entry.metadata, extras) if extras else ()
+    missing = _missing(entry) if extras else ()
     return replace(entry, state="library missing", missing=missing) if missing else entry
 
 
-def _missing(metadata: Distribution, extras: tuple[str, ...]) -> tuple[str, ...]:
-    """The distributions that `extras` ask for and that are not installed, whatever their version."""
-    wanted, path = set(map(canonical, extras)), _search_path()
-    try:
-        required = [found for line in metadata.requires or () if (found := _REQUIREMENT.fullmatch(line)) is not None]
-    except Exception:
-        return ()  # what metadata cannot tell, importing will
+def _missing(entry: Entry) -> tuple[str, ...]:
+    """The distributions that the entry's extras ask for and that are not installed, whatever their version."""
+    wanted, path = set(map(canonical, entry.extras)), _search_path()
+    required = (found for line in entry.requires if (found := _REQUIREMENT.fullmatch(line)) is not None)
     names = dict.fromkeys(found[1] for found in required if canonical(found[2]) in wanted)
     return tuple(name for name in names if next(iter(Distribution.discover(name=name, path=path)), None) is None)
 
@@ -203,12 +203,13 @@ def _entries_of(metadata: Distribution) -> Iterator[Entry]:
     try:
         facts = metadata.metadata  # parsed anew each time
         name, version = str(facts["Name"]), str(facts["Version"])
+        requires = tuple(map(str, facts.get_all("Requires-Dist") or ()))
         points = [point for point in metadata.entry_points if point.group in groups]
     except Exception as error:
         _warn(f"a distribution in {printable(_home(metadata))} is passed over: {_told(error)}")
         return
     for point in points:
-        yield Entry(groups[point.group], point.name, point.value, name, version, "allowed", metadata)
+        yield Entry(groups[point.group], point.name, point.value, name, version, "allowed", metadata, requires)
 
 
 def _told(error: Exception) -> str:

@@ -13,8 +13,11 @@ from tests.architecture.test_imports import sources
 
 PREFIX = "tallow/1"
 PLACE = "tallow_core.protocol.schedule"
-MADE_BY_DRIVERS = {"tallow_plugins.kems._combine": ["tallow/1 kem "]}
-"""A KEM's string ends with the name of its driver, which the core does not know; the driver puts both together."""
+MADE_BY_DRIVERS = {
+    "tallow_plugins.kems._combine": ["tallow/1 kem "],
+    "tallow_plugins.signatures.ed25519_ml_dsa_87": ["tallow/1 signature "],
+}
+"""These end with the name of a driver, which the core does not know; the driver puts both together."""
 
 SPECIFICATION = Path(__file__).parents[2] / "docs" / "protocol" / "session.md"
 

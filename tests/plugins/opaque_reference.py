@@ -147,7 +147,7 @@ def scalar(data: bytes) -> int:
 
 
 def keys(shared: bytes, preamble: bytes) -> tuple[bytes, bytes, bytes]:
-    """Server MAC, client MAC and session key (section 6.4.2)."""
+    """Server MAC, client MAC and session key (RFC 9807 section 6.4)."""
     secret, digest = extract(shared), hashlib.sha512(preamble).digest()
     handshake = derive(secret, b"HandshakeSecret", digest)
     server_mac = hmac.digest(derive(handshake, b"ServerMAC", b""), digest, "sha512")

@@ -5,17 +5,22 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+import nacl.bindings
 import pytest
 from cryptography.exceptions import UnsupportedAlgorithm
+from kyber_py.ml_kem import ML_KEM_1024  # type: ignore[import-untyped]
+from pqcrypto.kem import ml_kem_1024 as other_ml_kem  # type: ignore[import-untyped]
 
 from tallow_core.errors import CryptoError, PluginError
 from tallow_core.spi.kem import Kem
 from tallow_core.testing.checks import kem as checks
-from tallow_core.testing.vectors import published
+from tallow_core.testing.vectors import assembled, published
 from tallow_plugins.kems import ml_kem_1024, x25519, x25519_ml_kem_1024
 from tallow_plugins.kems.ml_kem_1024 import MlKem1024
 from tallow_plugins.kems.x25519 import X25519
 from tallow_plugins.kems.x25519_ml_kem_1024 import X25519MlKem1024
+
+from .katfile import known_answers
 
 DRIVERS: tuple[type[Kem], ...] = (X25519MlKem1024, MlKem1024, X25519)
 
@@ -48,10 +53,12 @@ def test_the_hybrid_comes_first_and_x25519_claims_nothing() -> None:
     assert X25519.labels == frozenset()
 
 
-@pytest.mark.parametrize("index", range(4))
-def test_the_secret_of_x25519_is_derived_from_the_published_result(index: int) -> None:
-    vector = exchange(X25519, index)
-    public = X25519.from_seed(bytes.fromhex(vector["seed"])).public
+@pytest.mark.parametrize("vector", published("kem", X25519.name)["exchanges"], ids=lambda vector: str(vector["source"]))
+def test_the_secret_of_x25519_is_derived_from_the_published_result(vector: dict[str, str]) -> None:
+    seed, ciphertext = bytes.fromhex(vector["seed"]), bytes.fromhex(vector["ciphertext"])
+    public = nacl.bindings.crypto_scalarmult_base(seed)
+    assert public == X25519.from_seed(seed).public
+    assert nacl.bindings.crypto_scalarmult(seed, ciphertext).hex() == vector["dh"]
     expected = sha3_of(b"tallow/1 kem x25519", bytes.fromhex(vector["dh"]), bytes.fromhex(vector["ciphertext"]), public)
     assert bytes.fromhex(vector["shared"]) == expected
 
@@ -69,14 +76,80 @@ def test_the_hybrid_secret_is_the_formula_over_published_parts() -> None:
     assert exchange(X25519MlKem1024, 0)["shared"] == expected.hex()
 
 
-def test_another_implementation_of_ml_kem_agrees() -> None:
-    other: Any = pytest.importorskip("pqcrypto.kem.ml_kem_1024")
-    public, secret = other.keygen()
+def test_rfc_7748_gives_both_ends_one_result() -> None:
+    """Sections 5.2 and 6.1: Alice and Bob, and the published results that the kit's secrets are made of."""
+    alice, bob = exchange(X25519, 2), exchange(X25519, 3)
+    assert (alice["ciphertext"], bob["ciphertext"], alice["dh"]) == (bob["public"], alice["public"], bob["dh"])
+
+
+def test_every_encoding_of_low_order_is_among_the_vectors() -> None:
+    """The seven coordinates below 2^255 whose multiples are of low order, each with and without the ignored top bit."""
+    vectors = published("kem", X25519.name)
+    points = {bytes.fromhex(overlay["hex"]) for overlay in vectors["refused_publics"]}
+    assert vectors["refused_ciphertexts"] == vectors["refused_publics"] == published("kem", X25519MlKem1024.name)["refused_ciphertexts"]
+    assert len(points) == 14
+    assert {point[:31] + bytes([point[31] ^ 0x80]) for point in points} == points
+    for point in points:
+        with pytest.raises(nacl.exceptions.RuntimeError):
+            nacl.bindings.crypto_scalarmult(bytes(range(32)), point)
+
+
+def test_known_answers_of_ml_kem() -> None:
+    answers = known_answers("asymmetric/MLKEM/kat_MLKEM_1024.rsp")
+    assert len(answers) >= 100
+    for answer in answers:
+        pair = MlKem1024.from_seed(bytes.fromhex(answer["d"] + answer["z"]))
+        assert pair.public.hex() == answer["pk"]
+        assert MlKem1024.decapsulate(pair, bytes.fromhex(answer["ct"])).hex() == answer["ss"]
+        assert MlKem1024.decapsulate(pair, bytes.fromhex(answer["ct_n"])).hex() == answer["ss_n"]
+
+
+def test_a_rust_implementation_of_ml_kem_agrees() -> None:
+    public, secret = other_ml_kem.keygen()
     ciphertext, shared = MlKem1024.encapsulate(public)
-    assert other.decaps(secret, ciphertext) == shared
+    assert other_ml_kem.decaps(secret, ciphertext) == shared
     pair = MlKem1024.generate()
-    ciphertext, shared = other.encaps(pair.public)
+    ciphertext, shared = other_ml_kem.encaps(pair.public)
     assert MlKem1024.decapsulate(pair, ciphertext) == shared
+
+
+def test_a_python_implementation_of_ml_kem_agrees() -> None:
+    """The same seed, both directions, and the secret of a changed ciphertext; with the third implementation too."""
+    seed = bytes(range(64))
+    pair = MlKem1024.from_seed(seed)
+    public, secret = ML_KEM_1024.key_derive(seed)
+    assert public == pair.public
+    ciphertext, shared = MlKem1024.encapsulate(public)
+    assert ML_KEM_1024.decaps(secret, ciphertext) == shared
+    shared, ciphertext = ML_KEM_1024.encaps(pair.public)
+    assert MlKem1024.decapsulate(pair, ciphertext) == shared == other_ml_kem.decaps(secret, ciphertext)
+    changed = ciphertext[:-1] + bytes([ciphertext[-1] ^ 1])
+    assert MlKem1024.decapsulate(pair, changed) == ML_KEM_1024.decaps(secret, changed) == other_ml_kem.decaps(secret, changed) != shared
+
+
+@pytest.mark.parametrize("section", ["accepted_publics", "refused_publics"])
+def test_a_python_implementation_judges_ml_kem_keys_alike(section: str) -> None:
+    for overlay in published("kem", MlKem1024.name)[section]:
+        patch, offset = bytes.fromhex(overlay["hex"]), overlay["offset"]
+        public = bytearray(MlKem1024.generate().public)
+        public[offset : offset + len(patch)] = patch
+        if section == "accepted_publics":
+            assert len(ML_KEM_1024.encaps(bytes(public))[1]) == 1568
+        else:
+            with pytest.raises(ValueError, match="Modulus check"):
+                ML_KEM_1024.encaps(bytes(public))
+
+
+def test_the_vectors_of_implicit_rejection_are_those_of_one_changed_byte() -> None:
+    vectors = published("kem", MlKem1024.name)
+    changed = [entry for entry in vectors["exchanges"] if "modified at byte" in entry["source"]]
+    whole = bytes.fromhex(vectors["named"]["modified"])
+    assert len(changed) == 9
+    for entry in changed:
+        ciphertext = assembled(vectors, entry["ciphertext"])
+        assert sum(left != right for left, right in zip(ciphertext, whole, strict=True)) == 1
+        pair = MlKem1024.from_seed(bytes.fromhex(entry["seed"]))
+        assert MlKem1024.decapsulate(pair, whole).hex() != entry["shared"]
 
 
 @pytest.mark.parametrize("lane", range(4))

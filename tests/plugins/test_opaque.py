@@ -117,7 +117,7 @@ def test_the_driver_logs_in_at_an_independent_server() -> None:
 
 
 def test_the_answer_for_an_unknown_user_is_that_of_the_dummy_record() -> None:
-    """Section 10.9: an element and pseudorandom bytes, of which only who knows the dummy's password could tell anything."""
+    """As RFC 9807 asks under "Client Enumeration": nothing tells that the record is nobody's but its password."""
     setup, _, _ = registered()
     dummy, server, request = (
         setup[128:],
