@@ -312,6 +312,7 @@ class _Receiver:
                 raise malformed(f"record {kind:#04x} on a data lane")
             for event in content.record(body):
                 await self._apply(event, sink)
+            await self._session.rekey_if_due()
             # sock_recv_into may finish without ever yielding: let pings and the progress display have their turn.
             await asyncio.sleep(0)
         for event in content.end():
