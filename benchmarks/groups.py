@@ -16,7 +16,7 @@ from benchmarks.samples import Aim, Aims, Case, Group, Run, Sample
 _BLOCK = 1 << 20
 SMALL = 4096
 STARTS = 11
-"""The fewest rounds of what takes well below a second: its medians wander."""
+"""Rounds of what takes well below a second: its medians wander."""
 MOST = Aim(128)
 """MiB that any end may have resident, whatever is moved."""
 WIRE = Wire(0.050, 125e6)

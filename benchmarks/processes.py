@@ -7,19 +7,22 @@ import os
 import queue
 import re
 import resource
+import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any, Literal
 
 LIMIT = 600.0
 """Seconds after which a child is taken for stuck, and killed."""
 _FREQUENT = (b'{"event": "file"', b'{"event": "progress"')
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
 TALLOW = (sys.executable, "-m", "tallow_core")
@@ -46,13 +49,61 @@ def floor() -> int:
     return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * _MAXRSS_UNIT
 
 
+class _Stop:
+    """SIGTERM, SIGINT and SIGHUP end the program by `SystemExit`, so that all is cleaned up; but not while a child is being started,
+    which nobody would end then."""
+
+    def __init__(self) -> None:
+        self._held = False
+        self._asked = 0
+
+    def watch(self) -> None:
+        """Take the signals."""
+        for number in _SIGNALS:
+            signal.signal(number, self._on_signal)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        for other in _SIGNALS:
+            signal.signal(other, signal.SIG_IGN)  # once is enough: the cleaning up is not to be cut short
+        self._asked = 128 + number
+        if not self._held:
+            raise SystemExit(self._asked)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Inside, no signal ends the program; one that came meanwhile does so at the end."""
+        self._held = True
+        try:
+            yield
+        finally:
+            self._held = False
+            if self._asked:
+                raise SystemExit(self._asked)
+
+
+_stop = _Stop()
+_live: set[Child] = set()
+
+
+@contextmanager
+def all_ended() -> Iterator[None]:
+    """Whatever happens inside, signals too: no child is left."""
+    _stop.watch()
+    try:
+        yield
+    finally:
+        for child in [*_live]:
+            child.end()
+
+
 class Child:
     """A running command. Use as a context manager: whatever happens, it is gone afterwards, or after `limit` seconds.
 
-    Its working directory is `home`, so that `-m` finds what is installed and not what lies in the checkout; so are its settings, state
-    and run-time directory, so that two children meet by nothing but the addresses they are given. `listen` is the stream whose lines
-    are read (JSON events, or text that `line` looks for); the other goes to a file, or for standard output to `stdout`. Its standard
-    input is `stdin`, by default empty; with PIPE it stays open for as long as this process lives.
+    Its working directory is `home`, so that `-m` finds what is installed and not what lies in the checkout; its run-time directory
+    lies there too, so that two children meet by nothing but the addresses they are given. Settings, state and caches are those of a
+    user named like `home`, and stay from one run of a case to the next beside its work folder. `listen` is the stream whose lines are
+    read (JSON events, or text that `line` looks for); the other goes to a file, or for standard output to `stdout`. Its standard input
+    is `stdin`, by default empty; with PIPE it stays open for as long as this process lives. It leads a process group of its own.
     """
 
     def __init__(
@@ -67,33 +118,39 @@ class Child:
         limit: float = LIMIT,
     ) -> None:
         home.mkdir(parents=True, exist_ok=True)
+        self._command = command
         self._rest = home / "unread"
-        with open(self._rest, "wb") as rest:
+        self._last = b""
+        self._lines: queue.SimpleQueue[tuple[float, bytes] | None] = queue.SimpleQueue()
+        env = _environment(home, environment or {})
+        with open(self._rest, "wb") as rest, _stop.held():
             out = subprocess.PIPE if listen == "stdout" else rest if stdout is None else stdout
             complaints = subprocess.PIPE if listen == "stderr" else rest
-            env = _environment(home, environment or {})
-            self.began = time.monotonic()
-            self._popen = subprocess.Popen(command, cwd=home, env=env, stdin=stdin, stdout=out, stderr=complaints)
-        self.ended = self.began
-        self._timer = threading.Timer(limit, self._popen.kill)
-        self._timer.daemon = True
-        self._timer.start()
-        self._lines: queue.SimpleQueue[tuple[float, bytes] | None] = queue.SimpleQueue()
-        self._read_from = self._popen.stdout if listen == "stdout" else self._popen.stderr
-        self._last = b""
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
+            self.began = self.ended = time.monotonic()
+            self._popen = subprocess.Popen(command, cwd=home, env=env, stdin=stdin, stdout=out, stderr=complaints, process_group=0)
+            self._read_from = self._popen.stdout if listen == "stdout" else self._popen.stderr
+            self._reader = threading.Thread(target=self._read, daemon=True)
+            self._timer = threading.Timer(limit, self._kill)
+            self._timer.daemon = True
+            _live.add(self)
+            self._reader.start()
+            self._timer.start()
 
     def __enter__(self) -> Child:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """End it at once, if it has not ended."""
         self._timer.cancel()
         if self._popen.stdin is not None:
             self._popen.stdin.close()
         if self._popen.returncode is None:
-            self._popen.kill()
+            self._kill()
             self._popen.wait()
+        _live.discard(self)
         self._reader.join(1.0)  # a grandchild that holds the pipe must not hold us
         if not self._reader.is_alive():
             assert self._read_from is not None
@@ -133,7 +190,12 @@ class Child:
 
     def _failed(self, what: str) -> Failed:
         words = (self._last + self._rest.read_bytes()[-2000:]).decode(errors="replace").strip()
-        return Failed(f"{' '.join(map(str, self._popen.args))!r} {what}: {words}")
+        return Failed(f"{' '.join(self._command)!r} {what}: {words}")
+
+    def _kill(self) -> None:
+        if self._popen.returncode is None:
+            with suppress(ProcessLookupError):
+                os.killpg(self._popen.pid, signal.SIGKILL)
 
     def terminate(self) -> None:
         """Ask it to end (SIGTERM)."""
@@ -153,5 +215,7 @@ def _environment(home: Path, more: Mapping[str, str]) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("TALLOW_")}
     runtime = home / "run"
     runtime.mkdir(mode=0o700, exist_ok=True)
-    places = {f"XDG_{name}_HOME": str(home / name.lower()) for name in ("STATE", "CONFIG", "DATA", "CACHE")}
-    return {**kept, **places, "XDG_RUNTIME_DIR": str(runtime), "HOME": str(home), **more}
+    user = home.parent.with_name(f"user-{home.name}")
+    user.mkdir(exist_ok=True)
+    places = {f"XDG_{name}_HOME": str(user / name.lower()) for name in ("STATE", "CONFIG", "DATA", "CACHE")}
+    return {**kept, **places, "XDG_RUNTIME_DIR": str(runtime), "HOME": str(user), **more}

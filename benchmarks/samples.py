@@ -18,7 +18,7 @@ ROLES: tuple[Role, ...] = get_args(Role)
 @dataclass(frozen=True, slots=True)
 class Sample:
     """One run: `seconds` that the data took by the receiver's clock (the whole commands, where nothing tells more), `whole` seconds
-    from the start of the first command to the end of the last, and what each process cost. A wire or server counts as `relay`."""
+    from the start of the first command to the end of the last, and what each process cost. A server between them counts as `relay`."""
 
     seconds: float
     whole: float
@@ -74,7 +74,7 @@ class Group:
     amount: float
     cases: Sequence[Case]
     figures: Sequence[Figure]
-    least_rounds: int = 1
+    rounds: int = 3
 
 
 def sample(children: Mapping[Role, Child], seconds: float | None = None) -> Sample:

@@ -18,7 +18,7 @@ def ended(command: Sequence[str]) -> Run:
     """A command from start to end."""
 
     def run(work: Path) -> Sample:
-        with Child(command, work) as child:
+        with Child(command, work / "a") as child:
             return sample({"sender": child})
 
     return run
@@ -30,7 +30,7 @@ def code_shown(*payload: str) -> Run:
     def run(work: Path) -> Sample:
         given, giving = os.pipe() if payload == ("-",) else (subprocess.DEVNULL, -1)
         try:
-            with Child((*TALLOW, "send", "--json", "--no-relay", *payload), work, stdin=given) as child:
+            with Child((*TALLOW, "send", "--json", "--no-relay", *payload), work / "a", stdin=given) as child:
                 seconds, _ = child.event("code")
                 child.terminate()
                 child.finish(status=None)

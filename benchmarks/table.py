@@ -53,7 +53,7 @@ class Result:
 
 
 def value(figure: Figure, sample: Sample, amount: float) -> float | None:
-    """One figure of one sample: `rate` in units a second, `seconds` and `whole`, `cpu` in seconds a unit, `peak` in MiB, the largest of all processes."""
+    """One figure of one sample: units a second, seconds, CPU seconds a unit, or MiB of the largest process."""
     match figure:
         case "rate":
             return amount / sample.seconds
@@ -76,7 +76,7 @@ def results(group: Group, samples: Samples) -> list[Result]:
 def _result(group: Group, case: Case, runs: Sequence[Sample | None], base: Sequence[Sample | None]) -> Result:
     figures: dict[Figure, Spread] = {}
     ratios: dict[Figure, Spread] = {}
-    for figure in group.figures:
+    for figure in group.figures if runs else ():
         pairs = [(value(figure, run, group.amount), first and value(figure, first, group.amount)) for run, first in _rounds(runs, base)]
         if found := [one for one, _ in pairs if one is not None]:
             figures[figure] = Spread.of(found)
@@ -86,6 +86,7 @@ def _result(group: Group, case: Case, runs: Sequence[Sample | None], base: Seque
 
 
 def _rounds(runs: Sequence[Sample | None], base: Sequence[Sample | None]) -> list[tuple[Sample, Sample | None]]:
+    """What both measured, or the case alone: the first case may be missing here, and any may fail in a round."""
     return [(run, first) for run, first in zip(runs, base or [None] * len(runs), strict=True) if run is not None]
 
 

@@ -7,20 +7,19 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
+import os
 import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from benchmarks import machine, table
 from benchmarks.groups import FULL, GROUPS, QUICK, Sizes
 from benchmarks.install import install
-from benchmarks.processes import Failed
+from benchmarks.processes import Failed, all_ended
 from benchmarks.samples import Case, Group, Sample, once
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - a folder with a random name is made in it
@@ -28,8 +27,11 @@ MEMORY = Path("/dev/shm")  # noqa: S108 - a folder with a random name is made in
 
 def main(words: Sequence[str] | None = None) -> int:
     """Measure what was asked for; the exit status is 1 if a case failed (not if an aim was missed)."""
-    options = _options(words)
-    signal.signal(signal.SIGTERM, _stop)
+    with all_ended():
+        return _main(_options(words))
+
+
+def _main(options: argparse.Namespace) -> int:
     if options.install_peers:
         install(options.peers)
     print(f"{machine.description()}\nOthers may use it too: trust ratios (to the first row, in the same round), and look at their range.")
@@ -37,7 +39,7 @@ def main(words: Sequence[str] | None = None) -> int:
     failures = 0
     for name in GROUPS:
         if any(fnmatchcase(name, pattern.partition("/")[0]) for pattern in options.only):
-            with tempfile.TemporaryDirectory(prefix="tallow-benchmark-", dir=_place()) as folder:
+            with tempfile.TemporaryDirectory(prefix=f"tallow-benchmark-{os.getpid()}-", dir=_place()) as folder:
                 failures += _measure(name, Path(folder), options, report)
     if options.json:
         options.json.write_text(json.dumps(report, indent=1) + "\n")
@@ -50,7 +52,7 @@ def _measure(name: str, folder: Path, options: argparse.Namespace, report: dict[
     loads: list[dict[str, float | None]] = []
     samples: dict[str, list[Sample | None]] = {case.name: [] for case in group.cases if not case.missing}
     failures = 0
-    for number in range(rounds := max(options.rounds, group.least_rounds)):
+    for number in range(rounds := options.rounds or group.rounds):
         loads.append(machine.load())
         _say(f"round {number + 1} of {rounds}: {_load(loads[-1])}")
         for case in group.cases:
@@ -92,7 +94,7 @@ def _selected(group: Group, patterns: Sequence[str]) -> Group:
 
 def _options(words: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.transfer", description=__doc__.partition("\n")[0] if __doc__ else None)
-    parser.add_argument("--rounds", type=_count, default=3, help="alternating rounds (3; at least 11 of what is short)")
+    parser.add_argument("--rounds", type=_count, help="alternating rounds (3; 11 of what is short)")
     parser.add_argument("--only", action="append", metavar="CASE", help=f"{', '.join(GROUPS)}, or GROUP/ROW with wildcards; repeatable")
     parser.add_argument("--full", action="store_true", help="sizes of the aims: 1 GiB, 10,000 files, 8 GiB by pipes, 100,000 empty files")
     parser.add_argument("--size", type=_count, metavar="MIB", dest="file", help=f"of the file over loopback ({QUICK.file})")
@@ -130,10 +132,6 @@ def _place() -> Path:
     place = Path(tempfile.gettempdir())
     print(f"{MEMORY} is not there: the files are in {place}, whose disk is measured too.")
     return place
-
-
-def _stop(number: int, frame: FrameType | None) -> None:
-    sys.exit(128 + number)  # so that all children and folders go
 
 
 if __name__ == "__main__":
