@@ -198,8 +198,9 @@ class Child:
                 os.killpg(self._popen.pid, signal.SIGKILL)
 
     def terminate(self) -> None:
-        """Ask it to end (SIGTERM)."""
-        self._popen.terminate()
+        """Ask it to end (SIGTERM). Not by `Popen`, which would take what `finish` waits for if it has ended already."""
+        if self._popen.returncode is None:
+            os.kill(self._popen.pid, signal.SIGTERM)
 
     def finish(self, *, status: int | None = 0) -> Cost:
         """Wait for its end; a status other than `status` (None: any) is `Failed`."""
