@@ -21,6 +21,8 @@ from typing import Any, Literal
 
 LIMIT = 600.0
 """Seconds after which a child is taken for stuck, and killed."""
+_GRACE = 5.0
+"""Seconds after the deadline in which a child that was killed is seen to have ended."""
 _FREQUENT = (b'{"event": "file"', b'{"event": "progress"')
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
@@ -127,6 +129,7 @@ class Child:
             out = subprocess.PIPE if listen == "stdout" else rest if stdout is None else stdout
             complaints = subprocess.PIPE if listen == "stderr" else rest
             self.began = self.ended = time.monotonic()
+            self._deadline = self.began + limit + _GRACE
             self._popen = subprocess.Popen(command, cwd=home, env=env, stdin=stdin, stdout=out, stderr=complaints, process_group=0)
             self._read_from = self._popen.stdout if listen == "stdout" else self._popen.stderr
             self._reader = threading.Thread(target=self._read, daemon=True)
@@ -169,7 +172,11 @@ class Child:
         self._lines.put(None)
 
     def _until(self, wanted: str) -> tuple[float, bytes]:
-        if (found := self._lines.get()) is None:
+        try:
+            found = self._lines.get(timeout=max(self._deadline - time.monotonic(), 0))
+        except queue.Empty:  # it was killed, but something that left its group holds the pipe
+            found = None
+        if found is None:
             raise self._failed(f"ended without {wanted}")
         self._last = found[1]
         return found[0] - self.began, found[1]
