@@ -123,7 +123,9 @@ def _headings(group: Group) -> list[str]:
 
 
 def _compared(group: Group, figure: Figure) -> bool:
-    return figure != "peak" and (figure == "cpu" or figure in _aimed(group))
+    """Where anything but memory has an aim, CPU is compared too."""
+    aimed = _aimed(group) - {"peak"}
+    return figure in aimed or (figure == "cpu" and bool(aimed))
 
 
 def _row(group: Group, result: Result) -> list[str]:
