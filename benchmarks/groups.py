@@ -81,7 +81,7 @@ def one_file(folder: Path, sizes: Sizes, place: Path | None) -> Group:
         *_others(source, place),
     ]
     title = f"One file of {sizes.file} MiB over loopback; of other programs the whole commands count"
-    return Group("file", title, "GB", sizes.file * _BLOCK / 1e9, cases, ("rate", "whole", "cpu", "peak"))
+    return Group("file", title, "GB", sizes.file * _BLOCK / 1e9, cases, ("rate", "whole", "cpu", "peak"), ("rate", "cpu"))
 
 
 def _others(source: Path, place: Path | None) -> list[Case]:
@@ -102,7 +102,7 @@ def many_files(folder: Path, sizes: Sizes, place: Path | None) -> Group:
         Case("tls", tallow.direct(source, "tls")),
     )
     title = f"{sizes.small:,} files of {SMALL} bytes, a hundred a folder, over loopback"
-    return Group("tree", title, "1,000 files", sizes.small / 1e3, cases, ("seconds", "whole", "cpu", "peak"))
+    return Group("tree", title, "1,000 files", sizes.small / 1e3, cases, ("seconds", "whole", "cpu", "peak"), ("seconds", "whole", "cpu"))
 
 
 def long_wire(folder: Path, sizes: Sizes, place: Path | None) -> Group:
@@ -130,7 +130,7 @@ def long_wire(folder: Path, sizes: Sizes, place: Path | None) -> Group:
         Case("tcp-4-lanes", run(partial(direct, ("--lanes", "4"))), {"rate": at_least(1.5)}, lanes),
     )
     title = f"One file of {sizes.wire} MiB over {WIRE.rtt * 1000:.0f} ms round trip and {WIRE.rate * 8 / 1e9:g} Gbit/s"
-    return Group("wire", title, "GB", sizes.wire * _BLOCK / 1e9, cases, ("rate", "whole", "cpu", "peak"))
+    return Group("wire", title, "GB", sizes.wire * _BLOCK / 1e9, cases, ("rate", "whole", "cpu", "peak"), ("rate", "cpu"))
 
 
 def memory(folder: Path, sizes: Sizes, place: Path | None) -> Group:
@@ -142,7 +142,7 @@ def memory(folder: Path, sizes: Sizes, place: Path | None) -> Group:
         Case(f"{sizes.empty}-empty-files", tallow.direct(source, "tcp"), {"peak": MOST}),
     )
     title = "Peak memory of sender and receiver: standard input to standard output, and empty files"
-    return Group("memory", title, "", 1, cases, ("seconds", "whole", "cpu", "peak"))
+    return Group("memory", title, "", 1, cases, ("seconds", "whole", "cpu", "peak"), ())
 
 
 def starts(folder: Path, sizes: Sizes, place: Path | None) -> Group:
@@ -160,7 +160,7 @@ def starts(folder: Path, sizes: Sizes, place: Path | None) -> Group:
         *(Case(f"code-{name}", startup.code_shown(str(path)), soon) for name, path in payloads.items()),
         Case("small-file", tallow.direct(small, "tcp"), {"cpu": Aim(40)}),
     )
-    return Group("start", "Start to finish of what is short", "", 1, cases, ("whole", "cpu"), STARTS)
+    return Group("start", "Start to finish of what is short", "", 1, cases, ("whole", "cpu"), ("whole", "cpu"), STARTS)
 
 
 def _warm(folder: Path) -> Path:

@@ -66,7 +66,8 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """One table: cases that take turns, the first of which all others are compared with. `amount` of `unit` is what each moves."""
+    """One table: cases that take turns, the first of which all others are compared with. `amount` of `unit` is what each moves;
+    of the figures that are `compared`, ratios are shown too."""
 
     name: str
     title: str
@@ -74,6 +75,7 @@ class Group:
     amount: float
     cases: Sequence[Case]
     figures: Sequence[Figure]
+    compared: Sequence[Figure]
     rounds: int = 3
 
 

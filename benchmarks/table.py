@@ -115,17 +115,11 @@ def _headings(group: Group) -> list[str]:
     row = [""]
     for figure in group.figures:
         row.append(_NAMES[figure].format(unit=group.unit).rstrip("/"))
-        if _compared(group, figure):
+        if figure in group.compared:
             row.append(f"x {group.cases[0].name}")
         if figure in _aimed(group):
             row.append("aim")
     return row
-
-
-def _compared(group: Group, figure: Figure) -> bool:
-    """Where anything but memory has an aim, CPU is compared too."""
-    aimed = _aimed(group) - {"peak"}
-    return figure in aimed or (figure == "cpu" and bool(aimed))
 
 
 def _row(group: Group, result: Result) -> list[str]:
@@ -135,7 +129,7 @@ def _row(group: Group, result: Result) -> list[str]:
     for figure in group.figures:
         spread = result.figures.get(figure)
         row.append(_peaks(result) if figure == "peak" else _DASH if spread is None else f"{spread.median:.{_digits(spread.median)}f}")
-        if _compared(group, figure):
+        if figure in group.compared:
             row.append(_ratio(result, figure))
         if figure in _aimed(group):
             row.append(_aim(result, figure))

@@ -23,7 +23,7 @@ def never(work: Path) -> Sample:
 
 
 def group(*cases: Case) -> Group:
-    return Group("file", "A title", "GB", 2.0, cases, ("rate", "whole", "cpu", "peak"))
+    return Group("file", "A title", "GB", 2.0, cases, ("rate", "whole", "cpu", "peak"), ("rate", "cpu"))
 
 
 def judged(samples: Sequence[Sample | None], aim: Aim, base: Sequence[Sample | None]) -> table.Result:
