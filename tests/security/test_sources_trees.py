@@ -113,6 +113,20 @@ def test_t06_a_followed_link_must_still_lead_to_the_same_place(tree: Path, tmp_p
                 sources.open(entries[name])
 
 
+def test_t06_a_followed_folder_must_be_the_same_even_if_the_file_is(tree: Path, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    os.link(tmp_path / "outside" / "f", tmp_path / "other" / "f")
+    (tree / "folder").symlink_to(tmp_path / "outside")
+    with Sources([str(tree)], Choice(follow=True)) as sources:
+        entry = walk(sources)["tree/folder/f"]
+        assert read(sources, entry) == SECRET
+        sources.close()
+        (tree / "folder").unlink()
+        (tree / "folder").symlink_to(tmp_path / "other")
+        with pytest.raises(ChangedError):
+            sources.open(entry)
+
+
 def test_t06_without_follow_nothing_is_followed_even_where_a_walk_with_it_was(tree: Path, tmp_path: Path) -> None:
     (tree / "file").symlink_to(tmp_path / "outside" / "f")
     with Sources([str(tree)], Choice(follow=True)) as following, Sources([str(tree)]) as sources:
