@@ -99,22 +99,25 @@ class RelayServerSettings:
 
 @dataclass(frozen=True, slots=True)
 class SendSettings:
-    """`[send]`: words of a code, addresses to listen at, seconds to wait for a peer, seconds for which a code lives."""
+    """`[send]`: words of a code, addresses to listen at, seconds to wait for a peer, seconds for which a code lives, bytes a second."""
 
     words: int = 3
     listen: Names = ()
     wait: float = 86400.0
     lifetime: float = 86400.0
+    throttle: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class ReceiveSettings:
-    """`[receive]`: the folder, what to do with names that exist, seconds to wait, bytes taken at most where no size is stated."""
+    """`[receive]`: the folder, what to do with names that exist, seconds to wait, bytes taken at most where no size is stated, bytes a
+    second. A `throttle` of 0 is no limit."""
 
     output: str = "."
     overwrite: Literal["ask", "never", "rename", "always"] = "ask"
     wait: float = 15.0
     unknown_size: int = 1 << 40
+    throttle: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,8 +212,10 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "send.words": (3, 16),
     "send.wait": (0.001, _YEAR),
     "send.lifetime": (1, _YEAR),
+    "send.throttle": (0, 1 << 50),
     "receive.wait": (0.001, _YEAR),
     "receive.unknown_size": (1, (1 << 63) - 1),
+    "receive.throttle": (0, 1 << 50),
     "session.rekey_bytes": (1 << 20, 1 << 50),
     "session.rekey_seconds": (1, _YEAR),
     "passwords.memory_mib": (8, 4096),

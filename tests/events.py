@@ -12,7 +12,7 @@ from tallow_core.kinds import kind_named
 
 REFERENCE = Path(__file__).parents[1] / "docs" / "reference"
 
-_ROW = re.compile(r"\| `(?P<field>\w+)` \| (?P<type>[^|,]+)(?P<optional>, show only)? \|")
+_ROW = re.compile(r"\| `(?P<field>\w+)` \| (?P<type>[^|,]+)(?P<optional>, (?:show|sender) only)? \|")
 
 
 def _is_integer(value: object) -> bool:
@@ -31,6 +31,10 @@ def _is_skipped(value: object) -> bool:
     return isinstance(value, dict) and value.keys() == {"path", "reason"} and all(map(_is_string, value.values()))
 
 
+def _is_renamed(value: object) -> bool:
+    return isinstance(value, dict) and value.keys() == {"path", "name"} and all(map(_is_string, value.values()))
+
+
 TYPES: Mapping[str, Callable[[object], bool]] = {
     "string": _is_string,
     "integer": _is_integer,
@@ -42,6 +46,7 @@ TYPES: Mapping[str, Callable[[object], bool]] = {
     "object": lambda value: isinstance(value, dict) and all(map(_is_string, value)),
     "list of rules": lambda value: isinstance(value, list) and all(isinstance(rule, dict) for rule in value),
     "string or null": lambda value: value is None or _is_string(value),
+    "list of names": lambda value: isinstance(value, list) and all(map(_is_renamed, value)),
     "list of objects": lambda value: isinstance(value, list) and all(map(_is_skipped, value)),
 }
 

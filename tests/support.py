@@ -403,13 +403,6 @@ def write_large(file: Path, size: int) -> Path:
     return file
 
 
-def write_hole(file: Path, size: int) -> Path:
-    """A file of zeros that takes no room."""
-    with file.open("wb") as stream:
-        stream.truncate(size)
-    return file
-
-
 def leftovers(folder: Path) -> list[str]:
     """What lies in `folder` (hidden things too); nothing if it was never made."""
     with contextlib.suppress(FileNotFoundError):

@@ -6,18 +6,22 @@ import itertools
 import os
 import sys
 from collections.abc import Iterator
+from functools import partial
 
 from tallow_core.cli.asking import ask
 from tallow_core.cli.comparing import ask_number
 from tallow_core.cli.output import put, tell
 from tallow_core.cli.report import interactive, size_text
+from tallow_core.cli.selecting import by_patterns, by_words, described, numbered
 from tallow_core.dataplane.blocking import detached
-from tallow_core.dataplane.landing import Overwrite
+from tallow_core.dataplane.placing import Overwrite
 from tallow_core.errors import FileSystemError, RefusedError, UsageError
 from tallow_core.protocol.code import parse_code
-from tallow_core.protocol.manifest import EntryKind, OfferKind
+from tallow_core.protocol.manifest import Counts, Entry, OfferKind
+from tallow_core.protocol.selection import WANTED, Selection
 from tallow_core.runtime.context import Context
-from tallow_core.runtime.receiving import FolderSink, Offered, Sink, StreamSink, TextSink, check_space, receive, top_level
+from tallow_core.runtime.receiving import Decision, Offered, check_space, receive
+from tallow_core.runtime.sinks import FolderSink, StreamSink, TextSink
 from tallow_core.text import printable
 
 LINES = 40
@@ -27,11 +31,12 @@ LINES = 40
 class ReceiveCommand:
     """One run of `tallow receive`."""
 
-    def __init__(self, context: Context, *, to_stdout: bool, yes: bool, json: bool) -> None:
+    def __init__(self, context: Context, *, to_stdout: bool, yes: bool, json: bool, only: tuple[str, ...] = ()) -> None:
         self._context = context
         self._to_stdout = to_stdout
         self._yes = yes
         self._json = json
+        self._only = by_patterns(only) if only else None
         self._text: TextSink | None = None
 
     async def run(self, phrase: str | None, at: str | None) -> None:
@@ -49,48 +54,64 @@ class ReceiveCommand:
 
     # -- the decision ---------------------------------------------------------------------------------------------------------
 
-    async def _decide(self, offered: Offered) -> Sink:
-        offer = offered.offer
-        if offer.kind is OfferKind.TEXT:
+    async def _decide(self, offered: Offered) -> Decision:
+        if offered.offer.kind is OfferKind.TEXT:
             self._text = TextSink()
-            return self._text
-        if self._to_stdout and (offer.files != 1 or offer.directories):
-            raise UsageError(f"--stdout takes one file, but {offer.files} are offered; receive into a folder instead")
-        await self._accept(offered)
+            return Decision(offered.everything(), self._text)
+        # What looks at every entry does so on a thread: the other side must go on hearing from us.
+        only = self._only
+        selection = offered.everything() if only is None else await detached(partial(offered.only, only))
+        if not selection.counts.entries:
+            raise UsageError("nothing of what is offered matches --only; `tallow receive` without it shows the list")
         if self._to_stdout:
-            return StreamSink(sys.stdout.fileno())
+            self._check_single(selection)
+        selection = await self._accept(offered, selection)
+        if self._to_stdout:
+            self._check_single(selection)
+            return Decision(selection, StreamSink(sys.stdout.fileno()))
         output = self._context.settings.receive.output
-        check_space(output, offer.size)
-        return FolderSink(output, await self._overwrite(offered, output))
+        check_space(output, selection.counts.stored)
+        return Decision(selection, FolderSink(output, await self._overwrite(offered, output, selection), selection))
 
-    async def _accept(self, offered: Offered) -> None:
+    def _check_single(self, selection: Selection) -> None:
+        counts = selection.counts
+        if counts.files != 1 or counts.links or (selection.whole and counts.directories):
+            raise UsageError(f"--stdout takes one file, but {counts.files} are offered; receive into a folder, or name one with --only")
+
+    async def _accept(self, offered: Offered, selection: Selection) -> Selection:
         if self._yes:
-            return
-        offer = offered.offer
-        lines = offer.files + offer.directories
-        # On a thread: a long list takes a while to read, and the other side must go on hearing from us.
-        await detached(lambda: _show(_listed(offered) if lines <= LINES else _summary(offered)))
-        size = "of unknown size" if offer.size is None else size_text(offer.size)
-        more = "" if lines <= LINES else "/l to list all"
-        question = f"Receive {offer.files} {'file' if offer.files == 1 else 'files'}, {size}? [y/N{more}] "
+            return selection
+        several = offered.offer.entries > 1
         while True:
-            answer = await ask(question)
+            # On a thread: a long list takes a while to read.
+            await detached(partial(_show, offered, selection))
+            answer = await self._asked(offered, selection, choose=several)
+            if answer in ("y", "yes"):
+                return selection
+            if answer in ("", "n", "no", "q"):
+                raise RefusedError("the offer was declined; nothing was written")
+            if answer == "s" and several:
+                selection = await _choose(offered) or selection
+
+    async def _asked(self, offered: Offered, selection: Selection, *, choose: bool) -> str:
+        """The answer to the question, asked again after a list of everything."""
+        long = selection.counts.entries > LINES
+        more = ("/s to choose" if choose else "") + ("/l to list all" if long else "")
+        while True:
+            answer = await ask(f"Receive {counted(selection.counts)}? [y/N{more}] ")
             if answer is None:
                 raise UsageError("nobody answered on standard input, so nothing was accepted; add --yes to accept without asking")
-            if answer.lower() in ("y", "yes"):
-                return
-            if answer.lower() in ("", "n", "no", "q"):
-                raise RefusedError("the offer was declined; nothing was written")
-            if more and answer.lower() == "l":
-                await _page(_listed(offered))
+            if answer.lower() != "l" or not long:
+                return answer.lower()
+            await page(_listed(offered, selection))
 
-    async def _overwrite(self, offered: Offered, output: str) -> Overwrite:
+    async def _overwrite(self, offered: Offered, output: str, selection: Selection) -> Overwrite:
         wanted = self._context.settings.receive.overwrite
         if wanted != "ask":
             return Overwrite(wanted)
         if self._yes or not interactive():
             return Overwrite.RENAME
-        taken = _taken(offered, output)
+        taken = await detached(lambda: _taken(offered, output, selection))
         if not taken:
             return Overwrite.RENAME
         names = ", ".join(printable(name) for name in taken[:5]) + (", ..." if len(taken) > 5 else "")
@@ -126,33 +147,56 @@ def _check_output(output: str) -> None:
         raise FileSystemError(f"nothing can be written in {printable(output)}; name another folder with --output")
 
 
-def _taken(offered: Offered, output: str) -> list[str]:
+def _taken(offered: Offered, output: str, selection: Selection) -> list[str]:
     """The top-level names that exist in `output`: a hint for the question, whatever is true then is decided when files land."""
-    return [name for name in itertools.islice(top_level(offered), 10_000) if os.path.lexists(os.path.join(output, name))]
+    names = (entry.components[0] for entry in _wanted(offered, selection) if len(entry.components) == 1)
+    return [name for name in itertools.islice(names, 10_000) if os.path.lexists(os.path.join(output, name))]
 
 
-def _listed(offered: Offered) -> Iterator[str]:
-    for entry in offered.entries():
-        path = printable("/".join(entry.components))
-        if entry.kind is EntryKind.DIRECTORY:
-            yield f"  {path}/"
-        else:
-            yield f"  {path}  {'?' if entry.size is None else size_text(entry.size)}"
+async def _choose(offered: Offered) -> Selection | None:
+    """Let single entries be taken or refused (T-09); None if that leaves everything as it was."""
+    await page(numbered(offered))
+    while True:
+        answer = await ask("Which ones? Numbers and ranges (1 3-5) or patterns (*.txt), - in front to leave out, Enter to go back: ")
+        if not answer:
+            return None
+        try:
+            selection = await detached(partial(offered.only, by_words(answer)))
+        except UsageError as error:
+            tell(str(error))
+            continue
+        if selection.counts.entries:
+            return selection
+        tell("nothing is left then; to refuse everything, answer n to the next question")
 
 
-def _summary(offered: Offered) -> Iterator[str]:
+def counted(counts: Counts) -> str:
+    """What a selection comes to, for people."""
+    files = f"{counts.files} {'file' if counts.files == 1 else 'files'}"
+    links = f", {counts.links} {'link' if counts.links == 1 else 'links'}" if counts.links else ""
+    return f"{files}{links}, {'of unknown size' if counts.size is None else size_text(counts.size)}"
+
+
+def _wanted(offered: Offered, selection: Selection) -> Iterator[Entry]:
+    return (entry for number, entry in enumerate(offered.entries()) if selection.flags(number) & WANTED)
+
+
+def _listed(offered: Offered, selection: Selection) -> Iterator[str]:
+    return (f"  {described(entry)}" for entry in _wanted(offered, selection))
+
+
+def _summary(offered: Offered, selection: Selection) -> Iterator[str]:
     """One line for each top-level name; canonical order puts all that belongs to one together."""
-    for name, group in itertools.groupby(offered.entries(), key=lambda entry: entry.components[0]):
-        files = size = 0
-        folder = False
+    for name, group in itertools.groupby(_wanted(offered, selection), key=lambda entry: entry.components[0]):
+        counts = Counts()
         for entry in group:
-            folder = folder or entry.kind is EntryKind.DIRECTORY
-            files += entry.kind is EntryKind.FILE
-            size += entry.size or 0
-        yield f"  {printable(name)}{f'/  {files} files' if folder else ''}  {size_text(size)}"
+            counts.add(entry)
+        folder = f"/  {counts.files} files" if counts.directories else ""
+        yield f"  {printable(name)}{folder}  {'?' if counts.size is None else size_text(counts.size)}"
 
 
-def _show(lines: Iterator[str]) -> None:
+def _show(offered: Offered, selection: Selection) -> None:
+    lines = _listed(offered, selection) if selection.counts.entries <= LINES else _summary(offered, selection)
     for line in itertools.islice(lines, LINES):
         tell(line)
     rest = sum(1 for _ in lines)
@@ -160,7 +204,8 @@ def _show(lines: Iterator[str]) -> None:
         tell(f"  ... and {rest} more")
 
 
-async def _page(lines: Iterator[str]) -> None:
+async def page(lines: Iterator[str]) -> None:
+    """Show a list a screen at a time."""
     while batch := list(itertools.islice(lines, LINES)):
         tell("\n".join(batch))
         if len(batch) == LINES and await ask("-- Enter for more, q to stop listing -- "):

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from cyclopts import Group, Parameter
 
+from tallow_core.cli.rates import parse_rate
 from tallow_core.profiles import ProfileName
 
 EVERY = Group("Options of every command", sort_key=100)
@@ -36,6 +37,8 @@ class Peering:
     "The URL of a relay, as `tallow relay serve` prints it; may be repeated ($TALLOW_RELAY)."
     no_relay: Annotated[bool, Parameter(negative=())] = False
     "Use no relay, also if the config file names one."
+    throttle: str | None = None
+    "Move so many bytes a second at most, as in 500k, 2.5MB or 1G."
     wait: float | None = None
     "Seconds to wait for the other side (receive: 15; send: a day)."
     profile: ProfileName | None = None
@@ -50,11 +53,12 @@ class Peering:
     "Use this transport only."
 
     def flags(self, waiting: str) -> dict[str, object]:
-        """The settings that these options set; `waiting` is the section whose `wait` is meant."""
+        """The settings that these options set; `waiting` is the section whose `wait` and `throttle` are meant."""
         return {
             "relay.urls": self.relay,
             "relay.enabled": False if self.no_relay else None,
             f"{waiting}.wait": self.wait,
+            f"{waiting}.throttle": parse_rate(self.throttle),
             "policy.profile": self.profile,
             "choose.cipher": self.cipher,
             "choose.kem": self.kem,

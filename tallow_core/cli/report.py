@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 PATIENCE = 0.7
 """Seconds before a transfer is worth a progress bar, and rich worth importing."""
 
+_REASONS = {
+    "link": "a symbolic link",
+    "special": "not a regular file",
+    "exists": "it exists already",
+    "changed": "it was changed or removed meanwhile",
+}
 _PATHS = {"local": "on this machine", "direct": "directly", "relay": "through the relay"}
 
 
@@ -112,10 +118,27 @@ class PlainReporter:
         speed = f"{seconds * 1e3:10.3f} ms" if bytes is None else f"{bytes / seconds / 1e9:10.2f} GB/s"
         put(f"{kind:<14} {name:<20} {operation:<12} {speed}")
 
-    def _on_done(self, files: int, bytes: int, seconds: float, skipped: list[dict[str, str]]) -> None:
+    def _on_entry(self, path: str, kind: str, bytes: int, target: str | None) -> None:
+        more = {"directory": "/", "symlink": f" -> {target}", "hard-link": "  (another name of a file above)"}
+        put(f"{path}{more.get(kind, f'  {size_text(bytes)}')}")
+
+    def _on_left_out(self, path: str, reason: str) -> None:
+        tell(f"left out: {path} ({reason_text(path, reason)})")
+
+    def _on_done(
+        self,
+        files: int,
+        links: int,
+        bytes: int,
+        seconds: float,
+        skipped: list[dict[str, str]],
+        renamed: list[dict[str, str]] | None = None,
+    ) -> None:
         self._stop_bar()
         rate = f", {size_text(round(bytes / seconds))}/s" if seconds > 0 else ""
-        self._say(f"Done: {files} {'file' if files == 1 else 'files'}, {size_text(bytes)} in {seconds:.1f} s{rate}, verified.")
+        what = f"{files} {'file' if files == 1 else 'files'}" + (f", {links} {'link' if links == 1 else 'links'}" if links else "")
+        self._say(f"Done: {what}, {size_text(bytes)} in {seconds:.1f} s{rate}, verified.")
+        skipped = [left_out for left_out in skipped if left_out["reason"] != "excluded"]  # that was asked for
         for left_out in skipped[:20]:
             self._say(f"left out: {left_out['path']} ({reason_text(left_out['path'], left_out['reason'])})")
         if len(skipped) > 20:
@@ -156,7 +179,7 @@ def reason_text(path: str, reason: str) -> str:
         from tallow_core.protocol.names import check_path
 
         return check_path(path.split("/")) or "its name is that of another one but for case or accents"
-    return {"link": "a symbolic link", "special": "not a regular file", "exists": "it exists already"}.get(reason, reason)
+    return _REASONS.get(reason, reason)
 
 
 def size_text(size: int) -> str:

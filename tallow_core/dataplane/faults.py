@@ -25,6 +25,10 @@ _CAUSES = {
 }
 
 
+class ChangedError(FileSystemError):
+    """A file is not what it was when it was offered."""
+
+
 def explain(error: OSError, action: str, path: str) -> FileSystemError:
     """Make the sentence: `action` is what could not be done ("read", "write"), `path` any text, made printable here."""
     cause = _CAUSES.get(error.errno or 0) or f"{error.strerror or error}; try again, or choose another folder"

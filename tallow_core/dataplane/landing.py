@@ -2,8 +2,9 @@
 
 Every name is checked again (`TreeOrder`), every folder is opened relative to the one above with O_NOFOLLOW and its descriptor is held
 while files go into it. A file is written under a random name in one staging folder (0700, inside the output folder, so on the same
-file system) and moved to its name only when it is complete. Directory modes and times are set last, deepest first, through the
-descriptors. What is removed afterwards is only what was made here.
+file system) and moved to its name only when it is complete. The symbolic links of a folder are made when all else in it has been, in
+the staging folder too. Directory modes and times are set last, deepest first, through the descriptors. What is removed afterwards is only
+what was made here.
 
 If something else is in the way of a folder when folders are merged (NEVER, ALWAYS), be it a file or a link, the transfer ends with a
 `FileSystemError` that names it: leaving out a whole subtree in silence would be worse.
@@ -15,142 +16,24 @@ import errno
 import os
 import secrets
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
-from enum import Enum
+from struct import Struct
 from types import TracebackType
 
 from tallow_core.dataplane.faults import explain
-from tallow_core.dataplane.rename import rename_new
-from tallow_core.dataplane.sources import Skipped
+from tallow_core.dataplane.placing import Overwrite, look, make_folder, place, set_link_time
+from tallow_core.dataplane.sources import Reason, Skipped
+from tallow_core.dataplane.spool import Spool
+from tallow_core.dataplane.stash import Stash
+from tallow_core.dataplane.writer import Folder, Writer
 from tallow_core.errors import ConfigError, FileSystemError, LocalProtocolError
-from tallow_core.protocol.names import MAX_COMPONENT, STAGING_PREFIX, TreeOrder
-from tallow_core.text import printable
-from tallow_core.types import ReadBuffer
+from tallow_core.protocol.names import STAGING_PREFIX, TreeOrder, check_target
 
 _FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
-_TEMPORARY = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NOFOLLOW | getattr(os, "O_CLOEXEC", 0)
-_NO_SUCH_FACT = {errno.EPERM, errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
-_TIMES = 2**63
-_NUMBERS = 9999
-
-
-class Overwrite(Enum):
-    """What to do when a name is taken: take the next free one (`a (1).txt`), leave the file out, or replace it.
-
-    With NEVER and ALWAYS a folder that is there already is merged into, and keeps its mode and time.
-    """
-
-    RENAME = "rename"
-    NEVER = "never"
-    ALWAYS = "always"
-
-
-class _Folder:
-    """An open folder of the output. `path` is relative to the output and ends with `/`, or is empty; `users` counts whom it is open
-    for: the stack, and each file on its way into it."""
-
-    __slots__ = ("fd", "mode", "mtime_ns", "path", "users")
-
-    def __init__(self, fd: int, path: str, mode: int | None, mtime_ns: int) -> None:
-        self.fd = fd
-        self.path = path
-        self.mode = mode
-        self.mtime_ns = mtime_ns
-        self.users = 1
-
-    def release(self) -> None:
-        """Leave the folder; the last one to leave sets its facts and closes it."""
-        self.users -= 1
-        if self.users:
-            return
-        try:
-            if self.mode is not None:
-                _set_facts(self.fd, self.mode, self.mtime_ns)
-        except OSError as error:
-            raise explain(error, "finish", self.path) from error
-        finally:
-            os.close(self.fd)
-
-
-class Writer:
-    """One file on its way. It is under its name only after `commit`."""
-
-    __slots__ = ("_facts", "_fd", "_folder", "_landing", "_name", "_temporary")
-
-    def __init__(self, landing: Landing, folder: _Folder, name: str, facts: tuple[int, int]) -> None:
-        self._landing = landing
-        self._folder = folder
-        self._name = name
-        self._facts = facts
-        self._temporary = secrets.token_hex(16)
-        self._fd = os.open(self._temporary, _TEMPORARY, 0o600, dir_fd=landing.staging())
-        folder.users += 1
-
-    def write(self, offset: int, data: ReadBuffer) -> None:
-        """Write all of `data` at `offset`, in bytes from the start of the file."""
-        try:
-            written = os.pwrite(self._fd, data, offset)
-            rest = memoryview(data)
-            while written < len(rest):
-                rest, offset = rest[written:], offset + written
-                written = os.pwrite(self._fd, rest, offset)
-        except OSError as error:
-            raise explain(error, "write", self._folder.path + self._name) from error
-
-    def commit(self) -> str:
-        """Put the file under its name and return the path it got, relative to the output (raw: make it printable to show it).
-
-        On a failure the file is discarded.
-        """
-        try:
-            _set_facts(self._fd, *self._facts)
-            self._close()  # before the rename: some network file systems report a full disk only here
-            landed = self._place()
-        except OSError as error:
-            self.discard()
-            raise explain(error, "write", self._folder.path + self._name) from error
-        except FileSystemError:
-            self.discard()
-            raise
-        self._finish()
-        return self._folder.path + landed
-
-    def discard(self) -> None:
-        """Remove the unfinished file. Does nothing after `commit` or a second time."""
-        if self not in self._landing.live:
-            return
-        with suppress(OSError):
-            self._close()
-        with suppress(OSError):
-            os.unlink(self._temporary, dir_fd=self._landing.staging())
-        self._finish()
-
-    def _place(self) -> str:
-        staging, target = self._landing.staging(), self._folder.fd
-        overwrite = self._landing.overwrite
-        if overwrite is Overwrite.ALWAYS:
-            os.replace(self._temporary, self._name, src_dir_fd=staging, dst_dir_fd=target)
-            return self._name
-        for name in _candidates(self._name, directory=False):
-            try:
-                rename_new(staging, self._temporary, target, name)
-            except FileExistsError:
-                if overwrite is Overwrite.NEVER:
-                    raise
-            else:
-                return name
-        raise _crowded(self._name)
-
-    def _close(self) -> None:
-        fd, self._fd = self._fd, -1
-        if fd >= 0:
-            os.close(fd)
-
-    def _finish(self) -> None:
-        self._landing.live.discard(self)
-        self._folder.release()
+_NO_LINKS = {errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
+_LINK = Struct(">qH")
 
 
 class Landing:
@@ -167,10 +50,14 @@ class Landing:
         self.overwrite = overwrite
         self.skipped: list[Skipped] = []
         self.live: set[Writer] = set()
+        self.links = 0
+        """Symbolic and hard links that were made."""
+        self.stash = Stash(self.staging)
         self._order = TreeOrder()
         self._umask = _umask()
         self._staging: tuple[str, int] | None = None
-        self._stack = [_Folder(_open_output(output), "", None, 0)]
+        self._root = Folder(_open_output(output), "", None, 0)
+        self._stack = [self._root]
 
     def __enter__(self) -> Landing:
         return self
@@ -186,33 +73,58 @@ class Landing:
         parent, name = self._reach(components, is_directory=True)
         path = parent.path + name
         try:
-            landed, new = self._make(parent.fd, name)
+            landed, new = make_folder(self.overwrite, parent.fd, name)
             fd = os.open(landed, _FOLDER | _NOFOLLOW, dir_fd=parent.fd)
         except OSError as error:
             raise explain(error, "make the folder", path) from error
-        self._stack.append(_Folder(fd, f"{parent.path}{landed}/", self._permitted(mode) if new else None, mtime_ns))
+        self._stack.append(Folder(fd, f"{parent.path}{landed}/", self._permitted(mode) if new else None, mtime_ns))
 
-    def begin(self, components: Sequence[str], mode: int, mtime_ns: int) -> Writer | None:
-        """Start a file, 0600 under a random name for now; None if it is left out, because of NEVER and a name that is taken."""
-        folder, name = self._reach(components, is_directory=False)
-        path = folder.path + name
-        if self.overwrite is not Overwrite.RENAME and (there := _look(folder.fd, name)) is not None:
-            if self.overwrite is Overwrite.NEVER:
-                self.skipped.append(Skipped(path, "exists"))
-                return None
-            if stat.S_ISDIR(there.st_mode):
-                raise explain(IsADirectoryError(errno.EISDIR, ""), "write", path)
+    def begin(self, components: Sequence[str], mode: int, mtime_ns: int, *, keep: int | None = None, named: bool = True) -> Writer | None:
+        """Start a file, 0600 under a random name for now; None if it is left out, because of NEVER and a name that is taken.
+
+        `keep`: its number, if hard links to it are to come. A file that is not `named` has its content taken for their sake alone.
+        """
+        where = self._reach(components, is_directory=False) if named else None
+        path = "/".join(components) if where is None else where[0].path + where[1]
+        if where is not None and self._is_taken(*where):
+            where = None
+        if where is None and keep is None:
+            return None
         try:
-            writer = Writer(self, folder, name, (self._permitted(mode), mtime_ns))
+            writer = Writer(self, path, where, (self._permitted(mode), mtime_ns), keep)
         except OSError as error:
             raise explain(error, "write", path) from error
         self.live.add(writer)
         return writer
 
+    def hard_link(self, components: Sequence[str], first: int) -> None:
+        """Make a further name for the file that was kept under the number `first`; it is left out if there is none."""
+        folder, name = self._reach(components, is_directory=False)
+        if self._is_taken(folder, name):
+            return
+        try:
+            temporary = self.stash.give(first)
+            if temporary is None:
+                self._skip(folder.path + name, "unreadable")
+            else:
+                self._place_link(folder, name, temporary)
+        except OSError as error:
+            raise explain(error, "link", folder.path + name) from error
+
+    def symlink(self, components: Sequence[str], target: str, mtime_ns: int) -> None:
+        """Make a symbolic link when the folder that it lies in is left: until then nothing could lead through it."""
+        if reason := check_target(components, target):
+            raise LocalProtocolError(f"Landing: a link that {reason}.")
+        folder, name = self._reach(components, is_directory=False)
+        if folder.links is None:
+            folder.links = Spool()
+        encoded = name.encode()
+        folder.links.append(_LINK.pack(mtime_ns, len(encoded)) + encoded + target.encode())
+
     def staging(self) -> int:
         """Return the descriptor of the staging folder, which is made when it is first needed (else an `OSError`)."""
         if self._staging is None:
-            name, root = STAGING_PREFIX + secrets.token_hex(8), self._stack[0].fd
+            name, root = STAGING_PREFIX + secrets.token_hex(8), self._root.fd
             os.mkdir(name, 0o700, dir_fd=root)
             try:
                 self._staging = name, os.open(name, _FOLDER | _NOFOLLOW, dir_fd=root)
@@ -222,54 +134,103 @@ class Landing:
         return self._staging[1]
 
     def close(self) -> None:
-        """Discard what was not committed, set the facts of the folders that are still open, and remove the staging folder.
+        """Discard what was not committed, make the links and set the facts of the folders that are still open, remove the staging folder.
 
         All of it is tried, whatever fails. Idempotent.
         """
+        self._close(self._make_links)
+
+    def abort(self) -> None:
+        """As `close`, for when something has failed already: what fails here is not reported, and no more links are made."""
+        with suppress(FileSystemError):
+            self._close(_drop_links)
+
+    def _close(self, finish: Callable[[Folder], None]) -> None:
         with ExitStack() as last_to_first:
-            for folder in self._stack[:1]:
-                last_to_first.callback(folder.release)
-                last_to_first.callback(self._remove_staging, folder.fd)
+            if self._stack:
+                last_to_first.callback(self._root.release)
+                last_to_first.callback(self._remove_staging, self._root.fd)
+                last_to_first.callback(self.stash.clear)
             for folder in self._stack[1:]:
                 last_to_first.callback(folder.release)
+                last_to_first.callback(finish, folder)
             for writer in self.live:
                 last_to_first.callback(writer.discard)
             self._stack = []
 
-    def abort(self) -> None:
-        """As `close`, for when something has failed already: what fails here is not reported."""
-        with suppress(FileSystemError):
-            self.close()
-
     def _permitted(self, mode: int) -> int:
         return mode & 0o777 & ~self._umask
 
-    def _reach(self, components: Sequence[str], *, is_directory: bool) -> tuple[_Folder, str]:
+    def _reach(self, components: Sequence[str], *, is_directory: bool) -> tuple[Folder, str]:
         """Check the entry, leave the folders that it does not lie in, and return the one that it does, and its name."""
         self._order.place(components, is_directory)
         while len(self._stack) > len(components):
-            self._stack.pop().release()
+            folder = self._stack.pop()
+            try:
+                self._make_links(folder)
+            finally:
+                folder.release()
         if len(self._stack) < len(components):
             raise LocalProtocolError("Landing: closed, or going on below a folder that could not be made.")
         return self._stack[-1], components[-1]
 
-    def _make(self, parent: int, name: str) -> tuple[str, bool]:
-        """Make a folder and return the name it got, and whether it is new."""
-        for candidate in _candidates(name, directory=True):
-            try:
-                os.mkdir(candidate, 0o700, dir_fd=parent)
-            except FileExistsError:
-                if self.overwrite is not Overwrite.RENAME:
-                    return candidate, False
-            else:
-                return candidate, True
-        raise _crowded(name)
+    def _is_taken(self, folder: Folder, name: str) -> bool:
+        """Whether an entry is left out, which is noted, because its name is taken; what can never be replaced is a `FileSystemError`."""
+        if self.overwrite is Overwrite.RENAME or (there := look(folder.fd, name)) is None:
+            return False
+        if self.overwrite is Overwrite.NEVER:
+            self._skip(folder.path + name, "exists")
+            return True
+        if stat.S_ISDIR(there.st_mode):
+            raise explain(IsADirectoryError(errno.EISDIR, ""), "write", folder.path + name)
+        return False
+
+    def _skip(self, path: str, reason: Reason) -> None:
+        self.skipped.append(Skipped(path, reason))
+
+    def _place_link(self, folder: Folder, name: str, temporary: str) -> None:
+        staging = self.staging()
+        try:
+            place(self.overwrite, staging, temporary, folder.fd, name)
+            self.links += 1
+        except FileExistsError:
+            if self.overwrite is not Overwrite.NEVER:
+                raise
+            self._skip(folder.path + name, "exists")
+        finally:
+            with suppress(OSError):  # it is gone, unless it was not placed, or replaced another name of the same file
+                os.unlink(temporary, dir_fd=staging)
+
+    def _make_links(self, folder: Folder) -> None:
+        links, folder.links = folder.links, None
+        if links is None:
+            return
+        with links:
+            for item in links:
+                mtime_ns, length = _LINK.unpack_from(item)
+                name, target = item[_LINK.size : _LINK.size + length].decode(), item[_LINK.size + length :].decode()
+                try:
+                    self._make_link(folder, name, target, mtime_ns)
+                except OSError as error:
+                    raise explain(error, "make the link", folder.path + name) from error
+
+    def _make_link(self, folder: Folder, name: str, target: str, mtime_ns: int) -> None:
+        temporary, staging = secrets.token_hex(16), self.staging()
+        try:
+            os.symlink(target, temporary, dir_fd=staging)
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            self._skip(folder.path + name, "link")
+            return
+        set_link_time(temporary, staging, mtime_ns)
+        self._place_link(folder, name, temporary)
 
     def _remove_staging(self, root: int) -> None:
         if self._staging is None:
             return
         (name, fd), self._staging = self._staging, None
-        mine, there = os.fstat(fd), _look(root, name)
+        mine, there = os.fstat(fd), look(root, name)
         os.close(fd)
         if there is not None and (there.st_dev, there.st_ino) == (mine.st_dev, mine.st_ino):
             with suppress(OSError):
@@ -293,34 +254,7 @@ def _umask() -> int:
     return mask
 
 
-def _set_facts(fd: int, mode: int, mtime_ns: int) -> None:
-    """Set mode and time, where the file system has them: the contents matter more."""
-    time = max(-_TIMES, min(mtime_ns, _TIMES - 1))
-    try:
-        os.fchmod(fd, mode)
-        os.utime(fd, ns=(time, time))
-    except OSError as error:
-        if error.errno not in _NO_SUCH_FACT:
-            raise
-
-
-def _look(folder: int, name: str) -> os.stat_result | None:
-    try:
-        return os.stat(name, dir_fd=folder, follow_symlinks=False)
-    except OSError:
-        return None
-
-
-def _candidates(name: str, *, directory: bool) -> Iterator[str]:
-    """Yield `name`, then it with (1), (2), ... before the extension of a file, short enough for a file system."""
-    yield name
-    stem, suffix = (name, "") if directory else os.path.splitext(name)
-    if len(suffix) > 32:
-        stem, suffix = name, ""
-    for number in range(1, _NUMBERS + 1):
-        end = f" ({number}){suffix}"
-        yield stem.encode()[: MAX_COMPONENT - len(end.encode())].decode(errors="ignore") + end
-
-
-def _crowded(name: str) -> FileSystemError:
-    return FileSystemError(f"{printable(name)!r} is there {_NUMBERS} times already: choose another folder.")
+def _drop_links(folder: Folder) -> None:
+    if folder.links is not None:
+        folder.links.close()
+        folder.links = None

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Protocol
 
 from tallow_core.dataplane.buffers import PAYLOAD, RecordBuffer
+from tallow_core.dataplane.faults import ChangedError
 from tallow_core.errors import FileSystemError
-from tallow_core.protocol.content import CHUNK, FAILED, TRAILER, FileHash, Item, Reason
+from tallow_core.protocol.content import CHUNK, FAILED, HOLE, TRAILER, FileHash, Item, Reason
 from tallow_core.protocol.records import FINAL, RecordType
 from tallow_core.spi.hash import Hash
 
@@ -29,30 +30,53 @@ class Source(Protocol):
     async def read_into(self, buffer: memoryview) -> int: ...
 
 
-class Outgoing:
-    """Packs items into records and sends them. `sent` counts content bytes."""
+def _no_check() -> None:
+    """Nothing is known of what was read."""
 
-    def __init__(self, send: Callable[[RecordBuffer, int], Awaitable[None]], driver: type[Hash], segment_size: int) -> None:
+
+class Outgoing:
+    """Packs items into records and sends them. `sent` counts bytes of files, holes included; `most` bounds a record's content."""
+
+    def __init__(
+        self, send: Callable[[RecordBuffer, int], Awaitable[None]], driver: type[Hash], segment_size: int, most: int = PAYLOAD
+    ) -> None:
         self._send = send
         self._driver = driver
         self._segment_size = segment_size
+        self._full = 1 + CHUNK.size + min(most, PAYLOAD)
         self._buffer = RecordBuffer.for_data()
         self._used = 1
         self.sent = 0
 
-    async def file(self, number: int, source: Source, size: int | None) -> bytes:
+    async def file(
+        self,
+        number: int,
+        source: Source,
+        size: int | None,
+        extents: Iterable[tuple[int, int]] | None = None,
+        check: Callable[[], None] = _no_check,
+    ) -> bytes:
         """Send one file's content, at most `size` bytes of it, and its trailer; returns its hash.
 
-        Raises `FileSystemError` if it has become shorter; then nothing says yet that the file failed: call `failed`.
+        `extents` are the parts (start, end) that hold data, in order; what is between them is sent as holes. The source stands at the
+        start of each when it comes. `check` raises if what was read is not to be trusted.
+
+        Raises `ChangedError` if it has become shorter, and what `check` raises; then nothing says yet that it failed: call `failed`.
         """
         if self._used > 1 and (size is None or size >= LARGE):
             await self.flush()
         running = FileHash(self._driver, self._segment_size)
-        while size is None or running.size < size:
-            if not await self._chunk(number, source, running, size):
-                break
-        if size is not None and running.size < size:
-            raise FileSystemError("it became shorter while it was sent")
+        if size is None:
+            while await self._chunk(number, source, running, None):
+                pass
+        else:
+            for start, end in ((0, size),) if extents is None else extents:
+                await self._hole(number, running, start)
+                while running.size < end:
+                    if not await self._chunk(number, source, running, end):
+                        raise ChangedError("it became shorter while it was sent")
+            await self._hole(number, running, size)
+        check()
         digest = running.digest()
         await self._item(TRAILER.pack(Item.TRAILER, number, running.size, digest))
         return digest
@@ -73,9 +97,17 @@ class Outgoing:
         # sock_sendall may finish without ever yielding: let pings and the progress display have their turn.
         await asyncio.sleep(0)
 
+    async def _hole(self, number: int, running: FileHash, end: int) -> None:
+        while running.size < end:
+            length = min(running.room, end - running.size)
+            await self._item(HOLE.pack(Item.HOLE, number, running.size, length))
+            running.zeros(length)
+            self.sent += length
+
     async def _chunk(self, number: int, source: Source, running: FileHash, size: int | None) -> int:
+        """Read on, up to `size` at most, or to the end."""
         begin = self._used + CHUNK.size
-        room = min(FULL - begin, running.room, PAYLOAD if size is None else size - running.size)
+        room = min(self._full - begin, running.room, PAYLOAD if size is None else size - running.size)
         if room <= 0 or (self._used > 1 and size is not None and size - running.size > room):
             await self.flush()
             return await self._chunk(number, source, running, size)
@@ -86,12 +118,12 @@ class Outgoing:
             running.update(space[:count])
             self._used = begin + count
             self.sent += count
-            if self._used >= FULL or size is None:  # a stream may pause: what it has given goes on
+            if self._used >= self._full or size is None:  # a stream may pause: what it has given goes on
                 await self.flush()
         return count
 
     async def _item(self, item: bytes) -> None:
-        if self._used + len(item) > FULL:
+        if self._used + len(item) > self._full:
             await self.flush()
         self._buffer.plain[self._used : self._used + len(item)] = item
         self._used += len(item)

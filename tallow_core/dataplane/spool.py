@@ -17,7 +17,7 @@ class Spool:
 
     def __init__(self) -> None:
         try:
-            # Closed by __exit__; the name is gone at once.
+            # Closed by `close`; the name is gone at once.
             self._file = tempfile.TemporaryFile(prefix="tallow-", buffering=_BUFFER)  # noqa: SIM115
         except OSError as error:
             raise FileSystemError(f"no temporary file could be made: {error.strerror}; set TMPDIR to a folder with space") from error
@@ -27,6 +27,10 @@ class Spool:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Drop it. Idempotent."""
         self._file.close()
 
     def append(self, item: bytes) -> None:

@@ -1,23 +1,24 @@
-"""The content of files, as items packed into DATA records: chunks, trailers and failures.
+"""The content of files, as items packed into DATA records: chunks, holes, trailers and failures.
 
     CHUNK   = 0x01 || file[4] || offset[8] || length[4] || bytes
     TRAILER = 0x02 || file[4] || size[8] || hash[32]
     FAILED  = 0x03 || file[4] || reason[1]
+    HOLE    = 0x04 || file[4] || offset[8] || length[4]
 
-`file` is the entry's number in the manifest. Small files share records, so no file costs a round trip; a chunk never crosses a segment
-boundary, so every segment is hashed by itself while it streams.
+`file` is the entry's number in the manifest. Small files share records, so no file costs a round trip; neither a chunk nor a hole
+crosses a segment boundary, so every segment is hashed by itself while it streams. A hole is a run of zeros in a sparse file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
 from enum import IntEnum
+from functools import cache
 from struct import Struct
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from tallow_core.errors import IntegrityError
-from tallow_core.protocol.manifest import Entry, EntryKind
+from tallow_core.protocol.manifest import FILES, Entry, EntryKind
 from tallow_core.protocol.schedule import FILE_CONTEXT, SEGMENT_CONTEXT
 from tallow_core.protocol.wire import Reader, malformed
 from tallow_core.secrets import equal
@@ -28,6 +29,7 @@ from tallow_core.types import ReadBuffer
 CHUNK = Struct(">BIQI")
 TRAILER = Struct(">BIQ32s")
 FAILED = Struct(">BIB")
+HOLE = Struct(">BIQI")
 _TREE = Struct(">QI")
 _ITEM, _CHUNK_REST, _TRAILER_REST = Struct(">BI"), Struct(">QI"), Struct(">Q32s")
 
@@ -38,6 +40,7 @@ class Item(IntEnum):
     CHUNK = 0x01
     TRAILER = 0x02
     FAILED = 0x03
+    HOLE = 0x04
 
 
 class Reason(IntEnum):
@@ -45,6 +48,9 @@ class Reason(IntEnum):
 
     UNREADABLE = 1
     CHANGED = 2
+
+
+_ZEROS = memoryview(bytes(1 << 20))
 
 
 class FileHash:
@@ -71,6 +77,17 @@ class FileHash:
         if self.size % self.segment_size == 0:
             self._close_segment()
 
+    def zeros(self, count: int) -> None:
+        """Take `count` zeros, at most `room` of them. A whole segment of them is hashed once."""
+        if self._segment is None and count == self.segment_size:
+            self._tree += _zero_segment(self._driver, count)
+            self.size += count
+            return
+        while count:
+            part = _ZEROS[: min(count, len(_ZEROS))]
+            self.update(part)
+            count -= len(part)
+
     def _close_segment(self) -> None:
         if self._segment is not None:
             self._tree += self._segment.digest()
@@ -85,30 +102,43 @@ class FileHash:
         return hasher.digest()
 
 
-@dataclass(frozen=True, slots=True)
-class Directory:
-    """The next entry is a folder."""
+@cache
+def _zero_segment(driver: type[Hash], size: int) -> bytes:
+    hasher = driver.hasher(SEGMENT_CONTEXT)
+    for start in range(0, size, len(_ZEROS)):
+        hasher.update(_ZEROS[: size - start])
+    return hasher.digest()
 
+
+class Passed(NamedTuple):
+    """An entry without content, a folder or a link, at its place in the order."""
+
+    number: int
     entry: Entry
 
 
-@dataclass(frozen=True, slots=True)
-class FileBegin:
-    """The next entry is a file; its chunks follow."""
+class FileBegin(NamedTuple):
+    """The next entry is a file; its content follows."""
 
+    number: int
     entry: Entry
 
 
-@dataclass(frozen=True, slots=True)
-class FileChunk:
+class FileChunk(NamedTuple):
     """Bytes of the current file. `data` is valid until the next record is received."""
 
     offset: int
     data: memoryview
 
 
-@dataclass(frozen=True, slots=True)
-class FileVerified:
+class FileHole(NamedTuple):
+    """Zeros of the current file."""
+
+    offset: int
+    length: int
+
+
+class FileVerified(NamedTuple):
     """The current file is whole and its hash is right."""
 
     entry: Entry
@@ -116,29 +146,38 @@ class FileVerified:
     tree_hash: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class FileFailed:
+class FileFailed(NamedTuple):
     """The sender could not send the current file."""
 
+    number: int
     entry: Entry
     reason: int
 
 
-Event: TypeAlias = Directory | FileBegin | FileChunk | FileVerified | FileFailed
+Event: TypeAlias = Passed | FileBegin | FileChunk | FileHole | FileVerified | FileFailed
+
+
+def _all(_number: int) -> bool:
+    return True
 
 
 class ContentReader:
     """Checks what arrives against the manifest, in its order; never holds more than the state of one file.
 
-    `entries` are those of the manifest, in order; `most` bounds a file whose size is not known.
+    `entries` are those of the manifest, in order; `chosen` tells by its number whether a file's content was asked for; `most` bounds a
+    file whose size is not known.
     """
 
-    def __init__(self, entries: Iterable[Entry], segment_size: int, driver: type[Hash], most: int) -> None:
+    def __init__(
+        self, entries: Iterable[Entry], segment_size: int, driver: type[Hash], most: int, chosen: Callable[[int], bool] = _all
+    ) -> None:
         self._entries = enumerate(entries)
         self._segment_size = segment_size
         self._driver = driver
         self._most = most
+        self._chosen = chosen
         self._current: tuple[int, Entry, FileHash] | None = None
+        self._data = 0
 
     def record(self, body: memoryview) -> Iterator[Event]:
         """The events of one DATA record; raises `RemoteProtocolError` or `IntegrityError`."""
@@ -154,9 +193,11 @@ class ContentReader:
                 yield self._chunk(reader, entry, running)
             elif kind == Item.TRAILER:
                 yield self._trailer(reader, entry, running)
+            elif kind == Item.HOLE:
+                yield self._hole(reader, entry, running)
             elif kind == Item.FAILED:
                 self._current = None
-                yield FileFailed(entry, reader.u8())
+                yield FileFailed(number, entry, reader.u8())
             else:
                 raise malformed(f"an item of kind {kind}")
 
@@ -164,31 +205,44 @@ class ContentReader:
         """After the final record: the folders that are left. Raises `RemoteProtocolError` if a file is."""
         if self._current is not None:
             raise malformed("the data ended within a file")
-        for _, entry in self._entries:
-            if entry.kind != EntryKind.DIRECTORY:
+        for number, entry in self._entries:
+            if entry.kind not in FILES:
+                yield Passed(number, entry)
+            elif self._chosen(number):
                 raise malformed("the data ended before the last file")
-            yield Directory(entry)
 
     def _advance(self, number: int) -> Iterator[Event]:
         for at, entry in self._entries:
-            if entry.kind == EntryKind.DIRECTORY:
-                yield Directory(entry)
-                continue
-            if at == number:
-                self._current = (at, entry, FileHash(self._driver, self._segment_size))
-                yield FileBegin(entry)
-            return
+            if entry.kind not in FILES:
+                yield Passed(at, entry)
+            elif self._chosen(at):
+                if at == number:
+                    self._current, self._data = (at, entry, FileHash(self._driver, self._segment_size)), 0
+                    yield FileBegin(at, entry)
+                return
 
     def _chunk(self, reader: Reader, entry: Entry, running: FileHash) -> FileChunk:
-        offset, length = reader.fields(_CHUNK_REST)
+        offset, length = self._place(reader, running)
         most = self._most if entry.size is None else entry.size
-        if offset != running.size or not 0 < length <= running.room:
-            raise malformed("a chunk out of place")
-        if offset + length > most:
+        self._data += length
+        if offset + length > most or (entry.kind == EntryKind.SPARSE and self._data > entry.data):
             raise malformed(f"more bytes of {printable(entry.components[-1])} than the {most} that are allowed")
         data = reader.view(length)
         running.update(data)
         return FileChunk(offset, data)
+
+    def _hole(self, reader: Reader, entry: Entry, running: FileHash) -> FileHole:
+        offset, length = self._place(reader, running)
+        if entry.kind != EntryKind.SPARSE or entry.size is None or offset + length > entry.size:
+            raise malformed(f"a hole in {printable(entry.components[-1])} where none may be")
+        running.zeros(length)
+        return FileHole(offset, length)
+
+    def _place(self, reader: Reader, running: FileHash) -> tuple[int, int]:
+        offset, length = reader.fields(_CHUNK_REST)
+        if offset != running.size or not 0 < length <= running.room:
+            raise malformed("a chunk or hole out of place")
+        return offset, length
 
     def _trailer(self, reader: Reader, entry: Entry, running: FileHash) -> FileVerified:
         size, digest = reader.fields(_TRAILER_REST)

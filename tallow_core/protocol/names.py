@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
+from functools import lru_cache
 
 from tallow_core.errors import RemoteProtocolError
 from tallow_core.text import printable
@@ -60,6 +61,7 @@ _INVISIBLE = re.compile(
 """Default_Ignorable_Code_Point (Unicode, DerivedCoreProperties): HFS+ and case-insensitive ext4 pass over them when they compare names."""
 
 
+@lru_cache(maxsize=2 * MAX_DEPTH)  # a folder's name comes with every entry in it
 def check_component(name: str) -> str | None:
     """Say why one name of a path is not acceptable, as the end of a sentence ("has a colon in a name"), or return None."""
     if len(name) <= MAX_COMPONENT and _PLAIN.fullmatch(name):
@@ -124,6 +126,23 @@ def check_path(components: Sequence[str]) -> str | None:
     return None
 
 
+def check_target(components: Sequence[str], target: str) -> str | None:
+    """Say why the link at `components` may not have `target`, as the end of a sentence, or return None.
+
+    A target is relative: `..` as its first names only, then names that may be sent, joined by `/`; or `.` alone. It stays in the
+    top-level folder that the link lies in, so a link at the top level has none.
+    """
+    names = target.split("/")
+    up = 0
+    while up < len(names) and names[up] == "..":
+        up += 1
+    if up > len(components) - 2:
+        return "points out of the folder that is sent"
+    if target == "." or up == len(names):
+        return None
+    return check_path(names[up:])
+
+
 def fold(name: str) -> str:
     """Return the key under which names collide: two names with the same key may be one file on some file system.
 
@@ -149,9 +168,12 @@ class TreeOrder:
         self._open: list[str] = []
         self._last: list[str] = [""]
 
-    def place(self, components: Sequence[str], is_directory: bool) -> None:
-        """Take the next entry. One that is not acceptable, or not here, is a `RemoteProtocolError`, and nothing is changed by it."""
-        reason = check_path(components) or self._check_parents(components)
+    def place(self, components: Sequence[str], is_directory: bool, *, checked: bool = False) -> None:
+        """Take the next entry. One that is not acceptable, or not here, is a `RemoteProtocolError`, and nothing is changed by it.
+
+        `checked`: the caller has just had `check_path` look at it.
+        """
+        reason = (None if checked else check_path(components)) or self._check_parents(components)
         if reason is None:
             depth, key = len(components) - 1, fold(components[-1])
             reason = self._check_key(depth, key)

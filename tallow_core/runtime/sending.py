@@ -3,162 +3,39 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import select
-import stat
 import time
 from collections.abc import Iterator
 from struct import Struct
-from typing import Protocol
 
-from tallow_core.dataplane.blocking import detached
-from tallow_core.dataplane.buffers import RecordBuffer
-from tallow_core.dataplane.outgoing import FileSource, Outgoing, Source
-from tallow_core.dataplane.sources import Skipped, SourceEntry, Sources
+from tallow_core.dataplane.buffers import PAYLOAD, RecordBuffer
+from tallow_core.dataplane.faults import ChangedError
+from tallow_core.dataplane.outgoing import Outgoing
+from tallow_core.dataplane.sources import Skipped, SourceEntry
 from tallow_core.dataplane.spool import Spool
-from tallow_core.errors import BrokenOffError, FileSystemError, IntegrityError, RefusedError, UnreachableError, UsageError
+from tallow_core.errors import BrokenOffError, FileSystemError, IntegrityError, RefusedError, UnreachableError
 from tallow_core.protocol.content import Reason
 from tallow_core.protocol.handshake import Established
-from tallow_core.protocol.manifest import MOST_TEXT, Entry, EntryKind, Offer, OfferKind, pages, read_entry
+from tallow_core.protocol.manifest import FILES, Entry, Offer, pages, read_entry
 from tallow_core.protocol.messages import Receipt, read_receipt
-from tallow_core.protocol.records import RecordType
+from tallow_core.protocol.records import DATA_CAP, RecordType
 from tallow_core.protocol.schedule import RECEIPT_CONTEXT
+from tallow_core.protocol.selection import AcceptReader
 from tallow_core.protocol.wire import Reader, malformed
 from tallow_core.runtime.context import Context
 from tallow_core.runtime.hosting import CodeVoid, Host, open_host
 from tallow_core.runtime.lane import Lane
+from tallow_core.runtime.payloads import Payload
 from tallow_core.runtime.progress import progress
 from tallow_core.runtime.safety import Ask
 from tallow_core.runtime.session import Session
+from tallow_core.runtime.throttle import Throttle
 from tallow_core.secrets import equal, system_rng
 from tallow_core.spi.hash import Hasher
 from tallow_core.text import printable
 
 _INODE = Struct(">QQ")
-PAUSE_SECONDS = 0.05
-"""How long a pipe may pause before what it has given is sent on."""
-
-
-class Payload(Protocol):
-    """What is sent. `entries` may be walked once a session; `skipped` is what a walk left out."""
-
-    kind: OfferKind
-    skipped: list[Skipped]
-
-    def entries(self) -> Iterator[SourceEntry]: ...
-
-    def open(self, entry: SourceEntry) -> Source: ...
-
-    def close(self, source: Source) -> None: ...
-
-
-class FilesPayload:
-    """Files and folders."""
-
-    kind = OfferKind.FILES
-
-    def __init__(self, paths: list[str]) -> None:
-        self._sources = Sources(paths)
-        self.skipped = self._sources.skipped
-
-    def entries(self) -> Iterator[SourceEntry]:
-        """Walk the trees."""
-        return self._sources.walk()
-
-    def open(self, entry: SourceEntry) -> Source:
-        """Open one file; raises `FileSystemError`."""
-        return _Opened(self._sources.open(entry))
-
-    def close(self, source: Source) -> None:
-        """Close it again."""
-        if isinstance(source, _Opened):
-            os.close(source.descriptor)
-
-
-class _Opened(FileSource):
-    def __init__(self, descriptor: int) -> None:
-        super().__init__(descriptor)
-        self.descriptor = descriptor
-
-
-class TextPayload:
-    """One text message."""
-
-    kind = OfferKind.TEXT
-
-    def __init__(self, text: str) -> None:
-        try:
-            self._data = text.encode()
-        except UnicodeEncodeError:
-            raise UsageError("that text is not valid in this terminal's encoding; send it as a file") from None
-        if len(self._data) > MOST_TEXT:
-            raise FileSystemError(f"a text has at most {MOST_TEXT} bytes; send it as a file")
-        self.skipped: list[Skipped] = []
-
-    def entries(self) -> Iterator[SourceEntry]:
-        """The one entry."""
-        yield SourceEntry(False, ("text.txt",), 0o600, time.time_ns(), len(self._data), (0, 0))
-
-    def open(self, entry: SourceEntry) -> Source:
-        """The bytes of the text."""
-        return _Memory(self._data)
-
-    def close(self, source: Source) -> None:
-        """Nothing to close."""
-
-
-class _Memory:
-    def __init__(self, data: bytes) -> None:
-        self._left = memoryview(data)
-
-    async def read_into(self, buffer: memoryview) -> int:
-        count = min(len(buffer), len(self._left))
-        buffer[:count] = self._left[:count]
-        self._left = self._left[count:]
-        return count
-
-
-class StreamPayload:
-    """Standard input: its size is known at its end."""
-
-    kind = OfferKind.STREAM
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-        self.skipped: list[Skipped] = []
-
-    def entries(self) -> Iterator[SourceEntry]:
-        """The one entry; its size is not used."""
-        yield SourceEntry(False, ("stdin",), 0o600, time.time_ns(), 0, (0, 0))
-
-    def open(self, entry: SourceEntry) -> Source:
-        """A regular file is read inline, a pipe or terminal on a thread."""
-        if stat.S_ISREG(os.fstat(self._descriptor).st_mode):
-            return FileSource(self._descriptor)
-        return _Pipe(self._descriptor)
-
-    def close(self, source: Source) -> None:
-        """Standard input stays open."""
-
-
-class _Pipe:
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-
-    async def read_into(self, buffer: memoryview) -> int:
-        def fill() -> int:
-            got = os.readv(self._descriptor, [buffer])
-            while 0 < got < len(buffer) and select.select([self._descriptor], [], [], PAUSE_SECONDS)[0]:
-                count = os.readv(self._descriptor, [buffer[got:]])
-                if not count:
-                    break
-                got += count
-            return got
-
-        try:
-            return await detached(fill)
-        except OSError as error:
-            raise FileSystemError(f"standard input cannot be read: {error.strerror}") from error
+HARMLESS = ("link", "special", "excluded")
+"""Reasons for which something may be left out of what is sent without that being an error."""
 
 
 async def send(context: Context, payload: Payload, phrase: str | None, ask: Ask) -> None:
@@ -208,6 +85,8 @@ class _Sender:
         self._payload = payload
         self._established: Established = session.established
         self._skipped: list[Skipped] = []
+        self._renamed: list[tuple[str, str]] = []
+        self._links = 0
         self._hashes: Hasher = self._established.hash.hasher(RECEIPT_CONTEXT)
         self._files = 0
         self._bytes = 0
@@ -220,72 +99,97 @@ class _Sender:
         await self._session.guard(self._session.safety.compare(self._context, ask))
         with Spool() as spool:
             offer = await self._session.guard(self._offer(spool))
-            kind, _ = await self._session.receive()
-            if kind != RecordType.ACCEPT:
-                raise malformed(f"record {kind:#04x} where Accept should come")
-            self.accepted = True
+            accepted = await self._accept(offer)
             began = time.monotonic()
             lane = await self._session.next_lane()
-            await self._session.guard(self._content(spool, offer, lane))
+            await self._session.guard(self._content(spool, offer, accepted, lane))
             await self._receipt()
             self._seconds = time.monotonic() - began
 
     async def _offer(self, spool: Spool) -> Offer:
         """List what there is while the list is sent."""
         offer = None
-        for body, whole in pages(self._payload.kind, system_rng(16), self._established.hash, self._entries(spool)):
+        inode = (0, 0)
+
+        def entries() -> Iterator[Entry]:
+            nonlocal inode
+            for source in self._payload.entries():
+                inode = source.inode
+                yield source.entry
+
+        def keep(encoded: bytes) -> None:
+            spool.append(_INODE.pack(*inode) + encoded)
+
+        for body, whole in pages(self._payload.kind, system_rng(16), self._established.hash, entries(), keep=keep):
             await self._session.send(RecordType.OFFER_PAGE, body)
             offer = whole
         self._skipped = list(self._payload.skipped)
+        self._renamed = list(self._payload.renamed)
         assert offer is not None
-        if not offer.files and not offer.directories:
+        if not offer.entries:
             raise FileSystemError("nothing that was named can be sent")
-        self._context.event("offer", files=offer.files, bytes=offer.size)
+        self._links = offer.links
+        self._context.event("offer", files=offer.files, links=offer.links, bytes=offer.size)
         return offer
 
-    def _entries(self, spool: Spool) -> Iterator[Entry]:
-        for source in self._payload.entries():
-            kind = EntryKind.DIRECTORY if source.directory else EntryKind.FILE
-            size = None if self._payload.kind == OfferKind.STREAM else source.size
-            entry = Entry(kind, source.components, source.mode, source.mtime_ns, size)
-            spool.append(_INODE.pack(*source.inode) + entry.encoded())
-            yield entry
+    async def _accept(self, offer: Offer) -> AcceptReader:
+        """What the receiver wants. With its first word on that the code is used."""
+        reader = AcceptReader(offer.entries)
+        while not reader.done:
+            kind, body = await self._session.receive()
+            if kind != RecordType.ACCEPT:
+                raise malformed(f"record {kind:#04x} where Accept should come")
+            reader.page(body)
+            self.accepted = True
+        return reader
 
-    async def _content(self, spool: Spool, offer: Offer, lane: Lane) -> None:
+    async def _content(self, spool: Spool, offer: Offer, accepted: AcceptReader, lane: Lane) -> None:
+        throttle = Throttle(self._context.settings.send.throttle)
+
         async def send(buffer: RecordBuffer, size: int) -> None:
             await lane.send_filled(buffer, size)
             await self._session.rekey_if_due()
+            await throttle.spend(DATA_CAP if self._established.padded else size)
 
-        out = Outgoing(send, self._established.hash, offer.segment_size)
-        async with progress(self._context, lambda: out.sent, offer.size):
-            for number, item in enumerate(spool):
-                entry = read_entry(Reader(item[_INODE.size :], "our own list"))
-                if entry.kind == EntryKind.FILE:
-                    inode = _INODE.unpack_from(item)
-                    await self._file(out, number, entry, (inode[0], inode[1]))
+        portion = PAYLOAD if self._established.padded else throttle.portion
+        out = Outgoing(send, self._established.hash, offer.segment_size, portion)
+        async with progress(self._context, lambda: out.sent, offer.size if accepted.whole else self._wanted(spool, accepted)):
+            for number, source in enumerate(_sources(spool)):
+                if source.entry.kind in FILES:
+                    if accepted.content(number):
+                        await self._file(out, number, source)
+                elif not accepted.whole and accepted.content(number):
+                    raise malformed("an Accept that asks for the content of a folder or link")
             await out.finish()
         self._bytes = out.sent
 
-    async def _file(self, out: Outgoing, number: int, entry: Entry, inode: tuple[int, int]) -> None:
-        path = "/".join(entry.components)
+    def _wanted(self, spool: Spool, accepted: AcceptReader) -> int:
+        wanted = (source.entry for number, source in enumerate(_sources(spool)) if accepted.content(number))
+        return sum(entry.size or 0 for entry in wanted)
+
+    async def _file(self, out: Outgoing, number: int, source: SourceEntry) -> None:
+        entry = source.entry
         try:
-            source = self._payload.open(SourceEntry(False, entry.components, entry.mode, entry.mtime_ns, entry.size or 0, inode))
-        except FileSystemError:
-            self._skipped.append(Skipped(path, "unreadable"))
-            await out.failed(number, Reason.UNREADABLE)
+            opened = self._payload.open(source)
+        except FileSystemError as error:
+            await self._failed(out, number, entry, error)
             return
         try:
             before = out.sent
-            digest = await out.file(number, source, entry.size)
-        except FileSystemError:
-            self._skipped.append(Skipped(path, "unreadable"))
-            await out.failed(number, Reason.CHANGED)
+            digest = await out.file(number, opened, entry.size, opened.extents(), opened.check)
+        except FileSystemError as error:
+            await self._failed(out, number, entry, error)
             return
         finally:
-            self._payload.close(source)
+            opened.close()
         self._hashes.update(digest)
         self._files += 1
-        self._context.event("file", path=printable(path), bytes=out.sent - before, tree_hash=digest.hex())
+        self._context.event("file", path=printable("/".join(entry.components)), bytes=out.sent - before, tree_hash=digest.hex())
+
+    async def _failed(self, out: Outgoing, number: int, entry: Entry, error: FileSystemError) -> None:
+        changed = isinstance(error, ChangedError)
+        self._skipped.append(Skipped("/".join(entry.components), "changed" if changed else "unreadable"))
+        await out.failed(number, Reason.CHANGED if changed else Reason.UNREADABLE)
 
     async def _receipt(self) -> None:
         kind, body = await self._session.receive()
@@ -298,11 +202,22 @@ class _Sender:
 
     def report(self) -> None:
         """The `done` event, then what could not be read, as an error."""
-        report_done(self._context, self._files, self._bytes, self._seconds, self._skipped)
-        unread = [skipped for skipped in self._skipped if skipped.reason not in ("link", "special")]
+        renamed = [{"path": printable(path), "name": printable(name)} for path, name in self._renamed]
+        report_done(self._context, self._files, self._links, self._bytes, self._seconds, self._skipped, renamed=renamed)
+        if renamed:
+            first = f"{renamed[0]['path']} as {renamed[0]['name']}"
+            self._context.reporter.warn(f"{len(renamed)} sent under another name, because theirs is not UTF-8: {first}")
+        unread = [skipped for skipped in self._skipped if skipped.reason not in HARMLESS]
         if unread:
             first = printable(unread[0].path)
             raise FileSystemError(f"the rest was sent, but {len(unread)} could not be: {first}" + (", ..." if len(unread) > 1 else ""))
+
+
+def _sources(spool: Spool) -> Iterator[SourceEntry]:
+    """Our own list, as it was written."""
+    for item in spool:
+        device, number = _INODE.unpack_from(item)
+        yield SourceEntry(read_entry(Reader(item[_INODE.size :], "our own list"), trusted=True), (device, number))
 
 
 def announce_session(context: Context, session: Session) -> None:
@@ -317,7 +232,9 @@ def announce_session(context: Context, session: Session) -> None:
     session.safety.show(context)
 
 
-def report_done(context: Context, files: int, size: int, seconds: float, skipped: list[Skipped]) -> None:
+def report_done(
+    context: Context, files: int, links: int, size: int, seconds: float, skipped: list[Skipped], **more: list[dict[str, str]]
+) -> None:
     """The `done` event."""
     left_out = [{"path": printable(entry.path), "reason": entry.reason} for entry in skipped]
-    context.event("done", files=files, bytes=size, seconds=round(seconds, 6), skipped=left_out)
+    context.event("done", files=files, links=links, bytes=size, seconds=round(seconds, 6), skipped=left_out, **more)

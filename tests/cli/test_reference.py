@@ -130,6 +130,7 @@ def test_every_event_of_the_page_is_seen(lab: Lab) -> None:
         lab.run(ann, "plugins", "show", "--json", "nothing"),
         lab.run(ann, "plugins", "check", "--json", "hash:blake3"),
         lab.run(ann, "plugins", "new", "--json", "hash", "mine"),
+        lab.run(ann, "send", "--dry-run", "--json", "--exclude", "file", ".", "file"),
         lab.run(ann, "policy", "show", "--json"),
         lab.run(ann, "policy", "explain", "--json"),
         lab.run(ann, "demo", "--json", ann.work / "file"),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import MEGABYTE, PROGRAM, Lab, Place, Tallow, leftovers, write_hole
+from tests.support import MEGABYTE, PROGRAM, Lab, Place, Tallow, leftovers, write_large
 
 FED = 8 * MEGABYTE
 
@@ -41,9 +41,9 @@ def test_the_relay_is_killed_under_a_large_file(lab: Lab, roomy: Path) -> None:
     ann, bob = lab.pair(apart=True)
     bob.inbox = roomy / "inbox"
     relay, url = lab.relay()
-    write_hole(ann.work / "large", 3 << 30)
+    write_large(ann.work / "large", 64 * MEGABYTE)
     (ann.work / "before").write_text("all of it")
-    sender = lab.send(ann, "before", "large", "--relay", url)
+    sender = lab.send(ann, "before", "large", "--relay", url, "--throttle", "10MB")
     receiver = lab.receive(bob, sender.code, "--relay", url)
     receiver.event("progress", lambda event: event["bytes"] > MEGABYTE)
     relay.kill()

@@ -113,7 +113,7 @@ def test_standard_input_to_standard_output(lab: Lab, tmp_path: Path) -> None:
     sender.ends(0)
     assert (tmp_path / "out").read_bytes() == content
     assert [event["event"] for event in receiver.err.events if event["event"] != "progress"] == ["peer", "suite", "offer", "file", "done"]
-    assert receiver.named("offer") == [{"event": "offer", "v": 1, "files": 1, "bytes": None}]
+    assert receiver.named("offer") == [{"event": "offer", "v": 1, "files": 1, "links": 0, "bytes": None}]
     assert receiver.named("progress")[-1]["total"] is None
     assert receiver.named("file") == sender.named("file")
     assert not bob.inbox.exists()
@@ -218,7 +218,7 @@ def test_a_file_that_goes_away(lab: Lab) -> None:
     sender.ends(9)
     assert tree(bob.inbox).keys() == {"f", "f/second"}
     for process in (sender, receiver):
-        assert process.named("done")[0]["skipped"] == [{"path": "f/first", "reason": "unreadable"}]
+        assert process.named("done")[0]["skipped"] == [{"path": "f/first", "reason": "changed"}]
     assert "could not read" in receiver.err.text
 
 

@@ -33,7 +33,7 @@ def test_the_code_is_asked_for_and_the_list_shown(lab: Lab) -> None:
     (ann.work / "album" / "inner" / "photo.jpg").write_bytes(bytes(2500))
     sender = lab.send(ann, "album", a_file(ann))
     receiver = receiver_on_a_terminal(lab, bob, sender.code)
-    shown = receiver.says("Receive 2 files, 2.5 kB? [y/N] ")
+    shown = receiver.says("Receive 2 files, 2.5 kB? [y/N/s to choose] ")
     lines = shown.replace("\r", "").split("\n")
     for line in ("  album/", "  album/inner/", "  album/inner/photo.jpg  2.5 kB", "  file  7 bytes"):
         assert line in lines
@@ -66,7 +66,7 @@ def test_a_long_list_is_summarised_and_can_be_read(lab: Lab) -> None:
         (ann.work / "album" / f"{number:03}").write_bytes(bytes(100))
     sender = lab.send(ann, "album", a_file(ann))
     receiver = receiver_on_a_terminal(lab, bob, sender.code)
-    shown = receiver.says("Receive 91 files, 9.0 kB? [y/N/l to list all] ")
+    shown = receiver.says("Receive 91 files, 9.0 kB? [y/N/s to choose/l to list all] ")
     assert "album/  90 files  9.0 kB" in shown
     assert "album/042" not in shown
     receiver.feed("l\n")
@@ -115,7 +115,7 @@ def test_names_on_a_terminal_are_escaped(lab: Lab) -> None:
     code = re.search(r"Code: (\S+)\r\n", sender.says("Waiting ..."))
     assert code is not None
     receiver = receiver_on_a_terminal(lab, bob, code[1], "-vv")
-    receiver.says("[y/N] ")
+    receiver.says("[y/N/s to choose] ")
     receiver.feed("y\n")
     receiver.ends(0)
     sender.wait()

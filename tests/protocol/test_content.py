@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,21 +15,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tallow_core.dataplane.buffers import PAYLOAD, RecordBuffer
+from tallow_core.dataplane.faults import ChangedError
 from tallow_core.dataplane.outgoing import FULL, LARGE, FileSource, Outgoing
 from tallow_core.errors import FileSystemError, IntegrityError, RemoteProtocolError
 from tallow_core.protocol.content import (
     CHUNK,
     FAILED,
+    HOLE,
     TRAILER,
     ContentReader,
-    Directory,
     Event,
     FileBegin,
     FileChunk,
     FileFailed,
     FileHash,
+    FileHole,
     FileVerified,
     Item,
+    Passed,
     Reason,
 )
 from tallow_core.protocol.manifest import LEAST_SEGMENT, SEGMENT, Entry, EntryKind
@@ -132,11 +135,11 @@ def expect(sizes: Sequence[int | None], sent: Sent, events: list[Event], segment
     for number, size in enumerate(sizes):
         described = sent.entries[number]
         if size is None:
-            assert next(stream) == Directory(described)
+            assert next(stream) == Passed(number, described)
             continue
-        assert next(stream) == FileBegin(described)
+        assert next(stream) == FileBegin(number, described)
         if size < 0:
-            assert next(stream) == FileFailed(described, Reason.UNREADABLE)
+            assert next(stream) == FileFailed(number, described, Reason.UNREADABLE)
             continue
         data = bytearray()
         while isinstance(event := next(stream), FileChunk):
@@ -185,7 +188,7 @@ def test_nothing_at_all_is_one_final_record() -> None:
     sent = send([])
     assert sent.records == [bytes([RecordType.DATA | FINAL])]
     assert take(sent) == []
-    assert take(send([None, None])) == [Directory(entry(n, 0, kind=EntryKind.DIRECTORY)) for n in range(2)]
+    assert take(send([None, None])) == [Passed(n, entry(n, 0, kind=EntryKind.DIRECTORY)) for n in range(2)]
 
 
 def test_a_file_that_became_shorter_is_said_to_have_failed() -> None:
@@ -258,6 +261,123 @@ def test_the_hash_of_a_file_says_its_size_and_its_segments() -> None:
     assert len({tree_hash(data[:size], segment) for size in (0, 1, len(data)) for segment in (LEAST_SEGMENT, SEGMENT)}) == 6
 
 
+@dataclass
+class Holed:
+    """A source whose data lies in `parts`, zeros between them; like a descriptor, it stands at the start of a part when that is told."""
+
+    size: int
+    parts: list[tuple[int, int]]
+    at: int = 0
+
+    def bytes(self) -> bytes:
+        whole = bytearray(self.size)
+        for start, end in self.parts:
+            whole[start:end] = content(start, end - start)
+        return bytes(whole)
+
+    def extents(self) -> Iterator[tuple[int, int]]:
+        for start, end in self.parts:
+            self.at = start
+            yield start, end
+
+    async def read_into(self, buffer: memoryview) -> int:
+        part = self.bytes()[self.at : self.at + len(buffer)]
+        buffer[: len(part)] = part
+        self.at += len(part)
+        return len(part)
+
+
+PARTS = st.lists(st.integers(0, 3 * LEAST_SEGMENT), max_size=8, unique=True).map(sorted)
+
+
+@settings(max_examples=40, deadline=None)
+@given(PARTS, st.integers(0, LEAST_SEGMENT + 10))
+def test_holes_are_not_sent_and_the_hash_is_that_of_the_bytes(edges: list[int], beyond: int) -> None:
+    source = Holed((edges[-1] if edges else 0) + beyond, list(zip(edges[::2], edges[1::2], strict=False)))
+    data = sum(end - start for start, end in source.parts)
+    described = Entry(EntryKind.SPARSE, ("holed",), 0o644, 0, source.size, data=data)
+    sent = Sent([described], [], [])
+
+    async def collect(buffer: RecordBuffer, size: int) -> None:
+        sent.records.append(bytes(buffer.plain[:size]))
+
+    async def pump() -> None:
+        outgoing = Outgoing(collect, Blake3, LEAST_SEGMENT)
+        sent.hashes.append(await outgoing.file(0, source, source.size, source.extents()))
+        await outgoing.finish()
+        assert outgoing.sent == source.size
+
+    asyncio.run(pump())
+    got = bytearray(source.size)
+    events = take(sent, LEAST_SEGMENT)
+    for event in events:
+        if isinstance(event, FileChunk):
+            got[event.offset : event.offset + len(event.data)] = event.data
+    assert bytes(got) == source.bytes()
+    assert events[-1] == FileVerified(described, source.size, tree_hash(source.bytes(), LEAST_SEGMENT))
+    assert sum(map(len, sent.records)) < data + 100 * (len(edges) + 8)
+
+
+def test_zeros_hash_like_zeros() -> None:
+    for size in (0, 1, 5000, LEAST_SEGMENT - 1, LEAST_SEGMENT, 3 * LEAST_SEGMENT + 7):
+        running = FileHash(Blake3, LEAST_SEGMENT)
+        while running.size < size:
+            running.zeros(min(running.room, size - running.size))
+        assert running.digest() == tree_hash(bytes(size), LEAST_SEGMENT)
+
+
+def test_a_change_is_noticed_before_the_trailer() -> None:
+    records: list[bytes] = []
+
+    async def collect(buffer: RecordBuffer, size: int) -> None:
+        records.append(bytes(buffer.plain[:size]))
+
+    def changed() -> None:
+        raise ChangedError("it is another one by now")
+
+    async def pump() -> None:
+        outgoing = Outgoing(collect, Blake3, SEGMENT)
+        with pytest.raises(ChangedError):
+            await outgoing.file(0, Slow(b"x" * 10), 10, None, changed)
+        await outgoing.failed(0, Reason.CHANGED)
+        await outgoing.finish()
+
+    asyncio.run(pump())
+    assert [type(event) for event in take(Sent([entry(0, 10)], records, []))] == [FileBegin, FileChunk, FileFailed]
+
+
+def test_records_are_as_small_as_asked() -> None:
+    records: list[bytes] = []
+
+    async def collect(buffer: RecordBuffer, size: int) -> None:
+        records.append(bytes(buffer.plain[:size]))
+
+    async def pump() -> None:
+        outgoing = Outgoing(collect, Blake3, SEGMENT, 5000)
+        await outgoing.file(0, Slow(content(0, 100_000)), 100_000)
+        await outgoing.finish()
+
+    asyncio.run(pump())
+    assert max(map(len, records)) == 1 + CHUNK.size + 5000
+    assert isinstance(take(Sent([entry(0, 100_000)], records, []))[-1], FileVerified)
+
+
+def test_only_what_was_chosen_is_taken() -> None:
+    for chosen in ({0}, {1, 3}, {4}, set[int]()):
+        reader = ContentReader(TREE, LEAST_SEGMENT, Blake3, 1000, chosen.__contains__)
+        items = [item for number, group in ((0, FIRST), (1, SECOND), (3, THIRD), (4, FOURTH)) if number in chosen for item in group]
+        events = [event for item in items for event in reader.record(memoryview(item))] + list(reader.end())
+        assert {event.entry.components for event in events if isinstance(event, FileVerified)} == {TREE[at].components for at in chosen}
+        assert sum(isinstance(event, Passed) for event in events) == 1
+    for wrong in (FIRST, THIRD, FOURTH):
+        reader = ContentReader(TREE, LEAST_SEGMENT, Blake3, 1000, {1}.__contains__)
+        with pytest.raises(RemoteProtocolError, match="order"):
+            list(reader.record(memoryview(wrong[0])))
+    reader = ContentReader(TREE, LEAST_SEGMENT, Blake3, 1000, {1}.__contains__)
+    with pytest.raises(RemoteProtocolError, match="ended"):
+        list(reader.end())
+
+
 # -- a hostile sender -------------------------------------------------------------------------------------------------------------
 
 
@@ -322,6 +442,57 @@ def test_t23_an_end_before_the_last_file_is_refused(items: list[bytes], one_reco
         read(items, one_record=one_record)
 
 
+def hole(number: int, offset: int, length: int) -> bytes:
+    """A HOLE."""
+    return HOLE.pack(Item.HOLE, number, offset, length)
+
+
+SPARSE = Entry(EntryKind.SPARSE, ("sparse",), 0o644, 0, LEAST_SEGMENT + 100, data=50)
+ZEROS = bytes(LEAST_SEGMENT + 100)
+
+
+def read_sparse(*items: bytes) -> list[Event]:
+    reader = ContentReader([SPARSE, entry(1, 100)], LEAST_SEGMENT, Blake3, 1000)
+    return [event for item in items for event in reader.record(memoryview(item))]
+
+
+def test_the_untouched_holes_are_taken() -> None:
+    events = read_sparse(hole(0, 0, LEAST_SEGMENT), hole(0, LEAST_SEGMENT, 100), trailer(0, ZEROS), chunk(1, 0, DATA), trailer(1, DATA))
+    assert sum(isinstance(event, FileHole) for event in events) == 2
+    data = DATA[:50]
+    whole = data + ZEROS[50:]
+    read_sparse(chunk(0, 0, data), hole(0, 50, LEAST_SEGMENT - 50), hole(0, LEAST_SEGMENT, 100), trailer(0, whole))
+
+
+HOLES: dict[str, list[bytes]] = {
+    "beyond the size": [hole(0, 0, LEAST_SEGMENT), hole(0, LEAST_SEGMENT, 101)],
+    "over a segment's boundary": [hole(0, 0, LEAST_SEGMENT + 1)],
+    "of the largest length": [hole(0, 0, U32)],
+    "empty": [hole(0, 0, 0)],
+    "backwards": [hole(0, 0, 100), hole(0, 50, 100)],
+    "with a gap before it": [hole(0, 1, 100)],
+    "at the largest offset": [hole(0, U64, 1)],
+    "over a chunk": [chunk(0, 0, DATA[:50]), hole(0, 0, 100)],
+    "a chunk over a hole": [hole(0, 0, 100), chunk(0, 50, DATA[:10])],
+    "more data than was said": [chunk(0, 0, DATA[:50]), chunk(0, 50, b"x")],
+    "more data than was said, at once": [chunk(0, 0, DATA[:51])],
+    "in an ordinary file": [hole(0, 0, LEAST_SEGMENT), hole(0, LEAST_SEGMENT, 100), trailer(0, ZEROS), hole(1, 0, 100)],
+    "half of one": [hole(0, 0, 100)[:-1]],
+}
+
+
+@pytest.mark.parametrize("items", HOLES.values(), ids=HOLES)
+def test_t16_t17_a_hole_where_none_may_be_is_refused(items: list[bytes]) -> None:
+    """A few bytes stand for many: they stop at the declared size, as what a compressor would yield does."""
+    with pytest.raises(RemoteProtocolError):
+        read_sparse(*items)
+
+
+def test_t23_holes_instead_of_data_are_noticed() -> None:
+    with pytest.raises(IntegrityError):
+        read_sparse(hole(0, 0, LEAST_SEGMENT), hole(0, LEAST_SEGMENT, 100), trailer(0, DATA[:50] + ZEROS[50:]))
+
+
 BROKEN: dict[str, list[bytes]] = {
     "a trailer is missing": [FIRST[0], *SECOND],
     "a file is missing": [*FIRST, *THIRD],
@@ -354,7 +525,9 @@ BROKEN: dict[str, list[bytes]] = {
     "half a trailer": [FIRST[0], FIRST[1][:-1]],
     "half a failure": [b"\x03\0\0\0\0"],
     "kind zero": [b"\0" + FIRST[0][1:]],
-    "kind four": [b"\x04" + FIRST[0][1:]],
+    "kind five": [b"\x05" + FIRST[0][1:]],
+    "a hole in a stream": [*FIRST, *SECOND, *THIRD, hole(4, 0, 10)],
+    "a hole in a file that has none": [hole(0, 0, 100)],
     "kind 255": [b"\xff" + FIRST[0][1:]],
     "a byte left over": [FIRST[0] + b"\x01"],
 }
@@ -422,4 +595,5 @@ def test_t04_a_hostile_name_is_escaped_in_the_error() -> None:
 
 def test_items_have_the_sizes_of_the_specification() -> None:
     assert (CHUNK.size, TRAILER.size, FAILED.size) == (17, 45, 6)
+    assert HOLE.size == 17
     assert 1 + CHUNK.size + PAYLOAD + 16 <= DATA_CAP

@@ -85,7 +85,7 @@ def test_what_is_offered_is_read(tree: dict[str, Any]) -> None:
     assert got == entries
     files = [entry for entry in entries if entry.kind == FILE]
     size = sum(entry.size or 0 for entry in files)
-    assert offer == Offer(OfferKind.FILES, ID, LEAST_SEGMENT, len(files), len(entries) - len(files), size)
+    assert offer == Offer(OfferKind.FILES, ID, LEAST_SEGMENT, len(files), len(entries) - len(files), 0, size, size)
     assert [last for _, last in produced] == [None] * (len(produced) - 1) + [offer]
 
 
@@ -123,6 +123,26 @@ def test_a_text_or_stream_is_one_entry(kind: OfferKind) -> None:
     assert offer.size == size
 
 
+LINKS = [
+    Entry(DIRECTORY, ("d",), 0o755, 0, 0),
+    Entry(EntryKind.SPARSE, ("d", "a"), 0o644, 7, 1 << 40, data=4096),
+    Entry(EntryKind.SYMLINK, ("d", "b"), 0, -5, 0, target="."),
+    Entry(DIRECTORY, ("d", "c"), 0o755, 0, 0),
+    Entry(EntryKind.SYMLINK, ("d", "c", "to"), 0, 0, 0, target="../a"),
+    Entry(EntryKind.SYMLINK, ("d", "c", "up"), 0, 0, 0, target=".."),
+    Entry(EntryKind.HARD_LINK, ("d", "e"), 0, 0, 0, first=1),
+    file("z"),
+]
+
+
+def test_links_and_holes_are_read() -> None:
+    bodies = [body for body, _ in pages(OfferKind.FILES, ID, Blake3, LINKS)]
+    got, offer = read(bodies)
+    assert got == LINKS
+    assert offer == Offer(OfferKind.FILES, ID, SEGMENT, 2, 2, 4, (1 << 40) + 5, 4096 + 5)
+    assert [read_entry(Reader(entry.encoded(), "x"), trusted=True) for entry in LINKS] == LINKS
+
+
 # -- a hostile sender -------------------------------------------------------------------------------------------------------------
 
 
@@ -136,6 +156,7 @@ class RawEntry:
     size: int = 5
     names: tuple[bytes, ...] = (b"name",)
     depth: int | None = None
+    more: bytes = b""
 
     def encoded(self) -> bytes:
         """As a sender would write it."""
@@ -143,7 +164,7 @@ class RawEntry:
         writer.u8(len(self.names) if self.depth is None else self.depth)
         for name in self.names:
             writer.u8(len(name)).raw(name)
-        return writer.done()
+        return writer.raw(self.more).done()
 
 
 @dataclass
@@ -158,6 +179,7 @@ class RawPage:
     count: int | None = None
     files: int = 1
     directories: int = 0
+    links: int = 0
     size: int = 5
     digest: bytes | None = None
     more: bytes = field(default=b"")
@@ -171,7 +193,7 @@ class RawPage:
         writer.u16(len(self.entries) if self.count is None else self.count).raw(encoded)
         if self.last:
             digest = blake3(encoded, derive_key_context="tallow/1 manifest").digest() if self.digest is None else self.digest
-            writer.u32(self.files).u32(self.directories).u64(self.size).raw(digest)
+            writer.u32(self.files).u32(self.directories).u32(self.links).u64(self.size).raw(digest)
         return writer.raw(self.more).done()
 
 
@@ -188,7 +210,7 @@ def refusal(body: bytes) -> str:
 
 def test_the_untouched_page_is_taken() -> None:
     """What the cases below change is right before they do."""
-    assert read([RawPage().body()])[1] == Offer(OfferKind.FILES, ID, SEGMENT, 1, 0, 5)
+    assert read([RawPage().body()])[1] == Offer(OfferKind.FILES, ID, SEGMENT, 1, 0, 0, 5, 5)
     assert RawPage().body() == next(pages(OfferKind.FILES, ID, Blake3, [file("name")]))[0]
 
 
@@ -202,6 +224,7 @@ PAGES = [
     *(RawPage(count=count) for count in (0, 2, U16)),
     *(RawPage(files=files) for files in (0, 2, U32)),
     *(RawPage(directories=directories) for directories in (1, U32)),
+    *(RawPage(links=links) for links in (1, U32)),
     *(RawPage(size=size) for size in (0, 4, 6, UNKNOWN)),
     *(RawPage(digest=digest) for digest in (bytes(32), bytes(31), blake3(b"").digest())),
     *(RawPage(more=more) for more in (b"\0", bytes(1000))),
@@ -226,7 +249,7 @@ def test_t16_segment_sizes_within_bounds(segment: int) -> None:
 
 
 ENTRIES = [
-    *(RawEntry(kind=kind) for kind in (0, 3, 4, 5, 255)),
+    *(RawEntry(kind=kind) for kind in (0, 3, 4, 5, 6, 255)),
     *(RawEntry(mode=mode) for mode in (0o1000, 0o1777, 0o2755, 0o4755, 0o7777, 0o10644, 0o100644, U16)),
     *(RawEntry(size=size) for size in (LARGEST + 1, 1 << 63, UNKNOWN - 1, UNKNOWN)),
     *(RawEntry(kind=DIRECTORY, size=size) for size in (1, LARGEST, UNKNOWN)),
@@ -238,6 +261,75 @@ ENTRIES = [
 @pytest.mark.parametrize("entry", ENTRIES, ids=range(len(ENTRIES)))
 def test_t16_every_number_of_an_entry_is_checked(entry: RawEntry) -> None:
     refusal(RawPage(entries=(entry,), size=entry.size, files=int(entry.kind == FILE), directories=int(entry.kind == DIRECTORY)).body())
+
+
+def target(up: int, *names: bytes, depth: int | None = None) -> bytes:
+    """A link's target as it travels."""
+    return bytes((up, len(names) if depth is None else depth)) + b"".join(bytes((len(name),)) + name for name in names)
+
+
+FOLDER = RawEntry(kind=DIRECTORY, size=0, names=(b"d",))
+LINK = RawEntry(kind=EntryKind.SYMLINK, mode=0, size=0, names=(b"d", b"l"), more=target(0, b"x"))
+TWIN = RawEntry(kind=EntryKind.HARD_LINK, mode=0, size=0, names=(b"d", b"l"), more=(1).to_bytes(4, "big"))
+FIRST = RawEntry(names=(b"d", b"a"), size=5)
+HOLED = RawEntry(kind=EntryKind.SPARSE, names=(b"d", b"l"), size=9, more=(9).to_bytes(8, "big"))
+
+
+def linked(link: RawEntry) -> bytes:
+    """A folder, a file in it, and a link."""
+    sparse = link.kind == EntryKind.SPARSE
+    return RawPage(
+        entries=(FOLDER, FIRST, link), files=1 + sparse, directories=1, links=1 - sparse, size=(5 + sparse * link.size) & U64
+    ).body()
+
+
+@pytest.mark.parametrize("link", [LINK, TWIN, HOLED, replace(HOLED, more=bytes(8)), replace(LINK, more=target(0))])
+def test_the_untouched_links_are_taken(link: RawEntry) -> None:
+    assert len(read([linked(link)])[0]) == 3
+
+
+OUT = [
+    replace(LINK, names=(b"l",)),
+    replace(LINK, names=(b"l",), more=target(0)),
+    *(replace(LINK, more=target(up, b"x")) for up in (1, 2, 64, 255)),
+    *(replace(LINK, more=target(0, *names)) for names in ((b"..",), (b"x", b".."), (b"x", b"..", b"y"), (b".",), (b"",), (b"x", b""))),
+    *(replace(LINK, more=target(0, name)) for name in (b"/etc/passwd", b"a/../..", b"a\\b", b"a\0b", b"\x1b[2J", b"C:", b"\xff")),
+    replace(LINK, more=target(0, *[b"a"] * 65)),
+    replace(LINK, more=target(0, *[b"a" * 250] * 17)),
+    *(replace(LINK, more=target(0, b"x", depth=depth)) for depth in (0, 2, 255)),
+    *(replace(LINK, more=more) for more in (b"", b"\0")),
+    replace(LINK, size=1),
+    replace(LINK, mode=0o777),
+    *(replace(TWIN, more=number.to_bytes(4, "big")) for number in (0, 2, 3, U32)),
+    *(replace(TWIN, more=more) for more in (b"", b"\0\0\0")),
+    replace(TWIN, mode=0o4755),
+    replace(TWIN, mode=0o644),
+    replace(TWIN, mtime=1),
+    replace(TWIN, size=5),
+    replace(HOLED, more=(10).to_bytes(8, "big")),
+    replace(HOLED, more=b"\xff" * 8),
+    replace(HOLED, size=UNKNOWN),
+    replace(HOLED, size=LARGEST + 1),
+]
+
+
+@pytest.mark.parametrize("link", OUT, ids=range(len(OUT)))
+def test_t05_t16_a_link_out_of_bounds_is_refused(link: RawEntry) -> None:
+    """Absolute, `..` chains, to a folder, to itself, to what is not there, with facts of its own; and a file with more data than size."""
+    refusal(linked(link))
+
+
+@pytest.mark.parametrize("kind", [EntryKind.FILE, DIRECTORY, EntryKind.SYMLINK])
+def test_t05_nothing_lies_below_or_beside_a_link_of_its_name(kind: EntryKind) -> None:
+    for names in ((b"d", b"l", b"below"), (b"d", b"l"), (b"d", b"L")):
+        last = RawEntry(kind=kind, mode=0, size=0, names=names, more=target(0, b"x") if kind == EntryKind.SYMLINK else b"")
+        refusal(RawPage(entries=(FOLDER, LINK, last), files=int(kind == FILE), directories=2, links=1, size=0).body())
+
+
+@pytest.mark.parametrize("kind", [OfferKind.TEXT, OfferKind.STREAM])
+@pytest.mark.parametrize("link", [replace(HOLED, names=(b"l",)), replace(TWIN, names=(b"l",))])
+def test_t16_a_text_or_stream_has_no_links_and_holes(kind: OfferKind, link: RawEntry) -> None:
+    refusal(RawPage(kind=kind, entries=(link,), files=int(link is not TWIN), size=link.size).body())
 
 
 @pytest.mark.parametrize(

@@ -517,6 +517,7 @@ def raw_offer(
     *,
     files: int | None = None,
     directories: int = 0,
+    links: int = 0,
     size: int | None = None,
     segment: int = SEGMENT,
     kind: int = 0,
@@ -530,7 +531,7 @@ def raw_offer(
         hasher.update(entry)
     writer = Writer().u32(number).u8(last).u8(kind).raw(bytes(16)).u32(segment)
     writer.u16(len(entries) if count is None else count).raw(b"".join(entries))
-    writer.u32(len(entries) - directories if files is None else files).u32(directories)
+    writer.u32(len(entries) - directories - links if files is None else files).u32(directories).u32(links)
     return writer.u64(len(entries) if size is None else size).raw(hasher.digest()).done()
 
 

@@ -19,9 +19,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tallow_core.dataplane import landing as module
+from tallow_core.dataplane import placing
 from tallow_core.dataplane import rename as renaming
-from tallow_core.dataplane.landing import Landing, Overwrite
+from tallow_core.dataplane.landing import Landing
+from tallow_core.dataplane.placing import Overwrite
 from tallow_core.dataplane.rename import rename_new
 from tallow_core.dataplane.sources import Skipped
 from tallow_core.errors import FileSystemError, LocalProtocolError, RemoteProtocolError, TallowError
@@ -171,7 +172,7 @@ def test_rename_shortens_a_name_that_would_be_too_long(out: Path) -> None:
 
 
 def test_rename_ends_when_all_names_are_taken(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_NUMBERS", 2)
+    monkeypatch.setattr(placing, "_NUMBERS", 2)
     taken = dict.fromkeys(("a", "a (1)", "a (2)", "b", "b (1)", "b (2)"), "/")
     for name in taken:
         (out / name).mkdir()

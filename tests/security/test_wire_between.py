@@ -18,7 +18,8 @@ from tallow_core.protocol.lanes import LaneDialler
 from tallow_core.protocol.records import RecordType
 from tallow_core.protocol.suite import read_offer, write_offer
 from tallow_core.protocol.wire import Reader, Writer
-from tallow_core.runtime.sending import FilesPayload, send
+from tallow_core.runtime.payloads import FilesPayload
+from tallow_core.runtime.sending import send
 from tallow_core.testing.fakes import NonceLedger, recording
 from tests.protocol.support import DEFAULT
 from tests.security.hostile_peers import (

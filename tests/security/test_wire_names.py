@@ -15,7 +15,7 @@ from tallow_core.policy import Policy
 from tallow_core.protocol.code import parse_code
 from tallow_core.protocol.records import RecordType
 from tallow_core.runtime.context import Context
-from tallow_core.runtime.receiving import Offered, Sink, receive
+from tallow_core.runtime.receiving import Decision, Offered, receive
 from tallow_core.settings import Directories, Settings
 from tests.security.corpus import ORDINARY, PATHS, TREES
 from tests.security.hostile_peers import (
@@ -76,7 +76,7 @@ def context_of(home: Path) -> Context:
     return Context(settings, plugins, Policy(plugins, settings), Silent())
 
 
-async def never_asked(_offered: Offered) -> Sink:
+async def never_asked(_offered: Offered) -> Decision:
     """The prompt; a hostile offer must not get here."""
     raise AssertionError("the person was asked about a hostile offer")
 
@@ -219,7 +219,7 @@ def test_t09_a_long_list_is_summarised_and_can_be_read_in_full_before_the_answer
         async with listening(HostileHost(after).serve) as port, receiver(home, port, yes=False, stdin=answers) as program:
             assert await program.wait() == 6, program.said()
             text = program.err.decode()
-            asked = text.index("[y/N/l to list all]")
+            asked = text.index("[y/N/s to choose/l to list all]")
             assert "... and 60 more" in text[:asked]
             assert all(name in text[asked:] for name in names)
             assert not any(event["event"] == "file" for event in program.events())

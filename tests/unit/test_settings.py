@@ -161,11 +161,13 @@ def test_every_setting_can_be_written_in_the_file(home: Path) -> None:
         listen = ["0.0.0.0:1"]
         wait = 5
         lifetime = 6.5
+        throttle = 1000
         [receive]
         output = "/tmp"
         overwrite = "never"
         wait = 7
         unknown_size = 8
+        throttle = 2000
         [session]
         rekey_bytes = 1048576
         rekey_seconds = 9

@@ -20,6 +20,7 @@ def receive(
     stdout: Annotated[bool, Parameter(negative=())] = False,
     yes: Annotated[bool, Parameter(name=("--yes", "-y"), negative=())] = False,
     overwrite: Literal["ask", "never", "rename", "always"] | None = None,
+    only: Annotated[tuple[str, ...] | None, Parameter(negative=(), n_tokens=1, accepts_keys=False)] = None,
     at: str | None = None,
     peering: Peering = _PEERING,
     common: Common = _COMMON,
@@ -38,6 +39,8 @@ def receive(
         Accept what is offered without asking.
     overwrite
         What to do where a name exists: ask (rename without a terminal or with --yes), never, rename, always.
+    only
+        Take only what this pattern names, written as in a .gitignore file; may be repeated.
     at
         Where the sender listens: [SCHEME://]HOST:PORT (tcp without a scheme); no other place is tried.
     """
@@ -48,6 +51,6 @@ def receive(
 
     from tallow_core.cli.accepting import ReceiveCommand
 
-    command = ReceiveCommand(context, to_stdout=stdout, yes=yes, json=common.json)
+    command = ReceiveCommand(context, to_stdout=stdout, yes=yes, json=common.json, only=only or ())
     run_loop(command.run(" ".join(code) or invocation.current().environment_code, at))
     return 0

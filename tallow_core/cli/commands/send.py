@@ -21,6 +21,10 @@ def send(
     code: str | None = None,
     words: int | None = None,
     listen: Annotated[tuple[str, ...] | None, Parameter(negative=(), n_tokens=1, accepts_keys=False)] = None,
+    follow: Annotated[bool, Parameter(negative=())] = False,
+    git: Annotated[bool, Parameter(negative=())] = False,
+    exclude: Annotated[tuple[str, ...] | None, Parameter(negative=(), n_tokens=1, accepts_keys=False)] = None,
+    dry_run: Annotated[bool, Parameter(negative=())] = False,
     peering: Peering = _PEERING,
     common: Common = _COMMON,
 ) -> int:
@@ -36,6 +40,14 @@ def send(
         Wait under this code instead of a new one ($TALLOW_CODE); agree on it beforehand, use it once.
     words
         How many words a new code has (3).
+    follow
+        Send what symbolic links in folders lead to in their place.
+    git
+        Leave out .git and what .gitignore files name.
+    exclude
+        Leave out what this pattern names, written as in a .gitignore file; may be repeated.
+    dry_run
+        List what would be sent and what is left out; make no code and no connection.
     listen
         Listen at HOST:PORT (port 0: a free one) for peers that come directly; may be repeated.
     """
@@ -45,13 +57,25 @@ def send(
         raise UsageError("name what to send: files and folders, - for standard input, or --text TEXT")
     if "-" in paths and len(paths) > 1:
         raise UsageError("standard input (-) is sent alone; leave out the other paths")
+    filtered = follow or git or exclude or dry_run
+    if filtered and (text is not None or "-" in paths):
+        raise UsageError("--follow, --git, --exclude and --dry-run are for files and folders; leave them out")
     flags = {**peering.flags("send"), "send.words": words, "send.listen": listen}
     context = invocation.context(common, flags)
+
+    from tallow_core.dataplane.sources import Choice
+
+    choice = Choice(follow, git, exclude or ())
+    if dry_run:
+        from tallow_core.cli.dry_run import dry_run as list_only
+
+        list_only(context, paths, choice)
+        return 0
     if code is not None:
         warn_of_argument(context.reporter, "put it into TALLOW_CODE instead")
 
     from tallow_core.cli.comparing import ask_number, check_input
-    from tallow_core.runtime.sending import FilesPayload, Payload, StreamPayload, TextPayload
+    from tallow_core.runtime.payloads import FilesPayload, Payload, StreamPayload, TextPayload
     from tallow_core.runtime.sending import send as send_payload
 
     payload: Payload
@@ -61,6 +85,6 @@ def send(
         check_input(context)
         payload = StreamPayload(0)
     else:
-        payload = FilesPayload(list(paths))
+        payload = FilesPayload(list(paths), choice)
     run_loop(send_payload(context, payload, code or invocation.current().environment_code, ask_number))
     return 0

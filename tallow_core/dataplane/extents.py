@@ -1,0 +1,54 @@
+"""Where the data of a sparse file lies, as the file system tells (SEEK_DATA, SEEK_HOLE)."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+
+_SEEK_DATA, _SEEK_HOLE = getattr(os, "SEEK_DATA", None), getattr(os, "SEEK_HOLE", None)
+_BLOCK = 512
+WORTH = 64 * 1024
+"""Bytes that a file must lack on its disk to be looked at more closely."""
+
+
+def may_be_sparse(status: os.stat_result) -> bool:
+    """Whether so much less than the size is on the disk that there may be holes (or compression)."""
+    return _SEEK_DATA is not None and status.st_size - getattr(status, "st_blocks", status.st_size) * _BLOCK >= WORTH
+
+
+def data_extents(fd: int, size: int) -> Iterator[tuple[int, int]]:
+    """The parts of the first `size` bytes that hold data, as (start, end), in order; whatever is between them reads as zeros.
+
+    The descriptor's position is at the start of each part as it is given. Without help of the file system it is one part.
+    """
+    at = 0
+    while at < size:
+        try:
+            start, end = _next(fd, at, size)
+        except OSError as error:
+            if error.errno == errno.ENXIO:  # a hole up to the end
+                return
+            raise
+        if start >= size:
+            return
+        os.lseek(fd, start, os.SEEK_SET)
+        yield start, end
+        at = end
+
+
+def _next(fd: int, at: int, size: int) -> tuple[int, int]:
+    if _SEEK_DATA is None or _SEEK_HOLE is None:
+        return at, size
+    try:
+        start = os.lseek(fd, at, _SEEK_DATA)
+        return start, min(size, os.lseek(fd, start, _SEEK_HOLE))
+    except OSError as error:
+        if error.errno == errno.EINVAL:
+            return at, size
+        raise
+
+
+def measure(fd: int, size: int) -> int:
+    """How many of the first `size` bytes are data."""
+    return sum(end - start for start, end in data_extents(fd, size))
