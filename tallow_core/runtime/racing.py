@@ -211,14 +211,6 @@ def _transport(session: Session) -> Transport | None:
     if context.hidden or established.padded or session.safety.wanted:
         return None
     for transport in context.transports.values():
-        if transport.addressing == "ip" and _admits(session, Route(transport.name, relay=False)):
+        if transport.addressing == "ip" and context.admits(established.suite, Route(transport.name, relay=False)):
             return transport
     return None
-
-
-def _admits(session: Session, route: Route) -> bool:
-    try:
-        offers = session.context.policy.offers(route)
-    except PolicyError:
-        return False
-    return all(name in offers[kind] for kind, name in session.established.suite.items())
