@@ -43,7 +43,7 @@ def test_explain_names_the_choice_and_why_every_other_is_not(lab: Lab) -> None:
     ann = lab.place()
     ann.configure(RULES)
     events = {event["kind"]: event for event in lab.run(ann, "policy", "explain", "--json", "--against", "paranoid").ends(0).events}
-    assert events.keys() == {"kem", "cipher", "hash", "authenticator"}
+    assert events.keys() == {"kem", "cipher", "hash", "authenticator", "compressor"}
     assert events["kem"]["chosen"] == "x25519-ml-kem-1024"
     assert events["kem"]["others"] == {
         "ml-kem-1024": "the other side does not offer it",
@@ -68,7 +68,7 @@ def test_explain_against_the_offer_of_somebody_else(lab: Lab) -> None:
 
 def test_explain_ends_with_3_where_nothing_is_common(lab: Lab) -> None:
     ann = lab.place()
-    offer = {"kem": ["x25519"], "cipher": ["aes-256-gcm"], "hash": ["blake3"], "authenticator": ["cpace"]}
+    offer = {"kem": ["x25519"], "cipher": ["aes-256-gcm"], "hash": ["blake3"], "authenticator": ["cpace"], "compressor": ["none"]}
     (ann.work / "offer.json").write_text(json.dumps(offer))
     process = lab.run(ann, "policy", "explain", "--offer", "offer.json").ends(3)
     assert "kem            none  (the two sides share none)" in process.out.text
@@ -77,7 +77,15 @@ def test_explain_ends_with_3_where_nothing_is_common(lab: Lab) -> None:
 
 @pytest.mark.parametrize(
     "written",
-    ["", "nonsense", "[]", "{}", '{"kem": []}', '{"offer": 3}', '{"kem": ["UP"], "cipher": ["a"], "hash": ["b"], "authenticator": ["c"]}'],
+    [
+        "",
+        "nonsense",
+        "[]",
+        "{}",
+        '{"kem": []}',
+        '{"offer": 3}',
+        '{"kem": ["UP"], "cipher": ["a"], "hash": ["b"], "authenticator": ["c"], "compressor": ["d"]}',
+    ],
 )
 def test_an_offer_that_is_none(lab: Lab, written: str) -> None:
     ann = lab.place()

@@ -214,6 +214,8 @@ def test_plugins_list(lab: Lab) -> None:
         ("hash", "blake3"),
         ("hash", "sha3-256"),
         ("authenticator", "cpace"),
+        ("compressor", "none"),
+        ("compressor", "zstd"),
         ("transport", "tcp"),
         ("transport", "tls"),
         ("discovery", "local"),
