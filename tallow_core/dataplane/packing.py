@@ -29,7 +29,7 @@ SOON_BYTES, SOON_SECONDS = 2 << 20, 0.05
 """One of them has passed before a way is judged: a first record may have met a full or an empty buffer."""
 SMALL = 1 / 8
 """Where packing is less than this part of the time, sending as it is can hardly be faster, and is not tried."""
-_HALF_LIFE = 4 << 20
+_HALF_LIFE = 8 << 20
 
 
 class _Pace:

@@ -1,8 +1,8 @@
 """T-26: under `profile = "nist"` a session uses AES-256-GCM, ML-KEM-1024 and SHA3-256, and nothing else but the code's PAKE.
 
 The receiver here is written from docs/protocol alone, with no code of Tallow, and has no other algorithm to offer: ML-KEM-1024 of
-`pqcrypto`, AES-256-GCM of `cryptography`, SHA3-256 of `hashlib`, HMAC and HKDF written out, and CPace of `cpace`; it unpacks nothing. Whatever else a sender
-under this profile used, a confirmation, a record or a hash would not fit.
+`pqcrypto`, AES-256-GCM of `cryptography`, SHA3-256 of `hashlib`, HMAC and HKDF written out, and CPace of `cpace`; it
+unpacks nothing. Whatever else a sender under this profile used, a confirmation, a record or a hash would not fit.
 """
 
 from __future__ import annotations
