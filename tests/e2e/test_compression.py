@@ -75,31 +75,32 @@ async def transfer(
 
 
 def test_text_over_a_slow_link_takes_a_fraction_of_bytes_and_time(tmp_path: Path) -> None:
-    files = {"text": text(12 * MIB)}
-    packed, soon, suite = attack(transfer(tmp_path / "zstd", files, 6e6))
-    plain, late, without = attack(transfer(tmp_path / "none", files, 6e6, ("--compressor", "none")))
+    files = {"text": text(6 * MIB) * 8}
+    packed, soon, suite = attack(transfer(tmp_path / "zstd", files, 12e6))
+    plain, late, without = attack(transfer(tmp_path / "none", files, 12e6, ("--compressor", "none")))
     assert (suite["compressor"], without["compressor"]) == ("zstd", "none")
-    assert plain > 12 * MIB
-    assert packed < 0.6 * plain
-    assert soon < 0.75 * late
+    assert plain > 48 * MIB
+    assert packed < 0.7 * plain, "the buffers of this machine take some MiB at once, and make it look fast for so long"
+    assert soon < 0.8 * late
 
 
 def test_media_travel_as_they_are(tmp_path: Path) -> None:
     """Random bytes, alone and among text: no byte more than without, but for headers."""
+    slowly = ("--throttle", "10MB")
     media = {f"{number}.jpg": os.urandom(2 * MIB) for number in range(4)}
-    plain, _, _ = attack(transfer(tmp_path / "none", media, 2e7, ("--compressor", "none")))
-    packed, _, _ = attack(transfer(tmp_path / "zstd", media, 2e7))
+    plain, _, _ = attack(transfer(tmp_path / "none", media, sending=("--compressor", "none")))
+    packed, _, _ = attack(transfer(tmp_path / "zstd", media, sending=slowly))
     assert abs(packed - plain) < 10_000
     mixed = media | {f"{number}.txt": text(2 * MIB) for number in range(4)}
-    count, _, _ = attack(transfer(tmp_path / "mixed", mixed, 2e7))
+    count, _, _ = attack(transfer(tmp_path / "mixed", mixed, sending=slowly))
     assert 8 * MIB < count < 13 * MIB
 
 
 def test_small_files_are_packed_too(tmp_path: Path) -> None:
     """600 files of 10 KiB, many to a record."""
     files = {f"{number:03}": text(10_240) for number in range(600)}
-    count, _, _ = attack(transfer(tmp_path, files, 4e6))
-    assert count < 0.75 * 600 * 10_240
+    count, _, _ = attack(transfer(tmp_path, files, sending=("--throttle", "4MB")))
+    assert count < 0.6 * 600 * 10_240
 
 
 @pytest.mark.slow
