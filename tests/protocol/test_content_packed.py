@@ -144,6 +144,15 @@ def test_t16_every_size_of_a_frame(size: int) -> None:
         read(packed(frame_of(text(5000)), 5000, size=size), 5000)
 
 
+def test_t17_a_frame_is_shorter_than_its_chunk() -> None:
+    """Else packing were a way to make a record carry less than it says."""
+    noise = system_rng(5000)
+    frame = frame_of(noise)
+    assert len(frame) > len(noise)
+    with pytest.raises(RemoteProtocolError):
+        read(packed(frame, 5000), 5000)
+
+
 def test_t17_under_none_no_frame_is_one() -> None:
     reader = ContentReader([entry(0, 100)], SEGMENT, Blake3, MIB, compressor=NoCompression)
     with pytest.raises(RemoteProtocolError):
