@@ -2,52 +2,42 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.processes import TALLOW, Child
-from benchmarks.transfer import direct
+from benchmarks.samples import Run, Sample, sample
 
-SMALL = 4096
-
-
-def ended(*command: str) -> Callable[[Path], float]:
-    """Seconds from start to end of a command."""
-
-    def measure(work: Path) -> float:
-        with Child(command, work) as child:
-            return child.finish().wall
-
-    return measure
+BARE = (sys.executable, "-c", "pass")
 
 
-def code_shown(source: Path) -> Callable[[Path], float]:
-    """Seconds from the start of `send` to its code."""
+def ended(command: Sequence[str]) -> Run:
+    """A command from start to end."""
 
-    def measure(work: Path) -> float:
-        with Child((*TALLOW, "send", "--json", "--no-relay", str(source)), work) as child:
-            seconds, _ = child.event("code")
-            child.terminate()
-            child.finish(status=None)
-            return seconds
+    def run(work: Path) -> Sample:
+        with Child(command, work / "a") as child:
+            return sample({"sender": child})
 
-    return measure
+    return run
 
 
-def small_file(source: Path) -> Callable[[Path], float]:
-    """Seconds of CPU of both ends for one small file, from start to finish."""
-    copy = direct("tcp")
-    return lambda work: copy(source, work).cpu
+def code_shown(*payload: str) -> Run:
+    """`send` from its start to its code; no CPU is told, since the command goes on."""
 
+    def run(work: Path) -> Sample:
+        given, giving = os.pipe() if payload == ("-",) else (subprocess.DEVNULL, -1)
+        try:
+            with Child((*TALLOW, "send", "--json", "--no-relay", *payload), work / "a", stdin=given) as child:
+                seconds, _ = child.event("code")
+                child.terminate()
+                child.finish(status=None)
+                return Sample(seconds, seconds)
+        finally:
+            for end in (given, giving):
+                if end >= 0:
+                    os.close(end)
 
-def cases(small: Path, large: Path) -> dict[str, Callable[[Path], float]]:
-    """What is measured, by name; the first is the measure."""
-    return {
-        "python -c pass": ended(sys.executable, "-c", "pass"),
-        "tallow --version": ended(*TALLOW, "--version"),
-        "tallow --help": ended(*TALLOW, "--help"),
-        "send, small file: code shown": code_shown(small),
-        "send, large file: code shown": code_shown(large),
-        "small file, CPU of both ends": small_file(small),
-    }
+    return run

@@ -1,129 +1,138 @@
-"""One large file and many small ones: through Tallow, directly and by a relay, and through the plain copy."""
+"""Measures Tallow as it is installed for this interpreter, beside a plain copy and other programs: `python -m benchmarks.transfer`.
+
+All cases take turns, round by round; see docs/how-to/benchmark.md.
+"""
 
 from __future__ import annotations
 
+import argparse
+import json
 import os
-import shutil
-from collections.abc import Callable
-from contextlib import ExitStack
-from dataclasses import dataclass
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any
 
-from benchmarks.processes import PLAIN, TALLOW, Child, Cost
+from benchmarks import machine, table
+from benchmarks.groups import FULL, GROUPS, QUICK, Sizes
+from benchmarks.install import install
+from benchmarks.processes import Failed, all_ended
+from benchmarks.samples import Case, Group, Sample, once
 
-CODE = "482917-stamp-daybreak-kindred"
-_BLOCK = 1 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One copy: seconds that the data took (by the receiver's clock), seconds of the receiving command, and each process's cost."""
-
-    seconds: float
-    wall: float
-    sender: Cost
-    receiver: Cost
-    relay: Cost | None = None
-
-    @property
-    def cpu(self) -> float:
-        """Seconds of CPU of all processes, start-up included."""
-        return sum(cost.cpu for cost in (self.sender, self.receiver, self.relay) if cost is not None)
+MEMORY = Path("/dev/shm")  # noqa: S108 - a folder with a random name is made in it
 
 
-Copy: TypeAlias = Callable[[Path, Path], Sample]
-"""Copies a file or folder, using a work folder of its own."""
+def main(words: Sequence[str] | None = None) -> int:
+    """Measure what was asked for; the exit status is 1 if a case failed (not if an aim was missed)."""
+    with all_ended():
+        return _main(_options(words))
 
 
-def large_file(path: Path, size: int) -> None:
-    """Write `size` bytes that nothing can compress."""
-    with open(path, "wb") as file:
-        for start in range(0, size, _BLOCK):
-            file.write(os.urandom(min(_BLOCK, size - start)))
+def _main(options: argparse.Namespace) -> int:
+    if options.install_peers:
+        install(options.peers)
+    print(f"{machine.description()}\nOthers may use it too: trust ratios (to the first row, in the same round), and look at their range.")
+    report: dict[str, Any] = {"machine": machine.description(), "groups": []}
+    failures = 0
+    for name in GROUPS:
+        if any(fnmatchcase(name, pattern.partition("/")[0]) for pattern in options.only):
+            with tempfile.TemporaryDirectory(prefix=f"tallow-benchmark-{os.getpid()}-", dir=_place()) as folder:
+                failures += _measure(name, Path(folder), options, report)
+    if options.json:
+        options.json.write_text(json.dumps(report, indent=1) + "\n")
+    return 1 if failures else 0
 
 
-def many_files(folder: Path, count: int, size: int) -> None:
-    """Make `count` files of `size` bytes, a hundred a folder."""
-    for number in range(count):
-        below = folder / f"{number // 100:05d}"
-        if number % 100 == 0:
-            below.mkdir(parents=True)
-        (below / f"{number:06d}").write_bytes(os.urandom(size))
+def _measure(name: str, folder: Path, options: argparse.Namespace, report: dict[str, Any]) -> int:
+    group = _selected(GROUPS[name](folder, _sizes(options), options.peers), options.only)
+    print(f"\n{name}: {', '.join(case.name for case in group.cases)}", flush=True)
+    loads: list[dict[str, float | None]] = []
+    samples: dict[str, list[Sample | None]] = {case.name: [] for case in group.cases if not case.missing}
+    failures = 0
+    for number in range(rounds := options.rounds or group.rounds):
+        loads.append(machine.load())
+        _say(f"round {number + 1} of {rounds}: {_load(loads[-1])}")
+        for case in group.cases:
+            if not case.missing:
+                samples[case.name].append(measured := _run(case, folder))
+                failures += measured is None
+    found = table.results(group, samples)
+    table.show(replace(group, title=f"{group.title}; medians of {rounds} rounds"), found)
+    report["groups"].append({**table.data(group, found), "loads": loads})
+    return failures
 
 
-def plain(source: Path, work: Path) -> Sample:
-    """The plain copy."""
-    target = work / "copy"
-    with Child((*PLAIN, "receive", str(target)), work / "b") as receiver:
-        port = str(receiver.event("listening")[1]["port"])
-        with Child((*PLAIN, "send", str(source), port), work / "a") as sender:
-            seconds = receiver.event("done")[1]["seconds"]
-            costs = sender.finish(), receiver.finish()
-    _same_size(source, target)
-    return Sample(seconds, costs[1].wall, *costs)
-
-
-def direct(transport: str) -> Copy:
-    """Tallow, the receiver dialling the sender's listener."""
-
-    def copy(source: Path, work: Path) -> Sample:
-        listening = ("--no-relay", "--transport", transport, "--listen", "127.0.0.1:0")
-        with _sender(source, work, *listening) as sender:
-            (at,) = (url for url in sender.event("code")[1]["listen"] if url.startswith(f"{transport}:"))
-            with _receiver(work, "--no-relay", "--transport", transport, "--at", at) as receiver:
-                return _finish(source, work, sender, receiver, "direct")
-
-    return copy
-
-
-def relayed(transport: str) -> Copy:
-    """Tallow through a relay; `transport` is what both ends dial it by."""
-
-    def copy(source: Path, work: Path) -> Sample:
-        with ExitStack() as children:
-            relay = children.enter_context(
-                Child((*TALLOW, "relay", "serve", "--json", "--bind", f"{transport}://127.0.0.1:0"), work / "relay")
-            )
-            url = relay.event("relay")[1]["url"]
-            sender = children.enter_context(_sender(source, work, "--relay", url))
-            sender.event("code")
-            receiver = children.enter_context(_receiver(work, "--relay", url))
-            sample = _finish(source, work, sender, receiver, "relay")
-            relay.terminate()
-            return Sample(sample.seconds, sample.wall, sample.sender, sample.receiver, relay.finish())
-
-    return copy
-
-
-def _sender(source: Path, work: Path, *options: str) -> Child:
-    return Child((*TALLOW, "send", "--json", "--code", CODE, *options, str(source)), work / "a")
-
-
-def _receiver(work: Path, *options: str) -> Child:
-    return Child((*TALLOW, "receive", CODE, "--yes", "--json", "--output", str(work / "out"), *options), work / "b")
-
-
-def _finish(source: Path, work: Path, sender: Child, receiver: Child, path: str) -> Sample:
-    found = receiver.event("peer")[1]["path"]
-    if found != path:
-        raise RuntimeError(f"the two ends met by the path {found!r}, not {path!r}")
-    seconds = receiver.event("done")[1]["seconds"]
-    costs = sender.finish(), receiver.finish()
-    _same_size(source, work / "out" / source.name)
-    return Sample(seconds, costs[1].wall, *costs)
-
-
-def _same_size(source: Path, target: Path) -> None:
-    """Tallow compares hashes itself; this is against measuring a copy that did not happen."""
-    if source.is_file() and source.stat().st_size != target.stat().st_size:
-        raise RuntimeError(f"{target} is not as long as {source}")
-
-
-def once(copy: Copy, source: Path, work: Path) -> Sample:
-    """Run one copy in a fresh work folder."""
-    work.mkdir()
+def _run(case: Case, folder: Path) -> Sample | None:
     try:
-        return copy(source, work)
-    finally:
-        shutil.rmtree(work)
+        return once(case.run, folder)
+    except (Failed, OSError) as error:
+        _say(f"{case.name} failed: {error}")
+        return None
+
+
+def _say(line: str) -> None:
+    print(f"  {line}", flush=True)
+
+
+def _load(load: dict[str, float | None]) -> str:
+    known = {"load {:.2f}": load["load"], "{:.0%} of all CPUs busy before it": load["busy"]}
+    return ", ".join(text.format(number) for text, number in known.items() if number is not None) or "load unknown"
+
+
+def _selected(group: Group, patterns: Sequence[str]) -> Group:
+    """Leave out what nobody asked for; the first case stays, since all others are compared with it."""
+
+    def wanted(case: Case) -> bool:
+        return any(fnmatchcase(f"{group.name}/{case.name}", pattern if "/" in pattern else f"{pattern}/*") for pattern in patterns)
+
+    first, *others = group.cases
+    return replace(group, cases=[first, *filter(wanted, others)])
+
+
+def _options(words: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.transfer", description=__doc__.partition("\n")[0] if __doc__ else None)
+    parser.add_argument("--rounds", type=_count, help="alternating rounds (3; 11 of what is short)")
+    parser.add_argument("--only", action="append", metavar="CASE", help=f"{', '.join(GROUPS)}, or GROUP/ROW with wildcards; repeatable")
+    parser.add_argument("--full", action="store_true", help="sizes of the aims: 1 GiB, 10,000 files, 8 GiB by pipes, 100,000 empty files")
+    parser.add_argument("--size", type=_count, metavar="MIB", dest="file", help=f"of the file over loopback ({QUICK.file})")
+    parser.add_argument("--wan-size", type=_count, metavar="MIB", dest="wire", help=f"of the file over the long wire ({QUICK.wire})")
+    parser.add_argument("--stream-size", type=_count, metavar="MIB", dest="stream", help=f"from standard input ({QUICK.stream})")
+    parser.add_argument("--files", type=_count, metavar="N", dest="small", help=f"how many small files ({QUICK.small})")
+    parser.add_argument("--empty", type=_count, metavar="N", help=f"how many empty files ({QUICK.empty})")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all samples, medians, ratios and aims there")
+    parser.add_argument("--peers", type=Path, metavar="DIR", help="where other programs are looked for, before the PATH")
+    parser.add_argument("--install-peers", action="store_true", help="install those that are missing into --peers DIR first")
+    options = parser.parse_args(words)
+    options.only = options.only or [*GROUPS]
+    if unknown := [word for word in options.only if not any(fnmatchcase(name, word.partition("/")[0]) for name in GROUPS)]:
+        parser.error(f"--only {unknown[0]}: there are {', '.join(GROUPS)}")
+    if options.install_peers and options.peers is None:
+        parser.error("--install-peers needs --peers DIR: what is installed stays there")
+    options.peers = options.peers and options.peers.resolve()
+    return options
+
+
+def _count(text: str) -> int:
+    if (number := int(text)) < 1:
+        raise ValueError(text)
+    return number
+
+
+def _sizes(options: argparse.Namespace) -> Sizes:
+    given = {name: number for name in Sizes.__slots__ if (number := getattr(options, name)) is not None}
+    return replace(FULL if options.full else QUICK, **given)
+
+
+def _place() -> Path:
+    if MEMORY.is_dir():
+        return MEMORY
+    place = Path(tempfile.gettempdir())
+    print(f"{MEMORY} is not there: the files are in {place}, whose disk is measured too.")
+    return place
+
+
+if __name__ == "__main__":
+    sys.exit(main())

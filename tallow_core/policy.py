@@ -198,7 +198,8 @@ class Policy:
         loaded = {name: self._host.attempt(kind, name) for name in rest}
         broken: list[Verdict[D]] = [Verdict(name, None, self._failure(kind, name)) for name in rest if loaded[name] is None]
         usable = {name: driver for name, driver in loaded.items() if driver is not None}
-        why = f"in the automatic order ({self.order(kind)})"
+        how = "fastest here first" if self._is_measured(kind) else "by preference"
+        why = f"in the automatic order, {how} ({self.order(kind)})"
         ranked = sorted(usable, key=self._rank(kind, usable))
         return [self._graded(kind, name, usable[name], why) for name in ranked] + broken + left_out
 
@@ -214,10 +215,12 @@ class Policy:
     def _costs(self, kind: Kind[Any], drivers: Mapping[str, type[Any]]) -> Mapping[str, float]:
         """What orders drivers that no list orders, least first: the time they take here, for ciphers and with the profile `fast` for KEMs
         and hashes too; else the preference that each states."""
-        measured = kind is CIPHER or (self._policy.profile == "fast" and kind.name in calibration.MEASURED)
-        if measured and len(drivers) > 1:
+        if self._is_measured(kind) and len(drivers) > 1:
             return calibration.speeds(kind.name, list(drivers.values()), self._settings.directories.state)
         return {name: cast("type[Driver]", driver).preference for name, driver in drivers.items()}
+
+    def _is_measured(self, kind: Kind[Any]) -> bool:
+        return kind is CIPHER or (self._policy.profile == "fast" and kind.name in calibration.MEASURED)
 
     def _failure(self, kind: Kind[Any], name: str) -> str:
         return next(each.message for each in self._host.failures if (each.kind, each.name) == (kind.name, name))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import signal
 from collections.abc import Coroutine
 from typing import Any, TypeVar
@@ -14,8 +15,11 @@ T = TypeVar("T")
 def run_loop(work: Coroutine[Any, Any, T]) -> T:
     """Run `work` to its end.
 
-    SIGTERM, and SIGHUP of a closed terminal, interrupt like SIGINT: what waits is cancelled and cleans up; KeyboardInterrupt follows.
+    What was imported before lives as long as the process: the garbage collector leaves it alone from here on. SIGTERM, and SIGHUP of a
+    closed terminal, interrupt like SIGINT: what waits is cancelled and cleans up; KeyboardInterrupt follows.
     """
+    gc.freeze()
+    gc.enable()
     with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
         return runner.run(_interruptible(work))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import sys
 
@@ -11,6 +12,8 @@ from tallow_core import __version__
 
 def main() -> int:
     """Run the command line; returns the exit status."""
+    # Imports make many objects and no garbage; `run_loop` collects again from where the work begins.
+    gc.disable()
     code = _take_code()
     _open_standard_streams()
     try:

@@ -7,7 +7,7 @@ import re
 from tallow_core.errors import UsageError
 from tallow_core.text import printable
 
-_RATE = re.compile(r"(\d{1,15}(?:\.\d{1,9})?) ?(?:([kmg])?b?)", re.IGNORECASE)
+_RATE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?) ?(?:([kmg])?b?)", re.IGNORECASE)
 _FACTORS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
 
 

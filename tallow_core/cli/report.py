@@ -116,7 +116,7 @@ class PlainReporter:
 
     def _on_bench(self, kind: str, name: str, operation: str, seconds: float, bytes: int | None) -> None:
         speed = f"{seconds * 1e3:10.3f} ms" if bytes is None else f"{bytes / seconds / 1e9:10.2f} GB/s"
-        put(f"{kind:<10}{name:<20}{operation:<12}{speed}")
+        put(f"{kind:<14} {name:<20} {operation:<12} {speed}")
 
     def _on_entry(self, path: str, kind: str, bytes: int, target: str | None) -> None:
         more = {"directory": "/", "symlink": f" -> {target}", "hard-link": "  (another name of a file above)"}

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 MOST_IGNORE = 1 << 20
 """Bytes of a .gitignore that are read."""
 
+_EXCLUDE = os.path.join(".git", "info", "exclude")
 _READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
@@ -58,8 +59,14 @@ class Level:
     def below(self, name: str, fd: int) -> Level:
         """The level of the folder `name` in this one, open as `fd`."""
         inherited = tuple((patterns, f"{prefix}{name}/") for patterns, prefix in self._rules)
-        own = _read_patterns(".gitignore", fd)
-        return Level(((own, ""), *inherited) if own is not None else inherited)
+        own, local = _read_patterns(".gitignore", fd), _read_patterns(_EXCLUDE, fd)
+        return Level(
+            (
+                *(((own, ""),) if own is not None else ()),
+                *inherited,
+                *(((local, ""),) if local is not None else ()),
+            )
+        )
 
 
 def outer_level(path: str) -> Level:
@@ -82,7 +89,7 @@ def _descend(root: str, names: Sequence[str]) -> Level:
         prefix = "".join(f"{name}/" for name in names[depth:])
         own = _read_patterns(os.path.join(root, *names[:depth], ".gitignore"))
         rules += [(own, prefix)] if own is not None else []
-    exclude = _read_patterns(os.path.join(root, ".git", "info", "exclude"))
+    exclude = _read_patterns(os.path.join(root, _EXCLUDE))
     rules += [(exclude, "".join(f"{name}/" for name in names))] if exclude is not None else []
     return Level(tuple(rules))
 

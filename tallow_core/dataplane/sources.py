@@ -120,6 +120,7 @@ class Sources:
         self._exclude = Patterns(self._choice.exclude) if self._choice.exclude else None
         self._tops = _tops(paths)
         self._held: list[tuple[str, int]] = []
+        self._held_path: tuple[str, ...] = ()
         self._found = _Found()
 
     def __enter__(self) -> Sources:
@@ -321,6 +322,8 @@ class Sources:
 
     def _reach(self, folders: tuple[str, ...]) -> int:
         """Return the descriptor of a folder, opening only what is not held from the file before."""
+        if folders == self._held_path:
+            return self._held[-1][1]
         same = 0
         while same < min(len(folders), len(self._held)) and self._held[same][0] == folders[same]:
             same += 1
@@ -329,6 +332,7 @@ class Sources:
             path = folders[: depth + 1]
             fd = self._open_folder(path, self._on_disk(path), self._held[-1][1]) if self._held else self._open_top(path[0])
             self._held.append((path[-1], fd))
+        self._held_path = folders
         return self._held[-1][1]
 
     def _on_disk(self, components: tuple[str, ...]) -> str:
@@ -354,6 +358,7 @@ class Sources:
         return fd
 
     def _release(self, keep: int) -> None:
+        self._held_path = ()
         while len(self._held) > keep:
             os.close(self._held.pop()[1])
 

@@ -6,7 +6,7 @@ receiver find duplicates, case collisions and files used as folders without reme
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from struct import Struct
@@ -189,9 +189,15 @@ class Counts:
 
 
 def pages(
-    kind: OfferKind, transfer_id: bytes, hash_driver: type[Hash], entries: Iterable[Entry], segment_size: int = SEGMENT
+    kind: OfferKind,
+    transfer_id: bytes,
+    hash_driver: type[Hash],
+    entries: Iterable[Entry],
+    segment_size: int = SEGMENT,
+    keep: Callable[[bytes], None] | None = None,
 ) -> Iterator[tuple[bytes, Offer | None]]:
-    """The bodies of the OFFER_PAGE records, each as soon as it is full; with the last comes the whole offer.
+    """The bodies of the OFFER_PAGE records, each as soon as it is full; with the last comes the whole offer. `keep` gets every entry as
+    encoded, before the next is asked for.
 
     page = number[4] last[1]; on page 0 kind[1] transfer_id[16] segment_size[4]; count[2] entries; on the last page files[4] directories[4]
     links[4] size[8] and the hash (context "tallow/1 manifest") over all entries as encoded.
@@ -208,6 +214,8 @@ def pages(
 
     for entry in entries:
         encoded = entry.encoded()
+        if keep is not None:
+            keep(encoded)
         if room + len(encoded) > PAGE_BYTES:
             yield page(last=False).done(), None
             number, room = number + 1, 0

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
+from functools import lru_cache
 
 from tallow_core.errors import RemoteProtocolError
 from tallow_core.text import printable
@@ -60,6 +61,7 @@ _INVISIBLE = re.compile(
 """Default_Ignorable_Code_Point (Unicode, DerivedCoreProperties): HFS+ and case-insensitive ext4 pass over them when they compare names."""
 
 
+@lru_cache(maxsize=2 * MAX_DEPTH)  # a folder's name comes with every entry in it
 def check_component(name: str) -> str | None:
     """Say why one name of a path is not acceptable, as the end of a sentence ("has a colon in a name"), or return None."""
     if len(name) <= MAX_COMPONENT and _PLAIN.fullmatch(name):

@@ -50,6 +50,7 @@ class RecordType(IntEnum):
     REKEY = 0x08
     REKEY_ANSWER = 0x09
     EPOCH = 0x0A
+    REKEY_WANTED = 0x0B
     DATA = 0x10
 
 

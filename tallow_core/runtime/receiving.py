@@ -221,6 +221,7 @@ class _Receiver:
             size = DATA_CAP if self._session.established.padded else len(body)
             for event in content.record(body):
                 await self._apply(event, sink)
+            await self._session.rekey_if_due()
             # sock_recv_into may finish without ever yielding: let pings and the progress display have their turn.
             await asyncio.sleep(0)
             await throttle.spend(size)

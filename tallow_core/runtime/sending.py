@@ -110,7 +110,18 @@ class _Sender:
     async def _offer(self, spool: Spool) -> Offer:
         """List what there is while the list is sent."""
         offer = None
-        for body, whole in pages(self._payload.kind, system_rng(16), self._established.hash, self._entries(spool)):
+        inode = (0, 0)
+
+        def entries() -> Iterator[Entry]:
+            nonlocal inode
+            for source in self._payload.entries():
+                inode = source.inode
+                yield source.entry
+
+        def keep(encoded: bytes) -> None:
+            spool.append(_INODE.pack(*inode) + encoded)
+
+        for body, whole in pages(self._payload.kind, system_rng(16), self._established.hash, entries(), keep=keep):
             await self._session.send(RecordType.OFFER_PAGE, body)
             offer = whole
         self._skipped = list(self._payload.skipped)
@@ -121,11 +132,6 @@ class _Sender:
         self._links = offer.links
         self._context.event("offer", files=offer.files, links=offer.links, bytes=offer.size)
         return offer
-
-    def _entries(self, spool: Spool) -> Iterator[Entry]:
-        for source in self._payload.entries():
-            spool.append(_INODE.pack(*source.inode) + source.entry.encoded())
-            yield source.entry
 
     async def _accept(self, offer: Offer) -> AcceptReader:
         """What the receiver wants. With its first word on that the code is used."""

@@ -34,6 +34,8 @@ LANE_SECONDS = 15.0
 LAST_WORDS_SECONDS = 2.0
 LANE_ATTEMPTS = 3
 OPEN_LANES = 16
+LEAST_REKEY_BYTES, LEAST_REKEY_SECONDS = 1 << 20, 1.0
+"""What `[session]` may be set to at least."""
 FIRST_LANE = {Role.HOST: 2, Role.GUEST: 1}
 
 
@@ -73,6 +75,7 @@ class Session:
         self._rekey_pair: KemPair | None = None
         self._rekey_request = b""
         self._rekeys = 0
+        self._rekey_wanted = -1
         self._rekeyed_bytes = 0
         self._rekeyed_at = time.monotonic()
         self.control = self._add(Lane(stream, CONTROL_KEYS, established, role))
@@ -167,6 +170,8 @@ class Session:
             await self.epoch(lane, body)
         elif kind == RecordType.REKEY:
             await self._rekey_asked(bytes(body))
+        elif kind == RecordType.REKEY_WANTED and not len(body):
+            await self._rekey_asked_for()
         elif kind == RecordType.REKEY_ANSWER:
             await self._rekey_answered(bytes(body))
         elif kind in (RecordType.REFUSE, RecordType.ERROR):
@@ -278,13 +283,30 @@ class Session:
     # -- rekeying -------------------------------------------------------------------------------------------------------------
 
     async def rekey_if_due(self) -> None:
-        """At the host: begin a fresh KEM if enough bytes or time have passed and none is under way."""
-        if self.role is not Role.HOST or self._rekey_pair is not None or self._unanswered():
-            return
-        moved, seconds = self._moved() - self._rekeyed_bytes, time.monotonic() - self._rekeyed_at
+        """If enough bytes or time have passed for our own limits: begin a fresh KEM (host), or ask the host for one (guest)."""
+        moved, seconds = self._since_rekey()
         if moved < self._limits.rekey_bytes and seconds < self._limits.rekey_seconds:
             return
-        if self.control.sealer.finished:
+        if self.role is Role.HOST:
+            await self._begin_rekey()
+        elif self._rekey_wanted != self._rekeys and not self.control.sealer.finished:
+            self._rekey_wanted = self._rekeys
+            await self.control.send(RecordType.REKEY_WANTED)
+
+    def _since_rekey(self) -> tuple[int, float]:
+        """Bytes and seconds since the last fresh KEM."""
+        return self._moved() - self._rekeyed_bytes, time.monotonic() - self._rekeyed_at
+
+    async def _rekey_asked_for(self) -> None:
+        """The guest's limits are stricter. One that asks all the time gets no more than what a limit may be set to."""
+        moved, seconds = self._since_rekey()
+        if self.role is not Role.HOST:
+            raise malformed("a wish for fresh keys from the end that makes them")
+        if moved >= LEAST_REKEY_BYTES or seconds >= LEAST_REKEY_SECONDS:
+            await self._begin_rekey()
+
+    async def _begin_rekey(self) -> None:
+        if self._rekey_pair is not None or self._unanswered() or self.control.sealer.finished:
             return
         self._rekey_pair = self.established.kem.generate()
         self._rekey_request = Rekey(self._rekeys + 1, self._rekey_pair.public).encoded()

@@ -214,6 +214,7 @@ def test_plugins_list(lab: Lab) -> None:
         ("hash", "blake3"),
         ("hash", "sha3-256"),
         ("authenticator", "cpace"),
+        ("authenticator", "opaque"),
         ("compressor", "none"),
         ("compressor", "zstd"),
         ("transport", "tcp"),

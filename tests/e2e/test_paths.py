@@ -42,7 +42,7 @@ def check_events(process: Tallow, path: str) -> None:
     assert process.named("peer") == [{"event": "peer", "v": 1, "path": path}]
     (suite,) = process.named("suite")
     assert {key: suite[key] for key in SUITE} == SUITE
-    assert suite["cipher"] in ("aes-256-gcm", "chacha20-poly1305")
+    assert suite["cipher"] in ("aegis-256", "aes-256-gcm", "chacha20-poly1305")
     size = 6 + 256 * 300 + 9
     assert [(each["files"], each["bytes"]) for each in process.named("offer")] == [(3, size)]
     assert [(each["files"], each["bytes"], each["skipped"]) for each in process.named("done")] == [(3, size, [])]

@@ -192,12 +192,13 @@ def test_the_error_says_why_each_driver_of_the_other_side_is_left_out(lab: Lab) 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("through_relay", [False, True], ids=["local", "relay"])
-def test_fresh_keys_on_the_way(lab: Lab, through_relay: bool) -> None:
-    """Every 64 MiB both ends agree on new keys by a new KEM run, and everything arrives whole."""
+@pytest.mark.parametrize(("through_relay", "asks"), [(False, "both"), (True, "both"), (False, "receiver"), (False, "sender")])
+def test_fresh_keys_on_the_way(lab: Lab, through_relay: bool, asks: str) -> None:
+    """Every 64 MiB both ends agree on new keys by a new KEM run, whichever of them asks for it, and everything arrives whole."""
     ann, bob = lab.pair(apart=through_relay)
-    for place in (ann, bob):
-        place.configure("[session]\nrekey_bytes = 67108864\n")
+    for name, place in (("sender", ann), ("receiver", bob)):
+        if asks in (name, "both"):
+            place.configure("[session]\nrekey_bytes = 67108864\n")
     path = ["--relay", lab.relay()[1]] if through_relay else []
     write_large(ann.work / "file", 300 * MEGABYTE)
     sender = lab.send(ann, "file", "-vv", *path)

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.support import MEGABYTE, Lab, Place, Tallow, leftovers
+from tests.support import MEGABYTE, PATIENCE, Lab, Place, Tallow, leftovers
 
 COLOUR = re.compile(r"\x1b\[(?:[0-9;]*;)?(?:3[0-9]|4[0-9]|9[0-7]|10[0-7])(?:;[0-9;]*)?m")
 CTRL_C = b"\x03"
@@ -222,3 +222,35 @@ def test_ctrl_c_under_the_bar(lab: Lab) -> None:
     assert receiver.out.text.count("\x1b[?25h") >= receiver.out.text.count("\x1b[?25l") > 0
     assert receiver.out.text.endswith("error: interrupted\r\n")
     assert leftovers(bob.inbox) == []
+
+
+def number_on(end: Tallow) -> str:
+    """The number that a person is told to read out, once the whole line is there."""
+    said = re.compile(r"Read this number to the other side: ([0-9]{5} [0-9]{5} [0-9]{5})\r\n")
+    found = end.out.until(lambda seen: said.search(seen.text), PATIENCE)
+    assert found is not None, end.story()
+    return found[1]
+
+
+def test_the_safety_number_on_two_terminals(lab: Lab) -> None:
+    """Each person reads one number and types the other: first the sender, then the receiver, who is asked about the files after that."""
+    ann, bob = lab.pair(apart=True)
+    _, url = lab.relay()
+    for place in (ann, bob):
+        place.configure('[policy]\nprofile = "paranoid"\n')
+    sender = lab.start(ann, "send", a_file(ann), "--relay", url, "--quiet", terminal=True)
+    receiver = receiver_on_a_terminal(lab, bob, sender.prints().strip(), "--relay", url, "--quiet")
+    sender.says("Type the number that the other side reads to you: ")
+    receiver.says("Read this number to the other side: ")
+    for_bob, for_ann = number_on(sender), number_on(receiver)
+    assert "reads to you" not in receiver.out.text
+    sender.feed("1\n")
+    sender.says("reads to you: 1\r\nType the number that the other side reads to you: ")
+    sender.feed(f"{for_ann}\n")
+    receiver.says("Type the number that the other side reads to you: ")
+    receiver.feed(f"{for_bob}\n")
+    receiver.says("[y/N] ")
+    receiver.feed("y\n")
+    receiver.ends(0)
+    sender.ends(0)
+    assert (bob.inbox / "file").read_text() == "content"

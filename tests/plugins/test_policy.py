@@ -260,7 +260,7 @@ def test_every_driver_has_a_reason_and_the_best_comes_first(site: Site) -> None:
     suite(site)
     assert explain(configured(kems=("lattice", "auto")), KEM) == [
         ("lattice", True, "named by `[policy] kems` (default)"),
-        ("hybrid", True, "in the automatic order (`[policy] kems` (default))"),
+        ("hybrid", True, "in the automatic order, by preference (`[policy] kems` (default))"),
         ("x25519", False, "not post-quantum, which `[policy] require` (default) asks for"),
     ]
     assert explain(flagged(kem="lattice"), KEM) == [

@@ -278,7 +278,9 @@ HOLED = RawEntry(kind=EntryKind.SPARSE, names=(b"d", b"l"), size=9, more=(9).to_
 def linked(link: RawEntry) -> bytes:
     """A folder, a file in it, and a link."""
     sparse = link.kind == EntryKind.SPARSE
-    return RawPage(entries=(FOLDER, FIRST, link), files=1 + sparse, directories=1, links=1 - sparse, size=(5 + sparse * link.size) & U64).body()
+    return RawPage(
+        entries=(FOLDER, FIRST, link), files=1 + sparse, directories=1, links=1 - sparse, size=(5 + sparse * link.size) & U64
+    ).body()
 
 
 @pytest.mark.parametrize("link", [LINK, TWIN, HOLED, replace(HOLED, more=bytes(8)), replace(LINK, more=target(0))])

@@ -216,7 +216,7 @@ def _offer(guest: Guest, size: int) -> int:
     kind, page = guest.control.receive()
     assert kind == OFFER_PAGE
     assert page[:6] == bytes([0, 0, 0, 0, 1, 0])
-    entries, manifest = page[28:-48], page[-32:]
+    entries, manifest = page[28:-52], page[-32:]
     assert manifest == digest(b"tallow/1 manifest", entries)
     assert page[-40:-32] == size.to_bytes(8, "big")
     return int.from_bytes(page[22:26], "big")

@@ -18,10 +18,10 @@ from typing import Any
 import pytest
 
 from tallow_core.catalog import Catalog
-from tallow_core.errors import AuthenticationError
+from tallow_core.errors import AuthenticationError, RemoteProtocolError
 from tallow_core.host import PluginHost
 from tallow_core.policy import Policy
-from tallow_core.protocol.records import RecordType
+from tallow_core.protocol.records import LENGTH, RecordType
 from tallow_core.runtime.context import Context
 from tallow_core.runtime.session import Path as SessionPath
 from tallow_core.runtime.session import Session
@@ -224,6 +224,35 @@ def test_t26_when_fresh_keys_are_due(profile: Any, seconds: float, size: int, tm
         assert await sent(seconds - 1, size - 1) == 0
         assert await sent(seconds, 0) > 0
         assert await sent(0, size) > 0
+
+    attack(scenario())
+
+
+def test_t26_a_guest_asks_once_for_each_fresh_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where its own limit is reached; the host that made the last one a moment ago lets it wait."""
+    context = context_of(tmp_path)
+    clock = FakeClock(1000.0)
+    monkeypatch.setattr("tallow_core.runtime.session.time.monotonic", clock)
+
+    async def scenario() -> None:
+        host, guest = established()
+        sinks: list[Any] = [Sink(), Sink()]
+        ends = [
+            Session(context, role, end, sink, SessionPath("relay", "test", "tls"))
+            for role, end, sink in zip((Role.HOST, Role.GUEST), (host, guest), sinks, strict=True)
+        ]
+        clock.advance(3600.0)
+        for _ in range(3):
+            await ends[1].rekey_if_due()
+        assert len(sinks[1].sent) == LENGTH.size + 1 + guest.cipher.tag_size, "one record with nothing but its type"
+        ends[0]._rekeyed_at = clock()
+        await ends[0]._dispatch(ends[0].control, RecordType.REKEY_WANTED, memoryview(b""))
+        assert not sinks[0].sent
+        clock.advance(1.0)
+        await ends[0]._dispatch(ends[0].control, RecordType.REKEY_WANTED, memoryview(b""))
+        assert sinks[0].sent
+        with pytest.raises(RemoteProtocolError):
+            await ends[1]._dispatch(ends[1].control, RecordType.REKEY_WANTED, memoryview(b""))
 
     attack(scenario())
 
