@@ -7,7 +7,7 @@ import pytest
 from tests.cli.test_usage import TRACED, imported
 from tests.support import Lab
 
-DRIVERS = {"tallow_plugins", "cryptography", "blake3", "cpace", "opaque_snake"}
+DRIVERS = {"tallow_plugins", "cryptography", "blake3", "cpace", "opaque_snake", "zstandard"}
 HEAVY = {"cyclopts", "rich", "asyncio", "ssl", "stevedore", "pluggy", "msgspec", "platformdirs", *DRIVERS}
 """Each costs milliseconds; docs/decisions tell why they are dependencies nevertheless."""
 

@@ -49,6 +49,7 @@ def test_explain_names_the_choice_and_why_every_other_is_not(lab: Lab) -> None:
         "ml-kem-1024": "the other side does not offer it",
         "x25519": f"denied by `[policy] deny` ({ann.config_file})",
     }
+    assert events["compressor"]["chosen"] == "none", "paranoid admits no compression, so neither side compresses"
     plain = lab.run(ann, "policy", "explain", "--against", "paranoid").ends(0).out.text
     assert "kem            x25519-ml-kem-1024  (it is number 1 here and number 1 there)" in plain
     assert "  not ml-kem-1024            the other side does not offer it" in plain
