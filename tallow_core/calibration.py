@@ -121,7 +121,8 @@ MEASURED: Mapping[str, Callable[[type[Any]], float]] = MappingProxyType({"cipher
 def _read(file: Path, fingerprint: str) -> dict[str, float] | None:
     """What the file says, or None if it is not there, does not fit, or is damaged."""
     try:
-        with open(file, "rb") as opened:
+        # Not to be held up by what is no file.
+        with open(os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as opened:
             head, *lines = opened.read(_LONGEST).decode("ascii").splitlines()
         known = {name: float(seconds) for name, seconds in (line.split(" ") for line in lines)}
     except (OSError, ValueError):

@@ -113,6 +113,12 @@ class Catalog:
         """The entries of `kind` in every state, by name."""
         return tuple(entry for entry in self.all_entries if entry.kind == kind.name)
 
+    def mistyped(self) -> list[str]:
+        """What is wrong with `[plugins] block`: a mistyped name protects nobody. One that is near no other may be another machine's."""
+        known = {f"{entry.kind}:{entry.name}" for entry in self.all_entries}
+        wrong = [(name, nearest(name, known)) for name in self.plugins.block if name not in known]
+        return [f"`[plugins] block` names {printable(name)}, which is not installed{near}" for name, near in wrong if near]
+
     def find(self, kind: Kind[Any], name: str) -> Entry:
         """The entry of that name that may be loaded; a `PluginError` says why there is none."""
         named = [entry for entry in self.entries(kind) if entry.name == name]
@@ -181,7 +187,7 @@ def _installed() -> Iterator[Entry]:
     for name in sorted(names):
         # By name, so that metadata filed under another name than it claims is not found.
         first = next(iter(Distribution.discover(name=name, path=path)), None)
-        if first is None:
+        if first is None or _name_if_ours(first) not in (name, None):
             _warn(f"the distribution {printable(name)} is passed over: its metadata does not agree on its name")
         else:
             yield from _entries_of(first)

@@ -103,7 +103,7 @@ class PluginHost:
         for entry, call in self._each(hook_name):
             try:
                 answers = call(**{key: _shielded(value) for key, value in kwargs.items()})
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 answers = [f"its check failed ({_told(error)})"]
             reasons += [f"{printable(str(answer)) or 'no reason given'} ({entry.maker})" for answer in answers]
         return "; ".join(reasons) or None
@@ -113,7 +113,7 @@ class PluginHost:
         for entry, call in self._each("tallow_session_event"):
             try:
                 call(event=_shielded(event))
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 log.warning("an observer of %s failed: %s", entry.maker, _told(error))
 
     def _each(self, hook_name: str) -> Iterator[tuple[Entry, Callable[..., list[Any]]]]:
@@ -233,7 +233,7 @@ def _raise(manager: object, entry_point: EntryPoint, error: BaseException) -> No
 def _check_contract(kind: Kind[Any], driver: object, names: Iterable[str]) -> None:
     if not (isinstance(driver, type) and issubclass(driver, Driver) and kind.contract in driver.__mro__):
         _breach(f"it offers {driver!r}, which is no {kind.contract.__name__}")
-    contract = _contract(kind, driver)
+    contract = contract_of(kind, driver)
     if inspect.isabstract(driver):
         missing = ", ".join(sorted(driver.__abstractmethods__))
         _breach(f"{driver.__name__} lacks {missing}, which the contract {contract.__name__} asks for")
@@ -244,7 +244,7 @@ def _check_contract(kind: Kind[Any], driver: object, names: Iterable[str]) -> No
         _breach(f"{driver.__name__} is named {driver.name}, which is no entry point of the distribution")
 
 
-def _contract(kind: Kind[Any], driver: type[Driver]) -> type[Driver]:
+def contract_of(kind: Kind[Any], driver: type[Driver]) -> type[Driver]:
     """The most specific contract of `kind` that `driver` implements: a kind may divide its contract among several cases."""
     contract: type[Driver] = next(each for each in driver.__mro__ if _is_ours(each) and issubclass(each, kind.contract))
     cases = [each.__name__ for each in contract.__subclasses__() if _is_ours(each)]

@@ -15,9 +15,9 @@ from tallow_core import calibration
 from tallow_core.catalog import FIRST_PARTY, LEFT_OUT, Entry, canonical
 from tallow_core.errors import ConfigError, PolicyError
 from tallow_core.host import PluginHost
-from tallow_core.kinds import CIPHER, HASH, KEM, SIGNATURE, SUITE_KINDS, TRANSPORT, Kind
+from tallow_core.kinds import CIPHER, HASH, KEM, KINDS, SIGNATURE, SUITE_KINDS, TRANSPORT, Kind
 from tallow_core.profiles import PROFILES, Limits
-from tallow_core.settings import Rule, Settings, nearest
+from tallow_core.settings import Condition, Rule, Settings, nearest
 from tallow_core.spi.driver import Driver
 from tallow_core.text import printable
 
@@ -103,12 +103,17 @@ class Policy:
         """Raise what `offers` raises for any path at all, so that it is said at the start: a rule that leaves nothing is an error, not a
         path that silently never works."""
         self.offers()
+        for each in KINDS:  # also those that nothing here needs now: a mistyped name would be found when it is too late
+            self._check_denied(each)
+            for name in self._listed(each):
+                if name != "auto":
+                    self.check_name(each, name, self.order(each))
         for number, rule in enumerate(self._policy.rule, 1):
             if rule.when.transport is not None:
                 self.check_name(TRANSPORT, rule.when.transport, f"rule {number} of `[policy]`")
             for kind in SUITE_KINDS:
-                # A flag that a rule does not admit closes the paths of that rule, not the program.
-                if kind.name not in self._settings.chosen:
+                # A flag that a rule does not admit closes the paths of that rule, not the program; unless that is every path.
+                if kind.name not in self._settings.chosen or rule.when == Condition():
                     self._require_some(kind, self._under_rule(kind, number), number)
 
     def order(self, kind: Kind[Any]) -> str:
@@ -132,7 +137,8 @@ class Policy:
         """A label that no driver can carry is probably mistyped."""
         known = {label for verdicts in self._verdicts.values() for each in verdicts if each.driver for label in each.driver.labels}
         known |= {label for profile in PROFILES.values() for label in profile.require} | {"post-quantum"}
-        asked = [label for label in self._policy.require if label not in known]
+        required = (*self._policy.require, *(label for rule in self._policy.rule for label in rule.require))
+        asked = [label for label in required if label not in known]
         return next((f"; no driver has the label {printable(label)}{near}" for label in asked if (near := nearest(label, known))), "")
 
     def _judge(self, kind: Kind[D]) -> list[Verdict[D]]:
@@ -204,7 +210,8 @@ class Policy:
         return [self._graded(kind, name, usable[name], why) for name in ranked] + broken + left_out
 
     def _rank(self, kind: Kind[Any], drivers: Mapping[str, type[Any]]) -> Callable[[str], tuple[bool, float, str]]:
-        owners: dict[str, Entry] = {entry.name: entry for entry in self._host.catalog.entries(kind)}
+        # Only of what may be loaded: a blocked driver of the same name must not change the place of an allowed one.
+        owners: dict[str, Entry] = {entry.name: entry for entry in self._host.catalog.entries(kind) if entry.state == "allowed"}
         costs = self._costs(kind, drivers)
 
         def rank(name: str) -> tuple[bool, float, str]:
@@ -261,7 +268,9 @@ class Policy:
         for name in listed:
             if name != "auto":
                 self.check_name(kind, name, where)
-        above = {verdict.name: verdict for verdict in self.judge(kind)}
+        above: dict[str, Verdict[D]] = {}
+        for verdict in self.judge(kind):  # the admitted first: a blocked driver of the same name comes later and does not count
+            above.setdefault(verdict.name, verdict)
         rest = [name for name in above if name not in listed]
         order = [each for name in dict.fromkeys(listed) for each in (rest if name == "auto" else [name])]
         narrowed = [

@@ -13,10 +13,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, TypeAlias, cast, get_type_hints
+from typing import Any, Literal, TypeAlias, cast, get_args, get_origin, get_type_hints
 
 from tallow_core.errors import ConfigError, UsageError
-from tallow_core.kinds import kind_named
+from tallow_core.kinds import COMMAND, KINDS, SUITE_KINDS, kind_named
 from tallow_core.profiles import ProfileName
 from tallow_core.text import printable
 
@@ -357,7 +357,9 @@ def _converted(where: str, name: str, value: object, hint: Any) -> object:
         if name == "policy.rule":
             _refuse_unknown(where, value)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{where}: [{section}] {key}: {printable(str(error))}") from error
+        known = get_args(hint) if get_origin(hint) is Literal else ()
+        near = f"{nearest(str(value), known)}; there are {', '.join(known)}" if known else ""
+        raise ConfigError(f"{where}: [{section}] {key}: {printable(str(error))}{near}") from error
     if fault := _fault(name, converted):
         raise ConfigError(f"{where}: [{section}] {key} {fault}")
     return converted
@@ -382,10 +384,14 @@ def _fault(name: str, value: object) -> str:
     if name == "plugins.allow" and isinstance(value, tuple):
         wrong = [item for item in value if not _DISTRIBUTION.fullmatch(item)]
         return f"lists {printable(wrong[0])!r}, which is no name of a distribution" if wrong else ""
-    if name in ("plugins.block", "policy.deny"):
+    if name == "plugins.block":
         return _not_a_driver(value)
+    if name == "policy.deny":
+        return _not_a_driver(value) or _not_of(value, {kind.name for kind in KINDS if kind is not COMMAND}, "use `[plugins] block` for it")
     if name == "policy.rule" and isinstance(value, tuple):
-        faults = ((number, _not_a_driver(rule.deny)) for number, rule in enumerate(value, 1))
+        suite = {kind.name for kind in SUITE_KINDS}
+        told = "a rule narrows what two peers agree on; deny it in `[policy] deny`"
+        faults = ((number, _not_a_driver(rule.deny) or _not_of(rule.deny, suite, told)) for number, rule in enumerate(value, 1))
         return next((f"number {number}: deny {fault}" for number, fault in faults if fault), "")
     return ""
 
@@ -393,6 +399,12 @@ def _fault(name: str, value: object) -> str:
 def _not_a_driver(value: object) -> str:
     wrong = [item for item in value if not _names_a_driver(item)] if isinstance(value, tuple) else []
     return f"lists {printable(wrong[0])!r}, which is not of the form kind:name" if wrong else ""
+
+
+def _not_of(value: object, kinds: Iterable[str], told: str) -> str:
+    """Say that a driver is named whose kind is none of `kinds`; "" if there is none."""
+    wrong = [item for item in value if item.partition(":")[0] not in kinds] if isinstance(value, tuple) else []
+    return f"lists {printable(wrong[0])!r}: {told}" if wrong else ""
 
 
 def _names_a_driver(item: str) -> bool:

@@ -83,6 +83,8 @@ def context(common: Common, flags: dict[str, object], *, stdout_is_data: bool = 
     settings = load(common, flags)
     logging.getLogger("tallow.plugins").addHandler(_warnings_to(reporter.warn))
     plugins = PluginHost(Catalog.scan(settings.plugins), settings)
+    for text in plugins.catalog.mistyped():
+        reporter.warn(text)
     plugins.load_guests()
     return Context(settings, plugins, Policy(plugins, settings), reporter)
 
@@ -111,7 +113,7 @@ def plugin_command(words: list[str]) -> Callable[..., Any] | None:
     from tallow_core.settings import load_settings
 
     settings = load_settings(_config_option(words), {}, os.environ)
-    if words[0] not in plugin_commands.names(settings):
+    if not plugin_commands.is_installed(settings, words[0]):
         return None
     return plugin_commands.function(settings, words[0])
 

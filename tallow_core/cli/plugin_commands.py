@@ -24,6 +24,11 @@ def names(settings: Settings | None) -> list[str]:
     return [entry.name for entry in _entries(settings)]
 
 
+def is_installed(settings: Settings, name: str) -> bool:
+    """Whether there is a command of that name, be it allowed or not: `function` says why one is not."""
+    return any(entry.name == name for entry in Catalog.scan(settings.plugins).entries(COMMAND))
+
+
 def _entries(settings: Settings | None) -> list[Entry]:
     catalog = Catalog.scan(PluginSettings() if settings is None else settings.plugins)
     entries = catalog.entries(COMMAND)

@@ -81,11 +81,11 @@ def _facts(catalog: Catalog, entry: Entry, settings: Settings) -> dict[str, Any]
 def _descriptor(catalog: Catalog, entry: Entry, settings: Settings) -> dict[str, Any]:
     """The class variables that the contract of the driver's kind declares."""
     # Imported here: `list` must not pay for the machinery that loads plugins.
-    from tallow_core.host import PluginHost
+    from tallow_core.host import PluginHost, contract_of
 
     kind = next(each for each in KINDS if each.name == entry.kind)
     driver = PluginHost(catalog, settings).load(kind, entry.name)
-    values = {name: getattr(driver, name) for name in get_type_hints(kind.contract) if name != "name"}
+    values = {name: getattr(driver, name) for name in get_type_hints(contract_of(kind, driver)) if name != "name"}
     return {"class": driver.__qualname__} | {name: _plain(value) for name, value in values.items()}
 
 

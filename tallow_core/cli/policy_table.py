@@ -33,6 +33,8 @@ def show_policy(context: Context, route: Route | None, *, json: bool) -> int:
         for line in _lines(facts):
             put(line)
     context.policy.demand()
+    if not _admitted(facts["drivers"][SIGNATURE.name]):
+        raise PolicyError("policy leaves no signature to use: admit one in `[policy]`")
     return EXIT_DONE
 
 
@@ -54,7 +56,8 @@ def _facts(context: Context, route: Route | None) -> dict[str, Any]:
 
 
 def _driver(context: Context, kind: Kind[Any], verdict: Any) -> dict[str, Any]:
-    entry = next((entry for entry in context.plugins.catalog.entries(kind) if entry.name == verdict.name), None)
+    named = [entry for entry in context.plugins.catalog.entries(kind) if entry.name == verdict.name]
+    entry = next((entry for entry in named if (entry.state == "allowed") is (verdict.driver is not None)), None)
     labels = sorted(printable(label) for label in verdict.driver.labels) if verdict.driver is not None else []
     return {
         "name": verdict.name,

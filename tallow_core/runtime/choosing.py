@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tallow_core.kinds import SUITE_KINDS, Kind
 from tallow_core.policy import Policy, Route
-from tallow_core.protocol.suite import NoCommonDriver, Offer, ranked
+from tallow_core.protocol.suite import MOST_NAMES, NoCommonDriver, Offer, ranked
 from tallow_core.text import printable
 
 
@@ -28,10 +28,12 @@ def explain(policy: Policy, route: Route | None, theirs: Offer) -> list[Choice]:
 
 def _explain(policy: Policy, route: Route | None, kind: Kind[object], theirs: tuple[str, ...]) -> Choice:
     verdicts = policy.judge(kind, route)
-    ours = [verdict.name for verdict in verdicts if verdict.driver is not None]
+    admitted = [verdict.name for verdict in verdicts if verdict.driver is not None]
+    ours = admitted[:MOST_NAMES]
     common = ranked(ours, theirs)
     chosen = common[0] if common else None
-    others = {verdict.name: verdict.reason for verdict in verdicts if verdict.driver is None}
+    others = {verdict.name: verdict.reason for verdict in verdicts if verdict.driver is None and verdict.name not in admitted}
+    others |= dict.fromkeys(admitted[MOST_NAMES:], f"behind the {MOST_NAMES} that an offer lists")
     others |= {name: "the other side does not offer it" for name in ours if name not in theirs}
     others |= {name: f"both sides offer it, but {_place(name, ours, theirs)}" for name in common[1:]}
     others |= {printable(name): "not installed here" for name in theirs if name not in ours and name not in others}

@@ -58,6 +58,14 @@ class Context:
             for kind in SUITE_KINDS
         }
 
+    def admits(self, suite: Mapping[str, str], route: Route) -> bool:
+        """Whether policy lets a session with `suite` use a path like `route`: a rule may admit less there than where the session began."""
+        try:
+            offers = self.policy.offers(route)
+        except PolicyError:
+            return False
+        return all(name in offers[kind] for kind, name in suite.items() if kind in offers)
+
     @cached_property
     def transports(self) -> Mapping[str, Transport]:
         """The stream transports that policy allows, best first."""

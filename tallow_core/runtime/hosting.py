@@ -76,6 +76,7 @@ class Host:
         self._won = False
         self._failure: BaseException | None = None
         self._turning = 0
+        self._said: set[str] = set()
         self._rooms = 0
         self._proved: asyncio.Future[tuple[Established, ByteStream, Path]] = asyncio.get_running_loop().create_future()
 
@@ -189,7 +190,7 @@ class Host:
         try:
             if lane is None:
                 lane = await self._joined(stream)
-            kept = await (self._lane(stream) if lane else self._handshake(stream, path))
+            kept = await (self._lane(stream, path) if lane else self._handshake(stream, path))
         except (TallowError, TimeoutError) as error:
             self.context.reporter.note(f"a guest ({path.kind}) did not get in: {error}")
         except asyncio.CancelledError:
@@ -207,11 +208,13 @@ class Host:
             raise UnreachableError("it asked for another code")
         return join.lane
 
-    async def _lane(self, stream: ByteStream) -> bool:
+    async def _lane(self, stream: ByteStream, path: Path) -> bool:
         hello = read_lane_hello(await read_frame(stream, STATE_SECONDS))
         session = self._session
         if session is None or not equal(hello.tag, session.tag):
             raise UnreachableError("it asked for a session that is not here")
+        if not self.context.admits(session.established.suite, path.route):
+            raise PolicyError("policy does not admit the suite of this session on that path")
         await session.accept_lane(stream, hello)
         return True
 
@@ -223,7 +226,8 @@ class Host:
             return False
         try:
             drivers = self.context.drivers(path.route)
-        except PolicyError:  # a rule closes this path
+        except PolicyError as error:  # a rule closes this path
+            self._say_once(f"a guest came by a path that policy closes: {error}")
             await best_effort(stream, _alert(Alert.NO_SUITE).encoded)
             raise
         machine = HostHandshake(self.code, drivers, system_rng, self.context.veto_suite, self._wishes)
@@ -236,7 +240,7 @@ class Host:
             machine.refuse(Alert.TIMEOUT)
             raise UnreachableError("it stopped before it proved anything") from None
         except PolicyError as error:
-            self.context.reporter.warn(f"a guest shares no suite with this side, still waiting: {error}")
+            self._say_once(f"a guest shares no suite with this side, still waiting: {error}")
             raise
         finally:
             if alert := machine.data_to_send():
@@ -245,6 +249,14 @@ class Host:
             return False
         self._proved.set_result((established, stream, path))
         return True
+
+    def _say_once(self, text: str) -> None:
+        """What any stranger can bring about is a warning once, and then a detail."""
+        if text in self._said:
+            self.context.reporter.note(text)
+        else:
+            self._said.add(text)
+            self.context.reporter.warn(text)
 
     async def _finish(self, machine: HostHandshake, stream: ByteStream) -> None:
         """Send Done; a guest that cannot be reached any more gives its place back."""

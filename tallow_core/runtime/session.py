@@ -75,7 +75,8 @@ class Session:
         self._rekey_pair: KemPair | None = None
         self._rekey_request = b""
         self._rekeys = 0
-        self._rekey_wanted = -1
+        self._rekey_wanted = (-1, 0.0)
+        """After which rekey, and when, the guest last asked for the next."""
         self._rekeyed_bytes = 0
         self._rekeyed_at = time.monotonic()
         self.control = self._add(Lane(stream, CONTROL_KEYS, established, role))
@@ -289,9 +290,14 @@ class Session:
             return
         if self.role is Role.HOST:
             await self._begin_rekey()
-        elif self._rekey_wanted != self._rekeys and not self.control.sealer.finished:
-            self._rekey_wanted = self._rekeys
+        elif self._may_ask() and not self.control.sealer.finished:
+            self._rekey_wanted = self._rekeys, time.monotonic()
             await self.control.send(RecordType.REKEY_WANTED)
+
+    def _may_ask(self) -> bool:
+        """Once for each; again after a while, since the host may have been busy with the last one."""
+        rekeys, asked = self._rekey_wanted
+        return rekeys != self._rekeys or time.monotonic() - asked >= PING_SECONDS
 
     def _since_rekey(self) -> tuple[int, float]:
         """Bytes and seconds since the last fresh KEM."""

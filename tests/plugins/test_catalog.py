@@ -235,6 +235,17 @@ def test_t27_metadata_filed_under_another_name_gains_nothing(site: Site, caplog:
     )
 
 
+def test_t27_metadata_filed_under_a_name_that_another_claims_gains_nothing(site: Site) -> None:
+    """Two folders together: the first claims a name that is not allowed, under which the second, filed so, claims to be ours."""
+    one, two = (
+        site.add(name, {"hash": {name: f"fake_{name}"}}, {f"fake_{name}": "raise AssertionError('imported')\n"})
+        for name in ("evila", "evilb")
+    )
+    (one / "METADATA").write_text("Metadata-Version: 2.1\nName: evilb\nVersion: 1.0\n")
+    (two / "METADATA").write_text("Metadata-Version: 2.1\nName: tallow\nVersion: 1.0\n")
+    assert not [entry for entry in scan().all_entries if entry.value.startswith("fake_evil") and entry.state == "allowed"]
+
+
 def test_a_distribution_seen_twice_counts_once(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     site.add("tallow-extra", {"hash": {"extra": "fake_extra"}}, version="1.0")
     later = Site(tmp_path / "later")

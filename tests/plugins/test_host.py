@@ -308,6 +308,13 @@ def test_any_reason_refuses_and_is_attributed(site: Site) -> None:
     assert sorted(told.split("; ")) == ["too weak (guest-0 1.0)", "too\\x1b[1m new (guest-2 1.0)"]
 
 
+def test_a_veto_that_exits_refuses(site: Site) -> None:
+    """A plugin is not in charge of the process."""
+    told = guests(site, VETO.format("raise SystemExit(0)")).veto("tallow_veto_suite", suite={})
+    assert told is not None
+    assert "its check failed (SystemExit" in told
+
+
 def test_no_reason_does_not_refuse(site: Site) -> None:
     assert guests(site, VETO.format("return None"), "").veto("tallow_veto_suite", suite={}) is None
 

@@ -134,6 +134,12 @@ class RejectsWithZeros(RejectsExplicitly):
             return bytearray(32)
 
 
+class StrangersZeros(RejectsWithZeros):
+    """The same under a name of which the kit has no vectors."""
+
+    name: ClassVar[str] = "strangers-kem"
+
+
 class SaysNothingOfRejection(MlKem1024):
     """Leaves the kit and its users in the dark."""
 
@@ -382,6 +388,7 @@ BROKEN: tuple[tuple[Kind[Any], type, str, str], ...] = (
     (KEM, AcceptsShortCiphertexts, "wrong_lengths_are_refused", "a ciphertext of 0 bytes"),
     (KEM, RejectsExplicitly, "changed_ciphertexts_give_no_secret", "raises instead of giving another secret"),
     (KEM, RejectsWithZeros, "published_vectors_match", "another secret"),
+    (KEM, StrangersZeros, "changed_ciphertexts_give_no_secret", "anybody could know"),
     (KEM, SaysNothingOfRejection, "sizes_are_sensible", "implicit_rejection is None"),
     (SIGNATURE, AcceptsEverything, "messages_of_every_length_are_signed", "under a message of"),
     (SIGNATURE, ReturnsFalse, "messages_of_every_length_are_signed", "under a message of"),

@@ -37,6 +37,21 @@ class ShortTags(Aes256Gcm):
     tag_size: ClassVar[int] = 12
 
 
+class LongTags(Aes256Gcm):
+    """Has tags for which a full record has no room."""
+
+    tag_size: ClassVar[int] = 64
+
+
+class HalfOfTheKey(Aes256Gcm):
+    """Looks at half of its key."""
+
+    name: ClassVar[str] = "half-of-the-key"
+
+    def __init__(self, key: ReadBuffer) -> None:
+        super().__init__(bytes(key[:16]) + bytes(16) if len(key) == 32 else key)
+
+
 class ClearsFirst(Aes256Gcm):
     """Clears the output before it seals, and with it an input that lies there."""
 
@@ -323,6 +338,8 @@ class ForgetsOwner(Memory):
 
 BROKEN: tuple[tuple[Kind[Any], type, str], ...] = (
     (CIPHER, ShortTags, "sizes_are_sensible"),
+    (CIPHER, LongTags, "sizes_are_sensible"),
+    (CIPHER, HalfOfTheKey, "every_bit_of_the_key_counts"),
     (CIPHER, ClearsFirst, "records_are_sealed_in_place"),
     (CIPHER, ShiftsPieces, "records_are_sealed_in_place"),
     (CIPHER, WritesThroughGaps, "bad_outputs_are_refused"),

@@ -348,6 +348,31 @@ def test_signatures_are_graded_too(site: Site) -> None:
     assert names(configured(require=("hybrid",)), SIGNATURE) == ["both"]
 
 
+# -- names that somebody else took ----------------------------------------------------------------------------------------------
+
+
+def test_a_blocked_namesake_changes_nothing(site: Site, home: Path) -> None:
+    """The metadata of a distribution that nobody allowed neither moves a driver of ours in the order nor takes it out of a rule."""
+    suite(site)
+    site.add("zforeign", {"kem": {"hybrid": "fake_z"}, "cipher": {"aes": "fake_z"}}, {"fake_z": "raise AssertionError('imported')\n"})
+    assert names(policy(), KEM) == ["hybrid", "lattice"]
+    chosen = written(home, '[[policy.rule]]\nciphers = ["aes"]\nkems = ["hybrid"]\n')
+    chosen.demand()
+    assert chosen.offers(Route("tcp", relay=False)) == policy().offers() | {"kem": ("hybrid",)}
+
+
+@pytest.mark.parametrize("text", ['deny = ["signature:nop"]', 'signatures = ["nop"]', 'discoveries = ["nop"]'])
+def test_mistyped_names_of_kinds_that_are_not_needed_now(site: Site, home: Path, text: str) -> None:
+    suite(site)
+    with pytest.raises(ConfigError, match=r'no \w+ "nop", which'):
+        written(home, f"[policy]\n{text}\n").demand()
+
+
+def test_a_flag_that_a_rule_for_every_path_does_not_admit_is_an_error_at_the_start(site: Site, home: Path) -> None:
+    suite(site)
+    assert refused(home, '[[policy.rule]]\nkems = ["hybrid"]\n', kem="lattice").startswith("rule 1 of `[policy]`")
+
+
 # -- profiles -----------------------------------------------------------------------------------------------------------------
 
 

@@ -229,7 +229,7 @@ def test_t26_when_fresh_keys_are_due(profile: Any, seconds: float, size: int, tm
 
 
 def test_t26_a_guest_asks_once_for_each_fresh_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where its own limit is reached; the host that made the last one a moment ago lets it wait."""
+    """Where its own limit is reached, and not again for a while; the host that made the last one a moment ago lets it wait."""
     context = context_of(tmp_path)
     clock = FakeClock(1000.0)
     monkeypatch.setattr("tallow_core.runtime.session.time.monotonic", clock)

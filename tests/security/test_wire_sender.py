@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import ssl
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -16,10 +17,11 @@ from tallow_core.protocol.code import parse_code
 from tallow_core.protocol.frames import Frame, FrameType
 from tallow_core.protocol.handshake import ProofDue
 from tallow_core.protocol.join import Join
-from tallow_core.protocol.lanes import LaneHello, lane_tag
+from tallow_core.protocol.lanes import LaneDialler, LaneHello, lane_tag
 from tallow_core.protocol.messages import Rekey
 from tallow_core.protocol.records import RecordType
 from tallow_core.protocol.wire import u32
+from tallow_core.secrets import system_rng
 from tests.security.hostile_peers import (
     CODE,
     WRONG,
@@ -37,6 +39,7 @@ from tests.security.hostile_peers import (
     receipt,
     receiver,
     sender,
+    tallow,
     tree,
     until_proof,
 )
@@ -248,6 +251,33 @@ def test_lanes_that_do_not_prove_the_session_are_turned_away(home: Home, tmp_pat
             assert b"secret content" in await drained(lane)
             with pytest.raises(Gone):
                 await peer.dial_lane(port, 1)
+            await lane.aclose()
+            await peer.line.aclose()
+            assert await program.wait() == 7
+
+    attack(scenario())
+
+
+def test_t26_a_lane_on_a_path_whose_rule_forbids_the_suite_is_turned_away(home: Home, tmp_path: Path) -> None:
+    """The session began over tcp, where a rule admits its cipher; the guest opens its data lane over tls, where none does."""
+    home.configure('[[policy.rule]]\nwhen = { transport = "tls" }\nciphers = ["chacha20-poly1305"]\n')
+
+    async def scenario() -> None:
+        words = ("--cipher", "aes-256-gcm", "--listen", "tcp://127.0.0.1:0", "--listen", "tls://127.0.0.1:0", "--json")
+        async with tallow(home, "send", "file", *words, env={"TALLOW_CODE": CODE}) as program:
+            ports = {url.partition(":")[0]: int(url.rpartition(":")[2]) for url in (await program.event("code"))["listen"]}
+            peer = await as_guest(ports["tcp"])
+            await peer.line.open()
+            await peer.line.seal(RecordType.ACCEPT)
+            cover = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            cover.check_hostname, cover.verify_mode = False, ssl.CERT_NONE
+            line = Line(*await asyncio.open_connection("127.0.0.1", ports["tls"], ssl=cover))
+            machine = LaneDialler(peer.established.schedule, 1, system_rng)
+            await line.put(Join("4821", lane=True).frame().encoded + machine.data_to_send())
+            assert await line.closed() == b""
+            await line.aclose()
+            lane = await peer.dial_lane(ports["tcp"], 3)
+            assert b"secret content" in await drained(lane)
             await lane.aclose()
             await peer.line.aclose()
             assert await program.wait() == 7

@@ -19,6 +19,8 @@ LENGTHS = (0, 1, 15, 16, 17, 1 << 16, 1 << 20)
 """Plaintext lengths of the round trips: around a block, a TLS record's worth, a full data record."""
 AAD = b"lane 7, direction 1, epoch 0, counter 42"
 _SPARE = 32
+MOST_TAG = 42
+"""What a data record holds beside 1 MiB of content, the head of its chunk, its type, and the length of a padded body."""
 _FILL = 0xA5
 
 
@@ -26,6 +28,7 @@ def sizes_are_sensible(driver: type[Cipher]) -> None:
     """Key and tag are at least 16 bytes, the nonce has room for a 64-bit counter, the limits let a session work."""
     positive(driver, "key_size", "nonce_size", "tag_size", "max_records", "max_bytes")
     require(driver.key_size >= 16 and driver.tag_size >= 16, "a key or tag below 16 bytes is no protection")
+    require(driver.tag_size <= MOST_TAG, f"a record has room for a tag of {MOST_TAG} bytes")
     require(driver.nonce_size >= 8, "the nonce cannot hold a 64-bit counter")
     require(driver.max_records >= 1 << 16 and driver.max_bytes >= 1 << 30, "the limits are too small to be of use")
 
@@ -144,6 +147,14 @@ def every_input_is_bound(driver: type[Cipher]) -> None:
         cipher = driver(other_key)
         require(_seal(cipher, other_nonce, other_aad, plaintext) != sealed, f"{what} gives the same record")
         refuses(ForgedRecord, partial(_open, cipher, other_nonce, other_aad, sealed), f"a record under {what}")
+
+
+def every_bit_of_the_key_counts(driver: type[Cipher]) -> None:
+    """A key with any one bit flipped gives another record."""
+    key, nonce, plaintext = system_rng(driver.key_size), bytes(driver.nonce_size), b"seventeen bytes.."
+    sealed = _seal(driver(key), nonce, AAD, plaintext)
+    for changed in _flipped(key):
+        require(_seal(driver(changed), nonce, AAD, plaintext) != sealed, "a flipped bit of the key changes nothing")
 
 
 def every_flipped_bit_is_refused(driver: type[Cipher]) -> None:
@@ -290,6 +301,7 @@ CHECKS: tuple[Check, ...] = (
     every_buffer_type_is_taken,
     inputs_are_only_read,
     every_input_is_bound,
+    every_bit_of_the_key_counts,
     every_flipped_bit_is_refused,
     truncation_is_refused,
     long_forgeries_are_wiped,

@@ -86,6 +86,7 @@ def changed_ciphertexts_give_no_secret(driver: type[Kem]) -> None:
     """A ciphertext with a flipped bit, and one for another key, give another secret; without implicit rejection, or a `CryptoError`."""
     pair = driver.generate()
     ciphertext, shared = driver.encapsulate(pair.public)
+    seen: set[bytes] = {bytes(driver.shared_size)}
     for what, holder, changed in (
         *(("a changed ciphertext", pair, changed) for changed in one_bit_flipped(ciphertext)),
         ("a ciphertext for another holder", driver.generate(), ciphertext),
@@ -94,6 +95,8 @@ def changed_ciphertexts_give_no_secret(driver: type[Kem]) -> None:
         require(other != shared, f"{what} gives the same secret")
         require(other is not None or not driver.implicit_rejection, f"{what} raises instead of giving another secret")
         require(other is None or len(other) == driver.shared_size, f"{what} gives a secret of another size")
+        require(other is None or bytes(other) not in seen, f"{what} gives a secret that anybody could know")
+        seen |= set() if other is None else {bytes(other)}
 
 
 def changed_keys_give_no_secret(driver: type[Kem]) -> None:
