@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tallow_core.spi.authenticator import Authenticator
     from tallow_core.spi.cipher import Cipher
     from tallow_core.spi.command import Command
+    from tallow_core.spi.compressor import Compressor
     from tallow_core.spi.discovery import Discovery
     from tallow_core.spi.hash import Hash
     from tallow_core.spi.kem import Kem
@@ -50,6 +51,11 @@ def tallow_offer_hash() -> Iterable[type[Hash]]:  # type: ignore[empty-body]
 @hookspec
 def tallow_offer_authenticator() -> Iterable[type[Authenticator]]:  # type: ignore[empty-body]
     """Hand over the authenticator drivers of this plugin."""
+
+
+@hookspec
+def tallow_offer_compressor() -> Iterable[type[Compressor]]:  # type: ignore[empty-body]
+    """Hand over the compressor drivers of this plugin."""
 
 
 @hookspec

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tallow_core.spi.authenticator import Authenticator
     from tallow_core.spi.cipher import Cipher
     from tallow_core.spi.command import Command
+    from tallow_core.spi.compressor import Compressor
     from tallow_core.spi.discovery import Discovery
     from tallow_core.spi.hash import Hash
     from tallow_core.spi.kem import Kem
@@ -54,13 +55,25 @@ KEM: Kind[Kem] = Kind("kem", "tallow_core.spi.kem:Kem", "kems")
 SIGNATURE: Kind[Signature] = Kind("signature", "tallow_core.spi.signature:Signature", "signatures")
 HASH: Kind[Hash] = Kind("hash", "tallow_core.spi.hash:Hash", "hashes")
 AUTHENTICATOR: Kind[Authenticator] = Kind("authenticator", "tallow_core.spi.authenticator:Authenticator", "authenticators")
+COMPRESSOR: Kind[Compressor] = Kind("compressor", "tallow_core.spi.compressor:Compressor", "compressors")
 TRANSPORT: Kind[Transport] = Kind("transport", "tallow_core.spi.transport:Transport", "transports")
 DISCOVERY: Kind[Discovery] = Kind("discovery", "tallow_core.spi.discovery:Discovery", "discoveries")
 ROOMS: Kind[Rooms] = Kind("rooms", "tallow_core.spi.rooms:Rooms", "rooms")
 COMMAND: Kind[Command] = Kind("command", "tallow_core.spi.command:Command", "commands")
 
-KINDS: tuple[Kind[Any], ...] = (CIPHER, KEM, SIGNATURE, HASH, AUTHENTICATOR, TRANSPORT, DISCOVERY, ROOMS, COMMAND)
-SUITE_KINDS: tuple[Kind[Any], ...] = (KEM, CIPHER, HASH, AUTHENTICATOR)
+KINDS: tuple[Kind[Any], ...] = (
+    CIPHER,
+    KEM,
+    SIGNATURE,
+    HASH,
+    AUTHENTICATOR,
+    COMPRESSOR,
+    TRANSPORT,
+    DISCOVERY,
+    ROOMS,
+    COMMAND,
+)
+SUITE_KINDS: tuple[Kind[Any], ...] = (KEM, CIPHER, HASH, AUTHENTICATOR, COMPRESSOR)
 """The kinds that two peers agree on, one driver each, in the order in which offers list them."""
 
 

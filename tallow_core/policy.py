@@ -29,7 +29,7 @@ MOST_OFFERED = 16
 GRADED: Mapping[str, frozenset[str]] = {"hybrid": frozenset({KEM.name, SIGNATURE.name})}
 """Label -> the kinds that must carry it where it is required; a label that is not listed is asked of all of `_BY_DEFAULT`."""
 _BY_DEFAULT = frozenset({KEM.name, CIPHER.name, HASH.name, SIGNATURE.name})
-"""No authenticator by a code phrase is post-quantum, and the documentation says so."""
+"""No authenticator by a code phrase is post-quantum, and the documentation says so. A compressor protects nothing."""
 
 
 @dataclass(frozen=True, slots=True)

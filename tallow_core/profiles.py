@@ -60,6 +60,8 @@ PROFILES: Mapping[ProfileName, Profile] = MappingProxyType(
         "fast": Profile(),
         "paranoid": Profile(
             require=("hybrid", "post-quantum"),
+            # How well something compresses says what it is like, and padding hides that only if nothing is compressed.
+            only=MappingProxyType({"compressor": ("none",)}),
             limits=Limits(
                 words=5,
                 guesses=10,

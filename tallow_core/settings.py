@@ -55,6 +55,7 @@ class Rule:
     ciphers: Names = _AUTO
     hashes: Names = _AUTO
     authenticators: Names = _AUTO
+    compressors: Names = _AUTO
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,7 @@ class PolicySettings:
     signatures: Names = _AUTO
     hashes: Names = _AUTO
     authenticators: Names = _AUTO
+    compressors: Names = _AUTO
     transports: Names = _AUTO
     discoveries: Names = _AUTO
     deny: Names = ()

@@ -24,7 +24,11 @@ def _is_string(value: object) -> bool:
 
 
 def _is_suite(value: object) -> bool:
-    return isinstance(value, dict) and value.keys() == {"kem", "cipher", "hash", "authenticator"} and all(map(_is_string, value.values()))
+    return (
+        isinstance(value, dict)
+        and value.keys() == {"kem", "cipher", "hash", "authenticator", "compressor"}
+        and all(map(_is_string, value.values()))
+    )
 
 
 def _is_skipped(value: object) -> bool:

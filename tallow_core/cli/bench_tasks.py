@@ -14,6 +14,7 @@ from tallow_core.types import Role
 
 if TYPE_CHECKING:
     from tallow_core.spi.cipher import Cipher
+    from tallow_core.spi.compressor import Compressor
     from tallow_core.spi.hash import Hash
     from tallow_core.spi.kem import Kem
     from tallow_core.spi.signature import Signature
@@ -42,6 +43,23 @@ def hash_tasks(driver: type[Hash]) -> Iterator[Task]:
     """Hashing what a full data record holds."""
     hasher, data = driver.hasher("speed"), bytes(MIB)
     yield Task("hash", lambda: hasher.update(data), MIB)
+
+
+def compressor_tasks(driver: type[Compressor]) -> Iterator[Task]:
+    """Packing a chunk of text as large as a full data record, and unpacking it."""
+    compressor, chunk, out = driver(), _text(MIB), bytearray(MIB)
+    frame = compressor.pack(chunk)
+    yield Task("pack", lambda: compressor.pack(chunk), MIB)
+    yield Task("unpack", lambda: compressor.unpack_into(frame, out), MIB)
+
+
+def _text(size: int) -> bytes:
+    """Words in no order: they pack to about a third."""
+    draws = system_rng(size)  # two a word, and words have more than two letters
+    words = [bytes(97 + letter % 26 for letter in draws[at : at + 2 + at % 7]) for at in range(4096)]
+    pairs = zip(draws[::2], draws[1::2], strict=True)
+    # The smaller of two draws is often a small one: some words are frequent, as in a language.
+    return b" ".join(words[16 * min(pair) + max(pair) % 16] for pair in pairs)[:size]
 
 
 def kem_tasks(driver: type[Kem]) -> Iterator[Task]:
@@ -107,6 +125,7 @@ TASKS: Mapping[str, Callable[[Any], Iterator[Task]]] = MappingProxyType(
         "signature": signature_tasks,
         "hash": hash_tasks,
         "authenticator": authenticator_tasks,
+        "compressor": compressor_tasks,
     }
 )
 """Name of a kind -> what there is to time of its drivers. Kinds that wait for others are not in it."""

@@ -51,6 +51,8 @@ class Peering:
     "Use this key encapsulation mechanism only."
     hash: str | None = None
     "Use this hash only."
+    compressor: str | None = None
+    "Use this compressor only; none sends everything as it is."
     transport: str | None = None
     "Use this transport only."
 
@@ -66,5 +68,6 @@ class Peering:
             "choose.cipher": self.cipher,
             "choose.kem": self.kem,
             "choose.hash": self.hash,
+            "choose.compressor": self.compressor,
             "choose.transport": self.transport,
         }

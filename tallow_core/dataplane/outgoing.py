@@ -1,4 +1,4 @@
-"""The sending pump: read -> hash -> number -> seal -> send, one record at a time, in place.
+"""The sending pump: read -> hash -> pack, where it pays -> number -> seal -> send, one record at a time, in place.
 
 A record is filled with items (`tallow_core.protocol.content`): a large file's chunk begins at the aligned place of an empty record, small
 files share one. Reading, hashing and sealing release the GIL, but a hop to a thread costs more than it gains while both cores are
@@ -14,8 +14,9 @@ from typing import Protocol
 
 from tallow_core.dataplane.buffers import PAYLOAD, RecordBuffer
 from tallow_core.dataplane.faults import ChangedError
+from tallow_core.dataplane.packing import Packing
 from tallow_core.errors import FileSystemError
-from tallow_core.protocol.content import CHUNK, FAILED, HOLE, TRAILER, FileHash, Item, Reason
+from tallow_core.protocol.content import CHUNK, FAILED, HOLE, PACKED, TRAILER, FileHash, Item, Reason
 from tallow_core.protocol.records import FINAL, RecordType
 from tallow_core.spi.hash import Hash
 
@@ -35,16 +36,23 @@ def _no_check() -> None:
 
 
 class Outgoing:
-    """Packs items into records and sends them. `sent` counts bytes of files, holes included; `most` bounds a record's content."""
+    """Puts items into records and sends them. `sent` counts bytes of files, holes included; `most` bounds a record's content; `packing`
+    packs chunks, None leaves them as they are."""
 
     def __init__(
-        self, send: Callable[[RecordBuffer, int], Awaitable[None]], driver: type[Hash], segment_size: int, most: int = PAYLOAD
+        self,
+        send: Callable[[RecordBuffer, int], Awaitable[None]],
+        driver: type[Hash],
+        segment_size: int,
+        most: int = PAYLOAD,
+        packing: Packing | None = None,
     ) -> None:
         self._send = send
         self._driver = driver
         self._segment_size = segment_size
         self._full = 1 + CHUNK.size + min(most, PAYLOAD)
         self._buffer = RecordBuffer.for_data()
+        self._packing = packing
         self._used = 1
         self.sent = 0
 
@@ -65,6 +73,8 @@ class Outgoing:
         """
         if self._used > 1 and (size is None or size >= LARGE):
             await self.flush()
+        if self._packing:
+            self._packing.file()
         running = FileHash(self._driver, self._segment_size)
         if size is None:
             while await self._chunk(number, source, running, None):
@@ -92,7 +102,11 @@ class Outgoing:
     async def flush(self, *, final: bool = False) -> None:
         """Send the record as far as it is filled."""
         self._buffer.plain[0] = RecordType.DATA | (FINAL if final else 0)
+        if self._packing:
+            self._packing.sending()
         await self._send(self._buffer, self._used)
+        if self._packing:
+            self._packing.sent()
         self._used = 1
         # sock_sendall may finish without ever yielding: let pings and the progress display have their turn.
         await asyncio.sleep(0)
@@ -114,13 +128,25 @@ class Outgoing:
         space = self._buffer.plain[begin : begin + room]
         count = await source.read_into(space)
         if count:
-            CHUNK.pack_into(self._buffer.plain, self._used, Item.CHUNK, number, running.size, count)
-            running.update(space[:count])
-            self._used = begin + count
+            self._put(number, space[:count], running)
             self.sent += count
             if self._used >= self._full or size is None:  # a stream may pause: what it has given goes on
                 await self.flush()
         return count
+
+    def _put(self, number: int, data: memoryview, running: FileHash) -> None:
+        """Make an item of the chunk that was read to its place: a header in front of it, or a packed chunk instead of it."""
+        offset = running.size
+        running.update(data)
+        plain, frame = self._buffer.plain, self._packing.pack(data) if self._packing else None
+        if frame is None:
+            CHUNK.pack_into(plain, self._used, Item.CHUNK, number, offset, len(data))
+            self._used += CHUNK.size + len(data)
+            return
+        PACKED.pack_into(plain, self._used, Item.PACKED, number, offset, len(data), len(frame))
+        begin = self._used + PACKED.size
+        self._used = begin + len(frame)
+        plain[begin : self._used] = frame
 
     async def _item(self, item: bytes) -> None:
         if self._used + len(item) > self._full:

@@ -1,12 +1,14 @@
-"""The content of files, as items packed into DATA records: chunks, holes, trailers and failures.
+"""The content of files, as items packed into DATA records: chunks, holes, packed chunks, trailers and failures.
 
     CHUNK   = 0x01 || file[4] || offset[8] || length[4] || bytes
     TRAILER = 0x02 || file[4] || size[8] || hash[32]
     FAILED  = 0x03 || file[4] || reason[1]
     HOLE    = 0x04 || file[4] || offset[8] || length[4]
+    PACKED  = 0x05 || file[4] || offset[8] || length[4] || size[4] || frame
 
 `file` is the entry's number in the manifest. Small files share records, so no file costs a round trip; neither a chunk nor a hole
 crosses a segment boundary, so every segment is hashed by itself while it streams. A hole is a run of zeros in a sparse file.
+A packed chunk is `length` bytes of content as a frame of `size` bytes, by the compressor of the suite; each stands for itself.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from tallow_core.protocol.manifest import FILES, Entry, EntryKind
 from tallow_core.protocol.schedule import FILE_CONTEXT, SEGMENT_CONTEXT
 from tallow_core.protocol.wire import Reader, malformed
 from tallow_core.secrets import equal
+from tallow_core.spi.compressor import Compressor
 from tallow_core.spi.hash import Hash, Hasher
 from tallow_core.text import printable
 from tallow_core.types import ReadBuffer
@@ -30,6 +33,9 @@ CHUNK = Struct(">BIQI")
 TRAILER = Struct(">BIQ32s")
 FAILED = Struct(">BIB")
 HOLE = Struct(">BIQI")
+PACKED = Struct(">BIQII")
+MOST_PACKED = 1 << 20
+"""Bytes of content in a packed chunk at most: what a full record holds of a plain one."""
 _TREE = Struct(">QI")
 _ITEM, _CHUNK_REST, _TRAILER_REST = Struct(">BI"), Struct(">QI"), Struct(">Q32s")
 
@@ -41,6 +47,7 @@ class Item(IntEnum):
     TRAILER = 0x02
     FAILED = 0x03
     HOLE = 0x04
+    PACKED = 0x05
 
 
 class Reason(IntEnum):
@@ -125,10 +132,11 @@ class FileBegin(NamedTuple):
 
 
 class FileChunk(NamedTuple):
-    """Bytes of the current file. `data` is valid until the next record is received."""
+    """Bytes of the current file. `data` is valid until the next event is taken; `packed` says how they came."""
 
     offset: int
     data: memoryview
+    packed: bool = False
 
 
 class FileHole(NamedTuple):
@@ -165,11 +173,17 @@ class ContentReader:
     """Checks what arrives against the manifest, in its order; never holds more than the state of one file.
 
     `entries` are those of the manifest, in order; `chosen` tells by its number whether a file's content was asked for; `most` bounds a
-    file whose size is not known.
+    file whose size is not known; `compressor` is that of the suite, None where packed chunks are refused.
     """
 
     def __init__(
-        self, entries: Iterable[Entry], segment_size: int, driver: type[Hash], most: int, chosen: Callable[[int], bool] = _all
+        self,
+        entries: Iterable[Entry],
+        segment_size: int,
+        driver: type[Hash],
+        most: int,
+        chosen: Callable[[int], bool] = _all,
+        compressor: type[Compressor] | None = None,
     ) -> None:
         self._entries = enumerate(entries)
         self._segment_size = segment_size
@@ -178,6 +192,8 @@ class ContentReader:
         self._chosen = chosen
         self._current: tuple[int, Entry, FileHash] | None = None
         self._data = 0
+        self._unpacker = compressor() if compressor else None
+        self._unpacked = memoryview(b"")
 
     def record(self, body: memoryview) -> Iterator[Event]:
         """The events of one DATA record; raises `RemoteProtocolError` or `IntegrityError`."""
@@ -195,6 +211,8 @@ class ContentReader:
                 yield self._trailer(reader, entry, running)
             elif kind == Item.HOLE:
                 yield self._hole(reader, entry, running)
+            elif kind == Item.PACKED:
+                yield self._packed(reader, entry, running)
             elif kind == Item.FAILED:
                 self._current = None
                 yield FileFailed(number, entry, reader.u8())
@@ -222,14 +240,32 @@ class ContentReader:
                 return
 
     def _chunk(self, reader: Reader, entry: Entry, running: FileHash) -> FileChunk:
+        offset, length = self._extent(reader, entry, running)
+        data = reader.view(length)
+        running.update(data)
+        return FileChunk(offset, data)
+
+    def _packed(self, reader: Reader, entry: Entry, running: FileHash) -> FileChunk:
+        offset, length = self._extent(reader, entry, running)
+        size = reader.u32()
+        if self._unpacker is None or not 0 < size < length <= MOST_PACKED:
+            raise malformed(f"a packed chunk of {size} bytes for {length}")
+        frame = reader.view(size)
+        if not self._unpacked:
+            self._unpacked = memoryview(bytearray(MOST_PACKED))
+        data = self._unpacked[:length]
+        self._unpacker.unpack_into(frame, data)
+        running.update(data)
+        return FileChunk(offset, data, packed=True)
+
+    def _extent(self, reader: Reader, entry: Entry, running: FileHash) -> tuple[int, int]:
+        """Where a chunk lies and how long it is, within what the file may have."""
         offset, length = self._place(reader, running)
         most = self._most if entry.size is None else entry.size
         self._data += length
         if offset + length > most or (entry.kind == EntryKind.SPARSE and self._data > entry.data):
             raise malformed(f"more bytes of {printable(entry.components[-1])} than the {most} that are allowed")
-        data = reader.view(length)
-        running.update(data)
-        return FileChunk(offset, data)
+        return offset, length
 
     def _hole(self, reader: Reader, entry: Entry, running: FileHash) -> FileHole:
         offset, length = self._place(reader, running)

@@ -38,6 +38,7 @@ from tallow_core.protocol.suite import Drivers, NoCommonDriver, choose, offer_of
 from tallow_core.protocol.wire import Reader, Writer, lv, malformed
 from tallow_core.secrets import Rng, equal
 from tallow_core.spi.cipher import Cipher
+from tallow_core.spi.compressor import Compressor
 from tallow_core.spi.hash import Hash
 from tallow_core.spi.kem import Kem, KemPair
 from tallow_core.types import ReadBuffer, Role
@@ -82,6 +83,7 @@ class Established:
     cipher: type[Cipher]
     kem: type[Kem]
     hash: type[Hash]
+    compressor: type[Compressor]
     ours: Wish
     theirs: Wish
 
@@ -208,8 +210,8 @@ class Handshake(ABC):
         if self._schedule is None:
             raise LocalProtocolError("no keys yet")
         self._ended = True
-        drivers = self._driver("cipher"), self._driver("kem"), self._driver("hash")
-        self._events.append(Established(self._schedule, self._suite, *drivers, self._wishes, self._theirs))
+        cipher, kem, hash, compressor = (self._driver(kind) for kind in ("cipher", "kem", "hash", "compressor"))
+        self._events.append(Established(self._schedule, self._suite, cipher, kem, hash, compressor, self._wishes, self._theirs))
 
     def _sizes(self) -> bytes:
         """The sizes of the chosen drivers: two drivers of one name that disagree about them must not go on."""

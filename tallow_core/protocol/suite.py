@@ -15,7 +15,7 @@ from tallow_core.errors import PolicyError
 from tallow_core.protocol.wire import Reader, Writer, malformed
 from tallow_core.text import printable
 
-KINDS = ("kem", "cipher", "hash", "authenticator")
+KINDS = ("kem", "cipher", "hash", "authenticator", "compressor")
 MOST_NAMES = 16
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 

@@ -202,7 +202,14 @@ class _Receiver:
 
     async def _content(self, flow: Inflow, offered: Offered, selection: Selection, sink: Sink) -> None:
         settings = self._context.settings.receive
-        content = ContentReader(offered.entries(), offered.offer.segment_size, self._hash, settings.unknown_size, selection.content)
+        content = ContentReader(
+            offered.entries(),
+            offered.offer.segment_size,
+            self._hash,
+            settings.unknown_size,
+            selection.content,
+            self._session.established.compressor,
+        )
         throttle = Throttle(settings.throttle)
         while (body := await flow.record()) is not None:
             size = DATA_CAP if self._session.established.padded else len(body)
@@ -219,6 +226,8 @@ class _Receiver:
         if isinstance(event, FileChunk):
             await sink.write(event.offset, event.data)
             self._bytes += len(event.data)
+            if event.packed:
+                await asyncio.sleep(0)  # a record of packed chunks stands for much work
         elif isinstance(event, FileBegin):
             sink.begin(event.number, event.entry)
         elif isinstance(event, FileVerified):

@@ -10,6 +10,7 @@ from struct import Struct
 from tallow_core.dataplane.buffers import PAYLOAD, RecordBuffer
 from tallow_core.dataplane.faults import ChangedError
 from tallow_core.dataplane.outgoing import Outgoing
+from tallow_core.dataplane.packing import Packing
 from tallow_core.dataplane.sources import Skipped, SourceEntry
 from tallow_core.dataplane.spool import Spool
 from tallow_core.errors import BrokenOffError, FileSystemError, IntegrityError, RefusedError, UnreachableError
@@ -155,7 +156,7 @@ class _Sender:
             await throttle.spend(DATA_CAP if self._established.padded else size)
 
         portion = PAYLOAD if self._established.padded else throttle.portion
-        out = Outgoing(send, self._established.hash, offer.segment_size, portion)
+        out = Outgoing(send, self._established.hash, offer.segment_size, portion, Packing(self._established.compressor()))
         async with progress(self._context, lambda: out.sent, offer.size if accepted.whole else self._wanted(spool, accepted)):
             for number, source in enumerate(_sources(spool)):
                 if source.entry.kind in FILES:

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tallow_core.kinds import AUTHENTICATOR, CIPHER, COMMAND, DISCOVERY, HASH, KEM, ROOMS, SIGNATURE, TRANSPORT, Kind
-from tallow_core.testing.checks import authenticator, cipher, core, discovery, hash, kem, rooms, signature, transport
+from tallow_core.kinds import AUTHENTICATOR, CIPHER, COMMAND, COMPRESSOR, DISCOVERY, HASH, KEM, ROOMS, SIGNATURE, TRANSPORT, Kind
+from tallow_core.testing.checks import authenticator, cipher, compressor, core, discovery, hash, kem, rooms, signature, transport
 from tallow_core.testing.expect import ConformanceError, require
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ CHECKS: Mapping[str, tuple[Callable[..., None], ...]] = {
     SIGNATURE.name: signature.CHECKS,
     HASH.name: hash.CHECKS,
     AUTHENTICATOR.name: authenticator.CHECKS,
+    COMPRESSOR.name: compressor.CHECKS,
     TRANSPORT.name: transport.CHECKS,
     DISCOVERY.name: discovery.CHECKS,
     ROOMS.name: rooms.CHECKS,

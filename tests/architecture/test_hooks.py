@@ -11,7 +11,7 @@ import pytest
 
 from tallow_core import hookspecs
 from tallow_core.kinds import KINDS
-from tallow_core.spi import authenticator, cipher, command, discovery, hash, kem, rooms, signature, transport
+from tallow_core.spi import authenticator, cipher, command, compressor, discovery, hash, kem, rooms, signature, transport
 
 CONTRACTS = {
     contract.__name__: contract
@@ -19,6 +19,7 @@ CONTRACTS = {
         authenticator.Authenticator,
         cipher.Cipher,
         command.Command,
+        compressor.Compressor,
         discovery.Discovery,
         hash.Hash,
         kem.Kem,

@@ -7,7 +7,7 @@ import pytest
 from tests.cli.test_usage import TRACED, imported
 from tests.support import Lab
 
-DRIVERS = {"tallow_plugins", "cryptography", "blake3", "cpace", "opaque_snake"}
+DRIVERS = {"tallow_plugins", "cryptography", "blake3", "cpace", "opaque_snake", "zstandard"}
 HEAVY = {"cyclopts", "rich", "asyncio", "ssl", "stevedore", "pluggy", "msgspec", "platformdirs", *DRIVERS}
 """Each costs milliseconds; docs/decisions tell why they are dependencies nevertheless."""
 
@@ -44,10 +44,10 @@ def test_help_of_a_command(lab: Lab, command: str) -> None:
     assert not packages(lab, command, "--help") & DRIVERS
 
 
-def test_a_transfer_does_not_import_the_progress_bar(lab: Lab) -> None:
-    """rich is for terminals, and the demo's driver for the demo."""
+def test_a_small_transfer_imports_what_it_needs(lab: Lab) -> None:
+    """rich is for terminals, the demo's driver for the demo, and what compresses for what is large."""
     ann, bob = lab.pair()
-    (ann.work / "file").touch()
+    (ann.work / "file").write_text("much the same, " * 6000)
     sender = lab.send(ann, "file", program=TRACED)
     receiver = lab.receive(bob, sender.code, program=TRACED).ends(0)
     sender.ends(0)
@@ -55,4 +55,5 @@ def test_a_transfer_does_not_import_the_progress_bar(lab: Lab) -> None:
         modules = imported(process)
         assert "rich.progress" not in modules
         assert "tallow_plugins.commands.demo" not in modules
+        assert "zstandard" not in modules
         assert "opaque_snake" not in modules  # logins are no part of a transfer

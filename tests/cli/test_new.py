@@ -108,7 +108,7 @@ def test_a_command_of_ones_own(workshop: tuple[Path, Path], lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: str(kind.name))
-@pytest.mark.parametrize("name", ["none", "3des", "cipher", "a", "x" * 32, "kem-pair", "import", "a--b"])
+@pytest.mark.parametrize("name", ["true", "3des", "cipher", "a", "x" * 32, "kem-pair", "import", "a--b"])
 def test_every_allowed_name_gives_python_that_compiles(tmp_path: Path, kind: Kind[object], name: str) -> None:
     """Also a keyword, a digit first, and names of what the templates import."""
     project = new(kind.name, name, tmp_path / "project")

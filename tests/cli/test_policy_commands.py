@@ -43,12 +43,13 @@ def test_explain_names_the_choice_and_why_every_other_is_not(lab: Lab) -> None:
     ann = lab.place()
     ann.configure(RULES)
     events = {event["kind"]: event for event in lab.run(ann, "policy", "explain", "--json", "--against", "paranoid").ends(0).events}
-    assert events.keys() == {"kem", "cipher", "hash", "authenticator"}
+    assert events.keys() == {"kem", "cipher", "hash", "authenticator", "compressor"}
     assert events["kem"]["chosen"] == "x25519-ml-kem-1024"
     assert events["kem"]["others"] == {
         "ml-kem-1024": "the other side does not offer it",
         "x25519": f"denied by `[policy] deny` ({ann.config_file})",
     }
+    assert events["compressor"]["chosen"] == "none", "paranoid admits no compression, so neither side compresses"
     plain = lab.run(ann, "policy", "explain", "--against", "paranoid").ends(0).out.text
     assert "kem            x25519-ml-kem-1024  (it is number 1 here and number 1 there)" in plain
     assert "  not ml-kem-1024            the other side does not offer it" in plain
@@ -68,7 +69,7 @@ def test_explain_against_the_offer_of_somebody_else(lab: Lab) -> None:
 
 def test_explain_ends_with_3_where_nothing_is_common(lab: Lab) -> None:
     ann = lab.place()
-    offer = {"kem": ["x25519"], "cipher": ["aes-256-gcm"], "hash": ["blake3"], "authenticator": ["cpace"]}
+    offer = {"kem": ["x25519"], "cipher": ["aes-256-gcm"], "hash": ["blake3"], "authenticator": ["cpace"], "compressor": ["none"]}
     (ann.work / "offer.json").write_text(json.dumps(offer))
     process = lab.run(ann, "policy", "explain", "--offer", "offer.json").ends(3)
     assert "kem            none  (the two sides share none)" in process.out.text
@@ -77,7 +78,15 @@ def test_explain_ends_with_3_where_nothing_is_common(lab: Lab) -> None:
 
 @pytest.mark.parametrize(
     "written",
-    ["", "nonsense", "[]", "{}", '{"kem": []}', '{"offer": 3}', '{"kem": ["UP"], "cipher": ["a"], "hash": ["b"], "authenticator": ["c"]}'],
+    [
+        "",
+        "nonsense",
+        "[]",
+        "{}",
+        '{"kem": []}',
+        '{"offer": 3}',
+        '{"kem": ["UP"], "cipher": ["a"], "hash": ["b"], "authenticator": ["c"], "compressor": ["d"]}',
+    ],
 )
 def test_an_offer_that_is_none(lab: Lab, written: str) -> None:
     ann = lab.place()

@@ -215,6 +215,8 @@ def test_plugins_list(lab: Lab) -> None:
         ("hash", "sha3-256"),
         ("authenticator", "cpace"),
         ("authenticator", "opaque"),
+        ("compressor", "none"),
+        ("compressor", "zstd"),
         ("transport", "tcp"),
         ("transport", "tls"),
         ("discovery", "local"),

@@ -13,6 +13,7 @@ SUITE = {
     "kem": "x25519-ml-kem-1024",
     "hash": "blake3",
     "authenticator": "cpace",
+    "compressor": "zstd",
 }
 
 

@@ -29,7 +29,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
 
 def suite(site: Site) -> None:
     """A first-party distribution with one driver of each kind of a suite, and weak ones beside."""
-    names = {"kem": "hybrid", "cipher": "aes", "hash": "blake", "authenticator": "pace"}
+    names = {"kem": "hybrid", "cipher": "aes", "hash": "blake", "authenticator": "pace", "compressor": "press"}
     points: dict[str, dict[str, str]] = {kind: {name: f"fake_{name}"} for kind, name in names.items()}
     modules = {
         f"fake_{name}": driver(kind, name, labels=WEAK if kind == "authenticator" else ("post-quantum",)) for kind, name in names.items()
@@ -206,8 +206,14 @@ def test_duplicates_are_left_out_with_both_named(site: Site) -> None:
 def test_offers_cover_the_suite_best_first(site: Site) -> None:
     suite(site)
     offers = policy().offers()
-    assert offers == {"kem": ("hybrid", "lattice"), "cipher": ("aes",), "hash": ("blake",), "authenticator": ("pace",)}
-    assert list(offers) == ["kem", "cipher", "hash", "authenticator"]
+    assert offers == {
+        "kem": ("hybrid", "lattice"),
+        "cipher": ("aes",),
+        "hash": ("blake",),
+        "authenticator": ("pace",),
+        "compressor": ("press",),
+    }
+    assert list(offers) == ["kem", "cipher", "hash", "authenticator", "compressor"]
 
 
 def test_offers_are_cut_to_what_an_offer_may_list(site: Site) -> None:
@@ -325,7 +331,13 @@ def test_hybrid_is_not_asked_of_cipher_and_hash(site: Site) -> None:
     suite(site)
     site.add("guest", {"kem": {"both": "fake_both"}}, {"fake_both": driver("kem", "both", labels=("post-quantum", "hybrid"))})
     chosen = configured(allow=("guest",), require=("post-quantum", "hybrid"))
-    assert chosen.offers() == {"kem": ("both",), "cipher": ("aes",), "hash": ("blake",), "authenticator": ("pace",)}
+    assert chosen.offers() == {
+        "kem": ("both",),
+        "cipher": ("aes",),
+        "hash": ("blake",),
+        "authenticator": ("pace",),
+        "compressor": ("press",),
+    }
 
 
 def test_signatures_are_graded_too(site: Site) -> None:

@@ -21,6 +21,8 @@ from tallow_core.types import ReadBuffer, Role
 from tallow_plugins.authenticators.cpace import Cpace
 from tallow_plugins.ciphers.aes_256_gcm import Aes256Gcm
 from tallow_plugins.ciphers.chacha20_poly1305 import ChaCha20Poly1305
+from tallow_plugins.compressors.none import NoCompression
+from tallow_plugins.compressors.zstd import Zstd
 from tallow_plugins.hashes.blake3 import Blake3
 from tallow_plugins.kems.ml_kem_1024 import MlKem1024
 from tallow_plugins.kems.x25519 import X25519
@@ -76,6 +78,7 @@ FAST: Drivers = {
     "cipher": named(Aes256Gcm, ChaCha20Poly1305),
     "hash": named(Blake3, Sha3),
     "authenticator": named(Cpace),
+    "compressor": named(Zstd, NoCompression),
 }
 """Small messages: what is tried for every bit of them stays quick."""
 

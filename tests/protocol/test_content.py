@@ -22,6 +22,7 @@ from tallow_core.protocol.content import (
     CHUNK,
     FAILED,
     HOLE,
+    PACKED,
     TRAILER,
     ContentReader,
     Event,
@@ -525,7 +526,8 @@ BROKEN: dict[str, list[bytes]] = {
     "half a trailer": [FIRST[0], FIRST[1][:-1]],
     "half a failure": [b"\x03\0\0\0\0"],
     "kind zero": [b"\0" + FIRST[0][1:]],
-    "kind five": [b"\x05" + FIRST[0][1:]],
+    "a packed chunk where none was agreed on": [PACKED.pack(Item.PACKED, 0, 0, 100, 99) + DATA[:99]],
+    "kind six": [b"\x06" + FIRST[0][1:]],
     "a hole in a stream": [*FIRST, *SECOND, *THIRD, hole(4, 0, 10)],
     "a hole in a file that has none": [hole(0, 0, 100)],
     "kind 255": [b"\xff" + FIRST[0][1:]],
@@ -595,5 +597,5 @@ def test_t04_a_hostile_name_is_escaped_in_the_error() -> None:
 
 def test_items_have_the_sizes_of_the_specification() -> None:
     assert (CHUNK.size, TRAILER.size, FAILED.size) == (17, 45, 6)
-    assert HOLE.size == 17
+    assert (HOLE.size, PACKED.size) == (17, 21)
     assert 1 + CHUNK.size + PAYLOAD + 16 <= DATA_CAP

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -43,8 +44,8 @@ from tests.security.hostile_peers import (
 )
 from tests.security.test_wire_names import Silent, context_of, nobody
 
-CONTENT = bytes(range(256)) * (5 << 11)
-"""2.5 MiB: three records."""
+CONTENT = hashlib.shake_128(b"three records").digest(5 << 19)
+"""2.5 MiB that do not compress: three records."""
 
 
 def prepared(tmp_path: Path, name: str = "file") -> tuple[Home, Home]:

@@ -1,8 +1,8 @@
 """T-26: under `profile = "nist"` a session uses AES-256-GCM, ML-KEM-1024 and SHA3-256, and nothing else but the code's PAKE.
 
 The receiver here is written from docs/protocol alone, with no code of Tallow, and has no other algorithm to offer: ML-KEM-1024 of
-`pqcrypto`, AES-256-GCM of `cryptography`, SHA3-256 of `hashlib`, HMAC and HKDF written out, and CPace of `cpace`. Whatever else a sender
-under this profile used, a confirmation, a record or a hash would not fit.
+`pqcrypto`, AES-256-GCM of `cryptography`, SHA3-256 of `hashlib`, HMAC and HKDF written out, and CPace of `cpace`; it
+unpacks nothing. Whatever else a sender under this profile used, a confirmation, a record or a hash would not fit.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ from pqcrypto.kem import ml_kem_1024  # type: ignore[import-untyped]
 from tests.support import Lab
 
 NAMEPLATE, WORDS = b"4821", b"stamp-daybreak-kindred"
-OFFER = {"kem": b"ml-kem-1024", "cipher": b"aes-256-gcm", "hash": b"sha3-256", "authenticator": b"cpace"}
+OFFER = {"kem": b"ml-kem-1024", "cipher": b"aes-256-gcm", "hash": b"sha3-256", "authenticator": b"cpace", "compressor": b"none"}
+COMPRESSORS = ["zstd", "none"]
+"""The profile says nothing of them."""
 SIZES = (1568, 1568, 32, 32, 12, 16, 32, 32)
 DATA, CLOSE, RECEIVED, ACCEPT, OFFER_PAGE, PING = 0x10, 0x05, 0x04, 0x02, 0x01, 0x07
 FINAL = 0x80
@@ -192,7 +194,9 @@ def test_a_receiver_with_these_algorithms_alone_gets_the_file(lab: Lab, size: in
     with ExitStack() as stack:
         guest = Guest(int(sender.event("code")["listen"][0].rpartition(":")[2]), stack)
         guest.shake()
-        assert offered(guest.hello) == [[name.decode()] for name in OFFER.values()], "another algorithm is offered"
+        *algorithms, compressors = offered(guest.hello)
+        assert compressors == COMPRESSORS
+        assert algorithms == [[name.decode()] for name in OFFER.values()][:-1], "another algorithm is offered"
         segment_size = _offer(guest, size)
         guest.control.send(ACCEPT)
         lane = guest.data_lane()
@@ -245,4 +249,6 @@ def test_either_end_can_ask_for_it(lab: Lab, end: str, tmp_path: Path) -> None:
     sender = lab.send(ann, "file")
     receiver = lab.receive(bob, sender.code).ends(0)
     sender.ends(0)
-    assert receiver.named("suite")[0] == {"event": "suite", "v": 1} | {kind: name.decode() for kind, name in OFFER.items()}
+    assert receiver.named("suite")[0] == {"event": "suite", "v": 1} | {kind: name.decode() for kind, name in OFFER.items()} | {
+        "compressor": "zstd"
+    }

@@ -142,6 +142,7 @@ def test_every_setting_can_be_written_in_the_file(home: Path) -> None:
         signatures = ["g"]
         hashes = ["c"]
         authenticators = ["d"]
+        compressors = ["h"]
         transports = ["e"]
         discoveries = ["f"]
         deny = ["kem:x25519"]

@@ -109,7 +109,7 @@ async def _transfer(ends: _Ends, source: Path, how: str, say: Callable[[str], No
     left_out = {entry["path"] for entry in sent["skipped"]}
     if (different := next(_different(source, output / source.name, left_out), None)) is not None:
         raise IntegrityError(f"what arrived {how} is not what was sent: {different.name}")
-    names = {kind: suite[kind] for kind in ("kem", "cipher", "hash", "authenticator")}
+    names = {kind: suite[kind] for kind in ("kem", "cipher", "hash", "authenticator", "compressor")}
     seconds = float(done["seconds"])
     say(
         f"  {how}: {done['files']} files, {size_text(done['bytes'])} in {seconds:.2f} s"

@@ -27,9 +27,10 @@ _COMMON = Common()
 
 
 def bench(*, kind: str | None = None, seconds: float = 0.1, common: Common = _COMMON) -> int:
-    """Time every cipher, KEM, signature, hash and authenticator that is allowed to load, and Argon2id: the fastest run, on one core.
+    """Time every cipher, KEM, signature, hash, authenticator and compressor that may be loaded, and Argon2id: the fastest run, on one core.
 
-    Ciphers and hashes work on 1 MiB at a time, as a data record holds. Policy is not asked: what it leaves out is timed too.
+    Ciphers, hashes and compressors work on 1 MiB at a time, as a data record holds. Policy is not asked: what it leaves out is timed
+    too.
 
     Parameters
     ----------
