@@ -51,6 +51,9 @@ class RecordType(IntEnum):
     REKEY_ANSWER = 0x09
     EPOCH = 0x0A
     DATA = 0x10
+    RESUME = 0x18
+    RESUMED = 0x19
+    HAVE = 0x1A
 
 
 def direction_of(sender: Role) -> int:

@@ -37,6 +37,10 @@ OPEN_LANES = 16
 FIRST_LANE = {Role.HOST: 2, Role.GUEST: 1}
 
 
+class StoppedError(BrokenOffError):
+    """The other side said that it stops: there is nobody to dial again."""
+
+
 @dataclass(frozen=True, slots=True)
 class Path:
     """How the other end was reached. `kind` is local, direct or relay; `transport` that of our end; `dial` opens a further stream, past its
@@ -346,4 +350,4 @@ def _ended(kind: int, body: memoryview) -> TallowError:
     said = printable(text)
     if kind == RecordType.REFUSE:
         return RefusedError(f"the other side refused: {said}")
-    return BrokenOffError(f"the other side stopped: {said}")
+    return StoppedError(f"the other side stopped: {said}")
