@@ -230,12 +230,9 @@ class ReceivedRecords:
         ensure_private(self._state)
         path = self._state / "key"
         for _ in range(2):
-            with suppress(FileNotFoundError):
-                fd = os.open(path, _READ)
-                with open(fd, "rb") as file:
-                    if is_ours(os.fstat(fd)) and len(key := file.read(_SECRET + 1)) == _SECRET:
-                        return key
-                _unlink(path)  # torn, or not ours
+            with suppress(OSError), open(os.open(path, _READ), "rb") as file:
+                if is_ours(os.fstat(file.fileno())) and len(key := file.read(_SECRET + 1)) == _SECRET:
+                    return key
             _write_raw(path, [system_rng(_SECRET)])
         raise ConfigError(f"the key of interrupted transfers cannot be kept in {printable(str(path))}; delete that file")
 
