@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from struct import Struct
 from typing import BinaryIO, NamedTuple
 
 from tallow_core.dataplane.journal import is_ours
@@ -32,6 +33,7 @@ from tallow_core.text import printable
 LIFETIME = 7 * 86_400.0
 _MAGIC_SENT, _MAGIC_RECEIVED = b"tallow sent 1\n", b"tallow received 1\n"
 _SECRET = 32
+SOURCE = Struct(">QQ")
 _READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 _WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 _BLOCK = 1 << 18
@@ -39,7 +41,7 @@ _BLOCK = 1 << 18
 
 def source_item(source: SourceEntry) -> bytes:
     """A source as the sender's list has it: device[8] || inode[8] || the entry as encoded (path, size, mtime_ns)."""
-    return Writer().u64(source.inode[0]).u64(source.inode[1]).raw(source.entry.encoded()).done()
+    return SOURCE.pack(*source.inode) + source.entry.encoded()
 
 
 def tell_lost(context: Context, error: TallowError) -> float:
@@ -132,7 +134,7 @@ def check_sources(record: SentRecord, sources: Iterable[SourceEntry]) -> None:
         if before != source_item(source):
             raise changed("/".join(source.components))
     if (gone := next(then, None)) is not None:
-        raise changed("/".join(read_entry(Reader(gone[16:], "our own list"), trusted=True).components))
+        raise changed("/".join(read_entry(Reader(gone[SOURCE.size :], "our own list"), trusted=True).components))
 
 
 def changed(path: str) -> FileSystemError:

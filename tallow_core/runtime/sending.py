@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
-from struct import Struct
 
 from tallow_core.dataplane.buffers import PAYLOAD, RecordBuffer
 from tallow_core.dataplane.faults import ChangedError
@@ -27,7 +26,7 @@ from tallow_core.runtime.hosting import CodeVoid, Host, open_host
 from tallow_core.runtime.lane import Lane
 from tallow_core.runtime.payloads import Payload
 from tallow_core.runtime.progress import progress
-from tallow_core.runtime.resuming import Sent, SentRecord, check_sources, sent_before, source_item, tell_lost
+from tallow_core.runtime.resuming import SOURCE, Sent, SentRecord, check_sources, sent_before, source_item, tell_lost
 from tallow_core.runtime.safety import Ask
 from tallow_core.runtime.session import Session, StoppedError
 from tallow_core.runtime.throttle import Throttle
@@ -35,7 +34,6 @@ from tallow_core.secrets import equal, system_rng
 from tallow_core.spi.hash import Hasher
 from tallow_core.text import printable
 
-_INODE = Struct(">QQ")
 HARMLESS = ("link", "special", "excluded")
 """Reasons for which something may be left out of what is sent without that being an error."""
 
@@ -164,7 +162,7 @@ class _Sender:
 
     def _entries(self, spool: Spool) -> Iterator[Entry]:
         for source in self._payload.entries():
-            spool.append(_INODE.pack(*source.inode) + source.entry.encoded())
+            spool.append(source_item(source))
             yield source.entry
 
     async def _accept(self, spool: Spool, offer: Offer) -> AcceptReader:
@@ -181,7 +179,7 @@ class _Sender:
             reader.page(body)
             self.accepted = True
         if have is None:
-            self._sent.accepted(Earlier(offer.transfer_id, self._secret), (source_item(source) for source in _sources(spool)))
+            self._sent.accepted(Earlier(offer.transfer_id, self._secret), spool)
         else:
             self._sent.current = self._resumed
             self._there = self._known(spool, have)
@@ -278,8 +276,8 @@ class _Sender:
 def _sources(spool: Spool) -> Iterator[SourceEntry]:
     """Our own list, as it was written."""
     for item in spool:
-        device, number = _INODE.unpack_from(item)
-        yield SourceEntry(read_entry(Reader(item[_INODE.size :], "our own list"), trusted=True), (device, number))
+        device, number = SOURCE.unpack_from(item)
+        yield SourceEntry(read_entry(Reader(item[SOURCE.size :], "our own list"), trusted=True), (device, number))
 
 
 def announce_session(context: Context, session: Session) -> None:
