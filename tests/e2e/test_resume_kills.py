@@ -6,12 +6,13 @@ import os
 import random  # noqa: TID251 - moments that can be repeated
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.proxy import Proxy
-from tests.support import MEGABYTE, Lab, Place, Tallow, leftovers, tree, write_large
+from tests.support import MEGABYTE, Event, Lab, Place, Tallow, leftovers, tree, write_large
 
 SEED = 20240611
 KILLS = int(os.environ.get("TALLOW_TEST_KILLS", "6"))
@@ -73,17 +74,17 @@ class Ordeal:
         self.sessions += 1
         if kind == "cut":
             self._proxy.cut()
-        elif kind == "relay":
+        elif kind == "relay" and self.relayed:
             assert self._relay is not None
             self._relay.kill()
             self._start_relay()
         elif kind == "receiver":
             self.receiver.kill()
             self._start_receiver()
-        elif self.relayed or rng.random() < 0.5:  # a new code, perhaps by another path
+        elif self.relayed or kind == "relay" or rng.random() < 0.5:  # a new code, perhaps by another path
             self.sender.kill()
             self.receiver.kill()
-            self.start_both(relayed=not self.relayed)
+            self.start_both(relayed=kind == "relay" or rng.random() < 0.5)
         else:  # the same code: the receiver finds it by itself
             code = self.sender.code
             self.sender.kill()
@@ -95,6 +96,11 @@ class Ordeal:
         return bool(self.receiver.named("done")) or self.sender.process.poll() is not None
 
 
+def _has(least: float, event: Event) -> bool:
+    enough: bool = event["bytes"] >= least
+    return enough
+
+
 def ordeal(lab: Lab, proxy: Proxy, ann: Place, bob: Place, size: int, rate: str) -> tuple[int, int]:
     """Send `t` in spite of it all; returns the number of kills and the bytes that were sent again."""
     rng = random.Random(SEED)
@@ -102,9 +108,7 @@ def ordeal(lab: Lab, proxy: Proxy, ann: Place, bob: Place, size: int, rate: str)
     trial, kills, began = Ordeal(lab, proxy, ann, bob, rate), 0, time.monotonic()
     for moment in sorted(rng.random() * 0.92 for _ in range(KILLS)):
         kind = rng.choice(["cut", "sender", "receiver", "relay"])
-        if kind == "relay" and not trial.relayed:
-            kind = "sender"  # which may move it to the relay
-        trial.receiver.event("progress", lambda event, least=moment * size: event["bytes"] >= least)
+        trial.receiver.event("progress", partial(_has, moment * size))
         time.sleep(rng.random() * 0.1)
         if trial.over:
             break
