@@ -18,6 +18,7 @@ from tallow_core.dataplane.placing import Overwrite, candidates, look
 from tallow_core.protocol.content import FileHash
 from tallow_core.protocol.manifest import FILES, Entry, EntryKind
 from tallow_core.protocol.names import STAGING_PREFIX
+from tallow_core.protocol.resume import MOST_PARTIAL
 from tallow_core.secrets import equal
 from tallow_core.spi.hash import Hash
 
@@ -109,7 +110,7 @@ class Keeping:
 
     def _reread(self, number: int, entry: Entry, partial: Partial, driver: type[Hash], segment_size: int) -> bool:
         """Whether some of the file's segments are here; those that are not as they were are forgotten."""
-        if entry.kind not in FILES or entry.size is None:
+        if entry.kind not in FILES or entry.size is None or len(self.begun) == MOST_PARTIAL:
             return False
         fd = self.open_partial(partial)
         if fd is None:
