@@ -70,6 +70,8 @@ class ReceiveCommand:
             self._check_single(selection)
             return Decision(selection, StreamSink(sys.stdout.fileno()))
         output = self._context.settings.receive.output
+        if offered.resumable:
+            return Decision(selection, FolderSink(output, self._unasked(), selection))
         check_space(output, selection.counts.stored)
         return Decision(selection, FolderSink(output, await self._overwrite(offered, output, selection), selection))
 
@@ -85,6 +87,8 @@ class ReceiveCommand:
         while True:
             # On a thread: a long list takes a while to read.
             await detached(partial(_show, offered, selection))
+            if offered.resumable:
+                tell("This goes on with a transfer that was interrupted: what is here already is not sent again.")
             answer = await self._asked(offered, selection, choose=several)
             if answer in ("y", "yes"):
                 return selection
@@ -104,6 +108,11 @@ class ReceiveCommand:
             if answer.lower() != "l" or not long:
                 return answer.lower()
             await page(_listed(offered, selection))
+
+    def _unasked(self) -> Overwrite:
+        """What to do with names that are taken, where nobody is asked: most are taken by what came before."""
+        wanted = self._context.settings.receive.overwrite
+        return Overwrite.RENAME if wanted == "ask" else Overwrite(wanted)
 
     async def _overwrite(self, offered: Offered, output: str, selection: Selection) -> Overwrite:
         wanted = self._context.settings.receive.overwrite

@@ -22,6 +22,7 @@ from struct import Struct
 from types import TracebackType
 
 from tallow_core.dataplane.faults import explain
+from tallow_core.dataplane.keeping import Keeping
 from tallow_core.dataplane.placing import Overwrite, look, make_folder, place, set_link_time
 from tallow_core.dataplane.sources import Reason, Skipped
 from tallow_core.dataplane.spool import Spool
@@ -33,7 +34,7 @@ from tallow_core.protocol.names import STAGING_PREFIX, TreeOrder, check_target
 _FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _NO_LINKS = {errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
-_LINK = Struct(">qH")
+_LINK = Struct(">qIH")
 
 
 class Landing:
@@ -53,11 +54,18 @@ class Landing:
         self.links = 0
         """Symbolic and hard links that were made."""
         self.stash = Stash(self.staging)
+        self.keeping: Keeping | None = None
+        """Where the transfer can be resumed: its staging folder and journal, which outlive this object. Set before the first entry."""
         self._order = TreeOrder()
         self._umask = _umask()
         self._staging: tuple[str, int] | None = None
         self._root = Folder(_open_output(output), "", None, 0)
         self._stack = [self._root]
+
+    @property
+    def root(self) -> int:
+        """The descriptor of the output folder."""
+        return self._root.fd
 
     def __enter__(self) -> Landing:
         return self
@@ -68,18 +76,43 @@ class Landing:
         else:
             self.abort()
 
-    def enter(self, components: Sequence[str], mode: int, mtime_ns: int) -> None:
-        """Make a folder, 0700 at first, or go into the one that is there. Its mode and time are set when the next entry leaves it."""
+    def enter(self, components: Sequence[str], mode: int, mtime_ns: int, *, number: int = 0) -> None:
+        """Make a folder, 0700 at first, or go into the one that is there. Its mode and time are set when the next entry leaves it.
+
+        `number`, here and below, is the entry's in the offer, by which the journal knows it.
+        """
         parent, name = self._reach(components, is_directory=True)
         path = parent.path + name
         try:
-            landed, new = make_folder(self.overwrite, parent.fd, name)
-            fd = os.open(landed, _FOLDER | _NOFOLLOW, dir_fd=parent.fd)
+            landed, fd, new = self._folder(parent.fd, name, number)
         except OSError as error:
             raise explain(error, "make the folder", path) from error
         self._stack.append(Folder(fd, f"{parent.path}{landed}/", self._permitted(mode) if new else None, mtime_ns))
 
-    def begin(self, components: Sequence[str], mode: int, mtime_ns: int, *, keep: int | None = None, named: bool = True) -> Writer | None:
+    def _folder(self, parent: int, name: str, number: int) -> tuple[str, int, bool]:
+        """The name, descriptor and whether it is new of a folder that is made, or was by an earlier run."""
+        keeping = self.keeping
+        if keeping is not None and (made := keeping.past.folders.get(number)) is not None:
+            fd = os.open(made.name, _FOLDER | _NOFOLLOW, dir_fd=parent)
+            if made.inode not in (None, os.fstat(fd).st_ino):
+                os.close(fd)
+                raise OSError(errno.ESTALE, "it was replaced meanwhile")
+            os.fchmod(fd, 0o700)
+            landed, new = made.name, True
+        elif keeping is None:
+            landed, new = make_folder(self.overwrite, parent, name)
+            fd = os.open(landed, _FOLDER | _NOFOLLOW, dir_fd=parent)
+        else:
+            journal = keeping.journal
+            landed, new = make_folder(self.overwrite, parent, name, lambda candidate: journal.intend(number, candidate))
+            fd = os.open(landed, _FOLDER | _NOFOLLOW, dir_fd=parent)
+        if keeping is not None and new:
+            keeping.journal.made(number, landed, os.fstat(fd).st_ino)
+        return landed, fd, new
+
+    def begin(
+        self, components: Sequence[str], mode: int, mtime_ns: int, *, number: int = 0, keep: int | None = None, named: bool = True
+    ) -> Writer | None:
         """Start a file, 0600 under a random name for now; None if it is left out, because of NEVER and a name that is taken.
 
         `keep`: its number, if hard links to it are to come. A file that is not `named` has its content taken for their sake alone.
@@ -91,13 +124,13 @@ class Landing:
         if where is None and keep is None:
             return None
         try:
-            writer = Writer(self, path, where, (self._permitted(mode), mtime_ns), keep)
+            writer = Writer(self, path, where, (self._permitted(mode), mtime_ns), keep, number)
         except OSError as error:
             raise explain(error, "write", path) from error
         self.live.add(writer)
         return writer
 
-    def hard_link(self, components: Sequence[str], first: int) -> None:
+    def hard_link(self, components: Sequence[str], first: int, *, number: int = 0) -> None:
         """Make a further name for the file that was kept under the number `first`; it is left out if there is none."""
         folder, name = self._reach(components, is_directory=False)
         if self._is_taken(folder, name):
@@ -107,11 +140,11 @@ class Landing:
             if temporary is None:
                 self._skip(folder.path + name, "unreadable")
             else:
-                self._place_link(folder, name, temporary)
+                self._place_link(folder, name, temporary, number)
         except OSError as error:
             raise explain(error, "link", folder.path + name) from error
 
-    def symlink(self, components: Sequence[str], target: str, mtime_ns: int) -> None:
+    def symlink(self, components: Sequence[str], target: str, mtime_ns: int, *, number: int = 0) -> None:
         """Make a symbolic link when the folder that it lies in is left: until then nothing could lead through it."""
         if reason := check_target(components, target):
             raise LocalProtocolError(f"Landing: a link that {reason}.")
@@ -119,10 +152,12 @@ class Landing:
         if folder.links is None:
             folder.links = Spool()
         encoded = name.encode()
-        folder.links.append(_LINK.pack(mtime_ns, len(encoded)) + encoded + target.encode())
+        folder.links.append(_LINK.pack(mtime_ns, number, len(encoded)) + encoded + target.encode())
 
     def staging(self) -> int:
         """Return the descriptor of the staging folder, which is made when it is first needed (else an `OSError`)."""
+        if self.keeping is not None:
+            return self.keeping.fd
         if self._staging is None:
             name, root = STAGING_PREFIX + secrets.token_hex(8), self._root.fd
             os.mkdir(name, 0o700, dir_fd=root)
@@ -155,7 +190,7 @@ class Landing:
                 last_to_first.callback(folder.release)
                 last_to_first.callback(finish, folder)
             for writer in self.live:
-                last_to_first.callback(writer.discard)
+                last_to_first.callback(writer.discard if self.keeping is None else writer.suspend)
             self._stack = []
 
     def _permitted(self, mode: int) -> int:
@@ -188,9 +223,11 @@ class Landing:
     def _skip(self, path: str, reason: Reason) -> None:
         self.skipped.append(Skipped(path, reason))
 
-    def _place_link(self, folder: Folder, name: str, temporary: str) -> None:
+    def _place_link(self, folder: Folder, name: str, temporary: str, number: int) -> None:
         staging = self.staging()
         try:
+            if self.keeping is not None:
+                self.keeping.journal.placed(number, os.stat(temporary, dir_fd=staging, follow_symlinks=False))
             place(self.overwrite, staging, temporary, folder.fd, name)
             self.links += 1
         except FileExistsError:
@@ -207,14 +244,14 @@ class Landing:
             return
         with links:
             for item in links:
-                mtime_ns, length = _LINK.unpack_from(item)
+                mtime_ns, number, length = _LINK.unpack_from(item)
                 name, target = item[_LINK.size : _LINK.size + length].decode(), item[_LINK.size + length :].decode()
                 try:
-                    self._make_link(folder, name, target, mtime_ns)
+                    self._make_link(folder, name, target, mtime_ns, number)
                 except OSError as error:
                     raise explain(error, "make the link", folder.path + name) from error
 
-    def _make_link(self, folder: Folder, name: str, target: str, mtime_ns: int) -> None:
+    def _make_link(self, folder: Folder, name: str, target: str, mtime_ns: int, number: int) -> None:
         temporary, staging = secrets.token_hex(16), self.staging()
         try:
             os.symlink(target, temporary, dir_fd=staging)
@@ -224,7 +261,7 @@ class Landing:
             self._skip(folder.path + name, "link")
             return
         set_link_time(temporary, staging, mtime_ns)
-        self._place_link(folder, name, temporary)
+        self._place_link(folder, name, temporary, number)
 
     def _remove_staging(self, root: int) -> None:
         if self._staging is None:

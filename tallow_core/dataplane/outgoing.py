@@ -63,8 +63,11 @@ class Outgoing:
         size: int | None,
         extents: Iterable[tuple[int, int]] | None = None,
         check: Callable[[], None] = _no_check,
+        start: int = 0,
     ) -> bytes:
         """Send one file's content, at most `size` bytes of it, and its trailer; returns its hash.
+
+        What is before `start`, a multiple of the segment size, is read and hashed, but not sent: the other side has it.
 
         `extents` are the parts (start, end) that hold data, in order; what is between them is sent as holes. The source stands at the
         start of each when it comes. `check` raises if what was read is not to be trusted.
@@ -80,11 +83,14 @@ class Outgoing:
             while await self._chunk(number, source, running, None):
                 pass
         else:
-            for start, end in ((0, size),) if extents is None else extents:
-                await self._hole(number, running, start)
+            for begin, end in ((0, size),) if extents is None else extents:
+                await self._known(source, running, begin, begin, start)
+                await self._hole(number, running, begin)
+                await self._known(source, running, begin, end, start)
                 while running.size < end:
                     if not await self._chunk(number, source, running, end):
                         raise ChangedError("it became shorter while it was sent")
+            await self._known(source, running, size, size, start)
             await self._hole(number, running, size)
         check()
         digest = running.digest()
@@ -110,6 +116,20 @@ class Outgoing:
         self._used = 1
         # sock_sendall may finish without ever yielding: let pings and the progress display have their turn.
         await asyncio.sleep(0)
+
+    async def _known(self, source: Source, running: FileHash, begin: int, end: int, start: int) -> None:
+        """Hash what lies before `start`: zeros up to `begin`, then what is read up to `end`."""
+        while running.size < min(begin, start):
+            running.zeros(min(running.room, begin - running.size, start - running.size))
+        space = self._buffer.aligned[:PAYLOAD]
+        while begin <= running.size < min(end, start):
+            if self._used > 1:  # the buffer is read into
+                await self.flush()
+            count = await source.read_into(space[: min(PAYLOAD, running.room, end - running.size, start - running.size)])
+            if not count:
+                raise ChangedError("it became shorter while it was sent")
+            running.update(space[:count])
+            await asyncio.sleep(0)
 
     async def _hole(self, number: int, running: FileHash, end: int) -> None:
         while running.size < end:

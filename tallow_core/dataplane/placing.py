@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from enum import Enum
 
@@ -48,9 +48,14 @@ def place(overwrite: Overwrite, staging: int, temporary: str, folder: int, name:
     raise crowded(name)
 
 
-def make_folder(overwrite: Overwrite, parent: int, name: str) -> tuple[str, bool]:
-    """Make a folder, 0700 for now, and return the name it got, and whether it is new: with NEVER and ALWAYS one may be there."""
+def make_folder(overwrite: Overwrite, parent: int, name: str, intend: Callable[[str], None] = lambda _: None) -> tuple[str, bool]:
+    """Make a folder, 0700 for now, and return the name it got, and whether it is new: with NEVER and ALWAYS one may be there.
+
+    `intend` is told each name before it is tried.
+    """
     for candidate in candidates(name, directory=True):
+        if look(parent, candidate) is None:
+            intend(candidate)
         try:
             os.mkdir(candidate, 0o700, dir_fd=parent)
         except FileExistsError:

@@ -33,11 +33,16 @@ class Stash:
         self._inodes = array("Q")
 
     def keep(self, number: int, temporary: str) -> None:
-        """Keep the complete file `temporary` of the staging folder; numbers come in order."""
+        """Keep the complete file `temporary` of the staging folder."""
+        self.keep_placed(number, self._staging(), temporary)
+
+    def keep_placed(self, number: int, folder: int, name: str) -> None:
+        """Keep a file that lies in another folder."""
         kept = self._name(number)
-        _link(self._staging(), temporary, kept)
-        self._numbers.append(number)
-        self._inodes.append(os.stat(kept, dir_fd=self._staging(), follow_symlinks=False).st_ino)
+        _link(folder, name, kept, self._staging())
+        at = bisect_left(self._numbers, number)
+        self._numbers.insert(at, number)
+        self._inodes.insert(at, os.stat(kept, dir_fd=self._staging(), follow_symlinks=False).st_ino)
 
     def give(self, number: int) -> str | None:
         """A further name for a file, in the staging folder; None if it is not kept, because it never came whole."""
@@ -47,7 +52,7 @@ class Stash:
         kept, name = self._name(number), secrets.token_hex(16)
         if os.stat(kept, dir_fd=self._staging(), follow_symlinks=False).st_ino != self._inodes[at]:
             raise OSError(errno.ESTALE, "it was replaced while it waited for its further names")
-        _link(self._staging(), kept, name)
+        _link(self._staging(), kept, name, self._staging())
         return name
 
     def clear(self) -> None:
@@ -61,23 +66,23 @@ class Stash:
         return f"{self._prefix}-{number}"
 
 
-def _link(folder: int, name: str, further: str) -> None:
+def _link(folder: int, name: str, further: str, target: int) -> None:
     try:
-        os.link(name, further, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
+        os.link(name, further, src_dir_fd=folder, dst_dir_fd=target, follow_symlinks=False)
     except OSError as error:
         if error.errno not in _NO_LINKS:
             raise
-        _copy(folder, name, further)
+        _copy(folder, name, further, target)
 
 
-def _copy(folder: int, name: str, further: str) -> None:
+def _copy(folder: int, name: str, further: str, staging: int) -> None:
     source = os.open(name, _READ, dir_fd=folder)
     try:
-        target = os.open(further, _WRITE, 0o600, dir_fd=folder)
+        target = os.open(further, _WRITE, 0o600, dir_fd=staging)
         try:
             _copy_content(source, target)
         except OSError:
-            os.unlink(further, dir_fd=folder)
+            os.unlink(further, dir_fd=staging)
             raise
         finally:
             os.close(target)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 from contextlib import suppress
@@ -51,19 +52,58 @@ class Folder:
 class Writer:
     """One file on its way. It is under its name only after `commit`. `place`: where that is, None if it is kept for its links only."""
 
-    __slots__ = ("_end", "_facts", "_fd", "_keep", "_landing", "_path", "_place", "_temporary")
+    __slots__ = ("_begun", "_end", "_facts", "_fd", "_keep", "_landing", "_number", "_path", "_place", "_temporary")
 
-    def __init__(self, landing: Landing, path: str, place: tuple[Folder, str] | None, facts: tuple[int, int], keep: int | None) -> None:
+    def __init__(
+        self, landing: Landing, path: str, place: tuple[Folder, str] | None, facts: tuple[int, int], keep: int | None, number: int = 0
+    ) -> None:
         self._landing = landing
         self._path = path
         self._place = place
         self._facts = facts
         self._keep = keep
-        self._end = 0
-        self._temporary = secrets.token_hex(16)
-        self._fd = os.open(self._temporary, _TEMPORARY, 0o600, dir_fd=landing.staging())
+        self._number = number
+        self._begun = self._goes_on()
+        if not self._begun:
+            self._end = 0
+            self._temporary = secrets.token_hex(16)
+            self._fd = os.open(self._temporary, _TEMPORARY, 0o600, dir_fd=landing.staging())
         if place is not None:
             place[0].users += 1
+
+    def _goes_on(self) -> bool:
+        """Whether the file goes on from what an earlier run left of it."""
+        keeping = self._landing.keeping
+        if keeping is None or (segments := keeping.begun.get(self._number)) is None:
+            return False
+        partial = keeping.past.partial[self._number]
+        fd = keeping.open_partial(partial)
+        if fd is None:
+            raise OSError(errno.ESTALE, "the part that was here was replaced")
+        self._fd, self._temporary = fd, partial.name
+        self._end = keeping.written(segments)
+        os.ftruncate(fd, min(self._end, os.fstat(fd).st_size))
+        self._end = min(self._end, os.fstat(fd).st_size)
+        return True
+
+    def segment(self, index: int, digest: bytes) -> None:
+        """A whole segment was written, and has this hash: an interrupted transfer need not send it again."""
+        keeping = self._landing.keeping
+        if keeping is None:
+            return
+        if not self._begun:
+            keeping.journal.begun(self._number, os.fstat(self._fd).st_ino, self._temporary)
+            self._begun = True
+        keeping.journal.segment(self._number, index, digest)
+
+    def suspend(self) -> None:
+        """Leave the unfinished file for a later run if any of it was verified; else as `discard`."""
+        if not self._begun:
+            self.discard()
+            return
+        with suppress(OSError):
+            self._close()
+        self._finish()
 
     def write(self, offset: int, data: ReadBuffer) -> None:
         """Write all of `data` at `offset`, in bytes from the start of the file."""
@@ -85,6 +125,8 @@ class Writer:
             if size > self._end:
                 os.ftruncate(self._fd, size)
             set_facts(self._fd, *self._facts)
+            if self._landing.keeping is not None:
+                self._landing.keeping.journal.placed(self._number, os.fstat(self._fd))
             self._close()  # before the rename: some network file systems report a full disk only here
             landed = self._land()
         except OSError as error:

@@ -13,10 +13,11 @@ A packed chunk is `length` bytes of content as a frame of `size` bytes, by the c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import IntEnum
 from functools import cache
 from struct import Struct
+from types import MappingProxyType
 from typing import NamedTuple, TypeAlias
 
 from tallow_core.errors import IntegrityError
@@ -63,12 +64,13 @@ _ZEROS = memoryview(bytes(1 << 20))
 class FileHash:
     """A file's hash = H("tallow/1 file", size[8] || segment size[4] || H("tallow/1 segment", segment) in order)."""
 
-    def __init__(self, driver: type[Hash], segment_size: int) -> None:
+    def __init__(self, driver: type[Hash], segment_size: int, segments: bytes = b"") -> None:
+        """`segments`: the hashes of those, all whole, that came before."""
         self._driver = driver
         self.segment_size = segment_size
-        self._tree = bytearray()
+        self._tree = bytearray(segments)
         self._segment: Hasher | None = None
-        self.size = 0
+        self.size = len(segments) // driver.digest_size * segment_size
 
     @property
     def room(self) -> int:
@@ -94,6 +96,11 @@ class FileHash:
             part = _ZEROS[: min(count, len(_ZEROS))]
             self.update(part)
             count -= len(part)
+
+    def closed(self) -> tuple[int, bytes] | None:
+        """(Number, hash) of the segment that ends here; None within one."""
+        number, rest = divmod(self.size, self.segment_size)
+        return None if rest or not number else (number - 1, bytes(self._tree[-self._driver.digest_size :]))
 
     def _close_segment(self) -> None:
         if self._segment is not None:
@@ -169,11 +176,17 @@ def _all(_number: int) -> bool:
     return True
 
 
+def _untold(_number: int, _segment: int, _digest: bytes) -> None:
+    """Nobody keeps account of segments."""
+
+
 class ContentReader:
     """Checks what arrives against the manifest, in its order; never holds more than the state of one file.
 
     `entries` are those of the manifest, in order; `chosen` tells by its number whether a file's content was asked for; `most` bounds a
     file whose size is not known; `compressor` is that of the suite, None where packed chunks are refused.
+    `begun`: the hashes of the segments that are here already, by file; such a file goes on behind them.
+    `segment` (file, segment, hash) is told of each whole segment once what its last event said was done.
     """
 
     def __init__(
@@ -184,12 +197,16 @@ class ContentReader:
         most: int,
         chosen: Callable[[int], bool] = _all,
         compressor: type[Compressor] | None = None,
+        begun: Mapping[int, bytes] = MappingProxyType({}),
+        segment: Callable[[int, int, bytes], None] = _untold,
     ) -> None:
         self._entries = enumerate(entries)
         self._segment_size = segment_size
         self._driver = driver
         self._most = most
         self._chosen = chosen
+        self._begun = begun
+        self._segment = segment
         self._current: tuple[int, Entry, FileHash] | None = None
         self._data = 0
         self._unpacker = compressor() if compressor else None
@@ -207,12 +224,15 @@ class ContentReader:
             _, entry, running = self._current
             if kind == Item.CHUNK:
                 yield self._chunk(reader, entry, running)
+                self._tell(number, running)
             elif kind == Item.TRAILER:
                 yield self._trailer(reader, entry, running)
             elif kind == Item.HOLE:
                 yield self._hole(reader, entry, running)
+                self._tell(number, running)
             elif kind == Item.PACKED:
                 yield self._packed(reader, entry, running)
+                self._tell(number, running)
             elif kind == Item.FAILED:
                 self._current = None
                 yield FileFailed(number, entry, reader.u8())
@@ -235,9 +255,14 @@ class ContentReader:
                 yield Passed(at, entry)
             elif self._chosen(at):
                 if at == number:
-                    self._current, self._data = (at, entry, FileHash(self._driver, self._segment_size)), 0
+                    running = FileHash(self._driver, self._segment_size, self._begun.get(at, b""))
+                    self._current, self._data = (at, entry, running), 0
                     yield FileBegin(at, entry)
                 return
+
+    def _tell(self, number: int, running: FileHash) -> None:
+        if (closed := running.closed()) is not None:
+            self._segment(number, *closed)
 
     def _chunk(self, reader: Reader, entry: Entry, running: FileHash) -> FileChunk:
         offset, length = self._extent(reader, entry, running)

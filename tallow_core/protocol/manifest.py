@@ -253,6 +253,8 @@ class OfferReader:
         self.marks = bytearray()
         """One byte for each entry: `FILE_MARK` for a file, with `LINKED_MARK` if a hard link names it."""
         self.offer: Offer | None = None
+        self.digest = b""
+        """Once `offer` is set: the hash (context "tallow/1 manifest") over all entries."""
 
     def page(self, body: ReadBuffer) -> list[Entry]:
         """Take one page and return its entries, every one checked; raises `RemoteProtocolError`."""
@@ -308,7 +310,7 @@ class OfferReader:
     def _last(self, reader: Reader) -> Offer:
         counts = self._counts
         files, directories, links, size = reader.u32(), reader.u32(), reader.u32(), reader.u64()
-        digest = reader.raw(self._hash_driver.digest_size)
+        self.digest = digest = reader.raw(self._hash_driver.digest_size)
         expected = UNKNOWN if counts.size is None else counts.size
         if (files, directories, links, size) != (counts.files, counts.directories, counts.links, expected) or not equal(
             digest, self._hasher.digest()

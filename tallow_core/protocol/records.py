@@ -52,6 +52,9 @@ class RecordType(IntEnum):
     EPOCH = 0x0A
     REKEY_WANTED = 0x0B
     DATA = 0x10
+    RESUME = 0x18
+    RESUMED = 0x19
+    HAVE = 0x1A
     CANDIDATES = 0x20
     ACK = 0x21
     LOST = 0x22

@@ -28,6 +28,9 @@ LANE_TAG = b"lane tag"
 SAFETY = {"host": b"safety host", "guest": b"safety guest"}
 LANE_MAC = {"dialler": b"lane dialler", "acceptor": b"lane acceptor"}
 KEY, IV, NEXT = b"key", b"iv", b"next"
+RESUME = b"resume"
+RESUME_PROOF = {"sender": b"sender", "receiver": b"receiver"}
+JOURNAL = b"journal"
 
 FILE_CONTEXT = "tallow/1 file"
 SEGMENT_CONTEXT = "tallow/1 segment"
@@ -55,6 +58,11 @@ def expand(kdf: str, secret: ReadBuffer, length: int, label: bytes, *context: by
 def transcript_hash(kdf: str, nameplate: str, *frames: bytes) -> bytes:
     """TH = H(lv("tallow/1 transcript") || lv(nameplate) || Hello || Answer || Share), each frame as it travelled."""
     return hashlib.new(kdf, lv(TRANSCRIPT) + lv(nameplate.encode()) + b"".join(frames)).digest()
+
+
+def resume_proof(kdf: str, secret: ReadBuffer, end: str, transcript: bytes) -> bytes:
+    """HMAC(resume secret, end || TH): that this end, "sender" or "receiver", of the present session was one of an earlier transfer."""
+    return hmac.digest(secret, RESUME_PROOF[end] + transcript, kdf)
 
 
 class Schedule:

@@ -65,10 +65,7 @@ class Selection:
         if self.whole:
             yield b""
             return
-        bits = _packed(self._content)
-        starts = range(0, max(len(bits), 1), PAGE_BITS)
-        for page, start in enumerate(starts):
-            yield Writer().u32(page).u8(page == len(starts) - 1).raw(bits[start : start + PAGE_BITS]).done()
+        yield from bit_pages(self._content)
 
 
 def _want(flags: bytearray, number: int, entry: Entry) -> None:
@@ -77,6 +74,14 @@ def _want(flags: bytearray, number: int, entry: Entry) -> None:
         flags[entry.first] |= CONTENT | KEPT
     elif entry.kind in FILES:
         flags[number] |= CONTENT
+
+
+def bit_pages(flags: bytearray) -> Iterator[bytes]:
+    """Which entries carry `CONTENT` among their flags, as bodies of records."""
+    bits = _packed(flags)
+    starts = range(0, max(len(bits), 1), PAGE_BITS)
+    for page, start in enumerate(starts):
+        yield Writer().u32(page).u8(page == len(starts) - 1).raw(bits[start : start + PAGE_BITS]).done()
 
 
 def _packed(flags: bytearray) -> bytes:

@@ -35,11 +35,17 @@ class Opened(Source, Protocol):
 
 
 class Payload(Protocol):
-    """What is sent. `entries` may be walked once a session; `skipped` is what a walk left out, `renamed` what it gave another name."""
+    """What is sent. `entries` may be walked once a session; `skipped` is what a walk left out, `renamed` what it gave another name.
+
+    `key` names the same sources in a later run; None if they cannot be sent twice.
+    """
 
     kind: OfferKind
     skipped: list[Skipped]
     renamed: list[tuple[str, str]]
+
+    @property
+    def key(self) -> str | None: ...
 
     def entries(self) -> Iterator[SourceEntry]: ...
 
@@ -52,6 +58,7 @@ class FilesPayload:
     kind = OfferKind.FILES
 
     def __init__(self, paths: list[str], choice: Choice | None = None) -> None:
+        self.key: str | None = "\0".join([*map(os.path.realpath, paths), repr(choice or Choice())])
         self._sources = Sources(paths, choice)
         self.skipped = self._sources.skipped
         self.renamed = self._sources.renamed
@@ -109,6 +116,7 @@ class TextPayload:
     """One text message."""
 
     kind = OfferKind.TEXT
+    key = None
 
     def __init__(self, text: str) -> None:
         try:
@@ -144,6 +152,7 @@ class StreamPayload:
     """Standard input: its size is known at its end."""
 
     kind = OfferKind.STREAM
+    key = None
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor

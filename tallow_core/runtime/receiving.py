@@ -18,27 +18,32 @@ from typing import Any, NamedTuple
 from tallow_core.dataplane.sources import Reason as SkipReason
 from tallow_core.dataplane.sources import Skipped
 from tallow_core.dataplane.spool import Spool
-from tallow_core.errors import AuthenticationError, FileSystemError, IntegrityError, RefusedError, TallowError
+from tallow_core.errors import AuthenticationError, FileSystemError, IntegrityError, RefusedError, TallowError, TransportError
 from tallow_core.protocol.code import Code
 from tallow_core.protocol.content import ContentReader, Event, FileBegin, FileChunk, FileFailed, FileHole, FileVerified, Passed, Reason
-from tallow_core.protocol.manifest import Entry, Offer, OfferReader, read_entry
+from tallow_core.protocol.manifest import Entry, Offer, OfferKind, OfferReader, read_entry
 from tallow_core.protocol.messages import Receipt, write_reason
 from tallow_core.protocol.records import DATA_CAP, RecordType
-from tallow_core.protocol.schedule import RECEIPT_CONTEXT
+from tallow_core.protocol.resume import Earlier
+from tallow_core.protocol.schedule import RECEIPT_CONTEXT, RESUME
 from tallow_core.protocol.selection import Selection
 from tallow_core.protocol.wire import Reader, malformed
 from tallow_core.runtime.context import Context
 from tallow_core.runtime.flow import Inflow
 from tallow_core.runtime.joining import connect
+from tallow_core.runtime.partial import Received
 from tallow_core.runtime.progress import progress
+from tallow_core.runtime.resuming import tell_lost
 from tallow_core.runtime.safety import Ask
 from tallow_core.runtime.sending import announce_session, report_done
-from tallow_core.runtime.session import Session
-from tallow_core.runtime.sinks import Sink
+from tallow_core.runtime.session import Session, StoppedError
+from tallow_core.runtime.sinks import FolderSink, Sink
 from tallow_core.runtime.throttle import Throttle
 from tallow_core.text import printable
 
 PARTING_SECONDS = 5.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0
+"""Seconds between attempts to find the sender again."""
 MOST_LISTED = 10_000
 """Files that the sender failed to read, listed one by one: how many there are is for the sender to choose."""
 
@@ -51,6 +56,10 @@ class Offered:
     entries: Callable[[], Iterator[Entry]]
     marks: bytearray
     """As `OfferReader` has them."""
+    digest: bytes = b""
+    """The hash over all entries."""
+    resumable: bool = False
+    """Whether this goes on with a transfer that was interrupted, in the output folder of the settings."""
 
     def everything(self) -> Selection:
         """All of it."""
@@ -77,20 +86,86 @@ async def receive(context: Context, code: Code, at: str | None, decide: Decide, 
 
     `ask` has the safety number of the other side typed in, where policy here wants that: before `decide`, and before anything is accepted.
     """
+    going = Going()
+    try:
+        await _sessions(context, code, at, going, decide, ask)
+    except BaseException:
+        if going.kept_in:
+            again = "receive it again, with this code or a new one, to go on"
+            context.reporter.warn(f"what was verified is kept in {going.kept_in}: {again}")
+        raise
+
+
+async def _sessions(context: Context, code: Code, at: str | None, going: Going, decide: Decide, ask: Ask) -> None:
     session = await connect(context, code, at)
-    async with session:
-        announce_session(context, session)
-        receiver = _Receiver(context, session)
-        with Spool() as spool:
-            offered = await receiver.offered(spool)
-            try:
-                _veto(context, offered.offer)
-                await session.guard(session.safety.compare(context, ask))
-                decision = await session.guard(_asked(decide, offered))
-            except TallowError as error:
-                await _refuse(session, error)
+    while True:
+        try:
+            async with session:
+                announce_session(context, session)
+                with Spool() as spool:
+                    await _receive(context, session, going, spool, decide, ask)
+                return
+        except TransportError as error:
+            if going.earlier is None or isinstance(error, StoppedError) or not context.settings.session.reconnect:
                 raise
-            await receiver.take(offered, decision)
+            lost = error
+        session = await _redial(context, code, at, lost)
+
+
+async def _receive(context: Context, session: Session, going: Going, spool: Spool, decide: Decide, ask: Ask) -> None:
+    receiver = _Receiver(context, session, going)
+    offered = await receiver.offered(spool)
+    try:
+        if going.decision is not None:  # the sender proved to be that of before, with what this very session has
+            decision = going.again(offered.digest)
+        else:
+            _veto(context, offered.offer)
+            await session.guard(session.safety.compare(context, ask))
+            decision = await session.guard(_asked(decide, offered))
+    except TallowError as error:
+        await _refuse(session, error)
+        raise
+    await receiver.take(offered, decision)
+
+
+async def _redial(context: Context, code: Code, at: str | None, lost: TransportError) -> Session:
+    """Find the sender again, by any path; raises what was lost when the time is over."""
+    loop, deadline, pause = asyncio.get_running_loop(), tell_lost(context, lost), FIRST_PAUSE
+    while True:
+        try:
+            async with asyncio.timeout_at(deadline):
+                await asyncio.sleep(pause)
+                return await connect(context, code, at)
+        except (TimeoutError, TransportError) as error:
+            if loop.time() + pause >= deadline:
+                raise lost from error
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+
+class Going:
+    """What a receiver takes along from one session of a run to the next. `earlier`: the transfer that can be gone on with."""
+
+    def __init__(self) -> None:
+        self.earlier: Earlier | None = None
+        self.decision: Decision | None = None
+        self.kept_in = ""
+        self._digest = b""
+
+    def accepted(self, earlier: Earlier, decision: Decision, digest: bytes) -> None:
+        """The offer with this digest was accepted."""
+        self.earlier, self.decision, self._digest = earlier, decision, digest
+
+    def again(self, digest: bytes) -> Decision:
+        """What was decided before, to be done in another session; raises `RefusedError` if the offer is another one."""
+        assert self.decision is not None
+        selection, sink = self.decision
+        if digest != self._digest or not isinstance(sink, FolderSink):
+            raise RefusedError("what is offered now is not what was accepted before; receive it anew")
+        return Decision(selection, sink.again())
+
+
+def _entries(spool: Spool) -> Iterator[Entry]:
+    return (read_entry(Reader(item, "the list"), trusted=True) for item in spool)
 
 
 async def _asked(decide: Decide, offered: Offered) -> Decision:
@@ -124,9 +199,11 @@ def check_space(output: str, size: int | None) -> None:
 
 
 class _Receiver:
-    def __init__(self, context: Context, session: Session) -> None:
+    def __init__(self, context: Context, session: Session, going: Going) -> None:
         self._context = context
         self._session = session
+        self._going = going
+        self._kept = Received(context, session.established, bytes(session.established.schedule.key(RESUME)))  # a rekey replaces the root
         self._hash = session.established.hash
         self._hashes = self._hash.hasher(RECEIPT_CONTEXT)
         self._files = 0
@@ -138,29 +215,54 @@ class _Receiver:
     async def offered(self, spool: Spool) -> Offered:
         """Take all pages of the offer; every entry is checked before anybody is asked."""
         reader = OfferReader(self._hash)
-        while reader.offer is None:
+        kind, body = await self._session.receive()
+        if kind == RecordType.RESUME:
+            await self._session.send(RecordType.RESUMED, self._kept.answer(body))
             kind, body = await self._session.receive()
+        if self._going.earlier not in (None, self._kept.earlier):
+            raise StoppedError("the sender began anew: receive again")
+        while True:
             if kind != RecordType.OFFER_PAGE:
                 raise malformed(f"record {kind:#04x} where the offer should come")
             for entry in reader.page(body):
                 spool.append(entry.encoded())
+            if reader.offer is not None:
+                break
+            kind, body = await self._session.receive()
         offer = reader.offer
         self._context.event("offer", files=offer.files, links=offer.links, bytes=offer.size)
-        return Offered(offer, lambda: (read_entry(Reader(item, "the list"), trusted=True) for item in spool), reader.marks)
+        output = self._context.settings.receive.output
+        resumable = self._kept.lies_in(output)
+        if self._kept.earlier is not None and not resumable:
+            where = printable(self._kept.places[0])
+            self._context.reporter.warn(f"a part of this was received into {where} before: to go on there, receive with --output {where}")
+        return Offered(offer, lambda: _entries(spool), reader.marks, reader.digest, resumable)
 
     async def take(self, offered: Offered, decision: Decision) -> None:
         """Accept, receive everything, send the receipt, report."""
         selection, sink = decision
         began = time.monotonic()
-        flow = await self._into(sink, self._accepted(offered, selection, sink))
+        try:
+            flow = await self._into(sink, self._accepted(offered, selection, sink))
+        except BaseException as error:
+            self._kept.failed(error)
+            self._going.kept_in = self._kept.kept_in
+            raise
         seconds = time.monotonic() - began
         await flow.close()
         receipt = Receipt(self._files, self._bytes, self._hashes.digest())
-        await self._session.send(RecordType.RECEIVED, receipt.encoded(), final=True)
-        await self._parting()
+        try:
+            await self._session.send(RecordType.RECEIVED, receipt.encoded(), final=True)
+            certain = await self._parting()
+        except BaseException as error:
+            self._kept.failed(error)
+            self._going.kept_in = self._kept.kept_in
+            raise
+        self._kept.received(certain=certain)
         if sink.single and self._failed_files:
             raise IntegrityError("the sender could not read all of it, so what came is not whole; ask for it again")
-        report_done(self._context, sink.files, sink.links, self._bytes, seconds, self._skipped + sink.skipped)
+        files, size = self._kept.there
+        report_done(self._context, files + sink.files, sink.links, size + self._bytes, seconds, self._skipped + sink.skipped)
         self._warn(sink)
 
     async def _into(self, sink: Sink, work: Coroutine[Any, Any, Inflow]) -> Inflow:
@@ -180,18 +282,28 @@ class _Receiver:
         return flow
 
     async def _accepted(self, offered: Offered, selection: Selection, sink: Sink) -> Inflow:
+        if isinstance(sink, FolderSink) and offered.offer.kind is OfferKind.FILES:
+            await self._session.guard(self._kept.attach(sink, offered.offer, offered.digest, offered.entries))
+        for body in self._kept.have(offered.offer.entries):
+            await self._session.send(RecordType.HAVE, body)
         for body in selection.pages():
             await self._session.send(RecordType.ACCEPT, body)
+        if (earlier := self._kept.earlier) is not None and self._kept.keeping is not None:
+            self._going.accepted(earlier, Decision(selection, sink), offered.digest)
         flow = Inflow(self._session, await self._session.guard(self._session.dial_lane()))
-        async with progress(self._context, lambda: self._bytes, selection.counts.size):
+        async with progress(self._context, lambda: self._kept.there[1] + self._bytes, selection.counts.size):
             await self._session.guard(self._content(flow, offered, selection, sink))
         return flow
 
-    async def _parting(self) -> None:
-        """The receipt was handed over; the sender's last word is waited for, so that closing cannot cut the receipt off."""
+    async def _parting(self) -> bool:
+        """The receipt was handed over; the sender's last word is waited for, so that closing cannot cut the receipt off.
+
+        Whether it came: then the sender has the receipt.
+        """
         with contextlib.suppress(TallowError, TimeoutError):
             async with asyncio.timeout(PARTING_SECONDS):
-                await self._session.receive()
+                return (await self._session.receive())[0] == RecordType.CLOSE
+        return False
 
     def _warn(self, sink: Sink) -> None:
         if self._skipped:
@@ -207,8 +319,10 @@ class _Receiver:
             offered.offer.segment_size,
             self._hash,
             settings.unknown_size,
-            selection.content,
+            lambda number: selection.content(number) and not self._kept.is_there(number),
             self._session.established.compressor,
+            self._kept.begun,
+            lambda _, index, digest: sink.segment(index, digest),
         )
         throttle = Throttle(settings.throttle)
         while (body := await flow.record()) is not None:

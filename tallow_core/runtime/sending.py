@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
-from struct import Struct
 
 from tallow_core.dataplane.buffers import PAYLOAD, RecordBuffer
 from tallow_core.dataplane.faults import ChangedError
@@ -13,13 +12,14 @@ from tallow_core.dataplane.outgoing import Outgoing
 from tallow_core.dataplane.packing import Packing
 from tallow_core.dataplane.sources import Skipped, SourceEntry
 from tallow_core.dataplane.spool import Spool
-from tallow_core.errors import BrokenOffError, FileSystemError, IntegrityError, RefusedError, UnreachableError
+from tallow_core.errors import FileSystemError, IntegrityError, RefusedError, TallowError, TransportError, UnreachableError
 from tallow_core.protocol.content import Reason
 from tallow_core.protocol.handshake import Established
 from tallow_core.protocol.manifest import FILES, Entry, Offer, pages, read_entry
 from tallow_core.protocol.messages import Receipt, read_receipt
 from tallow_core.protocol.records import DATA_CAP, RecordType
-from tallow_core.protocol.schedule import RECEIPT_CONTEXT
+from tallow_core.protocol.resume import Earlier, HaveReader, read_resumed, write_resume
+from tallow_core.protocol.schedule import RECEIPT_CONTEXT, RESUME
 from tallow_core.protocol.selection import AcceptReader
 from tallow_core.protocol.wire import Reader, malformed
 from tallow_core.runtime.context import Context
@@ -28,63 +28,85 @@ from tallow_core.runtime.hosting import CodeVoid, Host, open_host
 from tallow_core.runtime.lane import Lane
 from tallow_core.runtime.payloads import Payload
 from tallow_core.runtime.progress import progress
+from tallow_core.runtime.resuming import SOURCE, Sent, SentRecord, check_sources, sent_before, tell_lost
 from tallow_core.runtime.safety import Ask
-from tallow_core.runtime.session import Session
+from tallow_core.runtime.session import Session, StoppedError
 from tallow_core.runtime.throttle import Throttle
 from tallow_core.secrets import equal, system_rng
 from tallow_core.spi.hash import Hasher
 from tallow_core.text import printable
 
-_INODE = Struct(">QQ")
 HARMLESS = ("link", "special", "excluded")
 """Reasons for which something may be left out of what is sent without that being an error."""
 
 
-async def send(context: Context, payload: Payload, phrase: str | None, ask: Ask) -> None:
+async def send(context: Context, payload: Payload, phrase: str | None, ask: Ask, *, anew: bool = False) -> None:
     """Print a code (or wait under `phrase`), and send `payload` to whoever proves that it knows it.
 
-    `ask` has the safety number of the other side typed in, where policy here wants that: before anything is offered.
+    `ask` has the safety number of the other side typed in, where policy here wants that: before anything is offered. What an earlier
+    transfer of the same sources left at the receiver is not sent again, unless `anew`.
 
     Raises any `TallowError`; a `FileSystemError` after the `done` event if something could not be read.
     """
+    sent = sent_before(context.settings.directories.state, payload.key, payload.entries(), anew=anew)
     while True:
         try:
             async with open_host(context, phrase) as host:
-                await _serve(context, host, payload, ask)
+                await _serve(context, host, payload, ask, sent)
                 return
+        except (TransportError, asyncio.CancelledError):
+            if sent.current is not None:
+                context.reporter.warn("what the receiver has of it is not lost: send the same again to go on, with a new code")
+            raise
         except CodeVoid as error:
             if phrase is not None:
                 raise
             context.reporter.warn(f"{error}; here is a new one")
 
 
-async def _serve(context: Context, host: Host, payload: Payload, ask: Ask) -> None:
+async def _serve(context: Context, host: Host, payload: Payload, ask: Ask, sent: Sent) -> None:
     wait = min(context.settings.send.wait, context.settings.send.lifetime)
+    lost: TallowError = UnreachableError(f"nobody came for it within {wait:g} s; send again for a new code")
     deadline = asyncio.get_running_loop().time() + wait
     while True:
         try:
             async with asyncio.timeout_at(deadline):
                 session = await host.session()
         except TimeoutError:
-            raise UnreachableError(f"nobody came for it within {wait:g} s; send again for a new code") from None
-        sender = _Sender(context, session, payload)
+            raise lost from None
+        sender = _Sender(context, session, payload, sent)
         try:
             async with session:
                 await sender.run(ask)
             break
-        except BrokenOffError as error:
-            if sender.accepted:
+        except _StrangerError as error:
+            context.reporter.warn(f"somebody who knows the code is not the receiver of before ({error}); still waiting")
+        except TransportError as error:
+            if not sender.accepted and sent.current is None:
+                context.reporter.warn(f"the receiver left before it accepted anything ({error}); still waiting")
+            elif sent.current is None or isinstance(error, StoppedError) or not context.settings.session.reconnect:
                 raise
-            context.reporter.warn(f"the receiver left before it accepted anything ({error}); still waiting")
-            host.again()
+            elif sender.accepted:
+                lost, deadline = error, tell_lost(context, error)
+        host.again()
+    sent.done()
     sender.report()
 
 
+class _StrangerError(RefusedError):
+    """A peer that knows the code, but not the secret of the transfer that goes on."""
+
+
 class _Sender:
-    def __init__(self, context: Context, session: Session, payload: Payload) -> None:
+    def __init__(self, context: Context, session: Session, payload: Payload, sent: Sent) -> None:
         self._context = context
         self._session = session
         self._payload = payload
+        self._sent = sent
+        self._resumed: SentRecord | None = None
+        self._have: HaveReader | None = None
+        self._secret = bytes(session.established.schedule.key(RESUME))  # now: a rekey replaces the root
+        self._there = (0, 0)
         self._established: Established = session.established
         self._skipped: list[Skipped] = []
         self._renamed: list[tuple[str, str]] = []
@@ -98,15 +120,30 @@ class _Sender:
     async def run(self, ask: Ask) -> None:
         """The whole transfer."""
         announce_session(self._context, self._session)
-        await self._session.guard(self._session.safety.compare(self._context, ask))
+        await self._resume()
+        if self._sent.current is None:  # else it is the receiver of before, which proved that with what this very session has
+            await self._session.guard(self._session.safety.compare(self._context, ask))
         with Spool() as spool:
             offer = await self._session.guard(self._offer(spool))
-            accepted = await self._accept(offer)
+            accepted = await self._accept(spool, offer)
             began = time.monotonic()
             lane = await self._session.next_lane()
             await self._session.guard(self._content(spool, offer, accepted, lane))
             await self._receipt()
             self._seconds = time.monotonic() - began
+
+    async def _resume(self) -> None:
+        """Name the earlier transfers of these sources, and hear whether the receiver was part of one."""
+        if not self._sent.named:
+            return
+        schedule = self._established.schedule
+        await self._session.send(RecordType.RESUME, write_resume(self._sent.proofs(schedule.kdf, schedule.transcript)))
+        kind, body = await self._session.receive()
+        if kind != RecordType.RESUMED:
+            raise malformed(f"record {kind:#04x} where Resumed should come")
+        self._resumed = self._sent.proved(read_resumed(body), schedule.kdf, schedule.transcript)
+        if self._resumed is None and (len(body) or self._sent.current is not None):
+            raise _StrangerError("the code was used, and the transfer goes on with its first receiver only; ask for a new code")
 
     async def _offer(self, spool: Spool) -> Offer:
         """List what there is while the list is sent."""
@@ -120,7 +157,7 @@ class _Sender:
                 yield source.entry
 
         def keep(encoded: bytes) -> None:
-            spool.append(_INODE.pack(*inode) + encoded)
+            spool.append(SOURCE.pack(*inode) + encoded)
 
         for body, whole in pages(self._payload.kind, system_rng(16), self._established.hash, entries(), keep=keep):
             await self._session.send(RecordType.OFFER_PAGE, body)
@@ -130,20 +167,46 @@ class _Sender:
         assert offer is not None
         if not offer.entries:
             raise FileSystemError("nothing that was named can be sent")
+        if self._resumed is not None:
+            check_sources(self._resumed, _sources(spool))
         self._links = offer.links
         self._context.event("offer", files=offer.files, links=offer.links, bytes=offer.size)
         return offer
 
-    async def _accept(self, offer: Offer) -> AcceptReader:
-        """What the receiver wants. With its first word on that the code is used."""
+    async def _accept(self, spool: Spool, offer: Offer) -> AcceptReader:
+        """What the receiver wants, and has already. With its first word on that the code is used."""
         reader = AcceptReader(offer.entries)
+        have = HaveReader(offer.entries, offer.segment_size) if self._resumed is not None else None
         while not reader.done:
             kind, body = await self._session.receive()
-            if kind != RecordType.ACCEPT:
+            if kind == RecordType.HAVE and have is not None and not have.done:
+                have.page(body)
+                continue
+            if kind != RecordType.ACCEPT or (have is not None and not have.done):
                 raise malformed(f"record {kind:#04x} where Accept should come")
             reader.page(body)
             self.accepted = True
+        if have is None:
+            self._sent.accepted(Earlier(offer.transfer_id, self._secret), spool)
+        else:
+            self._sent.current = self._resumed
+            self._there = self._known(spool, have)
+            self._context.event("resume", files=self._there[0], bytes=self._there[1])
+            self._have = have
         return reader
+
+    def _known(self, spool: Spool, have: HaveReader) -> tuple[int, int]:
+        """(Files, bytes) that the receiver has; raises `RemoteProtocolError` if it cannot."""
+        files = size = 0
+        partial = dict(have.partial)
+        for number, source in enumerate(_sources(spool)):
+            whole = have.whole(number)
+            offset = partial.pop(number, 0)
+            if (whole or offset) and (source.entry.kind not in FILES or offset > (source.entry.size or 0) or (whole and offset)):
+                raise malformed("a Have of what was not offered")
+            files += whole
+            size += (source.entry.size or 0) if whole else offset
+        return files, size
 
     async def _content(self, spool: Spool, offer: Offer, accepted: AcceptReader, lane: Lane) -> None:
         throttle = Throttle(self._context.settings.send.throttle)
@@ -157,10 +220,11 @@ class _Sender:
 
         portion = PAYLOAD if self._established.padded else throttle.portion
         out = Outgoing(send, self._established.hash, offer.segment_size, portion, Packing(self._established.compressor()))
-        async with progress(self._context, lambda: out.sent, offer.size if accepted.whole else self._wanted(spool, accepted)):
+        total = offer.size if accepted.whole else self._wanted(spool, accepted)
+        async with progress(self._context, lambda: self._there[1] + out.sent, total):
             for number, source in enumerate(_sources(spool)):
                 if source.entry.kind in FILES:
-                    if accepted.content(number):
+                    if accepted.content(number) and (self._have is None or not self._have.whole(number)):
                         await self._file(out, number, source)
                 elif not accepted.whole and accepted.content(number):
                     raise malformed("an Accept that asks for the content of a folder or link")
@@ -181,7 +245,8 @@ class _Sender:
             return
         try:
             before = out.sent
-            digest = await out.file(number, opened, entry.size, opened.extents(), opened.check)
+            start = 0 if self._have is None else self._have.partial.get(number, 0)
+            digest = await out.file(number, opened, entry.size, opened.extents(), opened.check, start)
         except FileSystemError as error:
             await self._failed(out, number, entry, error)
             return
@@ -189,7 +254,7 @@ class _Sender:
             opened.close()
         self._hashes.update(digest)
         self._files += 1
-        self._context.event("file", path=printable("/".join(entry.components)), bytes=out.sent - before, tree_hash=digest.hex())
+        self._context.event("file", path=printable("/".join(entry.components)), bytes=start + out.sent - before, tree_hash=digest.hex())
 
     async def _failed(self, out: Outgoing, number: int, entry: Entry, error: FileSystemError) -> None:
         changed = isinstance(error, ChangedError)
@@ -208,7 +273,8 @@ class _Sender:
     def report(self) -> None:
         """The `done` event, then what could not be read, as an error."""
         renamed = [{"path": printable(path), "name": printable(name)} for path, name in self._renamed]
-        report_done(self._context, self._files, self._links, self._bytes, self._seconds, self._skipped, renamed=renamed)
+        files, size = self._there[0] + self._files, self._there[1] + self._bytes
+        report_done(self._context, files, self._links, size, self._seconds, self._skipped, renamed=renamed)
         if renamed:
             first = f"{renamed[0]['path']} as {renamed[0]['name']}"
             self._context.reporter.warn(f"{len(renamed)} sent under another name, because theirs is not UTF-8: {first}")
@@ -221,8 +287,8 @@ class _Sender:
 def _sources(spool: Spool) -> Iterator[SourceEntry]:
     """Our own list, as it was written."""
     for item in spool:
-        device, number = _INODE.unpack_from(item)
-        yield SourceEntry(read_entry(Reader(item[_INODE.size :], "our own list"), trusted=True), (device, number))
+        device, number = SOURCE.unpack_from(item)
+        yield SourceEntry(read_entry(Reader(item[SOURCE.size :], "our own list"), trusted=True), (device, number))
 
 
 def announce_session(context: Context, session: Session) -> None:

@@ -40,6 +40,10 @@ LEAST_REKEY_BYTES, LEAST_REKEY_SECONDS = 1 << 20, 1.0
 FIRST_LANE = {Role.HOST: 2, Role.GUEST: 1}
 
 
+class StoppedError(BrokenOffError):
+    """The other side said that it stops: there is nobody to dial again."""
+
+
 @dataclass(frozen=True, slots=True)
 class Path:
     """How the other end was reached. `kind` is local, direct or relay; `transport` that of our end; `dial` opens a further stream, past its
@@ -436,4 +440,4 @@ def _ended(kind: int, body: memoryview) -> TallowError:
     said = printable(text)
     if kind == RecordType.REFUSE:
         return RefusedError(f"the other side refused: {said}")
-    return BrokenOffError(f"the other side stopped: {said}")
+    return StoppedError(f"the other side stopped: {said}")

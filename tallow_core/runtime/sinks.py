@@ -7,6 +7,7 @@ import stat
 from typing import Protocol
 
 from tallow_core.dataplane.blocking import detached
+from tallow_core.dataplane.keeping import Keeping
 from tallow_core.dataplane.landing import Landing
 from tallow_core.dataplane.placing import Overwrite
 from tallow_core.dataplane.sources import Skipped
@@ -34,6 +35,8 @@ class Sink(Protocol):
 
     def passed(self, number: int, entry: Entry) -> None: ...
 
+    def segment(self, index: int, digest: bytes) -> None: ...
+
     def begin(self, number: int, entry: Entry) -> None: ...
 
     async def write(self, offset: int, data: memoryview) -> None: ...
@@ -53,34 +56,69 @@ class FolderSink:
     single = False
 
     def __init__(self, output: str, overwrite: Overwrite, selection: Selection) -> None:
+        self.output = os.path.realpath(output)
         self._landing = Landing(output, overwrite)
         self._selection = selection
         self._writer: Writer | None = None
-        self._named = False
+        self._keeping: Keeping | None = None
         self.skipped = self._landing.skipped
         self.files = 0
+
+    @property
+    def root(self) -> int:
+        """The descriptor of the output folder."""
+        return self._landing.root
+
+    @property
+    def overwrite(self) -> Overwrite:
+        """What is done where a name is taken."""
+        return self._landing.overwrite
 
     @property
     def links(self) -> int:
         """Links that were made."""
         return self._landing.links
 
+    def again(self) -> FolderSink:
+        """A new one, for going on in another session."""
+        return FolderSink(self.output, self.overwrite, self._selection)
+
+    def keep(self, keeping: Keeping) -> None:
+        """Work in a staging folder that outlives this object."""
+        self._landing.keeping = self._keeping = keeping
+
+    def found(self, number: int, folder: int, name: str) -> None:
+        """An entry is there from an earlier run; what has further names to come is kept for them."""
+        if self._selection.flags(number) & KEPT:
+            self._landing.stash.keep_placed(number, folder, name)
+
+    def is_there(self, number: int) -> bool:
+        """Whether an entry is there from an earlier run."""
+        return self._keeping is not None and bool(self._keeping.done) and bool(self._keeping.done[number])
+
     def passed(self, number: int, entry: Entry) -> None:
         """Make a folder or link."""
         if not self._selection.flags(number) & WANTED:
             return
         if entry.kind == EntryKind.DIRECTORY:
-            self._landing.enter(entry.components, entry.mode, entry.mtime_ns)
+            self._landing.enter(entry.components, entry.mode, entry.mtime_ns, number=number)
+        elif self.is_there(number):
+            self._landing.links += 1
         elif entry.kind == EntryKind.SYMLINK:
-            self._landing.symlink(entry.components, entry.target, entry.mtime_ns)
+            self._landing.symlink(entry.components, entry.target, entry.mtime_ns, number=number)
         else:
-            self._landing.hard_link(entry.components, entry.first)
+            self._landing.hard_link(entry.components, entry.first, number=number)
 
     def begin(self, number: int, entry: Entry) -> None:
         """Begin a file."""
         flags = self._selection.flags(number)
-        keep = number if flags & KEPT else None
-        self._writer = self._landing.begin(entry.components, entry.mode, entry.mtime_ns, keep=keep, named=bool(flags & WANTED))
+        keep, named = number if flags & KEPT else None, bool(flags & WANTED)
+        self._writer = self._landing.begin(entry.components, entry.mode, entry.mtime_ns, number=number, keep=keep, named=named)
+
+    def segment(self, index: int, digest: bytes) -> None:
+        """A whole segment of the file was written."""
+        if self._writer is not None:
+            self._writer.segment(index, digest)
 
     async def write(self, offset: int, data: memoryview) -> None:
         """Write inline: a hop to a thread costs more than the page cache does."""
@@ -123,6 +161,9 @@ class _One:
 
     def passed(self, number: int, entry: Entry) -> None:
         """Folders and links are nothing here."""
+
+    def segment(self, index: int, digest: bytes) -> None:
+        """What is not kept in a folder cannot be resumed."""
 
     def close(self, *, failed: bool) -> None:
         """Nothing is to be closed."""

@@ -22,7 +22,7 @@ from tallow_core.cli.table import COMMANDS
 from tallow_core.errors import EXIT_BUG, EXIT_DONE, EXIT_INTERRUPTED, TallowError
 from tallow_core.settings import Settings
 from tests.events import REFERENCE, TYPES, documented
-from tests.support import MEGABYTE, Lab
+from tests.support import MEGABYTE, Lab, Tallow
 
 
 def page() -> str:
@@ -117,6 +117,19 @@ def test_types_of_events_are_known() -> None:
     assert {kind for each in documented().values() for kind, _ in each.values()} <= TYPES.keys()
 
 
+def interrupted(lab: Lab) -> list[Tallow]:
+    """A transfer whose receiver is killed, and another that goes on under the same code."""
+    ann, bob = lab.pair()
+    (ann.work / "large").write_bytes(bytes(16 * MEGABYTE))
+    sender = lab.send(ann, "large", "--throttle", "20MB")
+    receiver = lab.receive(bob, sender.code)
+    receiver.event("progress", lambda event: event["bytes"] > 5 * MEGABYTE)
+    receiver.kill()
+    sender.event("reconnect")
+    lab.receive(bob, sender.code).ends(0)
+    return [sender.ends(0)]
+
+
 def test_every_event_of_the_page_is_seen(lab: Lab) -> None:
     """The page lists what the program prints and nothing more; that it lists all of it is checked in every test with processes."""
     ann, bob = lab.pair()
@@ -145,6 +158,7 @@ def test_every_event_of_the_page_is_seen(lab: Lab) -> None:
     receiver = lab.receive(bob, sender.code, "--relay", url)
     sender.feed(f"{receiver.event('safety')['say']}\n")
     processes += [sender.ends(0), receiver.ends(0)]
+    processes += interrupted(lab)
     seen = {event["event"] for process in processes for event in process.events}
     # `path` is seen between hosts (tests/e2e/test_racing.py); here it depends on whether this machine has an address but loopback.
     assert seen | {"path"} == documented().keys()

@@ -77,6 +77,9 @@ async def eventually(holds: Callable[[], bool], what: str) -> None:
 # -- the target ---------------------------------------------------------------------------------------------------------------------
 
 
+NO_REDIAL = "[session]\nreconnect = 0\n"
+
+
 @dataclass
 class Home:
     """The directories of one user; two homes never discover each other."""
@@ -88,6 +91,8 @@ class Home:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("TALLOW_", "XDG_", "COV", "PYTEST"))}
         self.root.mkdir(parents=True, exist_ok=True)
         self.runtime.mkdir(mode=0o700, exist_ok=True)
+        if not (self.root / "config").exists():
+            self.configure("")
         places = {f"XDG_{name}_HOME": str(self.root / name.lower()) for name in ("STATE", "CONFIG", "DATA")}
         return {**kept, **places, "HOME": str(self.root), "XDG_RUNTIME_DIR": str(self.runtime), "PYTHONUNBUFFERED": "1"}
 
@@ -102,10 +107,10 @@ class Home:
         return self.root / "state" / "tallow"
 
     def configure(self, text: str) -> None:
-        """Write the config file."""
+        """Write the config file. A peer that is gone is not dialled again: most of these go away in the middle."""
         folder = self.root / "config" / "tallow"
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "config.toml").write_text(text, "utf-8")
+        (folder / "config.toml").write_text(text if "[session]" in text else f"{text}\n{NO_REDIAL}", "utf-8")
 
 
 @dataclass
@@ -205,7 +210,8 @@ async def _collect(stream: asyncio.StreamReader, into: bytearray) -> None:
 
 
 def sender(home: Home, *words: str, code: str = CODE, **more: Any) -> AbstractAsyncContextManager[Program]:
-    """`tallow send WORDS` that listens on loopback."""
+    """`tallow send WORDS` that listens on loopback, and does not go on with what an attack before this one has broken off."""
+    words = words if "-" in words or "--text" in words else (*words, "--anew")
     env = {"TALLOW_CODE": code, **more.pop("env", {})}
     return tallow(home, "send", *words, "--json", "--transport", "tcp", "--listen", "127.0.0.1:0", env=env, **more)
 

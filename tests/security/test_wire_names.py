@@ -16,7 +16,7 @@ from tallow_core.protocol.code import parse_code
 from tallow_core.protocol.records import RecordType
 from tallow_core.runtime.context import Context
 from tallow_core.runtime.receiving import Decision, Offered, receive
-from tallow_core.settings import Directories, Settings
+from tallow_core.settings import Directories, SessionSettings, Settings
 from tests.security.corpus import ORDINARY, PATHS, TREES
 from tests.security.hostile_peers import (
     CODE,
@@ -71,7 +71,8 @@ class Silent:
 
 def context_of(home: Path) -> Context:
     """A context for a peer inside this process."""
-    settings = Settings(directories=Directories(*(home / name for name in ("c", "s", "d", "r"))))
+    directories = Directories(*(home / name for name in ("c", "s", "d", "r")))
+    settings = Settings(directories=directories, session=SessionSettings(reconnect=0))
     plugins = PluginHost(Catalog.scan(settings.plugins), settings)
     return Context(settings, plugins, Policy(plugins, settings), Silent())
 

@@ -173,6 +173,7 @@ def test_every_setting_can_be_written_in_the_file(home: Path) -> None:
         [session]
         rekey_bytes = 1048576
         rekey_seconds = 9
+        reconnect = 9
         [passwords]
         memory_mib = 64
         """,

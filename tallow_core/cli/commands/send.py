@@ -25,6 +25,7 @@ def send(
     git: Annotated[bool, Parameter(negative=())] = False,
     exclude: Annotated[tuple[str, ...] | None, Parameter(negative=(), n_tokens=1, accepts_keys=False)] = None,
     dry_run: Annotated[bool, Parameter(negative=())] = False,
+    anew: Annotated[bool, Parameter(negative=())] = False,
     peering: Peering = _PEERING,
     common: Common = _COMMON,
 ) -> int:
@@ -48,6 +49,8 @@ def send(
         Leave out what this pattern names, written as in a .gitignore file; may be repeated.
     dry_run
         List what would be sent and what is left out; make no code and no connection.
+    anew
+        Forget a transfer of the same that was interrupted, and send everything again.
     listen
         Listen at HOST:PORT (port 0: a free one) for peers that come directly; may be repeated.
     """
@@ -86,5 +89,5 @@ def send(
         payload = StreamPayload(0)
     else:
         payload = FilesPayload(list(paths), choice)
-    run_loop(send_payload(context, payload, code or invocation.current().environment_code, ask_number))
+    run_loop(send_payload(context, payload, code or invocation.current().environment_code, ask_number, anew=anew))
     return 0
