@@ -75,7 +75,9 @@ def check_event(event: Mapping[str, Any]) -> None:
     given = {key: value for key, value in event.items() if key not in ("event", "v")}
     if name == "plugin" and (kind := kind_named(given["kind"])) is not None:
         # The page says that `show` adds the descriptor of the contract.
-        given = {key: value for key, value in given.items() if key in fields or key not in get_type_hints(kind.contract)}
+        contracts = (kind.contract, *kind.contract.__subclasses__())
+        described = {key for each in contracts if each.__module__.startswith("tallow_core.spi.") for key in get_type_hints(each)}
+        given = {key: value for key, value in given.items() if key in fields or key not in described}
     missing = {field for field, (_, optional) in fields.items() if not optional} - given.keys()
     assert not missing, f"{name} lacks {missing}: {event}"
     assert given.keys() <= fields.keys(), f"{name} has fields that are not documented: {given.keys() - fields.keys()}"

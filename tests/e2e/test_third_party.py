@@ -101,7 +101,7 @@ def test_blocked_unless_allowed(lab: Lab, site: Site) -> None:
     shown = lab.run(ann, "plugins", "show", "shout", env=site.environment).ends(0)
     assert f"tallow plugins allow {NAME}" in shown.out.text
     assert "shout" not in lab.run(ann, "--help", env=site.environment).ends(0).out.text
-    lab.run(ann, "shout", "hello", env=site.environment).ends(2)
+    assert f"tallow plugins allow {NAME}" in lab.run(ann, "shout", "hello", env=site.environment).ends(10).err.text
     sender, receiver = transfer(lab, ann, bob, site)
     receiver.ends(0)
     sender.ends(0)
@@ -146,7 +146,7 @@ def test_a_driver_can_be_blocked_by_name(lab: Lab, site: Site) -> None:
     shouting(site)
     ann = lab.place()
     ann.configure(ALLOWED + 'block = ["command:shout", "cipher:aes-256-gcm"]\n')
-    lab.run(ann, "shout", "hi", env=site.environment).ends(2)
+    assert "`[plugins] block` names this driver" in lab.run(ann, "shout", "hi", env=site.environment).ends(10).err.text
     assert not site.imported
     (ann.work / "file").touch()
     assert "cannot be used" in lab.run(ann, "send", "file", "--cipher", "aes-256-gcm").ends(10).err.text
@@ -159,7 +159,7 @@ def test_the_environment_blocks_too(lab: Lab, site: Site) -> None:
     ann.configure(ALLOWED)
     blocked = {**site.environment, "TALLOW_BLOCK_PLUGINS": "command:shout,command:demo"}
     assert not {"shout", "demo"} & set(lab.run(ann, "--help", env=blocked).ends(0).out.text.split())
-    lab.run(ann, "shout", "hi", env=blocked).ends(2)
+    lab.run(ann, "shout", "hi", env=blocked).ends(10)
     shown = lab.run(ann, "plugins", "show", "shout", env=blocked).ends(0)
     assert "(or TALLOW_BLOCK_PLUGINS does)" in shown.out.text
     assert not site.imported
