@@ -169,7 +169,7 @@ def test_fresh_keys_while_the_path_changes(stage: Stage) -> None:
     stage.direct()
     stage.ann.configure("[session]\nrekey_bytes = 1048576\n")
     write_large(stage.ann.work / "large", 64 * MEGABYTE)
-    sender = stage.send("large", "--throttle", "20MB", "-vv")
+    sender = stage.send("large", "--throttle", "10MB", "-vv")
     done(stage, sender, stage.receive(sender))
     assert paths(sender) == ["relay", "direct"]
     assert sender.err.text.count("fresh keys") > 8

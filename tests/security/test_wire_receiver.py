@@ -556,7 +556,7 @@ def test_t04_t27_driver_names_in_an_offer(some: int, tmp_path: Path) -> None:
     async def scenario() -> None:
         for at, name in list(enumerate([*NAMES, b"os"]))[some::3]:
             body = Writer().u8(1).u8(1).raw(bytes(32)).u8(1).u8(0)
-            for kind in range(4):
+            for kind in range(5):
                 body.u8(1).u8(len(name) if kind == 1 else 4).raw(name if kind == 1 else b"none")
 
             async def serve(line: Line, body: Writer = body) -> None:
