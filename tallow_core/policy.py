@@ -104,10 +104,7 @@ class Policy:
         path that silently never works."""
         self.offers()
         for each in KINDS:  # also those that nothing here needs now: a mistyped name would be found when it is too late
-            self._check_denied(each)
-            for name in self._listed(each):
-                if name != "auto":
-                    self.check_name(each, name, self.order(each))
+            self._check_names(each)
         for number, rule in enumerate(self._policy.rule, 1):
             if rule.when.transport is not None:
                 self.check_name(TRANSPORT, rule.when.transport, f"rule {number} of `[policy]`")
@@ -144,10 +141,7 @@ class Policy:
     def _judge(self, kind: Kind[D]) -> list[Verdict[D]]:
         entries = {entry.name: entry for entry in self._host.catalog.entries(kind) if entry.state in ("allowed", "duplicate")}
         listed = dict.fromkeys(self._listed(kind))
-        for name in listed:
-            if name != "auto":
-                self.check_name(kind, name, self.order(kind))
-        self._check_denied(kind)
+        self._check_names(kind)
         verdicts: list[Verdict[D]] = []
         for name in listed:
             verdicts += (
@@ -173,8 +167,11 @@ class Policy:
         if name not in known:
             raise ConfigError(f'there is no {kind.name} "{printable(name)}", which {where} names{nearest(name, known)}')
 
-    def _check_denied(self, kind: Kind[Any]) -> None:
-        """A mistyped name in `deny` would deny nothing."""
+    def _check_names(self, kind: Kind[Any]) -> None:
+        """What lists and `deny` name must be there: a mistyped name in `deny` would deny nothing."""
+        for name in self._listed(kind):
+            if name != "auto":
+                self.check_name(kind, name, self.order(kind))
         rules = [(rule.deny, f"rule {number} of `[policy]`") for number, rule in enumerate(self._policy.rule, 1)]
         for denied, where in [(self._policy.deny, self._setting("deny")), *rules]:
             for name in (item.removeprefix(f"{kind.name}:") for item in denied if item.startswith(f"{kind.name}:")):

@@ -104,7 +104,7 @@ def plugin_names() -> list[str]:
     """The commands that plugins add."""
     from tallow_core.cli import plugin_commands
 
-    return plugin_commands.names(None)
+    return plugin_commands.names()
 
 
 def plugin_command(words: list[str]) -> Callable[..., Any] | None:
@@ -112,10 +112,7 @@ def plugin_command(words: list[str]) -> Callable[..., Any] | None:
     from tallow_core.cli import plugin_commands
     from tallow_core.settings import load_settings
 
-    settings = load_settings(_config_option(words), {}, os.environ)
-    if not plugin_commands.is_installed(settings, words[0]):
-        return None
-    return plugin_commands.function(settings, words[0])
+    return plugin_commands.function(load_settings(_config_option(words), {}, os.environ), words[0])
 
 
 def _config_option(words: list[str]) -> str | None:

@@ -19,14 +19,9 @@ def summaries() -> list[tuple[str, str]]:
     return [(entry.name, entry.summary()) for entry in _entries(None)]
 
 
-def names(settings: Settings | None) -> list[str]:
+def names() -> list[str]:
     """The names of the commands that may be run."""
-    return [entry.name for entry in _entries(settings)]
-
-
-def is_installed(settings: Settings, name: str) -> bool:
-    """Whether there is a command of that name, be it allowed or not: `function` says why one is not."""
-    return any(entry.name == name for entry in Catalog.scan(settings.plugins).entries(COMMAND))
+    return [entry.name for entry in _entries(None)]
 
 
 def _entries(settings: Settings | None) -> list[Entry]:
@@ -48,8 +43,14 @@ def _settings() -> Settings:
         return Settings()  # the help must show even so; any command will say what is wrong
 
 
-def function(settings: Settings, name: str) -> Callable[..., Any]:
-    """Import the plugin that adds the command `name` and return its function; raises `PluginError`."""
+def function(settings: Settings, name: str) -> Callable[..., Any] | None:
+    """Import the plugin that adds the command `name` and return its function; None if there is none of that name.
+
+    Raises `PluginError`, which says why one that is there may not be used.
+    """
+    catalog = Catalog.scan(settings.plugins)
+    if not any(entry.name == name for entry in catalog.entries(COMMAND)):
+        return None
     from tallow_core.host import PluginHost
 
-    return PluginHost(Catalog.scan(settings.plugins), settings).load(COMMAND, name).function()
+    return PluginHost(catalog, settings).load(COMMAND, name).function()

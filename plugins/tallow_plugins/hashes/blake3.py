@@ -13,7 +13,7 @@ from blake3 import blake3
 
 from tallow_core.hookspecs import hookimpl
 from tallow_core.spi.hash import Hash, Hasher
-from tallow_core.types import ReadBuffer
+from tallow_plugins.hashes._running import Running
 
 
 class Blake3(Hash):
@@ -28,20 +28,7 @@ class Blake3(Hash):
     @classmethod
     def hasher(cls, context: str) -> Hasher:
         """See `Hash.hasher`."""
-        return _Running(blake3(derive_key_context=context))
-
-
-class _Running(Hasher):
-    def __init__(self, state: blake3) -> None:
-        self._state = state
-
-    def update(self, data: ReadBuffer, /) -> None:
-        """See `Hasher.update`."""
-        self._state.update(data)
-
-    def digest(self) -> bytes:
-        """See `Hasher.digest`."""
-        return self._state.digest()
+        return Running(blake3(derive_key_context=context))
 
 
 @hookimpl

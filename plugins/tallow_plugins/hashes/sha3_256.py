@@ -13,7 +13,7 @@ from typing import ClassVar
 
 from tallow_core.hookspecs import hookimpl
 from tallow_core.spi.hash import Hash, Hasher
-from tallow_core.types import ReadBuffer
+from tallow_plugins.hashes._running import Running
 
 RATE = 136
 """Bytes that one permutation takes in (FIPS 202, table 3)."""
@@ -33,20 +33,7 @@ class Sha3256(Hash):
         """See `Hash.hasher`."""
         text = context.encode("utf-8")
         block = len(text).to_bytes(4, "big") + text
-        return _Running(block + bytes(-len(block) % RATE))
-
-
-class _Running(Hasher):
-    def __init__(self, block: bytes) -> None:
-        self._state = hashlib.sha3_256(block)
-
-    def update(self, data: ReadBuffer, /) -> None:
-        """See `Hasher.update`."""
-        self._state.update(data)
-
-    def digest(self) -> bytes:
-        """See `Hasher.digest`."""
-        return self._state.digest()
+        return Running(hashlib.sha3_256(block + bytes(-len(block) % RATE)))
 
 
 @hookimpl

@@ -1,0 +1,31 @@
+"""A running hash around the object of a library that has `update` and `digest`."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from tallow_core.spi.hash import Hasher
+from tallow_core.types import ReadBuffer
+
+
+class State(Protocol):
+    """What the libraries offer."""
+
+    def update(self, data: ReadBuffer, /) -> object: ...
+
+    def digest(self) -> bytes: ...
+
+
+class Running(Hasher):
+    """Passes everything on."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def update(self, data: ReadBuffer, /) -> None:
+        """See `Hasher.update`."""
+        self._state.update(data)
+
+    def digest(self) -> bytes:
+        """See `Hasher.digest`."""
+        return self._state.digest()
