@@ -7,7 +7,6 @@ busy, so all of it runs inline; only a source that may block for long (standard 
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Protocol
@@ -15,6 +14,7 @@ from typing import Protocol
 from tallow_core.dataplane.buffers import PAYLOAD, RecordBuffer
 from tallow_core.dataplane.faults import ChangedError
 from tallow_core.dataplane.packing import Packing
+from tallow_core.dataplane.turns import Turns
 from tallow_core.errors import FileSystemError
 from tallow_core.protocol.content import CHUNK, FAILED, HOLE, PACKED, TRAILER, FileHash, Item, Reason
 from tallow_core.protocol.records import FINAL, RecordType
@@ -53,6 +53,7 @@ class Outgoing:
         self._full = 1 + CHUNK.size + min(most, PAYLOAD)
         self._buffer = RecordBuffer.for_data()
         self._packing = packing
+        self._turns = Turns()
         self._used = 1
         self.sent = 0
 
@@ -114,8 +115,7 @@ class Outgoing:
         if self._packing:
             self._packing.sent()
         self._used = 1
-        # sock_sendall may finish without ever yielding: let pings and the progress display have their turn.
-        await asyncio.sleep(0)
+        await self._turns.give()
 
     async def _known(self, source: Source, running: FileHash, begin: int, end: int, start: int) -> None:
         """Hash what lies before `start`: zeros up to `begin`, then what is read up to `end`."""
@@ -129,7 +129,7 @@ class Outgoing:
             if not count:
                 raise ChangedError("it became shorter while it was sent")
             running.update(space[:count])
-            await asyncio.sleep(0)
+            await self._turns.give()
 
     async def _hole(self, number: int, running: FileHash, end: int) -> None:
         while running.size < end:

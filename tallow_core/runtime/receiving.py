@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from tallow_core.dataplane.sources import Reason as SkipReason
 from tallow_core.dataplane.sources import Skipped
 from tallow_core.dataplane.spool import Spool
+from tallow_core.dataplane.turns import Turns
 from tallow_core.errors import AuthenticationError, FileSystemError, IntegrityError, RefusedError, TallowError, TransportError
 from tallow_core.protocol.code import Code
 from tallow_core.protocol.content import ContentReader, Event, FileBegin, FileChunk, FileFailed, FileHole, FileVerified, Passed, Reason
@@ -211,6 +212,7 @@ class _Receiver:
         self._skipped: list[Skipped] = []
         self._failed_files = 0
         self._renamed = ""
+        self._turns = Turns()
 
     async def offered(self, spool: Spool) -> Offered:
         """Take all pages of the offer; every entry is checked before anybody is asked."""
@@ -330,8 +332,7 @@ class _Receiver:
             for event in content.record(body):
                 await self._apply(event, sink)
             await self._session.rekey_if_due()
-            # sock_recv_into may finish without ever yielding: let pings and the progress display have their turn.
-            await asyncio.sleep(0)
+            await self._turns.give()
             await throttle.spend(size)
         for event in content.end():
             await self._apply(event, sink)
@@ -341,7 +342,7 @@ class _Receiver:
             await sink.write(event.offset, event.data)
             self._bytes += len(event.data)
             if event.packed:
-                await asyncio.sleep(0)  # a record of packed chunks stands for much work
+                await self._turns.give()  # a record of packed chunks stands for much work
         elif isinstance(event, FileBegin):
             sink.begin(event.number, event.entry)
         elif isinstance(event, FileVerified):
@@ -351,7 +352,7 @@ class _Receiver:
         elif isinstance(event, FileHole):
             await sink.hole(event.length)
             self._bytes += event.length
-            await asyncio.sleep(0)  # a record of holes stands for much work
+            await self._turns.give()  # a record of holes stands for much work
         else:
             self._failed(event, sink)
 
