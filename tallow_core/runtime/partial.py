@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -12,7 +11,7 @@ from tallow_core.dataplane.blocking import detached
 from tallow_core.dataplane.faults import explain
 from tallow_core.dataplane.journal import Facts
 from tallow_core.dataplane.keeping import Keeping
-from tallow_core.errors import FileSystemError, TransportError
+from tallow_core.errors import IntegrityError, RefusedError, RemoteProtocolError
 from tallow_core.protocol.handshake import Established
 from tallow_core.protocol.manifest import FILES, Entry, Offer
 from tallow_core.protocol.resume import Earlier, prove, read_resume, write_have, write_resumed
@@ -107,10 +106,13 @@ class Received:
     # -- the end --------------------------------------------------------------------------------------------------------------
 
     def failed(self, error: BaseException) -> None:
-        """Keep what was verified if the transfer can go on; else remove it."""
+        """Keep what was verified, unless the sender itself broke the protocol, sent what does not fit, or refused.
+
+        A record that was forged says nothing against those before it: somebody between must not be able to have them removed.
+        """
         if self.keeping is None:
             return
-        if self.keeping.worth and isinstance(error, TransportError | FileSystemError | asyncio.CancelledError):
+        if self.keeping.worth and not isinstance(error, IntegrityError | RemoteProtocolError | RefusedError):
             self.keeping.suspend()
             self.kept_in = printable(self._record.output) if self._record else ""
         else:

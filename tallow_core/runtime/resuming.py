@@ -138,13 +138,14 @@ def _read_sent(path: Path) -> SentRecord | None:
     return None
 
 
-def check_sources(record: SentRecord, sources: Iterable[SourceEntry]) -> None:
-    """Raise `FileSystemError`, with the choice there is, unless what is to be sent is just what was offered then."""
+def unchanged(record: SentRecord, sources: Iterable[SourceEntry]) -> Iterator[SourceEntry]:
+    """The sources; raises `FileSystemError`, with the choice there is, at the first that is not what was offered then."""
     then = record.items()
     for source in sources:
         before = next(then, None)
         if before != source_item(source):
             raise changed("/".join(source.components))
+        yield source
     if (gone := next(then, None)) is not None:
         raise changed("/".join(read_entry(Reader(gone[SOURCE.size :], "our own list"), trusted=True).components))
 
@@ -210,7 +211,8 @@ def sent_before(state: Path, key: str | None, sources: Iterable[SourceEntry], *,
             record.forget()
         found = []
     if found:
-        check_sources(found[0], sources)
+        for _ in unchanged(found[0], sources):
+            pass
         found = [record for record in found if record.listing == found[0].listing]
     return Sent(records, found)
 

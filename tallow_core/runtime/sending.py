@@ -37,7 +37,7 @@ from tallow_core.runtime.hosting import CodeVoid, Host, open_host
 from tallow_core.runtime.lane import Lane
 from tallow_core.runtime.payloads import Payload
 from tallow_core.runtime.progress import progress
-from tallow_core.runtime.resuming import SOURCE, Redialling, Sent, SentRecord, check_sources, sent_before
+from tallow_core.runtime.resuming import SOURCE, Redialling, Sent, SentRecord, sent_before, unchanged
 from tallow_core.runtime.safety import Ask
 from tallow_core.runtime.session import Session, StoppedError
 from tallow_core.runtime.throttle import Throttle
@@ -177,7 +177,8 @@ class _Sender:
 
         def entries() -> Iterator[Entry]:
             nonlocal inode
-            for source in self._payload.entries():
+            sources = self._payload.entries()
+            for source in sources if self._resumed is None else unchanged(self._resumed, sources):
                 inode = source.inode
                 yield source.entry
 
@@ -192,8 +193,6 @@ class _Sender:
         assert offer is not None
         if not offer.entries:
             raise FileSystemError("nothing that was named can be sent")
-        if self._resumed is not None:
-            check_sources(self._resumed, _sources(spool))
         self._links = offer.links
         self._context.event("offer", files=offer.files, links=offer.links, bytes=offer.size)
         return offer
