@@ -33,7 +33,8 @@ class Received:
         self._records = ReceivedRecords(context.settings.directories.state)
         self._found: list[ReceivedRecord] = []
         self._record: ReceivedRecord | None = None
-        self._resumed = False
+        self.resumed = False
+        """Whether the sender proved to be that of an earlier transfer."""
         self.earlier: Earlier | None = None
         self.keeping: Keeping | None = None
         self.there = (0, 0)
@@ -61,7 +62,7 @@ class Received:
         if known is None:
             return write_resumed(None)
         self.earlier, self._found = known
-        self._resumed = True
+        self.resumed = True
         return write_resumed(prove(self.earlier, "receiver", kdf, transcript))
 
     def lies_in(self, output: str) -> bool:
@@ -84,7 +85,7 @@ class Received:
         self.keeping, self.earlier = keeping, earlier
         self._record = self._records.save(earlier, sink.output, keeping.name, keeping.inode)
         sink.keep(keeping)
-        if self._resumed:
+        if self.resumed:
             await detached(partial(keeping.survey, entries(), sink.overwrite, self._established.hash, offer.segment_size, sink.found))
             self.there = await detached(partial(_amount, keeping, entries()))
             self._context.event("resume", files=self.there[0], bytes=self.there[1])
@@ -97,7 +98,7 @@ class Received:
 
     def have(self, entries: int) -> Iterator[bytes]:
         """The bodies of HAVE, if the transfer goes on."""
-        if not self._resumed:
+        if not self.resumed:
             return
         keeping = self.keeping
         done = bytearray(entries) if keeping is None or not keeping.done else keeping.files

@@ -314,6 +314,8 @@ class _Receiver:
     async def _accepted(self, offered: Offered, selection: Selection, sink: Sink) -> Inflow:
         if isinstance(sink, FolderSink) and offered.offer.kind is OfferKind.FILES:
             await self._session.guard(self._kept.attach(sink, offered.offer, offered.digest, offered.entries))
+            if self._kept.resumed and (stored := selection.counts.stored) is not None:
+                check_space(sink.output, stored - self._kept.there[1])
         for body in self._kept.have(offered.offer.entries):
             await self._session.send(RecordType.HAVE, body)
         for body in selection.pages():
