@@ -12,6 +12,7 @@ import os
 import shutil
 import stat
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -19,13 +20,14 @@ from pathlib import Path
 
 import pytest
 
+from tallow_core.dataplane.placing import Overwrite, place
 from tests.security.hostile_peers import Home, Program, assert_harmless, attack, receiver, sender
 
 NOBODY = 65534
 FILES = 150
 SIZE = 20_000
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can be somebody else too")
+root_only = pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can be somebody else too")
 
 
 def content(name: str) -> bytes:
@@ -131,6 +133,48 @@ def shared(mode: int, *, folders: bool) -> Iterator[tuple[Path, Path, Path, int]
         shutil.rmtree(root)
 
 
+@pytest.mark.parametrize("overwrite", [Overwrite.RENAME, Overwrite.NEVER])
+def test_t08_a_name_taken_at_the_last_moment_is_not_replaced(overwrite: Overwrite, tmp_path: Path) -> None:
+    """A thread takes the name again and again, and looks whether what it made is still there: between a look and a rename there is time."""
+    stop = threading.Event()
+    taken, replaced = 0, 0
+
+    def take() -> None:
+        nonlocal taken, replaced
+        while not stop.is_set():
+            with suppress(FileExistsError):
+                fd = os.open(tmp_path / "f", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+                mine = os.fstat(fd).st_ino  # held open: the number is nobody else's meanwhile
+                taken += 1
+                replaced += any(os.lstat(tmp_path / "f").st_ino != mine for _ in range(3))
+                os.unlink(tmp_path / "f")
+                os.close(fd)
+
+    (tmp_path / "staging").mkdir()
+    staging, folder = (os.open(path, os.O_RDONLY | os.O_DIRECTORY) for path in (tmp_path / "staging", tmp_path))
+    thread = threading.Thread(target=take)
+    thread.start()
+    placed, evaded, deadline = 0, 0, time.monotonic() + 20
+    try:
+        while (min(placed, evaded) < 300 or taken < 1000) and time.monotonic() < deadline:
+            (tmp_path / "staging" / "t").touch()
+            try:
+                name = place(overwrite, staging, "t", folder, "f")
+                os.unlink(tmp_path / name)
+                placed += name == "f"
+                evaded += name != "f"
+            except FileExistsError:
+                evaded += 1
+    finally:
+        stop.set()
+        thread.join(20)
+        os.close(staging)
+        os.close(folder)
+    assert min(taken, placed, evaded)
+    assert not replaced
+
+
+@root_only
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 @pytest.mark.parametrize("overwrite", ["rename", "never", "always"])
 @pytest.mark.parametrize("mode", [0o1777, 0o777], ids=["sticky", "open"])
