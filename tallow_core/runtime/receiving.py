@@ -315,7 +315,8 @@ class _Receiver:
         if isinstance(sink, FolderSink) and offered.offer.kind is OfferKind.FILES:
             await self._session.guard(self._kept.attach(sink, offered.offer, offered.digest, offered.entries))
             if self._kept.resumed and (stored := selection.counts.stored) is not None:
-                check_space(sink.output, stored - self._kept.there[1])
+                begun = len(self._kept.begun) * offered.offer.segment_size  # at most: what was written after the last segment is there, too
+                check_space(sink.output, stored - self._kept.there[1] - begun)
         for body in self._kept.have(offered.offer.entries):
             await self._session.send(RecordType.HAVE, body)
         for body in selection.pages():

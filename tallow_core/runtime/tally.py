@@ -49,7 +49,7 @@ class FileTally:
             self._replace(count)
         except OSError as error:
             raise ConfigError(
-                f"the count of wrong guesses cannot be kept in {printable(str(self._folder))}: {error.strerror}; make it writable"
+                f"the count of wrong guesses cannot be kept in {printable(str(self._folder))}: {error.strerror}; make room there, or make it writable"
             ) from error
 
     def _replace(self, count: int) -> None:

@@ -361,11 +361,8 @@ async def _silent_peer(peer: Peer) -> None:
 
 IMPOSTORS: dict[str, Callable[[Line], Awaitable[None]]] = {
     "noise": _noise,
-    "failed": _alerts(Alert.FAILED),
     "void": _alerts(Alert.VOID),
-    "no suite": _alerts(Alert.NO_SUITE),
     "vetoed": _alerts(Alert.VETOED),
-    "an unknown alert": _alerts(99),
     "another code": _another_code,
 }
 
@@ -375,7 +372,7 @@ def test_who_answers_at_the_redial_in_the_senders_place_ends_nothing(tmp_path: P
 
     async def scenario() -> None:
         async with running(tmp_path) as both:
-            serve, turns = both.wire.serve, iter(list(IMPOSTORS.values())[:4])
+            serve, turns = both.wire.serve, iter([IMPOSTORS[name] for name in ("noise", "void", "another code")])
 
             async def first_others(line: Line) -> None:
                 await (next(turns, None) or serve)(line)
@@ -383,7 +380,7 @@ def test_who_answers_at_the_redial_in_the_senders_place_ends_nothing(tmp_path: P
             both.wire.serve = first_others  # type: ignore[method-assign]
             both.wire.cut()
             await both.finished()
-            assert both.guest.said().count("still looking") >= 3
+            assert both.guest.said().count("still looking") == 3
 
     attack(scenario(), 150)
 
