@@ -112,11 +112,10 @@ with open(sys.argv[1], "wb") as file:
 
 def packets(file: Path) -> list[bytes]:
     """What `captured` wrote."""
-    data, found = file.read_bytes(), []
-    while data:
-        size = int.from_bytes(data[:4], "big")
-        found.append(data[4 : 4 + size])
-        data = data[4 + size :]
+    found = []
+    with file.open("rb") as captured:
+        while head := captured.read(4):
+            found.append(captured.read(int.from_bytes(head)))
     return found
 
 

@@ -242,6 +242,18 @@ class Journal:
             os.close(fd)
 
 
+def in_use(folder: int) -> bool:
+    """Whether another process works with the journal in the staging folder `folder`."""
+    try:
+        fd = os.open(NAME, _THERE, dir_fd=folder)
+    except OSError:
+        return False
+    try:
+        return not _lock(fd)
+    finally:
+        os.close(fd)
+
+
 def is_ours(status: os.stat_result) -> bool:
     """Whether an open file may be one that we left: regular, ours, and with no other name."""
     mine = not hasattr(os, "geteuid") or status.st_uid == os.geteuid()

@@ -13,7 +13,7 @@ import stat
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 
-from tallow_core.dataplane.journal import NAME, Facts, Journal, Partial, Past, is_ours
+from tallow_core.dataplane.journal import NAME, Facts, Journal, Partial, Past, in_use, is_ours
 from tallow_core.dataplane.placing import Overwrite, candidates, look
 from tallow_core.protocol.content import FileHash
 from tallow_core.protocol.manifest import FILES, Entry, EntryKind
@@ -60,15 +60,20 @@ class Keeping:
 
     @classmethod
     def reopen(cls, root: int, name: str, inode: int, key: bytes, facts: Facts, entries: int) -> Keeping | None:
-        """The folder that an earlier run left; None if it is not there as it was, or another process uses it."""
+        """The folder that an earlier run left; None if it is not there as it was, or another process uses it.
+
+        A folder of ours with a journal that says nothing of this transfer is removed: nobody will come back for it.
+        """
         try:
             fd = os.open(name, _FOLDER, dir_fd=root)
         except OSError:
             return None
         status = os.fstat(fd)
-        mine = not hasattr(os, "geteuid") or status.st_uid == os.geteuid()
-        found = Journal.reopen(fd, key, facts, entries) if mine and status.st_ino == inode else None
+        mine = status.st_ino == inode and (not hasattr(os, "geteuid") or status.st_uid == os.geteuid())
+        found = Journal.reopen(fd, key, facts, entries) if mine else None
         if found is None:
+            if mine and not in_use(fd):
+                remove_staging(root, name, fd)
             os.close(fd)
             return None
         return cls(root, name, fd, *found)

@@ -166,7 +166,7 @@ class Opener(Half):
             raise malformed("a record after the final one")
         size = len(raw) - self.overhead
         if size < 1:
-            raise malformed("a record too short to hold a type")
+            raise ForgedRecord("A record is too short to hold anything: it was changed on the way. Start the transfer again.")
         cipher, nonce, aad = self._next(len(raw))
         try:
             cipher.open_into(nonce, aad, raw, raw[:size])
@@ -201,9 +201,9 @@ def padded_length(first: int, used: int, overhead: int) -> int:
 
 
 def record_length(header: bytes | bytearray | memoryview, cap: int) -> int:
-    """The ciphertext's length out of its four bytes; raises `RemoteProtocolError` outside 1..cap."""
+    """The ciphertext's length out of its four bytes, which are in clear: anybody may have changed one outside 1..cap (`ForgedRecord`)."""
     (length,) = LENGTH.unpack(header)
     if not 1 <= length <= cap:
-        raise malformed(f"a record of {length} bytes, outside 1 to {cap}")
+        raise ForgedRecord(f"The other side, or someone between, sent a record of {length} bytes, outside 1 to {cap}. Try again.")
     assert isinstance(length, int)
     return length

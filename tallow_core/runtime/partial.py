@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -12,7 +11,7 @@ from tallow_core.dataplane.blocking import detached
 from tallow_core.dataplane.faults import explain
 from tallow_core.dataplane.journal import Facts
 from tallow_core.dataplane.keeping import Keeping
-from tallow_core.errors import FileSystemError, TransportError
+from tallow_core.errors import IntegrityError, RefusedError, RemoteProtocolError
 from tallow_core.protocol.handshake import Established
 from tallow_core.protocol.manifest import FILES, Entry, Offer
 from tallow_core.protocol.resume import Earlier, prove, read_resume, write_have, write_resumed
@@ -34,7 +33,8 @@ class Received:
         self._records = ReceivedRecords(context.settings.directories.state)
         self._found: list[ReceivedRecord] = []
         self._record: ReceivedRecord | None = None
-        self._resumed = False
+        self.resumed = False
+        """Whether the sender proved to be that of an earlier transfer."""
         self.earlier: Earlier | None = None
         self.keeping: Keeping | None = None
         self.there = (0, 0)
@@ -62,7 +62,7 @@ class Received:
         if known is None:
             return write_resumed(None)
         self.earlier, self._found = known
-        self._resumed = True
+        self.resumed = True
         return write_resumed(prove(self.earlier, "receiver", kdf, transcript))
 
     def lies_in(self, output: str) -> bool:
@@ -85,7 +85,7 @@ class Received:
         self.keeping, self.earlier = keeping, earlier
         self._record = self._records.save(earlier, sink.output, keeping.name, keeping.inode)
         sink.keep(keeping)
-        if self._resumed:
+        if self.resumed:
             await detached(partial(keeping.survey, entries(), sink.overwrite, self._established.hash, offer.segment_size, sink.found))
             self.there = await detached(partial(_amount, keeping, entries()))
             self._context.event("resume", files=self.there[0], bytes=self.there[1])
@@ -98,7 +98,7 @@ class Received:
 
     def have(self, entries: int) -> Iterator[bytes]:
         """The bodies of HAVE, if the transfer goes on."""
-        if not self._resumed:
+        if not self.resumed:
             return
         keeping = self.keeping
         done = bytearray(entries) if keeping is None or not keeping.done else keeping.files
@@ -107,10 +107,13 @@ class Received:
     # -- the end --------------------------------------------------------------------------------------------------------------
 
     def failed(self, error: BaseException) -> None:
-        """Keep what was verified if the transfer can go on; else remove it."""
+        """Keep what was verified, unless the sender itself broke the protocol, sent what does not fit, or refused.
+
+        A record that was forged says nothing against those before it: somebody between must not be able to have them removed.
+        """
         if self.keeping is None:
             return
-        if self.keeping.worth and isinstance(error, TransportError | FileSystemError | asyncio.CancelledError):
+        if self.keeping.worth and not isinstance(error, IntegrityError | RemoteProtocolError | RefusedError):
             self.keeping.suspend()
             self.kept_in = printable(self._record.output) if self._record else ""
         else:

@@ -19,9 +19,20 @@ from tallow_core.dataplane.sources import Reason as SkipReason
 from tallow_core.dataplane.sources import Skipped
 from tallow_core.dataplane.spool import Spool
 from tallow_core.dataplane.turns import Turns
-from tallow_core.errors import AuthenticationError, FileSystemError, IntegrityError, RefusedError, TallowError, TransportError
+from tallow_core.errors import (
+    AuthenticationError,
+    BrokenOffError,
+    FileSystemError,
+    IntegrityError,
+    PolicyError,
+    RefusedError,
+    RemoteProtocolError,
+    TallowError,
+    TransportError,
+)
 from tallow_core.protocol.code import Code
 from tallow_core.protocol.content import ContentReader, Event, FileBegin, FileChunk, FileFailed, FileHole, FileVerified, Passed, Reason
+from tallow_core.protocol.handshake import STATE_SECONDS
 from tallow_core.protocol.manifest import Entry, Offer, OfferKind, OfferReader, read_entry
 from tallow_core.protocol.messages import Receipt, write_reason
 from tallow_core.protocol.records import DATA_CAP, RecordType
@@ -31,10 +42,10 @@ from tallow_core.protocol.selection import Selection
 from tallow_core.protocol.wire import Reader, malformed
 from tallow_core.runtime.context import Context
 from tallow_core.runtime.flow import Inflow
-from tallow_core.runtime.joining import connect
+from tallow_core.runtime.joining import ProofsSpent, connect
 from tallow_core.runtime.partial import Received
 from tallow_core.runtime.progress import progress
-from tallow_core.runtime.resuming import tell_lost
+from tallow_core.runtime.resuming import Redialling
 from tallow_core.runtime.safety import Ask
 from tallow_core.runtime.sending import announce_session, report_done
 from tallow_core.runtime.session import Session, StoppedError
@@ -45,6 +56,8 @@ from tallow_core.text import printable
 PARTING_SECONDS = 5.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0
 """Seconds between attempts to find the sender again."""
+PASSING = (TransportError, RemoteProtocolError, AuthenticationError, PolicyError, RefusedError)
+"""What an attempt to find it again may end with: somebody else may be where it was, or only a path that policy closes be left."""
 MOST_LISTED = 10_000
 """Files that the sender failed to read, listed one by one: how many there are is for the sender to choose."""
 
@@ -98,7 +111,7 @@ async def receive(context: Context, code: Code, at: str | None, decide: Decide, 
 
 
 async def _sessions(context: Context, code: Code, at: str | None, going: Going, decide: Decide, ask: Ask) -> None:
-    session = await connect(context, code, at)
+    session, redialling = await connect(context, code, at), Redialling(context)
     while True:
         try:
             async with session:
@@ -110,7 +123,8 @@ async def _sessions(context: Context, code: Code, at: str | None, going: Going, 
             if going.earlier is None or isinstance(error, StoppedError) or not context.settings.session.reconnect:
                 raise
             lost = error
-        session = await _redial(context, code, at, lost)
+        redialling.lost(lost, going.there)
+        session = await _redial(context, code, at, lost, redialling.deadline)
 
 
 async def _receive(context: Context, session: Session, going: Going, spool: Spool, decide: Decide, ask: Ask) -> None:
@@ -129,15 +143,21 @@ async def _receive(context: Context, session: Session, going: Going, spool: Spoo
     await receiver.take(offered, decision)
 
 
-async def _redial(context: Context, code: Code, at: str | None, lost: TransportError) -> Session:
-    """Find the sender again, by any path; raises what was lost when the time is over."""
-    loop, deadline, pause = asyncio.get_running_loop(), tell_lost(context, lost), FIRST_PAUSE
+async def _redial(context: Context, code: Code, at: str | None, lost: TransportError, deadline: float) -> Session:
+    """Find the sender again, by any path; raises what was lost when the time is over, and `ProofsSpent`."""
+    loop, pause = asyncio.get_running_loop(), FIRST_PAUSE
+    said: set[str] = set()
     while True:
         try:
             async with asyncio.timeout_at(deadline):
                 await asyncio.sleep(pause)
                 return await connect(context, code, at)
-        except (TimeoutError, TransportError) as error:
+        except ProofsSpent:
+            raise
+        except (TimeoutError, *PASSING) as error:
+            if not isinstance(error, TimeoutError | TransportError) and str(error) not in said:
+                said.add(str(error))
+                context.reporter.warn(f"the sender was not found where it was ({error}); still looking")
             if loop.time() + pause >= deadline:
                 raise lost from error
             pause = min(2 * pause, LONGEST_PAUSE)
@@ -149,12 +169,14 @@ class Going:
     def __init__(self) -> None:
         self.earlier: Earlier | None = None
         self.decision: Decision | None = None
+        self.there = (0, 0)
+        """Files and bytes that were here when the last session began that was accepted."""
         self.kept_in = ""
         self._digest = b""
 
-    def accepted(self, earlier: Earlier, decision: Decision, digest: bytes) -> None:
+    def accepted(self, earlier: Earlier, decision: Decision, digest: bytes, there: tuple[int, int]) -> None:
         """The offer with this digest was accepted."""
-        self.earlier, self.decision, self._digest = earlier, decision, digest
+        self.earlier, self.decision, self._digest, self.there = earlier, decision, digest, there
 
     def again(self, digest: bytes) -> Decision:
         """What was decided before, to be done in another session; raises `RefusedError` if the offer is another one."""
@@ -217,7 +239,7 @@ class _Receiver:
     async def offered(self, spool: Spool) -> Offered:
         """Take all pages of the offer; every entry is checked before anybody is asked."""
         reader = OfferReader(self._hash)
-        kind, body = await self._session.receive()
+        kind, body = await self._first()
         if kind == RecordType.RESUME:
             await self._session.send(RecordType.RESUMED, self._kept.answer(body))
             kind, body = await self._session.receive()
@@ -239,6 +261,14 @@ class _Receiver:
             where = printable(self._kept.places[0])
             self._context.reporter.warn(f"a part of this was received into {where} before: to go on there, receive with --output {where}")
         return Offered(offer, lambda: _entries(spool), reader.marks, reader.digest, resumable)
+
+    async def _first(self) -> tuple[int, bytes]:
+        """The sender's first word. The one of before says at once which transfer it goes on with."""
+        try:
+            async with asyncio.timeout(None if self._going.earlier is None else STATE_SECONDS):
+                return await self._session.receive()
+        except TimeoutError:
+            raise BrokenOffError("who answered did not prove to be the sender of before; try again") from None
 
     async def take(self, offered: Offered, decision: Decision) -> None:
         """Accept, receive everything, send the receipt, report."""
@@ -286,12 +316,15 @@ class _Receiver:
     async def _accepted(self, offered: Offered, selection: Selection, sink: Sink) -> Inflow:
         if isinstance(sink, FolderSink) and offered.offer.kind is OfferKind.FILES:
             await self._session.guard(self._kept.attach(sink, offered.offer, offered.digest, offered.entries))
+            if self._kept.resumed and (stored := selection.counts.stored) is not None:
+                begun = len(self._kept.begun) * offered.offer.segment_size  # at most: what was written after the last segment is there, too
+                check_space(sink.output, stored - self._kept.there[1] - begun)
         for body in self._kept.have(offered.offer.entries):
             await self._session.send(RecordType.HAVE, body)
         for body in selection.pages():
             await self._session.send(RecordType.ACCEPT, body)
         if (earlier := self._kept.earlier) is not None and self._kept.keeping is not None:
-            self._going.accepted(earlier, Decision(selection, sink), offered.digest)
+            self._going.accepted(earlier, Decision(selection, sink), offered.digest, self._kept.there)
         flow = Inflow(self._session, await self._session.guard(self._session.dial_lane()))
         async with progress(self._context, lambda: self._kept.there[1] + self._bytes, selection.counts.size):
             await self._session.guard(self._content(flow, offered, selection, sink))

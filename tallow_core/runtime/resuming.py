@@ -44,12 +44,24 @@ def source_item(source: SourceEntry) -> bytes:
     return SOURCE.pack(*source.inode) + source.entry.encoded()
 
 
-def tell_lost(context: Context, error: TallowError) -> float:
-    """Say that the connection was lost and comes again; returns the loop time until which that is waited for."""
-    seconds = context.settings.session.reconnect
-    context.event("reconnect", reason=str(error), seconds=seconds)
-    context.reporter.warn(f"the connection was lost ({error}); it is dialled again for {seconds:g} s, and goes on where it was")
-    return asyncio.get_running_loop().time() + seconds
+class Redialling:
+    """How long a run waits for a connection that was lost: `[session] reconnect` seconds, and no longer while each one that comes back is
+    lost again before the receiver has anything more."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._most = -1
+        self.deadline = 0.0
+        """Loop time."""
+
+    def lost(self, error: TallowError, there: tuple[int, int]) -> None:
+        """Say that the connection was lost and comes again; the files and bytes `there` were with the receiver when its session began."""
+        now = asyncio.get_running_loop().time()
+        if sum(there) > self._most:
+            self._most, self.deadline = sum(there), now + self._context.settings.session.reconnect
+        seconds = max(0.0, round(self.deadline - now, 3))
+        self._context.event("reconnect", reason=str(error), seconds=seconds)
+        self._context.reporter.warn(f"the connection was lost ({error}); it is dialled again for {seconds:.0f} s, and goes on where it was")
 
 
 # -- the sender's records -----------------------------------------------------------------------------------------------------
@@ -126,13 +138,14 @@ def _read_sent(path: Path) -> SentRecord | None:
     return None
 
 
-def check_sources(record: SentRecord, sources: Iterable[SourceEntry]) -> None:
-    """Raise `FileSystemError`, with the choice there is, unless what is to be sent is just what was offered then."""
+def unchanged(record: SentRecord, sources: Iterable[SourceEntry]) -> Iterator[SourceEntry]:
+    """The sources; raises `FileSystemError`, with the choice there is, at the first that is not what was offered then."""
     then = record.items()
     for source in sources:
         before = next(then, None)
         if before != source_item(source):
             raise changed("/".join(source.components))
+        yield source
     if (gone := next(then, None)) is not None:
         raise changed("/".join(read_entry(Reader(gone[SOURCE.size :], "our own list"), trusted=True).components))
 
@@ -198,7 +211,8 @@ def sent_before(state: Path, key: str | None, sources: Iterable[SourceEntry], *,
             record.forget()
         found = []
     if found:
-        check_sources(found[0], sources)
+        for _ in unchanged(found[0], sources):
+            pass
         found = [record for record in found if record.listing == found[0].listing]
     return Sent(records, found)
 

@@ -12,9 +12,18 @@ from tallow_core.dataplane.outgoing import Outgoing
 from tallow_core.dataplane.packing import Packing
 from tallow_core.dataplane.sources import Skipped, SourceEntry
 from tallow_core.dataplane.spool import Spool
-from tallow_core.errors import FileSystemError, IntegrityError, RefusedError, TallowError, TransportError, UnreachableError
+from tallow_core.errors import (
+    BrokenOffError,
+    FileSystemError,
+    IntegrityError,
+    LocalProtocolError,
+    RefusedError,
+    TallowError,
+    TransportError,
+    UnreachableError,
+)
 from tallow_core.protocol.content import Reason
-from tallow_core.protocol.handshake import Established
+from tallow_core.protocol.handshake import STATE_SECONDS, Established
 from tallow_core.protocol.manifest import FILES, Entry, Offer, pages, read_entry
 from tallow_core.protocol.messages import Receipt, read_receipt
 from tallow_core.protocol.records import DATA_CAP, RecordType
@@ -28,7 +37,7 @@ from tallow_core.runtime.hosting import CodeVoid, Host, open_host
 from tallow_core.runtime.lane import Lane
 from tallow_core.runtime.payloads import Payload
 from tallow_core.runtime.progress import progress
-from tallow_core.runtime.resuming import SOURCE, Sent, SentRecord, check_sources, sent_before, tell_lost
+from tallow_core.runtime.resuming import SOURCE, Redialling, Sent, SentRecord, sent_before, unchanged
 from tallow_core.runtime.safety import Ask
 from tallow_core.runtime.session import Session, StoppedError
 from tallow_core.runtime.throttle import Throttle
@@ -67,6 +76,7 @@ async def send(context: Context, payload: Payload, phrase: str | None, ask: Ask,
 async def _serve(context: Context, host: Host, payload: Payload, ask: Ask, sent: Sent) -> None:
     wait = min(context.settings.send.wait, context.settings.send.lifetime)
     lost: TallowError = UnreachableError(f"nobody came for it within {wait:g} s; send again for a new code")
+    redialling = Redialling(context)
     deadline = asyncio.get_running_loop().time() + wait
     while True:
         try:
@@ -74,20 +84,25 @@ async def _serve(context: Context, host: Host, payload: Payload, ask: Ask, sent:
                 session = await host.session()
         except TimeoutError:
             raise lost from None
+        going_on = sent.current is not None
         sender = _Sender(context, session, payload, sent)
         try:
             async with session:
                 await sender.run(ask)
             break
-        except _StrangerError as error:
-            context.reporter.warn(f"somebody who knows the code is not the receiver of before ({error}); still waiting")
-        except TransportError as error:
-            if not sender.accepted and sent.current is None:
+        except LocalProtocolError:
+            raise
+        except TallowError as error:
+            connection = isinstance(error, TransportError)
+            if isinstance(error, _StrangerError) or (going_on and not sender.proved):  # whatever it said or did, it ends nothing
+                context.reporter.warn(f"somebody who knows the code did not prove to be the receiver of before ({error}); still waiting")
+            elif connection and not sender.accepted and not going_on:
                 context.reporter.warn(f"the receiver left before it accepted anything ({error}); still waiting")
-            elif sent.current is None or isinstance(error, StoppedError) or not context.settings.session.reconnect:
+            elif not connection or sent.current is None or isinstance(error, StoppedError) or not context.settings.session.reconnect:
                 raise
             elif sender.accepted:
-                lost, deadline = error, tell_lost(context, error)
+                redialling.lost(error, sender.there)
+                lost, deadline = error, redialling.deadline
         host.again()
     sent.done()
     sender.report()
@@ -106,7 +121,8 @@ class _Sender:
         self._resumed: SentRecord | None = None
         self._have: HaveReader | None = None
         self._secret = bytes(session.established.schedule.key(RESUME))  # now: a rekey replaces the root
-        self._there = (0, 0)
+        self.there = (0, 0)
+        """Files and bytes that the receiver had before."""
         self._established: Established = session.established
         self._skipped: list[Skipped] = []
         self._renamed: list[tuple[str, str]] = []
@@ -116,6 +132,11 @@ class _Sender:
         self._bytes = 0
         self._seconds = 0.0
         self.accepted = False
+
+    @property
+    def proved(self) -> bool:
+        """Whether the other end is the receiver of an earlier session."""
+        return self._resumed is not None
 
     async def run(self, ask: Ask) -> None:
         """The whole transfer."""
@@ -137,8 +158,12 @@ class _Sender:
         if not self._sent.named:
             return
         schedule = self._established.schedule
-        await self._session.send(RecordType.RESUME, write_resume(self._sent.proofs(schedule.kdf, schedule.transcript)))
-        kind, body = await self._session.receive()
+        try:
+            async with asyncio.timeout(STATE_SECONDS):
+                await self._session.send(RecordType.RESUME, write_resume(self._sent.proofs(schedule.kdf, schedule.transcript)))
+                kind, body = await self._session.receive()
+        except TimeoutError:
+            raise BrokenOffError("the other side did not answer whether it goes on with a transfer; try again") from None
         if kind != RecordType.RESUMED:
             raise malformed(f"record {kind:#04x} where Resumed should come")
         self._resumed = self._sent.proved(read_resumed(body), schedule.kdf, schedule.transcript)
@@ -152,7 +177,8 @@ class _Sender:
 
         def entries() -> Iterator[Entry]:
             nonlocal inode
-            for source in self._payload.entries():
+            sources = self._payload.entries()
+            for source in sources if self._resumed is None else unchanged(self._resumed, sources):
                 inode = source.inode
                 yield source.entry
 
@@ -167,8 +193,6 @@ class _Sender:
         assert offer is not None
         if not offer.entries:
             raise FileSystemError("nothing that was named can be sent")
-        if self._resumed is not None:
-            check_sources(self._resumed, _sources(spool))
         self._links = offer.links
         self._context.event("offer", files=offer.files, links=offer.links, bytes=offer.size)
         return offer
@@ -190,8 +214,8 @@ class _Sender:
             self._sent.accepted(Earlier(offer.transfer_id, self._secret), spool)
         else:
             self._sent.current = self._resumed
-            self._there = self._known(spool, have)
-            self._context.event("resume", files=self._there[0], bytes=self._there[1])
+            self.there = self._known(spool, have)
+            self._context.event("resume", files=self.there[0], bytes=self.there[1])
             self._have = have
         return reader
 
@@ -221,7 +245,7 @@ class _Sender:
         portion = PAYLOAD if self._established.padded else throttle.portion
         out = Outgoing(send, self._established.hash, offer.segment_size, portion, Packing(self._established.compressor()))
         total = offer.size if accepted.whole else self._wanted(spool, accepted)
-        async with progress(self._context, lambda: self._there[1] + out.sent, total):
+        async with progress(self._context, lambda: self.there[1] + out.sent, total):
             for number, source in enumerate(_sources(spool)):
                 if source.entry.kind in FILES:
                     if accepted.content(number) and (self._have is None or not self._have.whole(number)):
@@ -273,7 +297,7 @@ class _Sender:
     def report(self) -> None:
         """The `done` event, then what could not be read, as an error."""
         renamed = [{"path": printable(path), "name": printable(name)} for path, name in self._renamed]
-        files, size = self._there[0] + self._files, self._there[1] + self._bytes
+        files, size = self.there[0] + self._files, self.there[1] + self._bytes
         report_done(self._context, files, self._links, size, self._seconds, self._skipped, renamed=renamed)
         if renamed:
             first = f"{renamed[0]['path']} as {renamed[0]['name']}"

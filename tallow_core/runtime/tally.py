@@ -48,8 +48,9 @@ class FileTally:
         try:
             self._replace(count)
         except OSError as error:
+            where = printable(str(self._folder))
             raise ConfigError(
-                f"the count of wrong guesses cannot be kept in {printable(str(self._folder))}: {error.strerror}; make it writable"
+                f"the count of wrong guesses cannot be kept in {where}: {error.strerror}; make room there, or make it writable"
             ) from error
 
     def _replace(self, count: int) -> None:

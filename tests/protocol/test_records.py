@@ -203,7 +203,7 @@ def test_t23_a_record_cut_short_or_grown_is_refused(cipher: type[Cipher]) -> Non
     record = seal(pair(cipher)[0], b"some bytes")
     for length in range(len(record)):
         opener = pair(cipher)[1]
-        with pytest.raises(ForgedRecord if length > TAG else RemoteProtocolError):
+        with pytest.raises(ForgedRecord):
             opener.open(memoryview(bytearray(record[:length])))
     forged(pair(cipher)[1], record + b"\0")
 
@@ -303,7 +303,7 @@ def test_t16_the_length_of_a_record(cap: int) -> None:
     tracemalloc.start()
     try:
         for length in (0, cap + 1, 1 << 31, (1 << 32) - 1):
-            with pytest.raises(RemoteProtocolError):
+            with pytest.raises(ForgedRecord):
                 record_length(length.to_bytes(4, "big"), cap)
         assert tracemalloc.get_traced_memory()[1] < 1 << 20
     finally:

@@ -209,9 +209,9 @@ async def _collect(stream: asyncio.StreamReader, into: bytearray) -> None:
         into += data
 
 
-def sender(home: Home, *words: str, code: str = CODE, **more: Any) -> AbstractAsyncContextManager[Program]:
-    """`tallow send WORDS` that listens on loopback, and does not go on with what an attack before this one has broken off."""
-    words = words if "-" in words or "--text" in words else (*words, "--anew")
+def sender(home: Home, *words: str, code: str = CODE, anew: bool = True, **more: Any) -> AbstractAsyncContextManager[Program]:
+    """`tallow send WORDS` that listens on loopback; `anew`: it does not go on with what an attack before this one has broken off."""
+    words = words if "-" in words or "--text" in words or not anew else (*words, "--anew")
     env = {"TALLOW_CODE": code, **more.pop("env", {})}
     return tallow(home, "send", *words, "--json", "--transport", "tcp", "--listen", "127.0.0.1:0", env=env, **more)
 

@@ -18,7 +18,7 @@ from tallow_core.dataplane.sources import SourceEntry
 from tallow_core.errors import FileSystemError, RemoteProtocolError
 from tallow_core.protocol.manifest import Entry, EntryKind
 from tallow_core.protocol.resume import Earlier, Proof, prove
-from tallow_core.runtime.resuming import LIFETIME, ReceivedRecords, SentRecords, check_sources, source_item
+from tallow_core.runtime.resuming import LIFETIME, ReceivedRecords, SentRecords, source_item, unchanged
 from tallow_plugins.hashes.blake3 import Blake3
 
 KEY = b"k" * 32
@@ -141,12 +141,15 @@ def test_t34_what_belongs_to_somebody_else_is_ignored(planted: str, expected: ob
 
 
 def test_t34_a_journal_of_another_machine_or_transfer_is_ignored(tmp_path: Path) -> None:
-    name, inode = interrupted(tmp_path / "out")
-    assert resumed(tmp_path / "out", name, inode, key=b"x" * 32) is None
-    for changed in ({"transfer_id": b"j" * 16}, {"manifest": b"n" * 32}, {"hash": "sha3-256"}, {"segment_size": 2 * SEGMENT}):
-        assert resumed(tmp_path / "out", name, inode, facts=FACTS._replace(**changed)) is None
-    assert resumed(tmp_path / "out", name, inode + 1) is None
-    assert resumed(tmp_path / "out", name, inode) is not None
+    """And removed with its folder: its record is replaced now, so it would lie there for ever."""
+    others = [FACTS._replace(transfer_id=b"j" * 16), FACTS._replace(manifest=b"n" * 32), FACTS._replace(hash="sha3-256")]
+    for number, facts in enumerate([FACTS, *others, FACTS._replace(segment_size=2 * SEGMENT)]):
+        out = tmp_path / f"{number}"
+        name, inode = interrupted(out)
+        assert resumed(out, name, inode + 1) is None
+        assert (out / name).is_dir(), "a folder that is not the one that was left"
+        assert resumed(out, name, inode, key=b"x" * 32 if facts is FACTS else KEY, facts=facts) is None
+        assert not (out / name).exists()
 
 
 def test_a_journal_in_use_is_left_alone(tmp_path: Path) -> None:
@@ -261,11 +264,11 @@ def test_the_senders_record(tmp_path: Path) -> None:
     assert records.load() == [record]
     assert record.path.stat().st_mode & 0o777 == 0o600
     assert SentRecords(tmp_path, "others").load() == []
-    check_sources(record, SOURCES)
+    assert list(unchanged(record, SOURCES)) == SOURCES
     touched = SOURCES[2]._replace(entry=ENTRIES[2]._replace(mtime_ns=5))
     for changed in ([*SOURCES[:2], touched], SOURCES[:2], [*SOURCES, touched], [*SOURCES[:2], SOURCES[2]._replace(inode=(1, 9))]):
         with pytest.raises(FileSystemError, match="--anew"):
-            check_sources(record, changed)
+            list(unchanged(record, changed))
     record.forget()
     assert records.load() == []
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tallow_core.catalog import Catalog
-from tallow_core.errors import RemoteProtocolError, TallowError
+from tallow_core.errors import ForgedRecord, RemoteProtocolError, TallowError
 from tallow_core.host import PluginHost
 from tallow_core.policy import Policy
 from tallow_core.protocol.code import parse_code
@@ -104,7 +104,7 @@ def test_t02_every_hostile_name_over_the_wire_is_refused_before_the_prompt(tmp_p
             try:
                 await receive(context, parse_code(CODE), f"127.0.0.1:{port}", never_asked, nobody)
                 wrong.append((rows, "accepted"))
-            except RemoteProtocolError as error:
+            except (RemoteProtocolError, ForgedRecord) as error:
                 if steers(str(error)) or len(str(error)) > 600:
                     wrong.append((rows, str(error)))
             except TallowError as error:
