@@ -1,0 +1,165 @@
+"""The receiver's Data records, in order: read from the lanes in use, one from each in turn, as the sender deals them out.
+
+Nothing is put in order here and nothing waits in memory: what has come on the other lanes stays in their sockets until its turn. The
+sender's end is `tallow_core.runtime.outflow`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from tallow_core.errors import TallowError, TransportError
+from tallow_core.protocol.lanes import MOST_CARRYING
+from tallow_core.protocol.messages import Arrived, Lost, read_lane
+from tallow_core.protocol.records import RecordType
+from tallow_core.protocol.wire import malformed
+from tallow_core.runtime.lane import Lane
+from tallow_core.runtime.session import Session
+from tallow_core.runtime.spares import Record, Spare
+
+ACK_EVERY = 8
+SILENT_SECONDS = 10.0
+"""After which a receiver takes a path beside the session's own for dead; its sender says something every `ALIVE_SECONDS`."""
+
+
+class Inflow:
+    """The receiver's end, at the guest. `lane` is the first of the session's own path."""
+
+    def __init__(self, session: Session, lane: Lane) -> None:
+        self._session = session
+        self._lanes = [lane]
+        self._turn = 0
+        self._first: dict[Lane, Spare] = {}
+        self._count = 0
+        self._told = 0
+        self._since = 0.0
+        self._final = False
+
+    @property
+    def _aside(self) -> str:
+        """The address of the path in use, if it is not the session's own."""
+        return self._lanes[0].address
+
+    @property
+    def _number(self) -> int:
+        return self._lanes[0].keys.lane
+
+    async def record(self) -> memoryview | None:
+        """The body of the next Data record, valid until the next call; None after the final one."""
+        while not self._final:
+            lane = self._lanes[self._turn]
+            try:
+                kind, body = await self._next(lane)
+                if kind == RecordType.EPOCH:
+                    await self._session.epoch(lane, body)
+                    continue
+                if kind == RecordType.MOVED and not self._aside and lane.opener.finished:
+                    await self._move(read_lane(body, "Moved"))
+                    continue
+            except TransportError as error:
+                await self._fall_back(error)
+                continue
+            if kind == RecordType.DATA:
+                await self._counted(lane)
+                return body
+            self._other(lane, kind, body)
+        await self._ends()
+        return None
+
+    def _other(self, lane: Lane, kind: int, body: memoryview) -> None:
+        if lane.opener.finished:
+            raise malformed(f"record {kind:#04x} as the last on a data lane, before all data was there")
+        if kind == RecordType.SPREAD and len(self._lanes) < MOST_CARRYING:
+            spare = self._session.spares.joining(read_lane(body, "Spread"), aside=bool(self._aside))
+            self._first[spare.lane] = spare
+            self._lanes.append(spare.lane)
+        elif kind != RecordType.PING or not self._aside:
+            raise malformed(f"record {kind:#04x} on a data lane")
+
+    async def _next(self, lane: Lane) -> Record:
+        self._since = time.monotonic()
+        try:
+            spare = self._first.pop(lane, None)
+            if spare is None:
+                return await lane.receive()
+            return await asyncio.shield(spare.reading) or (RecordType.CLOSE, memoryview(b""))
+        finally:
+            self._since = 0.0
+
+    async def _counted(self, lane: Lane) -> None:
+        self._final = lane.opener.finished
+        if not self._final:
+            self._turn = (self._turn + 1) % len(self._lanes)
+        self._count += 1
+        if self._aside and (self._final or self._count - self._told >= ACK_EVERY):
+            self._told = self._count
+            await self._session.send(RecordType.ACK, Arrived(self._number, self._count).encoded())
+
+    async def _ends(self) -> None:
+        """Read the end of every other lane in use: one that was cut is an error, though all data is there."""
+        try:
+            async with asyncio.timeout(SILENT_SECONDS if self._aside else None):
+                for lane in self._lanes:
+                    while not lane.opener.finished:
+                        await self._end(lane)
+        except (TransportError, TimeoutError):
+            if not self._aside:  # there, the sender knows already that nothing is missing
+                raise
+
+    async def _end(self, lane: Lane) -> None:
+        kind, body = await self._next(lane)
+        if kind == RecordType.EPOCH:
+            await self._session.epoch(lane, body)
+        elif kind != RecordType.PING if not lane.opener.finished else kind != RecordType.CLOSE:
+            raise malformed(f"record {kind:#04x} where a data lane should end")
+
+    # -- other paths ----------------------------------------------------------------------------------------------------------
+
+    async def _move(self, number: int) -> None:
+        self._session.spares.stop_opening("")
+        spare, old = self._session.spares.named(number), self._lanes
+        await self._ends()
+        for lane in old:
+            if not lane.sealer.finished:
+                await lane.send(RecordType.CLOSE, final=True)
+            self._session.drop(lane)
+        self._use(spare.lane)
+        self._first[spare.lane] = spare
+        self._session.spawn(self._watch(spare.lane))
+
+    async def _watch(self, first: Lane) -> None:
+        """End a wait for a path that has fallen silent."""
+        while self._lanes[0] is first and not self._final:
+            await asyncio.sleep(1)
+            heard = max(lane.heard for lane in self._lanes)
+            if self._since and self._lanes[0] is first and time.monotonic() - max(self._since, heard) > SILENT_SECONDS:
+                for lane in self._lanes:
+                    await lane.stream.aclose()
+                return
+
+    async def _fall_back(self, error: TransportError) -> None:
+        if not self._aside:
+            raise error
+        session, lost = self._session, Arrived(self._number, self._count)
+        session.context.reporter.note(f"lost {self._aside} ({error}); going on by the path of the session")
+        session.spares.forget(self._aside)
+        for broken in self._lanes:
+            session.drop(broken)
+        await session.send(RecordType.LOST, Lost(lost, session.next_number).encoded())
+        self._use(await session.dial_lane())
+
+    def _use(self, lane: Lane) -> None:
+        self._lanes, self._turn, self._count, self._told = [lane], 0, 0, 0
+        self._first.clear()
+        self._session.tell_path(lane)
+
+    async def close(self) -> None:
+        """End our direction, when all is there."""
+        for lane in self._lanes:
+            try:
+                if not lane.sealer.finished:
+                    await lane.send(RecordType.CLOSE, final=True)
+            except TallowError:
+                if not self._aside:
+                    raise

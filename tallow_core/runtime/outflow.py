@@ -1,0 +1,186 @@
+"""The sender's Data records, in order, over as many lanes and paths as it takes: from relay to direct, and back if that path breaks.
+
+The records are dealt to the lanes in use, one to each in turn. The host decides which those are: Spread adds one, Moved ends them all and
+names the one that the next record is on. Both stand between the records of the lane whose turn it is, so the order of all records is exact
+whatever the paths do. On a path beside the session's own the sender keeps what the receiver has not told it to have, and sends it again, by
+the session's own path, if the other breaks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import deque
+
+from tallow_core.dataplane.buffers import RecordBuffer
+from tallow_core.errors import BrokenOffError, LocalProtocolError, TransportError
+from tallow_core.protocol.lanes import MOST_CARRYING
+from tallow_core.protocol.messages import Arrived, read_arrived, read_lost, write_lane
+from tallow_core.protocol.records import FINAL, RecordType
+from tallow_core.protocol.wire import malformed
+from tallow_core.runtime.lane import Lane
+from tallow_core.runtime.session import Session
+
+MOST_KEPT = 32
+"""Records that a sender keeps: with those of 1 MiB, 32 MiB on the way."""
+ALIVE_SECONDS = 3.0
+LOST_SECONDS = 60.0
+"""How long a sender whose lane broke waits for the receiver to say so: longer than the receiver's `SILENT_SECONDS`."""
+
+
+class Outflow:
+    """The sender's end, at the host. `lane` is the first of the session's own path."""
+
+    def __init__(self, session: Session, lane: Lane) -> None:
+        self._session = session
+        self._kept: deque[bytearray] = deque()
+        self._free: list[bytearray] = []
+        self._lost = False
+        self._changed = asyncio.Event()
+        self._spoke = 0.0
+        self._onwards = 0
+        self._begin(lane)
+        session.handlers[RecordType.ACK] = self._on_ack
+        session.handlers[RecordType.LOST] = self._on_lost
+
+    def _begin(self, lane: Lane) -> None:
+        """Go on by `lane`, and have others opened beside it."""
+        self._lanes, self._turn = [lane], 0
+        self._sent = self._acknowledged = 0
+        self._lost = False
+        lane.carries = True
+        self._session.spares.widen(lane)
+
+    @property
+    def _aside(self) -> str:
+        """The address of the path in use, if it is not the session's own."""
+        return self._lanes[0].address
+
+    @property
+    def _number(self) -> int:
+        """What the path in use goes by: the id of the lane that the data moved to."""
+        return self._lanes[0].keys.lane
+
+    async def send(self, buffer: RecordBuffer, size: int) -> None:
+        """Seal and send `buffer.plain[:size]` by the best path there is; the buffer may be reused afterwards."""
+        if not self._aside and (better := self._session.spares.best()) is not None:
+            await self._move(better)
+        await self._spread()
+        while self._aside and len(self._kept) >= MOST_KEPT:
+            await self._change()
+        if self._aside:
+            self._keep(buffer.plain[:size])
+        try:
+            await self._put(buffer, size)
+        except TransportError:
+            if not self._aside:
+                raise
+            await self._fall_back()
+
+    async def finish(self) -> None:
+        """Wait until nothing can have to be sent again."""
+        while self._aside and self._kept:
+            await self._change()
+
+    async def _put(self, buffer: RecordBuffer, size: int) -> None:
+        """Send a record by the lane whose turn it is. The final one is the end of that lane, and then the others end too."""
+        final = bool(buffer.plain[0] & FINAL)
+        await self._lanes[self._turn].send_filled(buffer, size)
+        self._spoke = time.monotonic()
+        if final:
+            with contextlib.suppress(*((TransportError,) if self._aside else ())):  # there, the receiver's word on what it has counts
+                await self._end_others()
+        self._turn = (self._turn + 1) % len(self._lanes)
+
+    async def _end_others(self) -> None:
+        for number, lane in enumerate(self._lanes):
+            if number != self._turn:
+                await lane.send(RecordType.CLOSE, final=True)
+
+    def _keep(self, plain: memoryview) -> None:
+        copy = self._free.pop() if self._free else bytearray()
+        copy[:] = plain
+        self._kept.append(copy)
+        self._sent += 1
+
+    async def _change(self) -> None:
+        """Wait for a word of the receiver's on what it has; one that has lost the path is sent the rest again."""
+        self._changed.clear()
+        if not self._lost:
+            await self._changed.wait()
+        if self._lost:
+            await self._fall_back()
+
+    # -- further lanes, other paths -------------------------------------------------------------------------------------------
+
+    async def _spread(self) -> None:
+        """Take in the lanes that have joined by the path in use."""
+        while len(self._lanes) < MOST_CARRYING and (further := self._session.spares.further(self._aside)) is not None:
+            try:
+                await self._lanes[self._turn].send(RecordType.SPREAD, write_lane(further.keys.lane))
+            except TransportError:
+                if not self._aside:
+                    raise
+                self._session.drop(further)
+                return  # the next record will not get through either
+            further.carries = True
+            self._lanes.append(further)
+            self._session.context.reporter.note(f"the data goes by {len(self._lanes)} connections", 2)
+
+    async def _move(self, better: Lane) -> None:
+        await self._lanes[self._turn].send(RecordType.MOVED, write_lane(better.keys.lane), final=True)
+        await self._end_others()
+        self._begin(better)
+        self._spoke = time.monotonic()
+        self._session.spawn(self._keep_alive(better))
+        self._session.tell_path(better)
+
+    async def _keep_alive(self, lane: Lane) -> None:
+        """Say something on a path by which nothing else is said, so that silence means that it is broken."""
+        with contextlib.suppress(TransportError, LocalProtocolError):
+            while not self._lost and self._lanes[0] is lane and not self._lanes[self._turn].sealer.finished:
+                await asyncio.sleep(ALIVE_SECONDS)
+                heard = self._lanes[self._turn]  # where the receiver listens
+                if time.monotonic() - self._spoke >= ALIVE_SECONDS and self._lanes[0] is lane and not heard.sealer.finished:
+                    await heard.send(RecordType.PING)
+
+    async def _fall_back(self) -> None:
+        """Go on, on a new lane of the session's own path, with the first record that the receiver does not have."""
+        self._session.spares.forget(self._aside)
+        for broken in self._lanes:
+            self._session.drop(broken)
+        try:
+            async with asyncio.timeout(LOST_SECONDS):
+                while not self._lost:
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            raise BrokenOffError("the direct connection broke, and the other side did not come back by the relay; try again") from None
+        self._begin(await self._session.next_lane(self._onwards))
+        self._session.tell_path(self._lanes[0])
+        buffer = RecordBuffer.for_data()
+        kept, self._kept = self._kept, deque()
+        for copy in kept:
+            buffer.plain[: len(copy)] = copy
+            await self._put(buffer, len(copy))
+
+    async def _on_ack(self, body: bytes) -> None:
+        self._take(read_arrived(body))
+
+    async def _on_lost(self, body: bytes) -> None:
+        lost = read_lost(body)
+        self._take(lost.arrived)
+        self._lost, self._onwards = True, lost.onwards
+        for lane in self._lanes:
+            await lane.stream.aclose()  # whoever waits to send on it need not wait any longer
+
+    def _take(self, arrived: Arrived) -> None:
+        if self._lost or not self._aside or arrived.lane != self._number:
+            raise malformed("a word on a lane that does not carry the data")
+        if not self._acknowledged <= arrived.records <= self._sent:
+            raise malformed("records that were told of before, or that were never sent")
+        for _ in range(arrived.records - self._acknowledged):
+            self._free.append(self._kept.popleft())
+        self._acknowledged = arrived.records
+        self._changed.set()
