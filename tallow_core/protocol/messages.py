@@ -73,40 +73,43 @@ def read_rekey(body: ReadBuffer) -> Rekey:
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """ACK: how many Data records of a path the receiver has verified. `lane` is the lane that the data moved to."""
+    """ACK: how many Data records of a path the receiver has verified, and for how many milliseconds it has waited for them. `lane` is the
+    first lane of that path: the one that the data moved to."""
 
     lane: int
     records: int
+    waited: int = 0
 
     def encoded(self) -> bytes:
-        """lane id[4] || records[8]."""
-        return Writer().u32(self.lane).u64(self.records).done()
+        """lane id[4] || records[8] || milliseconds[4]."""
+        return Writer().u32(self.lane).u64(self.records).u32(self.waited).done()
 
 
 def read_arrived(body: ReadBuffer) -> Arrived:
     """Read the body of ACK."""
     reader = Reader(body, "Ack")
-    arrived = Arrived(reader.u32(), reader.u64())
+    arrived = Arrived(reader.u32(), reader.u64(), reader.u32())
     reader.end()
     return arrived
 
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """LOST: the same of a path that broke, and the least id of the lane by which the receiver wants the rest."""
+    """LOST: how many of a path that broke, and the least id of the lane by which the receiver wants the rest."""
 
-    arrived: Arrived
+    lane: int
+    records: int
     onwards: int
 
     def encoded(self) -> bytes:
         """lane id[4] || records[8] || lane id[4]."""
-        return Writer().raw(self.arrived.encoded()).u32(self.onwards).done()
+        return Writer().u32(self.lane).u64(self.records).u32(self.onwards).done()
 
 
 def read_lost(body: ReadBuffer) -> Lost:
     """Read the body of LOST."""
     reader = Reader(body, "Lost")
-    lost = Lost(Arrived(reader.u32(), reader.u64()), reader.u32())
+    lost = Lost(reader.u32(), reader.u64(), reader.u32())
     reader.end()
     return lost
 
@@ -149,12 +152,12 @@ def read_wanted(body: ReadBuffer) -> int:
 
 
 def write_lane(lane: int) -> bytes:
-    """The body of MOVED and SPREAD: lane id[4]."""
+    """The body of MOVED, SPREAD and GIVEN_UP: lane id[4]."""
     return u32(lane)
 
 
 def read_lane(body: ReadBuffer, what: str) -> int:
-    """Read such a body: the lane that the data goes on by (MOVED), or also by (SPREAD)."""
+    """Read such a body: the lane that the data goes on by (MOVED), also by (SPREAD), or no more by (GIVEN_UP)."""
     reader = Reader(body, what)
     lane = reader.u32()
     reader.end()

@@ -62,6 +62,7 @@ class RecordType(IntEnum):
     LANES_WANTED = 0x24
     LANES = 0x25
     SPREAD = 0x26
+    GIVEN_UP = 0x27
 
 
 def direction_of(sender: Role) -> int:

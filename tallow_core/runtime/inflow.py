@@ -18,7 +18,8 @@ from tallow_core.runtime.lane import Lane
 from tallow_core.runtime.session import Session
 from tallow_core.runtime.spares import Record, Spare
 
-ACK_EVERY = 8
+ACK_EVERY, ACK_SECONDS = 8, 0.25
+"""The sender hears what has arrived after so many records, and after so long if any has."""
 SILENT_SECONDS = 10.0
 """After which a receiver takes a path beside the session's own for dead; its sender says something every `ALIVE_SECONDS`."""
 
@@ -33,8 +34,13 @@ class Inflow:
         self._first: dict[Lane, Spare] = {}
         self._count = 0
         self._told = 0
+        self._told_at = 0.0
         self._since = 0.0
+        self._waited = 0.0
+        self._given_up = False
+        self._former: set[int] = set()
         self._final = False
+        session.handlers[RecordType.GIVEN_UP] = self._on_given_up
 
     @property
     def _aside(self) -> str:
@@ -85,6 +91,7 @@ class Inflow:
                 return await lane.receive()
             return await asyncio.shield(spare.reading) or (RecordType.CLOSE, memoryview(b""))
         finally:
+            self._waited += time.monotonic() - self._since
             self._since = 0.0
 
     async def _counted(self, lane: Lane) -> None:
@@ -92,9 +99,15 @@ class Inflow:
         if not self._final:
             self._turn = (self._turn + 1) % len(self._lanes)
         self._count += 1
-        if self._aside and (self._final or self._count - self._told >= ACK_EVERY):
-            self._told = self._count
-            await self._session.send(RecordType.ACK, Arrived(self._number, self._count).encoded())
+        if self._final or self._count - self._told >= ACK_EVERY or time.monotonic() - self._told_at >= ACK_SECONDS:
+            await self._tell()
+
+    async def _tell(self) -> None:
+        """Tell the sender what has arrived, where it wants to know: by a path that may break, and by one beside which others are tried."""
+        if self._aside or self._session.races:
+            self._told, self._told_at = self._count, time.monotonic()
+            arrived = Arrived(self._number, self._count, min(int(self._waited * 1000), (1 << 32) - 1))
+            await self._session.send(RecordType.ACK, arrived.encoded())
 
     async def _ends(self) -> None:
         """Read the end of every other lane in use: one that was cut is an error, though all data is there."""
@@ -120,11 +133,12 @@ class Inflow:
         self._session.spares.stop_opening("")
         spare, old = self._session.spares.named(number), self._lanes
         await self._ends()
+        await self._tell()
         for lane in old:
             if not lane.sealer.finished:
                 await lane.send(RecordType.CLOSE, final=True)
             self._session.drop(lane)
-        self._use(spare.lane)
+        self._use(spare.lane, "found")
         self._first[spare.lane] = spare
         self._session.spawn(self._watch(spare.lane))
 
@@ -141,18 +155,35 @@ class Inflow:
     async def _fall_back(self, error: TransportError) -> None:
         if not self._aside:
             raise error
-        session, lost = self._session, Arrived(self._number, self._count)
-        session.context.reporter.note(f"lost {self._aside} ({error}); going on by the path of the session")
+        session, number, count = self._session, self._number, self._count
+        reason = "slower" if self._given_up else "broken"
+        why = "is slower than the path of the session" if self._given_up else f"is lost ({error})"
+        session.context.reporter.note(f"{self._aside} {why}; going on by the path of the session")
+        session.spares.stay |= self._given_up
         session.spares.forget(self._aside)
         for broken in self._lanes:
             session.drop(broken)
-        await session.send(RecordType.LOST, Lost(lost, session.next_number).encoded())
-        self._use(await session.dial_lane())
+        await session.send(RecordType.LOST, Lost(number, count, session.next_number).encoded())
+        self._use(await session.dial_lane(), reason)
 
-    def _use(self, lane: Lane) -> None:
+    async def _on_given_up(self, body: bytes) -> None:
+        """The sender has found the path slower than the session's own: what is still on its way there is sent again."""
+        number = read_lane(body, "GivenUp")
+        if number in self._former:
+            return  # it broke meanwhile
+        self._given_up = True
+        if self._aside and number == self._number:
+            for lane in self._lanes:
+                self._session.spawn(lane.stream.aclose())
+        else:
+            await self._session.spares.give_up(number)
+
+    def _use(self, lane: Lane, reason: str) -> None:
+        self._former.add(self._number)
         self._lanes, self._turn, self._count, self._told = [lane], 0, 0, 0
+        self._told_at, self._waited = 0.0, 0.0
         self._first.clear()
-        self._session.tell_path(lane)
+        self._session.tell_path(lane, reason)
 
     async def close(self) -> None:
         """End our direction, when all is there."""

@@ -3,7 +3,7 @@
 The records are dealt to the lanes in use, one to each in turn. The host decides which those are: Spread adds one, Moved ends them all and
 names the one that the next record is on. Both stand between the records of the lane whose turn it is, so the order of all records is exact
 whatever the paths do. On a path beside the session's own the sender keeps what the receiver has not told it to have, and sends it again, by
-the session's own path, if the other breaks.
+the session's own path, if the other breaks, or is found to be slower.
 """
 
 from __future__ import annotations
@@ -20,11 +20,15 @@ from tallow_core.protocol.messages import Arrived, read_arrived, read_lost, writ
 from tallow_core.protocol.records import FINAL, RecordType
 from tallow_core.protocol.wire import malformed
 from tallow_core.runtime.lane import Lane
+from tallow_core.runtime.pace import Pace
 from tallow_core.runtime.session import Session
 
 MOST_KEPT = 32
 """Records that a sender keeps: with those of 1 MiB, 32 MiB on the way."""
+MOST_SIZES = 4096
+"""Records whose size is remembered until they have arrived; a receiver that says nothing makes a sender remember no more."""
 ALIVE_SECONDS = 3.0
+JUDGE_SECONDS = 0.25
 LOST_SECONDS = 60.0
 """How long a sender whose lane broke waits for the receiver to say so: longer than the receiver's `SILENT_SECONDS`."""
 
@@ -40,13 +44,25 @@ class Outflow:
         self._changed = asyncio.Event()
         self._spoke = 0.0
         self._onwards = 0
+        self._reason = "broken"
+        self._own_rate = 0.0
+        self._former: dict[int, tuple[int, int]] = {}
+        self._sent = self._acknowledged = 0
+        self._pace = Pace()
+        self._lanes: list[Lane] = []
         self._begin(lane)
         session.handlers[RecordType.ACK] = self._on_ack
         session.handlers[RecordType.LOST] = self._on_lost
 
     def _begin(self, lane: Lane) -> None:
         """Go on by `lane`, and have others opened beside it."""
+        if self._lanes:
+            self._former[self._number] = self._acknowledged, self._sent
+            if not self._aside:
+                self._own_rate = max(self._own_rate, self._pace.best)
         self._lanes, self._turn = [lane], 0
+        self._pace = Pace()
+        self._sizes: deque[int] = deque(maxlen=MOST_SIZES)
         self._sent = self._acknowledged = 0
         self._lost = False
         lane.carries = True
@@ -64,7 +80,7 @@ class Outflow:
 
     async def send(self, buffer: RecordBuffer, size: int) -> None:
         """Seal and send `buffer.plain[:size]` by the best path there is; the buffer may be reused afterwards."""
-        if not self._aside and (better := self._session.spares.best()) is not None:
+        if not self._aside and (self._own_rate or self._pace.settled) and (better := self._session.spares.best()) is not None:
             await self._move(better)
         await self._spread()
         while self._aside and len(self._kept) >= MOST_KEPT:
@@ -86,7 +102,10 @@ class Outflow:
     async def _put(self, buffer: RecordBuffer, size: int) -> None:
         """Send a record by the lane whose turn it is. The final one is the end of that lane, and then the others end too."""
         final = bool(buffer.plain[0] & FINAL)
-        await self._lanes[self._turn].send_filled(buffer, size)
+        self._sent += 1
+        self._sizes.append(size)
+        with self._pace.sending():
+            await self._lanes[self._turn].send_filled(buffer, size)
         self._spoke = time.monotonic()
         if final:
             with contextlib.suppress(*((TransportError,) if self._aside else ())):  # there, the receiver's word on what it has counts
@@ -102,13 +121,13 @@ class Outflow:
         copy = self._free.pop() if self._free else bytearray()
         copy[:] = plain
         self._kept.append(copy)
-        self._sent += 1
 
     async def _change(self) -> None:
         """Wait for a word of the receiver's on what it has; one that has lost the path is sent the rest again."""
         self._changed.clear()
         if not self._lost:
-            await self._changed.wait()
+            with self._pace.sending():
+                await self._changed.wait()
         if self._lost:
             await self._fall_back()
 
@@ -134,7 +153,20 @@ class Outflow:
         self._begin(better)
         self._spoke = time.monotonic()
         self._session.spawn(self._keep_alive(better))
-        self._session.tell_path(better)
+        self._session.spawn(self._judge(better))
+        self._session.tell_path(better, "found")
+
+    async def _judge(self, lane: Lane) -> None:
+        """Give a path up that turns out to be slower than the session's own was; the receiver's answer is as if it had broken."""
+        while not self._lost and self._lanes[0] is lane and not self._lanes[self._turn].sealer.finished:
+            await asyncio.sleep(JUDGE_SECONDS)
+            if self._lanes[0] is lane and not self._lost and self._pace.slower_than(self._own_rate):
+                self._reason, self._session.spares.stay = "slower", True
+                better = f"less than the {self._own_rate / 1e6:.1f} MB/s by {self._session.path.address}"
+                self._session.context.reporter.note(f"{lane.address} gives {better}; going back there")
+                with contextlib.suppress(LocalProtocolError):  # our final word has gone out
+                    await self._session.send(RecordType.GIVEN_UP, write_lane(lane.keys.lane))
+                return
 
     async def _keep_alive(self, lane: Lane) -> None:
         """Say something on a path by which nothing else is said, so that silence means that it is broken."""
@@ -158,7 +190,8 @@ class Outflow:
         except TimeoutError:
             raise BrokenOffError("the direct connection broke, and the other side did not come back by the relay; try again") from None
         self._begin(await self._session.next_lane(self._onwards))
-        self._session.tell_path(self._lanes[0])
+        self._session.tell_path(self._lanes[0], self._reason)
+        self._reason = "broken"
         buffer = RecordBuffer.for_data()
         kept, self._kept = self._kept, deque()
         for copy in kept:
@@ -166,21 +199,40 @@ class Outflow:
             await self._put(buffer, len(copy))
 
     async def _on_ack(self, body: bytes) -> None:
-        self._take(read_arrived(body))
+        arrived = read_arrived(body)
+        if (former := self._former.get(arrived.lane)) is not None:
+            self._take_former(arrived, *former)
+        else:
+            self._take(arrived.lane, arrived.records, arrived.waited / 1000)
+
+    def _take_former(self, arrived: Arrived, acknowledged: int, sent: int) -> None:
+        """What was on its way when the data moved on."""
+        if not acknowledged <= arrived.records <= sent:
+            raise malformed("records that were told of before, or that were never sent")
+        self._former[arrived.lane] = arrived.records, sent
+        if arrived.records == sent and arrived.lane == next(reversed(self._former)):
+            self._pace.begin()
 
     async def _on_lost(self, body: bytes) -> None:
         lost = read_lost(body)
-        self._take(lost.arrived)
+        if not self._aside:
+            raise malformed("a word on a lane that does not carry the data")
+        self._take(lost.lane, lost.records, None)
         self._lost, self._onwards = True, lost.onwards
         for lane in self._lanes:
             await lane.stream.aclose()  # whoever waits to send on it need not wait any longer
 
-    def _take(self, arrived: Arrived) -> None:
-        if self._lost or not self._aside or arrived.lane != self._number:
+    def _take(self, lane: int, records: int, starved: float | None) -> None:
+        if self._lost or lane != self._number:
             raise malformed("a word on a lane that does not carry the data")
-        if not self._acknowledged <= arrived.records <= self._sent:
+        if not self._acknowledged <= records <= self._sent:
             raise malformed("records that were told of before, or that were never sent")
-        for _ in range(arrived.records - self._acknowledged):
-            self._free.append(self._kept.popleft())
-        self._acknowledged = arrived.records
+        size = 0
+        for _ in range(records - self._acknowledged):
+            if self._aside:
+                self._free.append(self._kept.popleft())
+            size += self._sizes.popleft() if self._sizes else 0
+        self._acknowledged = records
+        if starved is not None:
+            self._pace.arrived(size, starved)
         self._changed.set()

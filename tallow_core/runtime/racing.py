@@ -58,6 +58,11 @@ class Racer:
         self._wake = asyncio.Event()
         session.handlers[RecordType.CANDIDATES] = self._hear
 
+    @property
+    def takes_part(self) -> bool:
+        """Whether this end may give addresses away, and has a transport to be reached by."""
+        return self._transport is not None
+
     async def run(self) -> None:
         """Until the session ends."""
         if self._transport is None:

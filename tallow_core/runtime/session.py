@@ -90,6 +90,8 @@ class Session:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._dropped: list[Lane] = []
         self._gone = 0
+        self.races = False
+        """Whether a direct path is looked for beside the one of this session."""
         self.handlers: dict[int, Callable[[bytes], Awaitable[None]]] = {}
         """Control messages that are taken as they come, in place of `receive`."""
         self.spares = Spares(self)
@@ -111,7 +113,9 @@ class Session:
         if self.path.kind == "relay":
             from tallow_core.runtime.racing import Racer
 
-            self.spawn(Racer(self).run())
+            racer = Racer(self)
+            self.races = racer.takes_part
+            self.spawn(racer.run())
         self.spawn(self._listen())
         self.spawn(self._ping())
         return self
@@ -262,10 +266,10 @@ class Session:
         await lane.aclose()
         self._dropped.remove(lane)
 
-    def tell_path(self, lane: Lane) -> None:
-        """The data goes another way from here on."""
+    def tell_path(self, lane: Lane, reason: str) -> None:
+        """The data goes another way from here on, because a path was "found", is "broken", or was "slower"."""
         self.spares.in_use = lane if lane.address else None
-        self.context.event("path", path="direct" if lane.address else self.path.kind)
+        self.context.event("path", path="direct" if lane.address else self.path.kind, reason=reason)
         self.context.reporter.note(f"the data goes by {lane.address or self.path.address}")
 
     @property

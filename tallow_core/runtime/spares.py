@@ -65,6 +65,8 @@ class Spares:
         self._opening: tuple[str, asyncio.Task[None]] | None = None
         self.in_use: Lane | None = None
         """The lane beside the session's path that the data moved to, if it did."""
+        self.stay = False
+        """Whether the path of the session was found to be the fastest, and the data stays there."""
         if session.role is Role.HOST:
             session.handlers[RecordType.LANES_WANTED] = self._hear_wish
         else:
@@ -73,7 +75,7 @@ class Spares:
     @property
     def wanted(self) -> bool:
         """Whether a further one to move to would be of use."""
-        return self.in_use is None and self._moves < MOST_MOVES and not self._alive()
+        return self.in_use is None and not self.stay and self._moves < MOST_MOVES and not self._alive()
 
     def _alive(self) -> int:
         return sum(bool(spare.lane.address) and not spare.broken for spare in self._idle.values())
@@ -146,7 +148,7 @@ class Spares:
 
     def best(self) -> Lane | None:
         """At the host: take the lane to move to that joined first, if there is one; the others are ended."""
-        if not self._ready or self._moves >= MOST_MOVES:
+        if not self._ready or self._moves >= MOST_MOVES or self.stay:
             return None
         self._moves += 1
         number, *others = self._ready
@@ -161,6 +163,13 @@ class Spares:
         if self._moves > MOST_MOVES:
             raise malformed(f"the data was moved more than {MOST_MOVES} times")
         return self.joining(number, aside=True)
+
+    async def give_up(self, number: int) -> None:
+        """At the guest: nothing is to go by the idle lane of this id; if the data has moved to it, that is found out when it is read."""
+        spare = self._idle.get(number)
+        if spare is None or not spare.lane.address:
+            raise malformed(f"lane {number} is given up, which the data did not move to")
+        await spare.lane.stream.aclose()
 
     def joining(self, number: int, *, aside: bool) -> Spare:
         """At the guest: the lane that the host has the data go by, beside the path of the session or on it."""

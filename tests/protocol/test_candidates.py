@@ -147,7 +147,7 @@ def test_t19_the_layout_and_its_bounds() -> None:
 @given(st.integers(0, 2**32 - 1), st.integers(0, 2**64 - 1))
 def test_t23_moving_messages(lane: int, records: int) -> None:
     assert read_arrived(Arrived(lane, records).encoded()) == Arrived(lane, records)
-    lost = Lost(Arrived(lane, records), lane)
+    lost = Lost(lane, records, lane)
     assert read_lost(lost.encoded()) == lost
     assert read_lane(write_lane(lane), "Moved") == lane
     assert read_further(Further(lane, 15).encoded()) == Further(lane, 15)

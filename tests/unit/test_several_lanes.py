@@ -14,9 +14,11 @@ from tallow_core.protocol.lanes import LaneHello
 from tallow_core.protocol.messages import Further, write_lane, write_wanted
 from tallow_core.protocol.records import RecordType
 from tallow_core.protocol.wire import u32
+from tallow_core.runtime import inflow, outflow, pace
 from tallow_core.runtime.lane import Lane
 from tallow_core.runtime.spares import FAR_LANES, FAR_SECONDS
 from tallow_core.settings import SessionSettings
+from tallow_core.types import ReadBuffer
 from tests.unit.test_flow import Ends, refused, run
 
 
@@ -357,5 +359,117 @@ def test_t16_lanes_asked_for_again_and_again(tmp_path: FilePath) -> None:
             await both.host.send(RecordType.LANES, Further(0, 15).encoded())
         await refused(both.guest.receive(), "times asked")
         assert len(both.guest._lanes) <= 40
+
+    run(tmp_path, scenario)
+
+
+# -- a path that is slower -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is decided in seconds is decided in tenths."""
+    for name, value in {"LEAST": 0.2, "SOURCE_SECONDS": 0.1, "PATH_SECONDS": 1.0, "FAIR_SECONDS": 0.5, "CLEAR_SECONDS": 0.3}.items():
+        monkeypatch.setattr(pace, name, value)
+    monkeypatch.setattr(pace, "SILENCE", 0.2)
+    monkeypatch.setattr(pace, "WINDOW", 2.0)
+    monkeypatch.setattr(outflow, "JUDGE_SECONDS", 0.05)
+    monkeypatch.setattr(inflow, "ACK_SECONDS", 0.02)
+
+
+def hold(lane: Lane, rate: float) -> None:
+    """Let only so many bytes a second through to the other end."""
+    send = lane.stream.send
+
+    async def slowly(*buffers: ReadBuffer) -> None:
+        size = sum(len(memoryview(buffer)) for buffer in buffers)
+        if size > 1000:
+            await asyncio.sleep(size / rate)
+        await send(*buffers)
+
+    lane.stream.send = slowly  # type: ignore[method-assign]
+
+
+async def carry(both: Ends, count: int, own: float, beside: float, *, throttle: float = 0.0) -> list[tuple[str, str]]:
+    """Send and receive records of 64 KiB by paths of such rates; what was told of the path."""
+    told: list[tuple[str, str]] = []
+    both.host.tell_path = lambda lane, reason: told.append((lane.address, reason)) or tell(lane, reason)  # type: ignore[method-assign, func-returns-value]
+    tell = type(both.host).tell_path.__get__(both.host)
+    both.out._own_rate, both.guest.races = 0.0, True
+    hold(both.first, own)
+
+    async def send() -> None:
+        buffer = RecordBuffer.for_data()
+        held: set[Lane] = {both.first}
+        for number in range(count):
+            buffer.plain[0] = RecordType.DATA | (0x80 if number + 1 == count else 0)
+            buffer.plain[1:5] = u32(number)
+            await both.out.send(buffer, 1 << 16)
+            await asyncio.sleep(throttle)
+            for lane in both.out._lanes:
+                if lane not in held:
+                    held.add(lane)
+                    hold(lane, beside if lane.address else own)
+        await both.out.finish()
+
+    await both.spare()
+    sending = asyncio.create_task(send())
+    received = []
+    while (body := await both.guest.guard(both.into.record())) is not None:
+        received.append(int.from_bytes(body[:4], "big"))
+    await sending
+    await both.into.close()
+    assert received == list(range(count))
+    return told
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_it_goes_back_from_a_slower_path_and_stays(count: int, soon: None, tmp_path: FilePath) -> None:
+    async def scenario(both: Ends) -> None:
+        assert await carry(both, 500, 8e6, 4e5) == [("beside", "found"), ("", "slower")]
+        assert both.host.spares.stay
+        assert both.guest.spares.stay
+        assert not both.host.spares.wanted
+
+    run(tmp_path, scenario, lanes(count))
+
+
+def test_it_stays_on_a_faster_path(soon: None, tmp_path: FilePath) -> None:
+    async def scenario(both: Ends) -> None:
+        assert await carry(both, 300, 2e6, 16e6) == [("beside", "found")]
+
+    run(tmp_path, scenario)
+
+
+def test_it_stays_where_both_paths_are_fast_enough(soon: None, tmp_path: FilePath) -> None:
+    """What is held up by a throttle is as fast by either."""
+
+    async def scenario(both: Ends) -> None:
+        assert await carry(both, 120, 64e6, 8e6, throttle=0.02) == [("beside", "found")]
+
+    run(tmp_path, scenario)
+
+
+@pytest.mark.parametrize("number", [0, 1, 77])
+def test_t19_a_path_given_up_that_never_was(number: int, tmp_path: FilePath) -> None:
+    async def scenario(both: Ends) -> None:
+        await both.host.send(RecordType.GIVEN_UP, write_lane(number))
+        await refused(both.guest.receive(), "given up")
+
+    run(tmp_path, scenario)
+
+
+def test_a_path_given_up_before_the_receiver_came_to_it(tmp_path: FilePath) -> None:
+    """The receiver has yet to read that the data moved: it is sent by the session's own path all the same."""
+
+    async def scenario(both: Ends) -> None:
+        await both.spare()
+        await both.send(1, 2, 3)
+        await both.host.send(RecordType.GIVEN_UP, write_lane(both.out._number))
+        await asyncio.sleep(0.1)
+        sending = asyncio.create_task(both.send(4, 5, final=True))
+        assert await both.receive() == [1, 2, 3, 4, 5]
+        await sending
+        assert both.into._lanes[0].address == both.out._lanes[0].address == ""
 
     run(tmp_path, scenario)
