@@ -20,6 +20,8 @@ from tallow_core.runtime.spares import Record, Spare
 
 ACK_EVERY, ACK_SECONDS = 8, 0.25
 """The sender hears what has arrived after so many records, and after so long if any has."""
+SOON_EVERY, SOON_SECONDS = 2, 0.01
+"""And after so many and so long."""
 SILENT_SECONDS = 10.0
 """After which a receiver takes a path beside the session's own for dead; its sender says something every `ALIVE_SECONDS`."""
 
@@ -99,7 +101,8 @@ class Inflow:
         if not self._final:
             self._turn = (self._turn + 1) % len(self._lanes)
         self._count += 1
-        if self._final or self._count - self._told >= ACK_EVERY or time.monotonic() - self._told_at >= ACK_SECONDS:
+        count, seconds = self._count - self._told, time.monotonic() - self._told_at
+        if self._final or count >= ACK_EVERY or seconds >= ACK_SECONDS or (count >= SOON_EVERY and seconds >= SOON_SECONDS):
             await self._tell()
 
     async def _tell(self) -> None:

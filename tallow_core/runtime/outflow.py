@@ -25,6 +25,10 @@ from tallow_core.runtime.session import Session
 
 MOST_KEPT = 32
 """Records that a sender keeps: with those of 1 MiB, 32 MiB on the way."""
+FIRST_FLYING, FLYING_SECONDS = 4 << 20, 1.0
+"""Bytes that are on their way at once by the session's own path while a better one is looked for, and seconds of its rate once that is
+known: all of them are read before the first record of the better path."""
+WATCH_SECONDS = 0.05
 MOST_SIZES = 4096
 """Records whose size is remembered until they have arrived; a receiver that says nothing makes a sender remember no more."""
 ALIVE_SECONDS = 3.0
@@ -62,7 +66,8 @@ class Outflow:
                 self._own_rate = max(self._own_rate, self._pace.best)
         self._lanes, self._turn = [lane], 0
         self._pace = Pace()
-        self._sizes: deque[int] = deque(maxlen=MOST_SIZES)
+        self._sizes: deque[int] = deque()
+        self._flying = 0
         self._sent = self._acknowledged = 0
         self._lost = False
         lane.carries = True
@@ -80,8 +85,7 @@ class Outflow:
 
     async def send(self, buffer: RecordBuffer, size: int) -> None:
         """Seal and send `buffer.plain[:size]` by the best path there is; the buffer may be reused afterwards."""
-        if not self._aside and (self._own_rate or self._pace.settled) and (better := self._session.spares.best()) is not None:
-            await self._move(better)
+        await self._choose()
         await self._spread()
         while self._aside and len(self._kept) >= MOST_KEPT:
             await self._change()
@@ -94,6 +98,24 @@ class Outflow:
                 raise
             await self._fall_back()
 
+    async def _choose(self) -> None:
+        """Move to a better path, if there is one; wait while much is on its way by the session's own."""
+        while not self._aside:
+            if (self._own_rate or self._pace.settled) and (better := self._session.spares.best()) is not None:
+                await self._move(better)
+            elif self._flying <= max(FIRST_FLYING, FLYING_SECONDS * self._pace.best) or not self._hopes:
+                return
+            else:
+                self._changed.clear()
+                with self._pace.sending(), contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(WATCH_SECONDS):
+                        await self._changed.wait()
+
+    @property
+    def _hopes(self) -> bool:
+        """Whether the data may move, and the receiver says what has arrived."""
+        return self._session.races and self._session.raced and not self._session.spares.stay
+
     async def finish(self) -> None:
         """Wait until nothing can have to be sent again."""
         while self._aside and self._kept:
@@ -103,7 +125,9 @@ class Outflow:
         """Send a record by the lane whose turn it is. The final one is the end of that lane, and then the others end too."""
         final = bool(buffer.plain[0] & FINAL)
         self._sent += 1
-        self._sizes.append(size)
+        if len(self._sizes) < MOST_SIZES:
+            self._sizes.append(size)
+            self._flying += size
         with self._pace.sending():
             await self._lanes[self._turn].send_filled(buffer, size)
         self._spoke = time.monotonic()
@@ -233,6 +257,7 @@ class Outflow:
                 self._free.append(self._kept.popleft())
             size += self._sizes.popleft() if self._sizes else 0
         self._acknowledged = records
+        self._flying -= size
         if starved is not None:
             self._pace.arrived(size, starved)
         self._changed.set()

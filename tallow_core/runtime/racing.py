@@ -152,6 +152,7 @@ class Racer:
         self._lists_read += 1
         if self._lists_read > MOST_LISTS:
             raise malformed(f"more than {MOST_LISTS} lists of candidates")
+        self._session.raced = True
         self._theirs = [candidate for candidate in candidates if self._may_dial(candidate)]
         self._wake.set()
 

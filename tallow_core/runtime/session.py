@@ -91,7 +91,9 @@ class Session:
         self._dropped: list[Lane] = []
         self._gone = 0
         self.races = False
-        """Whether a direct path is looked for beside the one of this session."""
+        """Whether this end looks for a direct path beside the one of this session."""
+        self.raced = False
+        """Whether the other end is known to do so."""
         self.handlers: dict[int, Callable[[bytes], Awaitable[None]]] = {}
         """Control messages that are taken as they come, in place of `receive`."""
         self.spares = Spares(self)
