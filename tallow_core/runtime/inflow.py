@@ -1,7 +1,7 @@
 """The receiver's Data records, in order: read from the lanes in use, one from each in turn, as the sender deals them out.
 
-Nothing is put in order here and nothing waits in memory: what has come on the other lanes stays in their sockets until its turn. The
-sender's end is `tallow_core.runtime.outflow`.
+Nothing is put in order here. Of each lane one record is read ahead, into the buffer that the lane has in any case, so that none stands
+still while another is slow; what comes after it stays in the socket. The sender's end is `tallow_core.runtime.outflow`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tallow_core.protocol.records import RecordType
 from tallow_core.protocol.wire import malformed
 from tallow_core.runtime.lane import Lane
 from tallow_core.runtime.session import Session
-from tallow_core.runtime.spares import Record, Spare
+from tallow_core.runtime.spares import Record
 
 ACK_EVERY, ACK_SECONDS = 8, 0.25
 """The sender hears what has arrived after so many records, and after so long if any has."""
@@ -33,7 +33,8 @@ class Inflow:
         self._session = session
         self._lanes = [lane]
         self._turn = 0
-        self._first: dict[Lane, Spare] = {}
+        self._ahead: dict[Lane, asyncio.Task[Record | None]] = {}
+        self._given: Lane | None = None
         self._count = 0
         self._told = 0
         self._told_at = 0.0
@@ -55,6 +56,7 @@ class Inflow:
 
     async def record(self) -> memoryview | None:
         """The body of the next Data record, valid until the next call; None after the final one."""
+        self._read_ahead()
         while not self._final:
             lane = self._lanes[self._turn]
             try:
@@ -69,6 +71,7 @@ class Inflow:
                 await self._fall_back(error)
                 continue
             if kind == RecordType.DATA:
+                self._given = lane
                 await self._counted(lane)
                 return body
             self._other(lane, kind, body)
@@ -80,7 +83,7 @@ class Inflow:
             raise malformed(f"record {kind:#04x} as the last on a data lane, before all data was there")
         if kind == RecordType.SPREAD and len(self._lanes) < MOST_CARRYING:
             spare = self._session.spares.joining(read_lane(body, "Spread"), aside=bool(self._aside))
-            self._first[spare.lane] = spare
+            self._ahead[spare.lane] = spare.reading
             self._lanes.append(spare.lane)
         elif kind != RecordType.PING or not self._aside:
             raise malformed(f"record {kind:#04x} on a data lane")
@@ -88,13 +91,20 @@ class Inflow:
     async def _next(self, lane: Lane) -> Record:
         self._since = time.monotonic()
         try:
-            spare = self._first.pop(lane, None)
-            if spare is None:
+            ahead = self._ahead.pop(lane, None)
+            if ahead is None:
                 return await lane.receive()
-            return await asyncio.shield(spare.reading) or (RecordType.CLOSE, memoryview(b""))
+            return await asyncio.shield(ahead) or (RecordType.CLOSE, memoryview(b""))
         finally:
             self._waited += time.monotonic() - self._since
             self._since = 0.0
+
+    def _read_ahead(self) -> None:
+        """The record that was given out last is done with: its lane may read on while the others have their turns."""
+        lane, self._given = self._given, None
+        if lane is not None and lane in self._lanes and len(self._lanes) > 1 and not lane.opener.finished:
+            self._ahead[lane] = task = self._session.task(_one(lane))
+            task.add_done_callback(_seen)
 
     async def _counted(self, lane: Lane) -> None:
         self._final = lane.opener.finished
@@ -117,7 +127,7 @@ class Inflow:
         try:
             async with asyncio.timeout(SILENT_SECONDS if self._aside else None):
                 for lane in self._lanes:
-                    while not lane.opener.finished:
+                    while lane in self._ahead or not lane.opener.finished:
                         await self._end(lane)
         except (TransportError, TimeoutError):
             if not self._aside:  # there, the sender knows already that nothing is missing
@@ -142,7 +152,7 @@ class Inflow:
                 await lane.send(RecordType.CLOSE, final=True)
             self._session.drop(lane)
         self._use(spare.lane, "found")
-        self._first[spare.lane] = spare
+        self._ahead[spare.lane] = spare.reading
         self._session.spawn(self._watch(spare.lane))
 
     async def _watch(self, first: Lane) -> None:
@@ -185,7 +195,8 @@ class Inflow:
         self._former.add(self._number)
         self._lanes, self._turn, self._count, self._told = [lane], 0, 0, 0
         self._told_at, self._waited = 0.0, 0.0
-        self._first.clear()
+        self._ahead.clear()
+        self._given = None
         self._session.tell_path(lane, reason)
 
     async def close(self) -> None:
@@ -197,3 +208,13 @@ class Inflow:
             except TallowError:
                 if not self._aside:
                     raise
+
+
+async def _one(lane: Lane) -> Record | None:
+    return await lane.receive()
+
+
+def _seen(task: asyncio.Task[Record | None]) -> None:
+    """Whether it failed is asked when the lane's turn comes; if that never comes, nobody needs to know."""
+    if not task.cancelled():
+        task.exception()

@@ -54,6 +54,8 @@ class Outflow:
         self._sent = self._acknowledged = 0
         self._pace = Pace()
         self._lanes: list[Lane] = []
+        self._buffers: dict[Lane, RecordBuffer] = {}
+        self._going: dict[Lane, asyncio.Task[None]] = {}
         self._begin(lane)
         session.handlers[RecordType.ACK] = self._on_ack
         session.handlers[RecordType.LOST] = self._on_lost
@@ -65,6 +67,8 @@ class Outflow:
             if not self._aside:
                 self._own_rate = max(self._own_rate, self._pace.best)
         self._lanes, self._turn = [lane], 0
+        self._buffers.clear()
+        self._going.clear()
         self._pace = Pace()
         self._sizes: deque[int] = deque()
         self._flying = 0
@@ -122,24 +126,47 @@ class Outflow:
             await self._change()
 
     async def _put(self, buffer: RecordBuffer, size: int) -> None:
-        """Send a record by the lane whose turn it is. The final one is the end of that lane, and then the others end too."""
+        """Send a record by the lane whose turn it is. The final one is the end of that lane, and then the others end too.
+
+        Several lanes send side by side, each a copy of its own: else all but one would run dry while that one is slow.
+        """
         final = bool(buffer.plain[0] & FINAL)
         self._sent += 1
         if len(self._sizes) < MOST_SIZES:
             self._sizes.append(size)
             self._flying += size
+        lane = self._lanes[self._turn]
         with self._pace.sending():
-            await self._lanes[self._turn].send_filled(buffer, size)
+            await self._free_to_send(lane)
+            await (lane.send_filled(buffer, size) if len(self._lanes) == 1 else self._go(lane, buffer, size))
         self._spoke = time.monotonic()
         if final:
+            await self._free_to_send(lane)
             with contextlib.suppress(*((TransportError,) if self._aside else ())):  # there, the receiver's word on what it has counts
                 await self._end_others()
         self._turn = (self._turn + 1) % len(self._lanes)
 
+    async def _go(self, lane: Lane, buffer: RecordBuffer, size: int) -> None:
+        copy = self._buffers.get(lane) or self._buffers.setdefault(lane, RecordBuffer.for_data())
+        copy.plain[:size] = buffer.plain[:size]
+        self._going[lane] = task = self._session.task(lane.send_filled(copy, size))
+        task.add_done_callback(_seen)
+        await asyncio.sleep(0)
+
+    async def _free_to_send(self, lane: Lane) -> None:
+        """Wait until the last record of a lane is out; raises what became of it."""
+        if (going := self._going.pop(lane, None)) is not None:
+            await going
+
+    async def _say(self, lane: Lane, kind: RecordType, body: bytes = b"", *, final: bool = False) -> None:
+        """Send a small record behind what goes out on a lane."""
+        await self._free_to_send(lane)
+        await lane.send(kind, body, final=final)
+
     async def _end_others(self) -> None:
         for number, lane in enumerate(self._lanes):
             if number != self._turn:
-                await lane.send(RecordType.CLOSE, final=True)
+                await self._say(lane, RecordType.CLOSE, final=True)
 
     def _keep(self, plain: memoryview) -> None:
         copy = self._free.pop() if self._free else bytearray()
@@ -161,7 +188,7 @@ class Outflow:
         """Take in the lanes that have joined by the path in use."""
         while len(self._lanes) < MOST_CARRYING and (further := self._session.spares.further(self._aside)) is not None:
             try:
-                await self._lanes[self._turn].send(RecordType.SPREAD, write_lane(further.keys.lane))
+                await self._say(self._lanes[self._turn], RecordType.SPREAD, write_lane(further.keys.lane))
             except TransportError:
                 if not self._aside:
                     raise
@@ -172,7 +199,7 @@ class Outflow:
             self._session.context.reporter.note(f"the data goes by {len(self._lanes)} connections", 2)
 
     async def _move(self, better: Lane) -> None:
-        await self._lanes[self._turn].send(RecordType.MOVED, write_lane(better.keys.lane), final=True)
+        await self._say(self._lanes[self._turn], RecordType.MOVED, write_lane(better.keys.lane), final=True)
         await self._end_others()
         self._begin(better)
         self._spoke = time.monotonic()
@@ -261,3 +288,9 @@ class Outflow:
         if starved is not None:
             self._pace.arrived(size, starved)
         self._changed.set()
+
+
+def _seen(task: asyncio.Task[None]) -> None:
+    """Whether it failed is asked when the lane's turn comes again; if that never comes, nobody needs to know."""
+    if not task.cancelled():
+        task.exception()
