@@ -1,7 +1,8 @@
 """A long wire of our own: two TUN devices, and between them a delay line and a rate limit.
 
-`wire.py PID PID --rtt SECONDS --rate BYTES` makes a device in the network namespace of each process, with the addresses below, and
-carries packets between them until its standard input ends. Every kernel with TUN has it, so all machines measure the same thing.
+`wire.py PID PID --rtt SECONDS --rate BYTES` makes a device in the network namespace of each process, with the addresses below or those of
+`--addresses`, and carries packets between them until its standard input ends. Every kernel with TUN has it, so all machines measure the
+same thing.
 
 Python cannot read and write 83,000 packets of 1,500 bytes a second and leave anything of two cores. So the devices offer
 segmentation offload, as the network cards of virtual machines do (`TUNSETOFFLOAD`, `struct virtio_net_hdr`): a read gives up to
@@ -134,9 +135,10 @@ def main() -> None:
     parser.add_argument("namespaces", type=int, nargs=2)
     parser.add_argument("--rtt", type=float, required=True)
     parser.add_argument("--rate", type=float, required=True)
+    parser.add_argument("--addresses", nargs=2, default=ADDRESSES)
     options = parser.parse_args()
     names = (f"tlwa{os.getpid()}", f"tlwb{os.getpid()}")
-    one, two = (_device(*where) for where in zip(options.namespaces, names, ADDRESSES, strict=True))
+    one, two = (_device(*where) for where in zip(options.namespaces, names, options.addresses, strict=True))
     print(json.dumps({"event": "ready"}), flush=True)
     carry((one, two), options.rate, options.rtt, sys.stdin.fileno())
 

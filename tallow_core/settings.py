@@ -127,11 +127,12 @@ class ReceiveSettings:
 @dataclass(frozen=True, slots=True)
 class SessionSettings:
     """`[session]`: after how many bytes or seconds, whichever is first, both ends agree on fresh keys; for how many seconds a lost
-    connection is dialled again (0: not at all)."""
+    connection is dialled again (0: not at all); by how many connections the data travels at once (0: by the length of the path)."""
 
     rekey_bytes: int = 256 << 30
     rekey_seconds: float = 3600.0
     reconnect: float = 600.0
+    lanes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +226,7 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "session.rekey_bytes": (1 << 20, 1 << 50),
     "session.rekey_seconds": (1, _YEAR),
     "session.reconnect": (0, 86_400),
+    "session.lanes": (0, 16),
     "passwords.memory_mib": (8, 4096),
 }
 """Smallest and largest value of every number, both allowed."""

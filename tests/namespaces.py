@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import wire
+
 _IP = shutil.which("ip") or ""
 
 
@@ -33,6 +35,7 @@ class Network:
     def __init__(self) -> None:
         self._tag = secrets.token_hex(3)
         self._made: list[str] = []
+        self._children: list[subprocess.Popen[bytes]] = []
 
     def host(self, name: str) -> str:
         """Make a host and give the name of its namespace."""
@@ -56,6 +59,21 @@ class Network:
         _run("link", "add", name, "netns", one, "type", "veth", "peer", "name", name, "netns", other)
         for space in (one, other):
             self.ip(space, "link", "set", name, "up")
+
+    def limited(self, spaces: tuple[str, str], addresses: tuple[str, str], *, rtt: float, rate: float) -> None:
+        """Join two hosts, for as long as there is this network, by a wire of so many seconds and bytes a second that needs nothing of the
+        kernel but TUN. It holds back a round trip's worth, which must be more than the 64 KiB that come at once."""
+        holders = [self._child(_IP, "netns", "exec", space, "cat") for space in spaces]
+        options = ("--rtt", str(rtt), "--rate", str(rate), "--addresses", *addresses)
+        carrying = self._child(sys.executable, str(wire.__file__), *(str(holder.pid) for holder in holders), *options)
+        assert carrying.stdout is not None
+        if not carrying.stdout.readline():
+            raise Cannot("no TUN devices")
+
+    def _child(self, *command: str) -> subprocess.Popen[bytes]:
+        child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603 - the words are the tests'
+        self._children.append(child)
+        return child
 
     def address(self, space: str, name: str, address: str) -> None:
         """Give an interface an address, as `10.0.0.1/24`; an IPv6 one is usable at once."""
@@ -90,6 +108,9 @@ class Network:
 
     def close(self) -> None:
         """Remove all hosts, and with them their interfaces."""
+        for child in reversed(self._children):
+            child.kill()
+            child.communicate()
         for space in self._made:
             _run("netns", "delete", space)
 

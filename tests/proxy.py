@@ -11,11 +11,13 @@ _RESET = struct.pack("ii", 1, 0)
 
 
 class Proxy:
-    """Listens on loopback and passes on to `target`, which may change. `down` counts bytes from there to whoever dialled."""
+    """Listens on loopback and passes on to `target`, which may change. `down` counts bytes from there to whoever dialled, `connections`
+    all that came."""
 
     def __init__(self, target: int = 0) -> None:
         self.target = target
         self.down = 0
+        self.connections = 0
         self._pairs: list[socket.socket] = []
         self._lock = threading.Lock()
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -27,10 +29,13 @@ class Proxy:
         port: int = self._listener.getsockname()[1]
         return port
 
-    def cut(self) -> None:
-        """Reset every connection; new ones are taken."""
+    def cut(self, only: int | None = None) -> None:
+        """Reset every connection (or `only` the one of this number, in the order in which they came); new ones are taken."""
         with self._lock:
-            pairs, self._pairs = self._pairs, []
+            if only is None:
+                pairs, self._pairs = self._pairs, []
+            else:
+                pairs = self._pairs[2 * only : 2 * only + 2]
         for each in pairs:
             with contextlib.suppress(OSError):
                 each.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
@@ -52,6 +57,7 @@ class Proxy:
                     continue
                 with self._lock:
                     self._pairs += [near, far]
+                    self.connections += 1
                 threading.Thread(target=self._pump, args=(near, far, False), daemon=True).start()
                 threading.Thread(target=self._pump, args=(far, near, True), daemon=True).start()
 

@@ -41,6 +41,8 @@ class Peering:
     "Use the relay alone: give no address of this machine away, and look for no direct path."
     throttle: str | None = None
     "Move so many bytes a second at most, as in 500k, 2.5MB or 1G."
+    lanes: int | None = None
+    "Send by so many connections at once, 1 to 16 (0: one, or several where the way is long); the greater of both sides counts."
     wait: float | None = None
     "Seconds to wait for the other side (receive: 15; send: a day)."
     profile: ProfileName | None = None
@@ -64,6 +66,7 @@ class Peering:
             "relay.only": self.relay_only or None,
             f"{waiting}.wait": self.wait,
             f"{waiting}.throttle": parse_rate(self.throttle),
+            "session.lanes": self.lanes,
             "policy.profile": self.profile,
             "choose.cipher": self.cipher,
             "choose.kem": self.kem,

@@ -101,8 +101,8 @@ class PlainReporter:
     def _on_peer(self, path: str) -> None:
         self._say(f"Connected {_PATHS.get(path, path)}.")
 
-    def _on_path(self, path: str) -> None:
-        self._say(f"Now connected {_PATHS.get(path, path)}.")
+    def _on_path(self, path: str, reason: str) -> None:
+        self._say(f"Now connected {_PATHS.get(path, path)}{', which is faster' if reason == 'slower' else ''}.")
 
     def _on_suite(self, **suite: str) -> None:
         self.note(f"suite: {', '.join(f'{kind} {name}' for kind, name in suite.items())}")

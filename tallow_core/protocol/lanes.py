@@ -25,6 +25,8 @@ TAG, RANDOM, MAC = 16, 32, 32
 CONTROL_LANE = 0
 MOST_LANES = 1 << 16
 """Lane ids of a session are below this; every attempt takes a new one."""
+MOST_CARRYING = 16
+"""Lanes that the data travels by at once."""
 
 
 def lane_tag(schedule: Schedule) -> bytes:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tallow_core.protocol.wire import Reader, Writer, u32
+from tallow_core.protocol.lanes import MOST_CARRYING
+from tallow_core.protocol.wire import Reader, Writer, malformed, u32
 from tallow_core.types import ReadBuffer
 
 MOST_REASON = 512
@@ -72,32 +73,92 @@ def read_rekey(body: ReadBuffer) -> Rekey:
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """ACK and LOST: how many Data records of a lane the receiver has verified."""
+    """ACK: how many Data records of a path the receiver has verified, and for how many milliseconds it has waited for them. `lane` is the
+    first lane of that path: the one that the data moved to."""
 
     lane: int
     records: int
+    waited: int = 0
 
     def encoded(self) -> bytes:
-        """lane id[4] || records[8]."""
-        return Writer().u32(self.lane).u64(self.records).done()
+        """lane id[4] || records[8] || milliseconds[4]."""
+        return Writer().u32(self.lane).u64(self.records).u32(self.waited).done()
 
 
 def read_arrived(body: ReadBuffer) -> Arrived:
-    """Read the body of ACK or LOST."""
+    """Read the body of ACK."""
     reader = Reader(body, "Ack")
-    arrived = Arrived(reader.u32(), reader.u64())
+    arrived = Arrived(reader.u32(), reader.u64(), reader.u32())
     reader.end()
     return arrived
 
 
-def write_moved(lane: int) -> bytes:
-    """The body of MOVED: lane id[4]."""
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """LOST: how many of a path that broke, and the least id of the lane by which the receiver wants the rest."""
+
+    lane: int
+    records: int
+    onwards: int
+
+    def encoded(self) -> bytes:
+        """lane id[4] || records[8] || lane id[4]."""
+        return Writer().u32(self.lane).u64(self.records).u32(self.onwards).done()
+
+
+def read_lost(body: ReadBuffer) -> Lost:
+    """Read the body of LOST."""
+    reader = Reader(body, "Lost")
+    lost = Lost(reader.u32(), reader.u64(), reader.u32())
+    reader.end()
+    return lost
+
+
+@dataclass(frozen=True, slots=True)
+class Further:
+    """LANES: that the receiver is to open `count` further lanes to where `lane` leads, which it dialled; 0 is the path of the session."""
+
+    lane: int
+    count: int
+
+    def encoded(self) -> bytes:
+        """lane id[4] || count[1]."""
+        return Writer().u32(self.lane).u8(self.count).done()
+
+
+def read_further(body: ReadBuffer) -> Further:
+    """Read the body of LANES; raises `RemoteProtocolError` for a count outside 1 to 15."""
+    reader = Reader(body, "Lanes")
+    further = Further(reader.u32(), reader.u8())
+    reader.end()
+    if not 1 <= further.count < MOST_CARRYING:
+        raise malformed(f"{further.count} further lanes")
+    return further
+
+
+def write_wanted(count: int) -> bytes:
+    """The body of LANES_WANTED: count[1]."""
+    return Writer().u8(count).done()
+
+
+def read_wanted(body: ReadBuffer) -> int:
+    """Read the body of LANES_WANTED: by how many lanes the receiver wants the data; raises `RemoteProtocolError` outside 1 to 16."""
+    reader = Reader(body, "LanesWanted")
+    count = reader.u8()
+    reader.end()
+    if not 1 <= count <= MOST_CARRYING:
+        raise malformed(f"a wish for {count} lanes")
+    return count
+
+
+def write_lane(lane: int) -> bytes:
+    """The body of MOVED, SPREAD and GIVEN_UP: lane id[4]."""
     return u32(lane)
 
 
-def read_moved(body: ReadBuffer) -> int:
-    """Read the body of MOVED: the lane that the data goes on by."""
-    reader = Reader(body, "Moved")
+def read_lane(body: ReadBuffer, what: str) -> int:
+    """Read such a body: the lane that the data goes on by (MOVED), also by (SPREAD), or no more by (GIVEN_UP)."""
+    reader = Reader(body, what)
     lane = reader.u32()
     reader.end()
     return lane

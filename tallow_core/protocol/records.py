@@ -59,6 +59,10 @@ class RecordType(IntEnum):
     ACK = 0x21
     LOST = 0x22
     MOVED = 0x23
+    LANES_WANTED = 0x24
+    LANES = 0x25
+    SPREAD = 0x26
+    GIVEN_UP = 0x27
 
 
 def direction_of(sender: Role) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 
 from tallow_core.dataplane.buffers import RecordBuffer
 from tallow_core.errors import BrokenOffError
@@ -14,6 +15,8 @@ from tallow_core.protocol.schedule import Schedule
 from tallow_core.protocol.wire import u32
 from tallow_core.spi.transport import ByteStream
 from tallow_core.types import ReadBuffer, Role
+
+Dial = Callable[[], Awaitable[ByteStream]]
 
 
 class Lane:
@@ -36,6 +39,12 @@ class Lane:
         self.cut = False
         self.address = ""
         """Where it leads, if not by the path of the session."""
+        self.dial: Dial | None = None
+        """Opens a further stream to there, if this end opened this one."""
+        self.rtt = 0.0
+        """Seconds that the other end took to answer when this lane joined."""
+        self.carries = False
+        """Whether data was sent on it."""
         self.heard = time.monotonic()
 
     async def send(self, kind: RecordType, body: ReadBuffer = b"", *, final: bool = False) -> None:

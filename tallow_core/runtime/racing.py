@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 
 from tallow_core.errors import LocalProtocolError, PolicyError, TallowError, TransportError
 from tallow_core.policy import Route
@@ -27,12 +28,11 @@ from tallow_core.protocol.wire import malformed
 from tallow_core.runtime.frames import read_frame
 from tallow_core.runtime.interfaces import own_addresses
 from tallow_core.runtime.session import Session
+from tallow_core.runtime.spares import JOIN_SECONDS
 from tallow_core.secrets import equal
 from tallow_core.spi.transport import ByteStream, Listener, Transport
 from tallow_core.types import Endpoint, Trust
 
-JOIN_SECONDS = 5.0
-"""For one attempt, from dialling to the lane that stands; at the acceptor, from the connection on."""
 STAGGER_SECONDS = 0.075
 AT_ONCE = 8
 MOST_UNPROVED = 8
@@ -57,6 +57,11 @@ class Racer:
         self._unproved = 0
         self._wake = asyncio.Event()
         session.handlers[RecordType.CANDIDATES] = self._hear
+
+    @property
+    def takes_part(self) -> bool:
+        """Whether this end may give addresses away, and has a transport to be reached by."""
+        return self._transport is not None
 
     async def run(self) -> None:
         """Until the session ends."""
@@ -147,6 +152,7 @@ class Racer:
         self._lists_read += 1
         if self._lists_read > MOST_LISTS:
             raise malformed(f"more than {MOST_LISTS} lists of candidates")
+        self._session.raced = True
         self._theirs = [candidate for candidate in candidates if self._may_dial(candidate)]
         self._wake.set()
 
@@ -188,15 +194,16 @@ class Racer:
         return True
 
     async def _dial(self, endpoint: Endpoint) -> None:
-        assert self._transport is not None
         try:
             self._ask_plugins(endpoint.url)
-            async with asyncio.timeout(JOIN_SECONDS):
-                deadline = asyncio.get_running_loop().time() + JOIN_SECONDS
-                stream = await self._transport.dial(endpoint, deadline, trust=Trust.SESSION)
-                await self._session.spares.dial(stream, endpoint.url)
+            await self._session.spares.dial(functools.partial(self._open, endpoint), endpoint.url)
         except (TallowError, TimeoutError) as error:
             self._context.reporter.note(f"no direct path by {endpoint.url}: {error or 'no answer in time'}", 2)
+
+    async def _open(self, endpoint: Endpoint) -> ByteStream:
+        assert self._transport is not None
+        deadline = asyncio.get_running_loop().time() + JOIN_SECONDS
+        return await self._transport.dial(endpoint, deadline, trust=Trust.SESSION)
 
 
 def _candidate(address: Address, endpoint: Endpoint) -> Candidate:

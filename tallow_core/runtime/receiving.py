@@ -41,7 +41,7 @@ from tallow_core.protocol.schedule import RECEIPT_CONTEXT, RESUME
 from tallow_core.protocol.selection import Selection
 from tallow_core.protocol.wire import Reader, malformed
 from tallow_core.runtime.context import Context
-from tallow_core.runtime.flow import Inflow
+from tallow_core.runtime.inflow import Inflow
 from tallow_core.runtime.joining import ProofsSpent, connect
 from tallow_core.runtime.partial import Received
 from tallow_core.runtime.progress import progress
@@ -321,6 +321,7 @@ class _Receiver:
                 check_space(sink.output, stored - self._kept.there[1] - begun)
         for body in self._kept.have(offered.offer.entries):
             await self._session.send(RecordType.HAVE, body)
+        await self._session.spares.wish()
         for body in selection.pages():
             await self._session.send(RecordType.ACCEPT, body)
         if (earlier := self._kept.earlier) is not None and self._kept.keeping is not None:

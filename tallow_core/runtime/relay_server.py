@@ -47,7 +47,8 @@ from tallow_core.spi.rooms import Rooms, RoomsFull, RoomTaken
 from tallow_core.spi.transport import ByteStream, Listener
 
 WAITING_PER_ADDRESS = 2
-JOINS_PER_MINUTE = 10
+JOINS_PER_MINUTE, LANES_PER_MINUTE = 10, 48
+"""Of one address for one nameplate: handshakes, and further connections of a session, which has up to 16 and may be begun again."""
 MOST_WAITING = 64
 """Guests of one address that wait at once, over all rooms."""
 SAFE_SECONDS = 2.0
@@ -93,7 +94,7 @@ class RelayServer:
         self._limits = limits
         self._rooms: dict[str, _Room] = {}
         self._early: dict[str, list[_Waiting]] = {}
-        self._joins: dict[tuple[str, str], deque[float]] = {}
+        self._joins: dict[tuple[str, str, bool], deque[float]] = {}
         self._most_joins = limits.connections
         self._ids = itertools.count(1)
         self._connections: set[asyncio.Task[None]] = set()
@@ -297,8 +298,9 @@ class RelayServer:
             self._joins = {key: times for key, times in self._joins.items() if times and now - times[-1] < 60}
             # In a flood most of them are fresh: the next walk over all comes when there are twice as many.
             self._most_joins = max(self._limits.connections, 2 * len(self._joins))
-        times = self._joins.setdefault((waiting.address, waiting.join.nameplate), deque(maxlen=JOINS_PER_MINUTE))
-        if len(times) == JOINS_PER_MINUTE and now - times[0] < 60:
+        most = LANES_PER_MINUTE if waiting.join.lane else JOINS_PER_MINUTE
+        times = self._joins.setdefault((waiting.address, waiting.join.nameplate, waiting.join.lane), deque(maxlen=most))
+        if len(times) == most and now - times[0] < 60:
             return False
         times.append(now)
         return True

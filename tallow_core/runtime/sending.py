@@ -32,9 +32,9 @@ from tallow_core.protocol.schedule import RECEIPT_CONTEXT, RESUME
 from tallow_core.protocol.selection import AcceptReader
 from tallow_core.protocol.wire import Reader, malformed
 from tallow_core.runtime.context import Context
-from tallow_core.runtime.flow import Outflow
 from tallow_core.runtime.hosting import CodeVoid, Host, open_host
 from tallow_core.runtime.lane import Lane
+from tallow_core.runtime.outflow import Outflow
 from tallow_core.runtime.payloads import Payload
 from tallow_core.runtime.progress import progress
 from tallow_core.runtime.resuming import SOURCE, Redialling, Sent, SentRecord, sent_before, unchanged

@@ -9,7 +9,16 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from tallow_core.errors import EXIT_BUG, EXIT_INTERRUPTED, BrokenOffError, FileSystemError, RefusedError, TallowError, TransportError
+from tallow_core.errors import (
+    EXIT_BUG,
+    EXIT_INTERRUPTED,
+    BrokenOffError,
+    FileSystemError,
+    LocalProtocolError,
+    RefusedError,
+    TallowError,
+    TransportError,
+)
 from tallow_core.policy import Route
 from tallow_core.protocol.handshake import Established
 from tallow_core.protocol.lanes import CONTROL_KEYS, CONTROL_LANE, LaneAcceptor, LaneDialler, LaneHello, lane_tag
@@ -18,7 +27,7 @@ from tallow_core.protocol.records import RecordType
 from tallow_core.protocol.wire import Reader, malformed
 from tallow_core.runtime.context import Context
 from tallow_core.runtime.frames import read_some
-from tallow_core.runtime.lane import Lane
+from tallow_core.runtime.lane import Dial, Lane
 from tallow_core.runtime.safety import SafetyNumber
 from tallow_core.runtime.spares import Spares
 from tallow_core.secrets import system_rng
@@ -34,7 +43,8 @@ SILENCE_SECONDS = 60.0
 LANE_SECONDS = 15.0
 LAST_WORDS_SECONDS = 2.0
 LANE_ATTEMPTS = 3
-OPEN_LANES = 16
+OPEN_LANES = 40
+"""Lanes that an end has at once: the control lane, those that carry the data and those that did on the path before, and spare ones."""
 LEAST_REKEY_BYTES, LEAST_REKEY_SECONDS = 1 << 20, 1.0
 """What `[session]` may be set to at least."""
 FIRST_LANE = {Role.HOST: 2, Role.GUEST: 1}
@@ -52,7 +62,7 @@ class Path:
     kind: str
     address: str
     transport: str
-    dial: Callable[[], Awaitable[ByteStream]] | None = None
+    dial: Dial | None = None
 
     @property
     def route(self) -> Route:
@@ -72,6 +82,7 @@ class Session:
         self._limits = context.policy.limits
         self._lanes: list[Lane] = []
         self._joined: asyncio.Queue[Lane] = asyncio.Queue()
+        self._expected = 1
         self._next_lane = FIRST_LANE[role]
         self._used: set[int] = {CONTROL_LANE}
         self._inbox: asyncio.Queue[tuple[int, bytes]] = asyncio.Queue(maxsize=4)
@@ -79,9 +90,13 @@ class Session:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._dropped: list[Lane] = []
         self._gone = 0
-        self.spares = Spares(self)
+        self.races = False
+        """Whether this end looks for a direct path beside the one of this session."""
+        self.raced = False
+        """Whether the other end is known to do so."""
         self.handlers: dict[int, Callable[[bytes], Awaitable[None]]] = {}
         """Control messages that are taken as they come, in place of `receive`."""
+        self.spares = Spares(self)
         self._rekey_pair: KemPair | None = None
         self._rekey_request = b""
         self._rekeys = 0
@@ -100,7 +115,9 @@ class Session:
         if self.path.kind == "relay":
             from tallow_core.runtime.racing import Racer
 
-            self.spawn(Racer(self).run())
+            racer = Racer(self)
+            self.races = racer.takes_part
+            self.spawn(racer.run())
         self.spawn(self._listen())
         self.spawn(self._ping())
         return self
@@ -124,9 +141,11 @@ class Session:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """The same; if it fails, the session does."""
-        self.task(work).add_done_callback(self._watch)
+        task = self.task(work)
+        task.add_done_callback(self._watch)
+        return task
 
     def _watch(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
@@ -238,6 +257,7 @@ class Session:
 
     def drop(self, lane: Lane) -> None:
         """Close a lane that is not used any more."""
+        lane.cut = True
         if lane in self._lanes:
             self._lanes.remove(lane)
             self._dropped.append(lane)
@@ -248,17 +268,28 @@ class Session:
         await lane.aclose()
         self._dropped.remove(lane)
 
-    def tell_path(self, lane: Lane) -> None:
-        """The data goes another way from here on."""
+    def tell_path(self, lane: Lane, reason: str) -> None:
+        """The data goes another way from here on, because a path was "found", is "broken", or was "slower"."""
         self.spares.in_use = lane if lane.address else None
-        self.context.event("path", path="direct" if lane.address else self.path.kind)
+        self.context.event("path", path="direct" if lane.address else self.path.kind, reason=reason)
         self.context.reporter.note(f"the data goes by {lane.address or self.path.address}")
 
-    async def dial_aside(self, stream: ByteStream, address: str) -> Lane:
-        """Join a lane by a stream to `address`, which is not the path of this session."""
+    @property
+    def next_number(self) -> int:
+        """The id of the next lane that this end opens."""
+        return self._next_lane
+
+    def dialled(self, number: int) -> Lane | None:
+        """The lane of this id that this end opened, None if it is gone; raises `RemoteProtocolError` if it never opened one."""
+        if number % 2 != FIRST_LANE[self.role] % 2 or not 0 < number < self._next_lane:
+            raise malformed(f"a word on lane {number}, which was not opened here")
+        return next((lane for lane in self._lanes if lane.keys.lane == number), None)
+
+    async def dial_aside(self, dial: Dial, address: str, taken: Callable[[Lane], None]) -> Lane:
+        """Join a lane by a stream to `address`, which is not the path of this session; `taken` as in `dial_lane`."""
+        stream = await dial()
         number, self._next_lane = self._next_lane, self._next_lane + 2
-        lane = await self._dial_lane(stream, number)
-        lane.address = address
+        lane = await self._dial_lane(stream, number, dial, address, taken)
         if self.role is Role.HOST and lane.rekeys < self._rekeys:  # the keys changed while the last message was sent
             await self._epoch_aside(lane)
         return lane
@@ -269,15 +300,16 @@ class Session:
         lane.address = address
         return lane
 
-    async def dial_lane(self) -> Lane:
-        """Open a further lane on the path of this session; every attempt uses a new lane id."""
+    async def dial_lane(self, taken: Callable[[Lane], None] | None = None) -> Lane:
+        """Open a further lane on the path of this session; every attempt uses a new lane id. `taken` is called with it before the other end
+        can name it."""
         if self.path.dial is None:
             raise BrokenOffError("this path cannot be dialled again; try again")
         for attempt in range(LANE_ATTEMPTS):
             lane, self._next_lane = self._next_lane, self._next_lane + 2
             try:
                 async with asyncio.timeout(LANE_SECONDS):
-                    return await self._dial_lane(await self.path.dial(), lane)
+                    return await self._dial_lane(await self.path.dial(), lane, self.path.dial, "", taken)
             except (TallowError, TimeoutError) as error:
                 self.context.reporter.note(f"lane {lane} could not be opened: {error}")
                 if attempt + 1 == LANE_ATTEMPTS:
@@ -286,23 +318,44 @@ class Session:
             await asyncio.sleep(attempt + 1)
         raise AssertionError("unreachable")
 
-    async def _dial_lane(self, stream: ByteStream, lane: int) -> Lane:
+    async def _dial_lane(self, stream: ByteStream, lane: int, dial: Dial, address: str, taken: Callable[[Lane], None] | None) -> Lane:
         machine = LaneDialler(self.established.schedule, lane, system_rng)
         try:
+            if len(self._lanes) >= OPEN_LANES:
+                raise malformed(f"more than {OPEN_LANES} lanes")
+            began = time.monotonic()
             await stream.send(machine.data_to_send())
             await _feed(machine, stream)
             assert machine.keys is not None
             joined = Lane(stream, machine.keys, self.established, self.role)
+            joined.dial, joined.address, joined.rtt = dial, address, time.monotonic() - began
             joined.rekeys = self._rekeys  # with the keys: a rekey may come while the last message is sent
+            if taken is not None:
+                taken(joined)
             await stream.send(machine.data_to_send())
+            if joined.cut:
+                raise BrokenOffError("it ended as soon as it had joined")
         except BaseException:
             await stream.aclose()
             raise
         return self._add(joined)
 
+    def expect(self, count: int) -> None:
+        """At the host: the other end was asked for so many further lanes on the path of this session."""
+        self._expected += count
+
     async def accept_lane(self, stream: ByteStream, hello: LaneHello) -> None:
         """Let a lane join whose LaneHello named this session; raises `AuthenticationError` if it does not prove it."""
-        self._joined.put_nowait(await self._accept_lane(stream, hello))
+        self._check_expected()
+        lane = await self._accept_lane(stream, hello)
+        self._check_expected()
+        self._expected = max(0, self._expected - 1)
+        self.spawn(self._drain(lane))
+        self._joined.put_nowait(lane)
+
+    def _check_expected(self) -> None:
+        if self._expected < 1 and self.spares.in_use is None:  # a lane beside the path may break at any moment
+            raise malformed("a lane that nobody asked for")
 
     async def _accept_lane(self, stream: ByteStream, hello: LaneHello) -> Lane:
         if hello.lane in self._used or hello.lane % 2 != FIRST_LANE[self.role.peer] % 2:
@@ -312,33 +365,54 @@ class Session:
         machine = LaneAcceptor(self.established.schedule, hello, system_rng)
         async with asyncio.timeout(LANE_SECONDS):
             await stream.send(machine.data_to_send())
+            began = time.monotonic()
             await _feed(machine, stream)
         assert machine.keys is not None
         if hello.lane in self._used or len(self._lanes) >= OPEN_LANES:
             raise malformed("a lane id that was used before, or too many lanes")
         self._used.add(hello.lane)
         lane = Lane(stream, machine.keys, self.established, self.role)
-        lane.rekeys = self._rekeys
+        lane.rekeys, lane.rtt = self._rekeys, time.monotonic() - began
         return self._add(lane)
 
-    async def next_lane(self) -> Lane:
-        """The next lane that the other end opened; its far direction is drained in the background."""
+    async def next_lane(self, least: int = 0) -> Lane:
+        """The next lane that the other end opened on the path of this session, of an id not below `least`; older ones are ended."""
+        self._expected = max(self._expected, 0 if self._joined.qsize() else 1)
         try:
             async with asyncio.timeout(LANE_SECONDS * (LANE_ATTEMPTS + 1)):
-                lane = await self.guard(self._joined.get())
+                while (lane := await self.guard(self._joined.get())).keys.lane < least or lane.cut:
+                    self.spawn(self.end(lane))
         except TimeoutError:
             raise BrokenOffError("the other side opened no data connection in time; try again") from None
-        self.spawn(self._drain(lane))
         return lane
+
+    def joined_lane(self) -> Lane | None:
+        """One that the other end has opened on the path of this session and that nothing goes by yet, if there is one."""
+        while not self._joined.empty():
+            if not (lane := self._joined.get_nowait()).cut:
+                return lane
+        return None
+
+    async def end(self, lane: Lane) -> None:
+        """End our direction of a lane that is not needed."""
+        with contextlib.suppress(TransportError, LocalProtocolError):  # it has ended by itself
+            await lane.send(RecordType.CLOSE, final=True)
 
     async def _drain(self, lane: Lane) -> None:
         """The direction of a data lane that carries no data: epochs, and its authenticated end."""
-        while not lane.opener.finished:
-            kind, body = await lane.receive()
-            if kind == RecordType.EPOCH:
-                await self.epoch(lane, body)
-            elif kind != RecordType.CLOSE:
-                raise malformed(f"record {kind:#04x} against the flow of a data lane")
+        try:
+            while not lane.opener.finished:
+                kind, body = await lane.receive()
+                if kind == RecordType.EPOCH:
+                    await self.epoch(lane, body)
+                elif kind != RecordType.CLOSE:
+                    raise malformed(f"record {kind:#04x} against the flow of a data lane")
+        except TransportError:
+            if lane.carries:
+                raise
+            self.drop(lane)
+        if lane.sealer.finished:
+            self.drop(lane)
 
     # -- rekeying -------------------------------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ Nothing forwards, so what is addressed to the other's side of the relay disappea
 
 from __future__ import annotations
 
+import re
 import socket
 import struct
 import time
@@ -130,6 +131,27 @@ def test_no_common_network_stays_on_the_relay(stage: Stage) -> None:
         seconds[only].append(receiver.event("done")["seconds"])
     print(f"relay alone {min(seconds[True]):.2f} s, racing {min(seconds[False]):.2f} s")
     assert min(seconds[False]) < 1.5 * min(seconds[True])
+
+
+@pytest.mark.parametrize("broken", [False, True], ids=["to the end", "and back"])
+def test_several_lanes_move_too(stage: Stage, broken: bool) -> None:
+    """By several connections through the relay, by several directly, and by several again when one of those is cut."""
+    stage.direct()
+    write_large(stage.ann.work / "large", 96 * MEGABYTE)
+    sender = stage.send("large", "--throttle", "16MB", "--lanes", "3", "-vv")
+    receiver = stage.receive(sender)
+    receiver.event("progress", lambda event: event["bytes"] > 40 * MEGABYTE)
+    assert paths(sender) == ["relay", "direct"]
+    assert re.split(r"the data goes by (?:tcp://)?10\.9\.", sender.err.text)[-1].count("the data goes by 3 connections") == 1
+    if broken:
+        stage.network.ip(stage.sender, "link", "set", "direct", "down")
+        sender.event("path", lambda event: event["path"] == "relay")
+        sender.says("the data goes by tls:")
+    done(stage, sender, receiver)
+    if broken:
+        assert "the data goes by 3 connections" in sender.err.text.rpartition("the data goes by tls:")[2]
+    else:
+        assert paths(sender) == paths(receiver) == ["relay", "direct"]
 
 
 def test_a_direct_path_that_appears_later(stage: Stage) -> None:

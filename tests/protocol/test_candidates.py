@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Callable
+from functools import partial
 from ipaddress import ip_address
 
 import pytest
@@ -11,7 +13,18 @@ from hypothesis import strategies as st
 
 from tallow_core.errors import RemoteProtocolError
 from tallow_core.protocol.candidates import MOST_CANDIDATES, Candidate, read_candidates, refusal, write_candidates
-from tallow_core.protocol.messages import Arrived, read_arrived, read_moved, write_moved
+from tallow_core.protocol.messages import (
+    Arrived,
+    Further,
+    Lost,
+    read_arrived,
+    read_further,
+    read_lane,
+    read_lost,
+    read_wanted,
+    write_lane,
+    write_wanted,
+)
 
 ADDRESSES = st.one_of(
     st.integers(0, 2**32 - 1).map(ipaddress.IPv4Address), st.integers(0, 2**128 - 1).map(lambda number: ipaddress.IPv6Address(number))
@@ -134,8 +147,25 @@ def test_t19_the_layout_and_its_bounds() -> None:
 @given(st.integers(0, 2**32 - 1), st.integers(0, 2**64 - 1))
 def test_t23_moving_messages(lane: int, records: int) -> None:
     assert read_arrived(Arrived(lane, records).encoded()) == Arrived(lane, records)
-    assert read_moved(write_moved(lane)) == lane
-    for read, body in ((read_arrived, Arrived(lane, records).encoded()), (read_moved, write_moved(lane))):
+    lost = Lost(lane, records, lane)
+    assert read_lost(lost.encoded()) == lost
+    assert read_lane(write_lane(lane), "Moved") == lane
+    assert read_further(Further(lane, 15).encoded()) == Further(lane, 15)
+    assert read_wanted(write_wanted(16)) == 16
+    bodies: list[tuple[Callable[[bytes], object], bytes]] = [
+        (read_arrived, Arrived(lane, records).encoded()),
+        (read_lost, lost.encoded()),
+        (partial(read_lane, what="Moved"), write_lane(lane)),
+        (read_further, Further(lane, 1).encoded()),
+        (read_wanted, write_wanted(1)),
+    ]
+    for read, body in bodies:
         for wrong in (body[:-1], body + b"\0", b""):
             with pytest.raises(RemoteProtocolError):
                 read(wrong)
+    for count in (0, 17, 255):
+        with pytest.raises(RemoteProtocolError):
+            read_wanted(write_wanted(count))
+    for count in (0, 16, 255):
+        with pytest.raises(RemoteProtocolError):
+            read_further(Further(lane, count).encoded())

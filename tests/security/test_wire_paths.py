@@ -23,9 +23,10 @@ from tallow_core.protocol.records import RecordType
 from tallow_core.runtime import racing
 from tallow_core.runtime.context import Context
 from tallow_core.runtime.interfaces import own_addresses
-from tallow_core.runtime.racing import JOIN_SECONDS, MOST_DIALLED, Racer
+from tallow_core.runtime.racing import MOST_DIALLED, Racer
 from tallow_core.runtime.session import Path as SessionPath
 from tallow_core.runtime.session import Session
+from tallow_core.runtime.spares import JOIN_SECONDS
 from tallow_core.secrets import system_rng
 from tallow_core.settings import Condition, PolicySettings, RelaySettings, Rule, Settings
 from tallow_core.types import Endpoint, Role

@@ -14,15 +14,17 @@ from tallow_core.dataplane.buffers import RecordBuffer
 from tallow_core.errors import RemoteProtocolError, TallowError
 from tallow_core.protocol.handshake import Established
 from tallow_core.protocol.lanes import read_lane_hello
-from tallow_core.protocol.messages import Arrived, write_moved
+from tallow_core.protocol.messages import Arrived, Lost, write_lane
 from tallow_core.protocol.records import FINAL, RecordType
 from tallow_core.protocol.wire import u32
-from tallow_core.runtime import flow
+from tallow_core.runtime import inflow, outflow
 from tallow_core.runtime.context import Context
-from tallow_core.runtime.flow import Inflow, Outflow
 from tallow_core.runtime.frames import read_frame
-from tallow_core.runtime.lane import Lane
+from tallow_core.runtime.inflow import Inflow
+from tallow_core.runtime.lane import Dial, Lane
+from tallow_core.runtime.outflow import Outflow
 from tallow_core.runtime.session import Path, Session
+from tallow_core.runtime.spares import MOST_SPARES
 from tallow_core.settings import SessionSettings
 from tallow_core.spi.transport import ByteStream
 from tallow_core.testing.memory import Memory
@@ -52,21 +54,34 @@ class Ends:
     out: Outflow
     into: Inflow
     first: Lane
+    accepting: set[asyncio.Task[None]]
+    streams: list[ByteStream]
+    """Of the session's own path, the guest's and the host's end of each connection in turn."""
+    dial: Dial
 
     async def spare(self, *, by_guest: bool = True) -> tuple[Lane, list[ByteStream]]:
         """Join a lane beside the path of the session; returns it as the guest has it, and its two streams."""
-        dialled, accepted = await _streams(self.context)
         dialler, acceptor = (self.guest, self.host) if by_guest else (self.host, self.guest)
+        streams: list[ByteStream] = []
 
-        async def accept() -> None:
-            await acceptor.spares.accept(accepted, read_lane_hello(await read_frame(accepted, 5)), "beside")
+        async def accept(stream: ByteStream) -> None:
+            try:
+                await acceptor.spares.accept(stream, read_lane_hello(await read_frame(stream, 5)), "beside")
+            except TallowError:
+                await stream.aclose()
+
+        async def dial() -> ByteStream:
+            dialled, accepted = await _streams(self.context)
+            streams.extend((dialled, accepted))
+            self.accepting.add(asyncio.create_task(accept(accepted)))
+            return dialled
 
         before = len(self.guest._lanes)
-        await asyncio.gather(dialler.spares.dial(dialled, "beside"), accept())
+        await dialler.spares.dial(dial, "beside")
         async with asyncio.timeout(5):
             while len(self.guest._lanes) == before or not self.host.spares._ready:
                 await asyncio.sleep(0)
-        return self.guest._lanes[-1], [dialled, accepted]
+        return self.guest._lanes[-1], streams
 
     async def send(self, *numbers: int, final: bool = False) -> None:
         """Send records that hold these numbers."""
@@ -90,8 +105,8 @@ class Ends:
 
 
 @asynccontextmanager
-async def ends(home: FilePath, session: SessionSettings | None = None) -> AsyncIterator[Ends]:
-    """A session with its first data lane."""
+async def ends(home: FilePath, session: SessionSettings | None = None, guests: SessionSettings | None = None) -> AsyncIterator[Ends]:
+    """A session with its first data lane; `guests` are the guest's settings, if others."""
     context = context_of(home)
     context.settings = replace(context.settings, session=session or SessionSettings())
     context.policy._settings = context.settings
@@ -99,27 +114,43 @@ async def ends(home: FilePath, session: SessionSettings | None = None) -> AsyncI
     dialled, accepted = await _streams(context)
     accepting: set[asyncio.Task[None]] = set()
 
+    streams: list[ByteStream] = []
+
     async def accept(stream: ByteStream) -> None:
-        await host.accept_lane(stream, read_lane_hello(await read_frame(stream, 5)))
+        try:
+            await host.accept_lane(stream, read_lane_hello(await read_frame(stream, 5)))
+        except TallowError:
+            await stream.aclose()
 
     async def dial() -> ByteStream:
         ours, theirs = await _streams(context)
+        streams.extend((ours, theirs))
         accepting.add(asyncio.create_task(accept(theirs)))
         return ours
 
     host = Session(context, Role.HOST, both[0], accepted, Path("direct", "test", "memory"))
-    guest = Session(context, Role.GUEST, both[1], dialled, Path("direct", "test", "memory", dial))
+    theirs = context_of(home)
+    theirs.settings = replace(context.settings, session=guests or context.settings.session)
+    guest = Session(theirs, Role.GUEST, both[1], dialled, Path("direct", "test", "memory", dial))
     async with host, guest:
+        await guest.spares.wish()
         lane = await guest.dial_lane()
         first = await host.next_lane()
-        yield Ends(context, host, guest, Outflow(host, first), Inflow(guest, lane), first)
+        out = Outflow(host, first)
+        out._own_rate = 1.0  # known, so that it moves at once, and no path is slower
+        yield Ends(context, host, guest, out, Inflow(guest, lane), first, accepting, streams, dial)
 
 
-def run(home: FilePath, scenario: Callable[[Ends], Awaitable[None]], session: SessionSettings | None = None) -> None:
+def run(
+    home: FilePath,
+    scenario: Callable[[Ends], Awaitable[None]],
+    session: SessionSettings | None = None,
+    guests: SessionSettings | None = None,
+) -> None:
     """Run a scenario with a session."""
 
     async def whole() -> None:
-        async with ends(home, session) as both:
+        async with ends(home, session, guests) as both:
             await scenario(both)
 
     attack(whole(), 30)
@@ -134,7 +165,7 @@ def test_records_keep_their_order(by_guest: bool, tmp_path: FilePath) -> None:
         lane, _ = await both.spare(by_guest=by_guest)
         await both.send(*range(10, 40))  # nothing was received yet
         assert await both.receive(40) == list(range(40))
-        assert both.into._lane is lane
+        assert both.into._lanes == [lane]
         sending = asyncio.create_task(both.send(*range(40, 200), final=True))
         assert await both.receive() == list(range(40, 200))
         await sending
@@ -171,13 +202,13 @@ def test_it_moves_again_after_it_fell_back(tmp_path: FilePath) -> None:
             lane, streams = await both.spare()
             sending = asyncio.create_task(both.send(*range(expected, expected + 50)))
             assert await both.receive(20) == list(range(expected, expected + 20))
-            assert both.into._lane is lane
+            assert both.into._lanes == [lane]
             await streams[1].aclose()
             assert await both.receive(30) == list(range(expected + 20, expected + 50))
             await both.send(expected + 50)
             await sending
             assert await both.receive(1) == [expected + 50]
-            assert both.into._lane.address == ""
+            assert both.into._lanes[0].address == ""
             expected += 51
 
     run(tmp_path, scenario)
@@ -185,7 +216,7 @@ def test_it_moves_again_after_it_fell_back(tmp_path: FilePath) -> None:
 
 def test_a_silent_lane_is_given_up(tmp_path: FilePath, monkeypatch: pytest.MonkeyPatch) -> None:
     """Bytes that are sent and never arrive: what the receiver does not hear it has sent again."""
-    monkeypatch.setattr(flow, "SILENT_SECONDS", 1.0)
+    monkeypatch.setattr(inflow, "SILENT_SECONDS", 1.0)
 
     async def scenario(both: Ends) -> None:
         lane, streams = await both.spare()
@@ -198,7 +229,7 @@ def test_a_silent_lane_is_given_up(tmp_path: FilePath, monkeypatch: pytest.Monke
         streams[1].send = swallow  # type: ignore[method-assign]
         rest = await both.receive()
         assert rest == list(range(10, 60))
-        assert both.into._lane is not lane
+        assert both.into._lanes != [lane]
         await sending
 
     run(tmp_path, scenario)
@@ -206,8 +237,8 @@ def test_a_silent_lane_is_given_up(tmp_path: FilePath, monkeypatch: pytest.Monke
 
 def test_a_lane_on_which_nothing_is_said_stays(tmp_path: FilePath, monkeypatch: pytest.MonkeyPatch) -> None:
     """A sender whose input pauses is not silent: its pings are heard."""
-    monkeypatch.setattr(flow, "SILENT_SECONDS", 1.5)
-    monkeypatch.setattr(flow, "ALIVE_SECONDS", 0.3)
+    monkeypatch.setattr(inflow, "SILENT_SECONDS", 1.5)
+    monkeypatch.setattr(outflow, "ALIVE_SECONDS", 0.3)
 
     async def scenario(both: Ends) -> None:
         lane, _ = await both.spare()
@@ -216,7 +247,7 @@ def test_a_lane_on_which_nothing_is_said_stays(tmp_path: FilePath, monkeypatch: 
         await asyncio.sleep(4)
         await both.send(3, final=True)
         assert await receiving == [1, 2, 3]
-        assert both.into._lane is lane
+        assert both.into._lanes == [lane]
 
     run(tmp_path, scenario)
 
@@ -251,7 +282,8 @@ async def _bodies(both: Ends) -> AsyncIterator[memoryview]:
 # -- ends that misbehave ------------------------------------------------------------------------------------------------------------
 
 
-async def _refused(work: Awaitable[object], what: str) -> None:
+async def refused(work: Awaitable[object], what: str) -> None:
+    """Expect an error of the protocol that says so."""
     with pytest.raises(RemoteProtocolError, match=what):
         async with asyncio.timeout(10):
             await work
@@ -271,10 +303,10 @@ def test_t19_a_move_to_a_lane_that_did_not_join(target: str, tmp_path: FilePath)
             sending = asyncio.create_task(both.send(2))
             assert await both.receive(1) == [2]
             await sending
-            lane = both.out._lane
+            lane = both.out._lanes[0]
             assert lane.address == ""
-        await lane.send(RecordType.MOVED, write_moved(number), final=True)
-        await _refused(both.receive(1), "moved to lane")
+        await lane.send(RecordType.MOVED, write_lane(number), final=True)
+        await refused(both.receive(1), "moved to lane")
 
     run(tmp_path, scenario)
 
@@ -284,13 +316,13 @@ def test_t19_a_move_back_and_a_move_that_does_not_end_the_lane(tmp_path: FilePat
         await both.spare()
         await both.send(1)
         assert await both.receive(1) == [1]
-        await both.out._lane.send(RecordType.MOVED, write_moved(1), final=True)
-        await _refused(both.receive(1), "on a data lane")
+        await both.out._lanes[0].send(RecordType.MOVED, write_lane(1), final=True)
+        await refused(both.receive(1), "on a data lane")
 
     async def unfinished(both: Ends) -> None:
         lane, _ = await both.spare()
-        await both.first.send(RecordType.MOVED, write_moved(lane.keys.lane))
-        await _refused(both.receive(1), "on a data lane")
+        await both.first.send(RecordType.MOVED, write_lane(lane.keys.lane))
+        await refused(both.receive(1), "on a data lane")
 
     run(tmp_path, back)
     run(tmp_path, unfinished)
@@ -313,21 +345,22 @@ def test_t19_data_on_two_lanes_at_once(tmp_path: FilePath) -> None:
 @pytest.mark.parametrize(
     ("kind", "word"),
     [
-        (RecordType.ACK, Arrived(1, 0)),
+        (RecordType.ACK, Arrived(1, 99)),
+        (RecordType.LOST, Lost(1, 0, 5)),
         (RecordType.ACK, Arrived(3, 3)),
-        (RecordType.LOST, Arrived(3, 1 << 63)),
-        (RecordType.LOST, Arrived(0, 0)),
+        (RecordType.LOST, Lost(3, 1 << 63, 5)),
+        (RecordType.LOST, Lost(0, 0, 5)),
         (RecordType.ACK, Arrived(77, 1)),
     ],
     ids=str,
 )
-def test_t19_a_receiver_that_claims_what_it_cannot_have(kind: RecordType, word: Arrived, tmp_path: FilePath) -> None:
+def test_t19_a_receiver_that_claims_what_it_cannot_have(kind: RecordType, word: Arrived | Lost, tmp_path: FilePath) -> None:
     async def scenario(both: Ends) -> None:
         spare, _ = await both.spare()
         assert spare.keys.lane == 3
         await both.send(1, 2)
         await both.guest.send(kind, word.encoded())
-        await _refused(both.host.receive(), "a word on a lane|never sent")
+        await refused(both.host.receive(), "a word on a lane|never sent")
 
     run(tmp_path, scenario)
 
@@ -335,15 +368,15 @@ def test_t19_a_receiver_that_claims_what_it_cannot_have(kind: RecordType, word: 
 def test_t19_words_before_anything_moved(tmp_path: FilePath) -> None:
     async def scenario(both: Ends) -> None:
         await both.send(1)
-        await both.guest.send(RecordType.LOST, Arrived(1, 0).encoded())
-        await _refused(both.host.receive(), "does not carry the data")
+        await both.guest.send(RecordType.LOST, Lost(1, 0, 5).encoded())
+        await refused(both.host.receive(), "does not carry the data")
 
     run(tmp_path, scenario)
 
 
 def test_t19_too_many_lanes_that_carry_nothing(tmp_path: FilePath) -> None:
     async def scenario(both: Ends) -> None:
-        for _ in range(4):
+        for _ in range(MOST_SPARES):
             await both.spare()
         with pytest.raises(TallowError):
             await both.spare()

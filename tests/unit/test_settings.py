@@ -174,6 +174,7 @@ def test_every_setting_can_be_written_in_the_file(home: Path) -> None:
         rekey_bytes = 1048576
         rekey_seconds = 9
         reconnect = 9
+        lanes = 3
         [passwords]
         memory_mib = 64
         """,

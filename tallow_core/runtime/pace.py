@@ -1,0 +1,101 @@
+"""How fast a path is, and whether it is the path that holds the data up, as the sender can tell.
+
+The receiver says what has arrived, and for how long it has waited for more; the sender knows for how long it has waited to get rid of it.
+Where both wait, the path between them is what they wait for. Where either does not, a file, a disk, a throttle or a processor sets the
+pace, and any path would give the same.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+WINDOW = 8.0
+"""Seconds that a rate is taken over at most."""
+LEAST = 1.0
+"""Seconds that it is taken over at least: less says little."""
+SILENCE = 1.0
+"""A path of which nothing was heard for longer has given nothing meanwhile."""
+SOURCE_SECONDS, PATH_SECONDS = 0.5, 3.0
+"""When a path is left for a better one: after that long if something else sets the pace, and after this at the latest."""
+FAIR_SECONDS, FAIR_BYTES = 3.0, 8 << 20
+"""A fair trial of a new path: it begins slowly, and its first records say little."""
+CLEAR_SECONDS = 2.0
+SLOWER, CLEARLY = 0.8, 0.5
+"""Which part of the former rate counts as slower, after a fair trial; and after `CLEAR_SECONDS`."""
+
+
+class _Sample(NamedTuple):
+    at: float
+    arrived: int
+    held: float
+    """Seconds that the sender has waited."""
+    starved: float
+    """Seconds that the receiver has waited."""
+
+
+class Pace:
+    """Of one path, from the first record that goes by it."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._began: float | None = None
+        self._held = 0.0
+        self._since: float | None = None
+        self._samples: deque[_Sample] = deque()
+        self.best = 0.0
+        """The greatest rate so far, in bytes a second; 0 while none is known."""
+
+    @contextmanager
+    def sending(self) -> Iterator[None]:
+        """While this runs, the sender waits for the path."""
+        self._since = self._clock()
+        self._began = self._since if self._began is None else self._began
+        try:
+            yield
+        finally:
+            self._held += self._clock() - self._since
+            self._since = None
+
+    def begin(self) -> None:
+        """What was sent before by another path has arrived: from now on the receiver reads from this one."""
+        self._samples = deque([_Sample(self._clock(), 0, self._held_now(), 0.0)])
+
+    def arrived(self, size: int, starved: float) -> None:
+        """The receiver has `size` bytes more, and has waited `starved` seconds in all."""
+        now = self._clock()
+        before = self._samples[-1].arrived if self._samples else 0
+        self._samples.append(_Sample(now, before + size, self._held_now(), starved))
+        while len(self._samples) > 2 and now - self._samples[1].at >= WINDOW:
+            self._samples.popleft()
+        first = self._samples[0]
+        if now - first.at >= LEAST:
+            self.best = max(self.best, (before + size - first.arrived) / (now - first.at))
+
+    def _held_now(self) -> float:
+        return self._held + (0.0 if self._since is None else self._clock() - self._since)
+
+    @property
+    def settled(self) -> bool:
+        """Whether it is known what this path gives, or cannot be known, so that it may be left for another."""
+        if self._began is None:
+            return False
+        seconds = self._clock() - self._began
+        return self.best > 0 or seconds >= PATH_SECONDS or (seconds >= SOURCE_SECONDS and self._held_now() < seconds / 2)
+
+    def slower_than(self, rate: float) -> bool:
+        """Whether this path has had a fair trial, is what both ends wait for, and gives clearly less than `rate` bytes a second."""
+        if not self._samples:
+            return False
+        now, first, last = self._clock(), self._samples[0], self._samples[-1]
+        span = max(last.at, now - SILENCE) - first.at
+        if span < CLEAR_SECONDS or self._held_now() - first.held < (now - first.at) / 2:
+            return False
+        if last.at > first.at and last.starved - first.starved < (last.at - first.at) / 2:
+            return False
+        size = last.arrived - first.arrived
+        fair = span >= FAIR_SECONDS and (size >= FAIR_BYTES or span >= WINDOW - SILENCE)
+        return size / span < rate * (SLOWER if fair else CLEARLY)
