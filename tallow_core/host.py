@@ -108,6 +108,11 @@ class PluginHost:
             reasons += [f"{printable(str(answer)) or 'no reason given'} ({entry.maker})" for answer in answers]
         return "; ".join(reasons) or None
 
+    @property
+    def observers(self) -> int:
+        """How many implementations observe events."""
+        return len(self._plugins.hook.tallow_session_event.get_hookimpls())
+
     def observe(self, event: Mapping[str, Any]) -> None:
         """Show `event` to every observer. An error in one is logged and changes nothing."""
         for entry, call in self._each("tallow_session_event"):

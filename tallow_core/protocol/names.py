@@ -61,14 +61,18 @@ _INVISIBLE = re.compile(
 """Default_Ignorable_Code_Point (Unicode, DerivedCoreProperties): HFS+ and case-insensitive ext4 pass over them when they compare names."""
 
 
-@lru_cache(maxsize=2 * MAX_DEPTH)  # a folder's name comes with every entry in it
-def check_component(name: str) -> str | None:
-    """Say why one name of a path is not acceptable, as the end of a sentence ("has a colon in a name"), or return None."""
+def _check_component(name: str) -> str | None:
     if len(name) <= MAX_COMPONENT and _PLAIN.fullmatch(name):
         return "has a name that is a device on Windows" if _DEVICE.fullmatch(name) else None
     if len(name) > MAX_COMPONENT or len(name.encode("utf-8", "surrogatepass")) > MAX_COMPONENT:
         return f"has a name longer than {MAX_COMPONENT} bytes"
     return _check_characters(name) or _check_form(name) or _check_compatible(name)
+
+
+@lru_cache(maxsize=2 * MAX_DEPTH)  # a folder's name comes with every entry in it
+def check_component(name: str) -> str | None:
+    """Say why one name of a path is not acceptable, as the end of a sentence ("has a colon in a name"), or return None."""
+    return _check_component(name)
 
 
 def _check_characters(name: str) -> str | None:
@@ -165,7 +169,8 @@ class TreeOrder:
     """
 
     def __init__(self) -> None:
-        self._open: list[str] = []
+        self._open: tuple[str, ...] = ()
+        self._short = True
         self._last: list[str] = [""]
 
     def place(self, components: Sequence[str], is_directory: bool, *, checked: bool = False) -> None:
@@ -173,23 +178,33 @@ class TreeOrder:
 
         `checked`: the caller has just had `check_path` look at it.
         """
-        reason = (None if checked else check_path(components)) or self._check_parents(components)
+        parents = tuple(components[:-1])
+        reason = (None if checked else self._check(components, parents)) or self._check_parents(parents)
         if reason is None:
-            depth, key = len(components) - 1, fold(components[-1])
+            depth, key = len(parents), fold(components[-1])
             reason = self._check_key(depth, key)
         if reason is not None:
             raise RemoteProtocolError(f"The other side sent a path that {reason}: {_shown(components)}")
-        del self._open[depth:], self._last[depth:]
+        del self._last[depth:]
         self._last.append(key)
         if is_directory:
-            self._open.append(components[-1])
+            self._enter(tuple(components))
             self._last.append("")
+        elif parents != self._open:
+            self._enter(parents)
 
-    def _check_parents(self, components: Sequence[str]) -> str | None:
-        parents = len(components) - 1
-        if parents > len(self._open) or any(ours != theirs for ours, theirs in zip(self._open, components[:-1], strict=False)):
-            return "does not lie in the folder that was announced before it"
-        return None
+    def _enter(self, folder: tuple[str, ...]) -> None:
+        self._open = folder
+        self._short = len(folder) < MAX_DEPTH and 4 * (sum(map(len, folder)) + MAX_COMPONENT) + MAX_DEPTH < MAX_PATH
+
+    def _check(self, components: Sequence[str], parents: tuple[str, ...]) -> str | None:
+        """What `check_path` says; of the folder that is open that is known."""
+        if parents == self._open and self._short and components:
+            return _check_component(components[-1])
+        return check_path(components)
+
+    def _check_parents(self, parents: tuple[str, ...]) -> str | None:
+        return None if parents == self._open[: len(parents)] else "does not lie in the folder that was announced before it"
 
     def _check_key(self, depth: int, key: str) -> str | None:
         last = self._last[depth]

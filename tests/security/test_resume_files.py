@@ -63,7 +63,7 @@ def interrupted(out: Path) -> tuple[str, int]:
         for index in range(2):
             journal.segment(1, index, segment_hash(CONTENT[index * SEGMENT : (index + 1) * SEGMENT]))
         (out / "t" / "small").write_bytes(b"small")
-        journal.placed(2, (out / "t" / "small").stat())
+        journal.placed((2, (out / "t" / "small").stat()))
         keeping.suspend()
         return staging.name, staging.stat().st_ino
 
