@@ -165,6 +165,24 @@ class Sources:
             raise
         return fd
 
+    def read(self, source: SourceEntry, buffer: memoryview) -> None:
+        """Read a whole file that `walk` yielded into `buffer`, which is of its size; raises what `open` raises. Nothing is to be made of
+        what is in `buffer` then."""
+        try:
+            fd = self._open(source.components)
+            try:
+                count = _read(fd, buffer)
+                check_unchanged(fd, source)  # what else it may be is told by that, whatever reading it came to
+            finally:
+                os.close(fd)
+        except OSError as error:
+            path = "/".join(source.components)
+            raise _changed(path) if error.errno in _GONE else explain(error, "read", path) from error
+        if isinstance(count, OSError):
+            raise explain(count, "read", "/".join(source.components)) from count
+        if count != len(buffer):
+            raise _changed("/".join(source.components))
+
     def _walk_top(self, name: str, top: _Top) -> Iterator[SourceEntry]:
         try:
             status = os.stat(top.path)
@@ -366,9 +384,16 @@ class Sources:
 def check_unchanged(fd: int, source: SourceEntry) -> None:
     """Raise `ChangedError` unless the open file is the one that was offered, of the same size and time."""
     status, entry = os.fstat(fd), source.entry
-    same = _inode(status) == source.inode and status.st_size == entry.size and _mtime(status) == entry.mtime_ns
+    same = (status.st_dev, status.st_ino) == source.inode and status.st_size == entry.size and _mtime(status) == entry.mtime_ns
     if not same or not stat.S_ISREG(status.st_mode):
         raise _changed("/".join(entry.components))
+
+
+def _read(fd: int, buffer: memoryview) -> int | OSError:
+    try:
+        return os.readv(fd, [buffer])
+    except OSError as error:
+        return error
 
 
 def _order(names: tuple[str, str]) -> tuple[str, bool, str]:

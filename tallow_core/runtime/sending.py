@@ -15,7 +15,7 @@ from tallow_core.dataplane.spool import Spool
 from tallow_core.errors import FileSystemError, IntegrityError, RefusedError, TallowError, TransportError, UnreachableError
 from tallow_core.protocol.content import Reason
 from tallow_core.protocol.handshake import Established
-from tallow_core.protocol.manifest import FILES, Entry, Offer, pages, read_entry
+from tallow_core.protocol.manifest import FILES, Entry, EntryKind, Offer, pages, read_entry
 from tallow_core.protocol.messages import Receipt, read_receipt
 from tallow_core.protocol.records import DATA_CAP, RecordType
 from tallow_core.protocol.resume import Earlier, HaveReader, read_resumed, write_resume
@@ -26,7 +26,7 @@ from tallow_core.runtime.context import Context
 from tallow_core.runtime.flow import Outflow
 from tallow_core.runtime.hosting import CodeVoid, Host, open_host
 from tallow_core.runtime.lane import Lane
-from tallow_core.runtime.payloads import Payload
+from tallow_core.runtime.payloads import FilesPayload, Payload
 from tallow_core.runtime.progress import progress
 from tallow_core.runtime.resuming import SOURCE, Sent, SentRecord, check_sources, sent_before, tell_lost
 from tallow_core.runtime.safety import Ask
@@ -224,7 +224,8 @@ class _Sender:
         async with progress(self._context, lambda: self._there[1] + out.sent, total):
             for number, source in enumerate(_sources(spool)):
                 if source.entry.kind in FILES:
-                    if accepted.content(number) and (self._have is None or not self._have.whole(number)):
+                    wanted = accepted.content(number) and (self._have is None or not self._have.whole(number))
+                    if wanted and not self._small(out, number, source):
                         await self._file(out, number, source)
                 elif not accepted.whole and accepted.content(number):
                     raise malformed("an Accept that asks for the content of a folder or link")
@@ -252,9 +253,25 @@ class _Sender:
             return
         finally:
             opened.close()
+        self._tell(entry, start + out.sent - before, digest)
+
+    def _small(self, out: Outgoing, number: int, source: SourceEntry) -> bool:
+        """Put a small file into the record under way, if all of it fits there; what else is in the way is for `_file` to find out."""
+        entry, payload = source.entry, self._payload
+        if entry.kind != EntryKind.FILE or entry.size is None or not isinstance(payload, FilesPayload):
+            return False
+        try:
+            digest = out.whole(number, entry.size, lambda buffer: payload.read(source, buffer))
+        except FileSystemError:
+            return False
+        if digest is not None:
+            self._tell(entry, entry.size, digest)
+        return digest is not None
+
+    def _tell(self, entry: Entry, size: int, digest: bytes) -> None:
         self._hashes.update(digest)
         self._files += 1
-        self._context.event("file", path=printable("/".join(entry.components)), bytes=start + out.sent - before, tree_hash=digest.hex())
+        self._context.event("file", path=printable("/".join(entry.components)), bytes=size, tree_hash=digest.hex())
 
     async def _failed(self, out: Outgoing, number: int, entry: Entry, error: FileSystemError) -> None:
         changed = isinstance(error, ChangedError)

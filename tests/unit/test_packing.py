@@ -71,7 +71,7 @@ class Sender:
         self.link = Link(self.clock, rate, room, content)
         self.went: list[bool] = []
         self.bytes = 0
-        self.packing.file()
+        self.packing.file(None)
 
     def send(self, count: int, kind: int = TEXT, size: int = MIB) -> float:
         """Send `count` chunks; the seconds it took until the link had them all."""
@@ -189,7 +189,7 @@ def test_a_file_whose_content_changes_is_sampled_again() -> None:
     sender.send(40, TEXT)
     assert all(sender.went[40:])
     sender.send(40, MEDIA)
-    sender.packing.file()
+    sender.packing.file(None)
     sender.send(1, TEXT)
     assert sender.went[-1], "a new file is sampled at once"
 
@@ -197,7 +197,7 @@ def test_a_file_whose_content_changes_is_sampled_again() -> None:
 def test_each_file_has_a_sample_of_its_own() -> None:
     sender = Sender(1e6, room=64 << 10)
     for kind in (TEXT, MEDIA) * 20:
-        sender.packing.file()
+        sender.packing.file(None)
         sender.send(1, kind, 200_000)
     assert sender.went == [True, False] * 20
 
@@ -208,7 +208,7 @@ def test_small_things_are_left_alone() -> None:
     assert sender.paper.packed == [], "a transfer that ends here imports no library"
     sender.send(100, TEXT, LEAST - 1)
     assert not any(sender.went)
-    sender.packing.file()
+    sender.packing.file(None)
     sender.send(1, TEXT, LEAST)
     assert sender.went[-1]
 
