@@ -176,10 +176,10 @@ class TreeOrder:
     def place(self, components: Sequence[str], is_directory: bool, *, checked: bool = False) -> None:
         """Take the next entry. One that is not acceptable, or not here, is a `RemoteProtocolError`, and nothing is changed by it.
 
-        `checked`: the caller has just had `check_path` look at it.
+        `checked`: the caller has just had `check` look at it.
         """
         parents = tuple(components[:-1])
-        reason = (None if checked else self._check(components, parents)) or self._check_parents(parents)
+        reason = (None if checked else self.check(components)) or self._check_parents(parents)
         if reason is None:
             depth, key = len(parents), fold(components[-1])
             reason = self._check_key(depth, key)
@@ -197,9 +197,9 @@ class TreeOrder:
         self._open = folder
         self._short = len(folder) < MAX_DEPTH and 4 * (sum(map(len, folder)) + MAX_COMPONENT) + MAX_DEPTH < MAX_PATH
 
-    def _check(self, components: Sequence[str], parents: tuple[str, ...]) -> str | None:
-        """What `check_path` says; of the folder that is open that is known."""
-        if parents == self._open and self._short and components:
+    def check(self, components: Sequence[str]) -> str | None:
+        """What `check_path` says: quicker, because of the folder that is open that is known."""
+        if components and self._short and tuple(components[:-1]) == self._open:
             return _check_component(components[-1])
         return check_path(components)
 

@@ -176,6 +176,14 @@ class Reader:
         except UnicodeDecodeError:
             raise malformed(f"{self._what} holds text that is not UTF-8") from None
 
+    def skip(self, expected: bytes) -> bool:
+        """Take `expected` if that is what comes next, and say whether it was."""
+        end = self.at + len(expected)
+        if self._view[self.at : end] != expected:
+            return False
+        self.at = end
+        return True
+
     def since(self, start: int) -> memoryview:
         """What was taken since `at` was `start`."""
         return self._view[start : self.at]

@@ -32,7 +32,7 @@ from tallow_core.protocol.content import (
     Passed,
     Reason,
 )
-from tallow_core.protocol.manifest import Entry, Offer, OfferKind, OfferReader, read_entry
+from tallow_core.protocol.manifest import Entry, Offer, OfferKind, OfferReader, read_list
 from tallow_core.protocol.messages import Receipt, write_reason
 from tallow_core.protocol.records import DATA_CAP, RecordType
 from tallow_core.protocol.resume import Earlier
@@ -176,7 +176,9 @@ class Going:
 
 
 def _entries(spool: Spool) -> Iterator[Entry]:
-    return (read_entry(Reader(item, "the list"), trusted=True) for item in spool)
+    for page in spool:
+        reader = Reader(page, "the list")
+        yield from read_list(reader, reader.u16())
 
 
 async def _asked(decide: Decide, offered: Offered) -> Decision:
@@ -235,8 +237,8 @@ class _Receiver:
         while True:
             if kind != RecordType.OFFER_PAGE:
                 raise malformed(f"record {kind:#04x} where the offer should come")
-            for entry in reader.page(body):
-                spool.append(entry.encoded())
+            reader.page(body)
+            spool.append(reader.listed)
             if reader.offer is not None:
                 break
             kind, body = await self._session.receive()

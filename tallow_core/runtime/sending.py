@@ -15,20 +15,20 @@ from tallow_core.dataplane.spool import Spool
 from tallow_core.errors import FileSystemError, IntegrityError, RefusedError, TallowError, TransportError, UnreachableError
 from tallow_core.protocol.content import Reason
 from tallow_core.protocol.handshake import Established
-from tallow_core.protocol.manifest import FILES, Entry, EntryKind, Offer, pages, read_entry
+from tallow_core.protocol.manifest import FILES, Entry, EntryKind, Offer, pages
 from tallow_core.protocol.messages import Receipt, read_receipt
 from tallow_core.protocol.records import DATA_CAP, RecordType
 from tallow_core.protocol.resume import Earlier, HaveReader, read_resumed, write_resume
 from tallow_core.protocol.schedule import RECEIPT_CONTEXT, RESUME
 from tallow_core.protocol.selection import AcceptReader
-from tallow_core.protocol.wire import Reader, malformed
+from tallow_core.protocol.wire import malformed
 from tallow_core.runtime.context import Context
 from tallow_core.runtime.flow import Outflow
 from tallow_core.runtime.hosting import CodeVoid, Host, open_host
 from tallow_core.runtime.lane import Lane
 from tallow_core.runtime.payloads import FilesPayload, Payload
 from tallow_core.runtime.progress import progress
-from tallow_core.runtime.resuming import SOURCE, Sent, SentRecord, check_sources, sent_before, tell_lost
+from tallow_core.runtime.resuming import Sent, SentRecord, check_sources, read_sources, sent_before, tell_lost, write_sources
 from tallow_core.runtime.safety import Ask
 from tallow_core.runtime.session import Session, StoppedError
 from tallow_core.runtime.throttle import Throttle
@@ -148,16 +148,16 @@ class _Sender:
     async def _offer(self, spool: Spool) -> Offer:
         """List what there is while the list is sent."""
         offer = None
-        inode = (0, 0)
+        inodes: list[tuple[int, int]] = []
 
         def entries() -> Iterator[Entry]:
-            nonlocal inode
             for source in self._payload.entries():
-                inode = source.inode
+                inodes.append(source.inode)
                 yield source.entry
 
-        def keep(encoded: bytes) -> None:
-            spool.append(SOURCE.pack(*inode) + encoded)
+        def keep(count: int, encoded: bytes) -> None:
+            spool.append(write_sources(inodes[:count], encoded))
+            del inodes[:count]
 
         for body, whole in pages(self._payload.kind, system_rng(16), self._established.hash, entries(), keep=keep):
             await self._session.send(RecordType.OFFER_PAGE, body)
@@ -168,7 +168,7 @@ class _Sender:
         if not offer.entries:
             raise FileSystemError("nothing that was named can be sent")
         if self._resumed is not None:
-            check_sources(self._resumed, _sources(spool))
+            check_sources(self._resumed, read_sources(spool))
         self._links = offer.links
         self._context.event("offer", files=offer.files, links=offer.links, bytes=offer.size)
         return offer
@@ -199,7 +199,7 @@ class _Sender:
         """(Files, bytes) that the receiver has; raises `RemoteProtocolError` if it cannot."""
         files = size = 0
         partial = dict(have.partial)
-        for number, source in enumerate(_sources(spool)):
+        for number, source in enumerate(read_sources(spool)):
             whole = have.whole(number)
             offset = partial.pop(number, 0)
             if (whole or offset) and (source.entry.kind not in FILES or offset > (source.entry.size or 0) or (whole and offset)):
@@ -222,7 +222,7 @@ class _Sender:
         out = Outgoing(send, self._established.hash, offer.segment_size, portion, Packing(self._established.compressor()))
         total = offer.size if accepted.whole else self._wanted(spool, accepted)
         async with progress(self._context, lambda: self._there[1] + out.sent, total):
-            for number, source in enumerate(_sources(spool)):
+            for number, source in enumerate(read_sources(spool)):
                 if source.entry.kind in FILES:
                     wanted = accepted.content(number) and (self._have is None or not self._have.whole(number))
                     if wanted and not self._small(out, number, source):
@@ -234,7 +234,7 @@ class _Sender:
         self._bytes = out.sent
 
     def _wanted(self, spool: Spool, accepted: AcceptReader) -> int:
-        wanted = (source.entry for number, source in enumerate(_sources(spool)) if accepted.content(number))
+        wanted = (source.entry for number, source in enumerate(read_sources(spool)) if accepted.content(number))
         return sum(entry.size or 0 for entry in wanted)
 
     async def _file(self, out: Outgoing, number: int, source: SourceEntry) -> None:
@@ -299,13 +299,6 @@ class _Sender:
         if unread:
             first = printable(unread[0].path)
             raise FileSystemError(f"the rest was sent, but {len(unread)} could not be: {first}" + (", ..." if len(unread) > 1 else ""))
-
-
-def _sources(spool: Spool) -> Iterator[SourceEntry]:
-    """Our own list, as it was written."""
-    for item in spool:
-        device, number = SOURCE.unpack_from(item)
-        yield SourceEntry(read_entry(Reader(item[SOURCE.size :], "our own list"), trusted=True), (device, number))
 
 
 def announce_session(context: Context, session: Session) -> None:

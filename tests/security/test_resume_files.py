@@ -18,7 +18,7 @@ from tallow_core.dataplane.sources import SourceEntry
 from tallow_core.errors import FileSystemError, RemoteProtocolError
 from tallow_core.protocol.manifest import Entry, EntryKind
 from tallow_core.protocol.resume import Earlier, Proof, prove
-from tallow_core.runtime.resuming import LIFETIME, ReceivedRecords, SentRecords, check_sources, source_item
+from tallow_core.runtime.resuming import LIFETIME, ReceivedRecords, SentRecords, check_sources, write_sources
 from tallow_plugins.hashes.blake3 import Blake3
 
 KEY = b"k" * 32
@@ -253,11 +253,12 @@ def test_a_leftover_expires(tmp_path: Path) -> None:
 
 EARLIER = Earlier(b"i" * 16, b"s" * 32)
 SOURCES = [SourceEntry(entry, (1, number)) for number, entry in enumerate(ENTRIES)]
+LISTED = [write_sources([source.inode for source in SOURCES], b"".join(entry.encoded() for entry in ENTRIES))]
 
 
 def test_the_senders_record(tmp_path: Path) -> None:
     records = SentRecords(tmp_path, "some sources")
-    record = records.save(EARLIER, map(source_item, SOURCES))
+    record = records.save(EARLIER, LISTED)
     assert records.load() == [record]
     assert record.path.stat().st_mode & 0o777 == 0o600
     assert SentRecords(tmp_path, "others").load() == []
@@ -274,10 +275,7 @@ def test_the_senders_record(tmp_path: Path) -> None:
 def test_torn_records_are_as_good_as_none(what: str, tmp_path: Path) -> None:
     sent, received = SentRecords(tmp_path, "some sources"), ReceivedRecords(tmp_path)
     proofs = [prove(EARLIER, "sender", "sha256", b"T")]
-    if what == "sent":
-        path = sent.save(EARLIER, map(source_item, SOURCES)).path
-    else:
-        path = received.save(EARLIER, "/some/where", ".tallow-x", 5).path
+    path = sent.save(EARLIER, LISTED).path if what == "sent" else received.save(EARLIER, "/some/where", ".tallow-x", 5).path
     whole = path.read_bytes()
     for torn in (whole[:-1], whole[:40], b"", whole + b"\0", whole[:60] + bytes([whole[60] ^ 1]) + whole[61:]):
         path.write_bytes(torn)
