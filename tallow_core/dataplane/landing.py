@@ -227,13 +227,14 @@ class Landing:
     def _reach(self, components: Sequence[str], *, is_directory: bool) -> tuple[Folder, str]:
         """Check the entry, leave the folders that it does not lie in, and return the one that it does, and its name."""
         self._order.place(components, is_directory)
-        while len(self._stack) > len(components):
+        depth = len(components)
+        while len(self._stack) > depth:
             folder = self._stack.pop()
             try:
                 self._make_links(folder)
             finally:
                 folder.release()
-        if len(self._stack) < len(components):
+        if len(self._stack) < depth:
             raise LocalProtocolError("Landing: closed, or going on below a folder that could not be made.")
         return self._stack[-1], components[-1]
 

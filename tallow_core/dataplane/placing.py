@@ -118,4 +118,4 @@ def crowded(name: str) -> FileSystemError:
 
 
 def _in_range(mtime_ns: int) -> int:
-    return max(-_TIMES, min(mtime_ns, _TIMES - 1))
+    return mtime_ns if -_TIMES <= mtime_ns < _TIMES else max(-_TIMES, min(mtime_ns, _TIMES - 1))

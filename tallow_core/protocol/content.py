@@ -51,6 +51,9 @@ class Item(IntEnum):
     PACKED = 0x05
 
 
+_CHUNK, _TRAILER, _PACKED = int(Item.CHUNK), int(Item.TRAILER), int(Item.PACKED)
+
+
 class Reason(IntEnum):
     """Why the sender could not send a file it had offered."""
 
@@ -119,12 +122,13 @@ class FileHash:
 
 def hash_whole(driver: type[Hash], segment_size: int, data: ReadBuffer) -> bytes:
     """The hash of a file that is no longer than a segment, in one step: what `FileHash` makes of it."""
-    running = driver.hasher(FILE_CONTEXT)
-    running.update(_TREE.pack(len(data), segment_size))
+    tree = _TREE.pack(len(data), segment_size)
     if len(data):
         segment = driver.hasher(SEGMENT_CONTEXT)
         segment.update(data)
-        running.update(segment.digest())
+        tree += segment.digest()
+    running = driver.hasher(FILE_CONTEXT)
+    running.update(tree)
     return running.digest()
 
 
@@ -305,22 +309,22 @@ class ContentReader:
         size = entry.size
         if size is None or size >= self._segment_size or entry.kind != EntryKind.FILE or number in self._begun:
             return None
-        data, length = (_NOTHING, 0) if size == 0 else self._one_chunk(reader, number, size)
-        trailer = reader.peek(TRAILER, length)
-        if data is None or trailer is None or trailer[:3] != (Item.TRAILER, number, size):
+        data, length = self._one_chunk(reader, number, size) if size else (_NOTHING, 0)
+        if data is None or (trailer := reader.peek(TRAILER, length)) is None or trailer[:3] != (_TRAILER, number, size):
             return None
-        if not equal(trailer[3], hash_whole(self._driver, self._segment_size, data)):
+        digest: bytes = trailer[3]
+        if not equal(digest, hash_whole(self._driver, self._segment_size, data)):
             return None
         reader.at += length + TRAILER.size
         self._awaited = None
-        return FileWhole(number, entry, data, trailer[3])
+        return FileWhole(number, entry, data, digest)
 
     def _one_chunk(self, reader: Reader, number: int, size: int) -> tuple[memoryview | None, int]:
         """The content, if the next item is a chunk or packed chunk with all of it, and how long that item is."""
         head = reader.peek(CHUNK)
-        if head == (Item.CHUNK, number, 0, size):
+        if head == (_CHUNK, number, 0, size):
             return reader.view_at(CHUNK.size, size), CHUNK.size + size
-        if head != (Item.PACKED, number, 0, size) or (packed := reader.peek(PACKED)) is None:
+        if head != (_PACKED, number, 0, size) or (packed := reader.peek(PACKED)) is None:
             return None, 0
         frame = reader.view_at(PACKED.size, packed[4])
         return (None if frame is None else self._unpack(frame, size)), PACKED.size + packed[4]

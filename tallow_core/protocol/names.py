@@ -179,7 +179,9 @@ class TreeOrder:
         `checked`: the caller has just had `check` look at it.
         """
         parents = tuple(components[:-1])
-        reason = (None if checked else self.check(components)) or self._check_parents(parents)
+        reason = None if checked else self.check(components)
+        if reason is None and parents != self._open:
+            reason = self._check_parents(parents)
         if reason is None:
             depth, key = len(parents), fold(components[-1])
             reason = self._check_key(depth, key)
