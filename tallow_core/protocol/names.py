@@ -61,7 +61,8 @@ _INVISIBLE = re.compile(
 """Default_Ignorable_Code_Point (Unicode, DerivedCoreProperties): HFS+ and case-insensitive ext4 pass over them when they compare names."""
 
 
-def _check_component(name: str) -> str | None:
+def check_name(name: str) -> str | None:
+    """As `check_component`, for a name that does not come again and again."""
     if len(name) <= MAX_COMPONENT and _PLAIN.fullmatch(name):
         return "has a name that is a device on Windows" if _DEVICE.fullmatch(name) else None
     if len(name) > MAX_COMPONENT or len(name.encode("utf-8", "surrogatepass")) > MAX_COMPONENT:
@@ -72,7 +73,7 @@ def _check_component(name: str) -> str | None:
 @lru_cache(maxsize=2 * MAX_DEPTH)  # a folder's name comes with every entry in it
 def check_component(name: str) -> str | None:
     """Say why one name of a path is not acceptable, as the end of a sentence ("has a colon in a name"), or return None."""
-    return _check_component(name)
+    return check_name(name)
 
 
 def _check_characters(name: str) -> str | None:
@@ -128,6 +129,11 @@ def check_path(components: Sequence[str]) -> str | None:
     if sum(map(len, components)) * 4 + len(components) > MAX_PATH and len("/".join(components).encode()) > MAX_PATH:
         return f"is longer than {MAX_PATH} bytes"
     return None
+
+
+def takes_any(folder: Sequence[str]) -> bool:
+    """Whether every acceptable name makes an acceptable path in this acceptable folder: then `check_name` does for `check_path`."""
+    return len(folder) < MAX_DEPTH and 4 * (sum(map(len, folder)) + MAX_COMPONENT) + MAX_DEPTH < MAX_PATH
 
 
 def check_target(components: Sequence[str], target: str) -> str | None:
@@ -197,12 +203,12 @@ class TreeOrder:
 
     def _enter(self, folder: tuple[str, ...]) -> None:
         self._open = folder
-        self._short = len(folder) < MAX_DEPTH and 4 * (sum(map(len, folder)) + MAX_COMPONENT) + MAX_DEPTH < MAX_PATH
+        self._short = takes_any(folder)
 
     def check(self, components: Sequence[str]) -> str | None:
         """What `check_path` says: quicker, because of the folder that is open that is known."""
         if components and self._short and tuple(components[:-1]) == self._open:
-            return _check_component(components[-1])
+            return check_name(components[-1])
         return check_path(components)
 
     def _check_parents(self, parents: tuple[str, ...]) -> str | None:
