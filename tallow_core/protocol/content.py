@@ -248,7 +248,12 @@ class ContentReader:
         reader = Reader(body, "Data")
         while reader.left:
             if self._current is None:
-                yield from self._advance()
+                for at, entry in self._entries if self._awaited is None else ():
+                    if entry.kind not in FILES:
+                        yield Passed(at, entry)
+                    elif self._chosen(at):
+                        self._awaited = at, entry
+                        break
                 if (whole := self._whole(reader)) is not None:
                     yield whole
                     continue
@@ -284,15 +289,6 @@ class ContentReader:
                 yield Passed(number, entry)
             elif self._chosen(number):
                 raise malformed("the data ended before the last file")
-
-    def _advance(self) -> Iterator[Passed]:
-        """Go on to the next file whose content was asked for."""
-        for at, entry in self._entries if self._awaited is None else ():
-            if entry.kind not in FILES:
-                yield Passed(at, entry)
-            elif self._chosen(at):
-                self._awaited = at, entry
-                return
 
     def _begin(self, number: int) -> FileBegin | None:
         if self._current is not None or self._awaited is None or self._awaited[0] != number:
