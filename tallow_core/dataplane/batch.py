@@ -38,8 +38,9 @@ class Batch:
         self._ready: deque[_Ready] = deque()
         self._named: list[tuple[FileWhole, str]] = []
 
-    def write(self, file: FileWhole, path: str, place: tuple[Folder, str] | None, mode: int, *, keep: bool) -> None:
-        """Write one; `path` is what it is called in errors, `place` where it goes, None if it is kept for its links only."""
+    def write(self, file: FileWhole, path: str, place: tuple[Folder, str] | None, mode: int, *, keep: bool) -> bool:
+        """Write one; `path` is what it is called in errors, `place` where it goes, None if it is kept for its links only. Whether all that
+        waited got their names then, because they were many enough."""
         landing, temporary = self._landing, self._landing.temporary()
         try:
             # Nobody reaches it where it is, and all of it is verified: it has its own mode at once.
@@ -55,11 +56,13 @@ class Batch:
             raise explain(error, "write", path) from error
         if place is None:
             self._unlink(temporary)
-            return
+            return False
         place[0].users += 1
         self._ready.append(_Ready(file, temporary, *place, status))
-        if len(self._ready) >= MOST:
-            self.name()
+        if len(self._ready) < MOST:
+            return False
+        self.name()
+        return True
 
     def _fill(self, fd: int, file: FileWhole) -> os.stat_result | None:
         try:

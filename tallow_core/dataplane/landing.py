@@ -131,12 +131,12 @@ class Landing:
         self.live.add(writer)
         return writer
 
-    def put(self, file: FileWhole, *, keep: bool = False, named: bool = True) -> None:
-        """Take a small file that came whole, as `begin` and all that follows. It gets its name together with others: see `settle`."""
+    def put(self, file: FileWhole, *, keep: bool = False, named: bool = True) -> bool:
+        """Take a small file that came whole, as `begin` and all that follows. It gets its name together with others: whether that has
+        just happened, so that `settle` has something to tell."""
         entry = file.entry
         path, where = self._where(entry.components, named=named)
-        if where is not None or keep:
-            self._batch.write(file, path, where, self._permitted(entry.mode), keep=keep)
+        return (where is not None or keep) and self._batch.write(file, path, where, self._permitted(entry.mode), keep=keep)
 
     def settle(self) -> list[tuple[FileWhole, str]]:
         """Give their names to all files that `put` took, and return those that got one since the last call, with the paths that they

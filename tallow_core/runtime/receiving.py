@@ -392,9 +392,10 @@ class _Receiver:
             self._context.reporter.note(f"{printable(sent)} exists here already: received as {printable(landed)}", 0)
 
     def _whole(self, event: FileWhole, sink: FolderSink) -> None:
-        sink.whole(event)
         self._bytes += len(event.data)
         self._count(event.tree_hash)
+        if sink.whole(event):
+            self._settle(sink)
 
     def _settle(self, sink: Sink) -> None:
         """Have the small files of this record named, and tell of them."""

@@ -116,10 +116,10 @@ class FolderSink:
         keep, named = number if flags & KEPT else None, bool(flags & WANTED)
         self._writer = self._landing.begin(entry.components, entry.mode, entry.mtime_ns, number=number, keep=keep, named=named)
 
-    def whole(self, file: FileWhole) -> None:
-        """Take a small file that came whole; `settle` tells when it has its name."""
+    def whole(self, file: FileWhole) -> bool:
+        """Take a small file that came whole; whether `settle` has something to tell."""
         flags = self._selection.flags(file.number)
-        self._landing.put(file, keep=bool(flags & KEPT), named=bool(flags & WANTED))
+        return self._landing.put(file, keep=bool(flags & KEPT), named=bool(flags & WANTED))
 
     def settle(self) -> list[tuple[FileWhole, str]]:
         """Give what came whole its names; returns what has got one since the last call, with the paths as they landed."""
