@@ -297,9 +297,7 @@ class Sources:
         if directory:
             readable = self._descend(levels, components, disk, _inode(status))
         else:
-            # One that everybody may read needs no asking; where more than the mode decides, opening it tells.
-            open_to_all = status.st_mode & 0o444 == 0o444
-            readable = link is not None or open_to_all or os.access(disk, os.R_OK, dir_fd=level.fd, effective_ids=_EFFECTIVE)
+            readable = link is not None or os.access(disk, os.R_OK, dir_fd=level.fd, effective_ids=_EFFECTIVE)
         return None if readable else "unreadable"
 
     def _left_out(self, level: _Level, components: tuple[str, ...], disk: str, *, directory: bool) -> bool:
