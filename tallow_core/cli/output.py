@@ -11,13 +11,10 @@ class OutputError(OSError):
     """Standard output cannot be written: the disk is full, or whoever read it has gone."""
 
 
-def put(text: str, stream: TextIO | None = None, *, flush: bool = True) -> None:
-    """Write a line of results and flush it, or leave it to the next one that is flushed; raises `OutputError`."""
-    stream = stream or sys.stdout
+def put(text: str, stream: TextIO | None = None) -> None:
+    """Write a line of results and flush it; raises `OutputError`."""
     try:
-        stream.write(f"{text}\n")
-        if flush:
-            stream.flush()
+        print(text, file=stream or sys.stdout, flush=True)
     except OSError as error:
         raise OutputError(error.errno, error.strerror) from error
 

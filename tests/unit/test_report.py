@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from tallow_core.cli.output import OutputError
-from tallow_core.cli.report import GATHER, JsonReporter
+from tallow_core.cli.report import GATHER, MOST, JsonReporter
 
 FILE = {"path": "a", "bytes": 1, "tree_hash": "ab" * 32}
 
@@ -19,9 +19,11 @@ class Stream(io.StringIO):
     """Knows what was flushed."""
 
     seen = ""
+    flushes = 0
 
     def flush(self) -> None:
         self.seen = self.getvalue()
+        self.flushes += 1
 
 
 @pytest.fixture
@@ -47,6 +49,16 @@ def test_files_wait_for_each_other_but_not_long(at: Callable[[float], None]) -> 
     at(GATHER)
     reporter.event("file", **FILE)
     assert stream.seen.count("\n") == 3
+
+
+def test_many_files_do_not_pile_up(at: Callable[[float], None]) -> None:
+    """And take few calls, though the stream has no buffer of its own."""
+    stream = Stream()
+    reporter = JsonReporter(stream, 0)
+    for number in range(1000):
+        reporter.event("file", **FILE)
+        assert len(stream.seen) >= stream.seen.count("\n") * 100 >= number * 100 - MOST
+    assert stream.flushes <= 1000 * 130 / MOST + 2
 
 
 @pytest.mark.parametrize("event", ["progress", "done", "error"])
