@@ -108,13 +108,10 @@ class PluginHost:
             reasons += [f"{printable(str(answer)) or 'no reason given'} ({entry.maker})" for answer in answers]
         return "; ".join(reasons) or None
 
-    @property
-    def observers(self) -> int:
-        """How many implementations observe events."""
-        return len(self._plugins.hook.tallow_session_event.get_hookimpls())
-
     def observe(self, event: Mapping[str, Any]) -> None:
         """Show `event` to every observer. An error in one is logged and changes nothing."""
+        if not self._plugins.hook.tallow_session_event.get_hookimpls():
+            return  # most often, for each of very many files
         for entry, call in self._each("tallow_session_event"):
             try:
                 call(event=_shielded(event))

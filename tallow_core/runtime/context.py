@@ -46,8 +46,6 @@ class Context:
     def event(self, name: str, /, **fields: Any) -> None:
         """Report an event to the reporter and to observing plugins."""
         self.reporter.event(name, **fields)
-        if not self.plugins.observers:
-            return
         told = {key: value for key, value in fields.items() if key not in _FOR_THE_PERSON}
         self.plugins.observe({"event": name, "v": 1, **told})
 
