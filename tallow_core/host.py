@@ -110,6 +110,8 @@ class PluginHost:
 
     def observe(self, event: Mapping[str, Any]) -> None:
         """Show `event` to every observer. An error in one is logged and changes nothing."""
+        if not self._plugins.hook.tallow_session_event.get_hookimpls():
+            return  # most often, for each of very many files
         for entry, call in self._each("tallow_session_event"):
             try:
                 call(event=_shielded(event))

@@ -9,6 +9,7 @@ import json
 import os
 import sys
 import time
+from json.encoder import encode_basestring_ascii as _quoted
 from typing import TYPE_CHECKING, Any, TextIO
 
 from tallow_core.cli.output import put, tell
@@ -16,6 +17,10 @@ from tallow_core.cli.output import put, tell
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
+GATHER = 0.1
+"""Seconds between writes while one `file` event follows another."""
+MOST = 32 << 10
+"""Bytes that wait at most: half of what a pipe takes."""
 PATIENCE = 0.7
 """Seconds before a transfer is worth a progress bar, and rich worth importing."""
 
@@ -29,16 +34,41 @@ _PATHS = {"local": "on this machine", "direct": "directly", "relay": "through th
 
 
 class JsonReporter:
-    """One object a line, flushed one by one; each with `event` and `v`."""
+    """One object a line, each with `event` and `v`. They are written one by one, but for `file`: those wait for the next event of another
+    kind (`progress` comes five times a second while there are any), or until they have waited for `GATHER` seconds or are `MOST` bytes.
+
+    They are kept here, because the stream may have no buffer (PYTHONUNBUFFERED).
+    """
 
     def __init__(self, stream: TextIO, verbose: int, *, quiet: bool = False) -> None:
         self._stream = stream
         self._quiet = quiet
         self._verbose = verbose
+        self._flushed = 0.0
+        self._files: list[str] = []
+        self._size = 0
 
     def event(self, name: str, /, **fields: Any) -> None:
         """Print one event."""
-        put(json.dumps({"event": name, "v": 1, **fields}), self._stream)
+        if name == "file":
+            self._file(**fields)
+        else:
+            self._put(json.dumps({"event": name, "v": 1, **fields}))
+
+    def _file(self, path: str, bytes: int, tree_hash: str) -> None:
+        """As any other event, but made for tens of thousands of them a second."""
+        line = f'{{"event": "file", "v": 1, "path": {_quoted(path)}, "bytes": {bytes}, "tree_hash": "{tree_hash}"}}'
+        now = time.monotonic()
+        if now - self._flushed >= GATHER or self._size + len(line) > MOST:
+            self._flushed = now
+            self._put(line)
+        else:
+            self._files.append(line)
+            self._size += len(line) + 1
+
+    def _put(self, line: str) -> None:
+        lines, self._files, self._size = [*self._files, line], [], 0
+        put("\n".join(lines), self._stream)
 
     def warn(self, text: str) -> None:
         """Warnings are for people: standard error."""

@@ -1,7 +1,7 @@
 """The journal of an interrupted transfer: what of it was verified, beside the partial file in the receiver's staging folder.
 
     file   = "tallow journal 1\\n" || salt[16] || records
-    record = length[2] || nonce[12] || ciphertext (ChaCha20-Poly1305)
+    record = length[2] || nonce[12] || ciphertext (ChaCha20-Poly1305) of one or more statements
 
 The key is Expand(key of the state directory, "journal", salt), AD = the record's number[8], nonces are random. So what somebody else wrote,
 moved here or cut short says nothing: reading ends at the first record that does not verify, and writing goes on from there. Each record is
@@ -82,11 +82,15 @@ class Past:
         return (inode, self._sizes[number], self._times[number]) if (inode := self._inodes[number]) else None
 
     def take(self, plain: bytes) -> None:
-        """Add one record. What no journal of this program holds is a `TallowError`."""
+        """Add what one record says. What no journal of this program holds is a `TallowError`."""
         reader = Reader(plain, "journal")
-        kind, number = reader.fields(_NUMBERED)
-        if number >= self._entries:
-            return
+        while reader.left:
+            kind, number = reader.fields(_NUMBERED)
+            if number >= self._entries:
+                return
+            self._take(reader, kind, number)
+
+    def _take(self, reader: Reader, kind: int, number: int) -> None:
         if kind in (_INTENDED, _MADE):
             self.folders[number] = FolderMade(reader.text8(), reader.u64() if kind == _MADE else None)
         elif kind == _BEGIN:
@@ -231,9 +235,9 @@ class Journal:
         """The next segment of that file was written."""
         self._add(_SEGMENT.pack(_SEGMENT_KIND, number, index, digest))
 
-    def placed(self, number: int, status: os.stat_result) -> None:
-        """What entry `number` becomes is complete and verified, and is about to get its name."""
-        self._add(_PLACED.pack(_PLACED_KIND, number, status.st_ino, status.st_size, status.st_mtime_ns))
+    def placed(self, *entries: tuple[int, os.stat_result]) -> None:
+        """What these entries (number, what it is like on the disk) become is complete and verified, and is about to get its name."""
+        self._add(b"".join([_PLACED.pack(_PLACED_KIND, number, each.st_ino, each.st_size, each.st_mtime_ns) for number, each in entries]))
 
     def close(self) -> None:
         """Close the file, and with that give up the lock. Idempotent."""

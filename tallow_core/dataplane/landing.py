@@ -21,6 +21,7 @@ from contextlib import ExitStack, suppress
 from struct import Struct
 from types import TracebackType
 
+from tallow_core.dataplane.batch import Batch
 from tallow_core.dataplane.faults import explain
 from tallow_core.dataplane.keeping import Keeping
 from tallow_core.dataplane.placing import Overwrite, look, make_folder, place, set_link_time
@@ -29,6 +30,7 @@ from tallow_core.dataplane.spool import Spool
 from tallow_core.dataplane.stash import Stash
 from tallow_core.dataplane.writer import Folder, Writer
 from tallow_core.errors import ConfigError, FileSystemError, LocalProtocolError
+from tallow_core.protocol.content import FileWhole
 from tallow_core.protocol.names import STAGING_PREFIX, TreeOrder, check_target
 
 _FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)
@@ -56,6 +58,8 @@ class Landing:
         self.stash = Stash(self.staging)
         self.keeping: Keeping | None = None
         """Where the transfer can be resumed: its staging folder and journal, which outlive this object. Set before the first entry."""
+        self._batch = Batch(self)
+        self._prefix, self._temporaries = secrets.token_hex(12), 0
         self._order = TreeOrder()
         self._umask = _umask()
         self._staging: tuple[str, int] | None = None
@@ -117,10 +121,7 @@ class Landing:
 
         `keep`: its number, if hard links to it are to come. A file that is not `named` has its content taken for their sake alone.
         """
-        where = self._reach(components, is_directory=False) if named else None
-        path = "/".join(components) if where is None else where[0].path + where[1]
-        if where is not None and self._is_taken(*where):
-            where = None
+        path, where = self._where(components, named=named)
         if where is None and keep is None:
             return None
         try:
@@ -129,6 +130,32 @@ class Landing:
             raise explain(error, "write", path) from error
         self.live.add(writer)
         return writer
+
+    def put(self, file: FileWhole, *, keep: bool = False, named: bool = True) -> bool:
+        """Take a small file that came whole, as `begin` and all that follows. It gets its name together with others: whether that has
+        just happened, so that `settle` has something to tell."""
+        entry = file.entry
+        path, where = self._where(entry.components, named=named)
+        return (where is not None or keep) and self._batch.write(file, path, where, self._permitted(entry.mode), keep=keep)
+
+    def settle(self) -> list[tuple[FileWhole, str]]:
+        """Give their names to all files that `put` took, and return those that got one since the last call, with the paths that they
+        got (raw: make them printable to show them)."""
+        self._batch.name()
+        return self._batch.take()
+
+    def _where(self, components: Sequence[str], *, named: bool) -> tuple[str, tuple[Folder, str] | None]:
+        """What a file is called in errors, and where it goes; None if it is left out, or not wanted under this name."""
+        if not named:
+            return "/".join(components), None
+        where = self._reach(components, is_directory=False)
+        path = where[0].path + where[1]
+        return path, None if self._is_taken(*where) else where
+
+    def temporary(self) -> str:
+        """A new name in the staging folder: 32 hex digits."""
+        self._temporaries += 1
+        return f"{self._prefix}{self._temporaries:08x}"
 
     def hard_link(self, components: Sequence[str], first: int, *, number: int = 0) -> None:
         """Make a further name for the file that was kept under the number `first`; it is left out if there is none."""
@@ -191,6 +218,7 @@ class Landing:
                 last_to_first.callback(finish, folder)
             for writer in self.live:
                 last_to_first.callback(writer.discard if self.keeping is None else writer.suspend)
+            last_to_first.callback(self._batch.name)
             self._stack = []
 
     def _permitted(self, mode: int) -> int:
@@ -199,13 +227,14 @@ class Landing:
     def _reach(self, components: Sequence[str], *, is_directory: bool) -> tuple[Folder, str]:
         """Check the entry, leave the folders that it does not lie in, and return the one that it does, and its name."""
         self._order.place(components, is_directory)
-        while len(self._stack) > len(components):
+        depth = len(components)
+        while len(self._stack) > depth:
             folder = self._stack.pop()
             try:
                 self._make_links(folder)
             finally:
                 folder.release()
-        if len(self._stack) < len(components):
+        if len(self._stack) < depth:
             raise LocalProtocolError("Landing: closed, or going on below a folder that could not be made.")
         return self._stack[-1], components[-1]
 
@@ -227,7 +256,7 @@ class Landing:
         staging = self.staging()
         try:
             if self.keeping is not None:
-                self.keeping.journal.placed(number, os.stat(temporary, dir_fd=staging, follow_symlinks=False))
+                self.keeping.journal.placed((number, os.stat(temporary, dir_fd=staging, follow_symlinks=False)))
             place(self.overwrite, staging, temporary, folder.fd, name)
             self.links += 1
         except FileExistsError:
@@ -252,7 +281,7 @@ class Landing:
                     raise explain(error, "make the link", folder.path + name) from error
 
     def _make_link(self, folder: Folder, name: str, target: str, mtime_ns: int, number: int) -> None:
-        temporary, staging = secrets.token_hex(16), self.staging()
+        temporary, staging = self.temporary(), self.staging()
         try:
             os.symlink(target, temporary, dir_fd=staging)
         except OSError as error:

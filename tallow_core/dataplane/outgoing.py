@@ -16,7 +16,7 @@ from tallow_core.dataplane.faults import ChangedError
 from tallow_core.dataplane.packing import Packing
 from tallow_core.dataplane.turns import Turns
 from tallow_core.errors import FileSystemError
-from tallow_core.protocol.content import CHUNK, FAILED, HOLE, PACKED, TRAILER, FileHash, Item, Reason
+from tallow_core.protocol.content import CHUNK, FAILED, HOLE, PACKED, TRAILER, FileHash, Item, Reason, hash_whole
 from tallow_core.protocol.records import FINAL, RecordType
 from tallow_core.spi.hash import Hash
 
@@ -78,7 +78,7 @@ class Outgoing:
         if self._used > 1 and (size is None or size >= LARGE):
             await self.flush()
         if self._packing:
-            self._packing.file()
+            self._packing.file(size)
         running = FileHash(self._driver, self._segment_size)
         if size is None:
             while await self._chunk(number, source, running, None):
@@ -96,6 +96,27 @@ class Outgoing:
         check()
         digest = running.digest()
         await self._item(TRAILER.pack(Item.TRAILER, number, running.size, digest))
+        return digest
+
+    def whole(self, number: int, size: int, read: Callable[[memoryview], None]) -> bytes | None:
+        """As `file`, for a small one, without waiting: `read` puts all of it where it goes. None if it does not fit into what is left of
+        the record: `flush`, and try again, or take `file`.
+
+        What `read` raises leaves nothing behind.
+        """
+        begin = self._used + CHUNK.size
+        if size >= LARGE or begin + size + TRAILER.size > self._full:
+            return None
+        data = self._buffer.plain[begin : begin + size]
+        read(data)
+        digest = hash_whole(self._driver, self._segment_size, data)
+        if size:
+            if self._packing:
+                self._packing.file(size)
+            self._put(number, data, 0)
+            self.sent += size
+        TRAILER.pack_into(self._buffer.plain, self._used, Item.TRAILER, number, size, digest)
+        self._used += TRAILER.size
         return digest
 
     async def failed(self, number: int, reason: Reason) -> None:
@@ -148,16 +169,16 @@ class Outgoing:
         space = self._buffer.plain[begin : begin + room]
         count = await source.read_into(space)
         if count:
-            self._put(number, space[:count], running)
+            offset = running.size
+            running.update(space[:count])
+            self._put(number, space[:count], offset)
             self.sent += count
             if self._used >= self._full or size is None:  # a stream may pause: what it has given goes on
                 await self.flush()
         return count
 
-    def _put(self, number: int, data: memoryview, running: FileHash) -> None:
+    def _put(self, number: int, data: memoryview, offset: int) -> None:
         """Make an item of the chunk that was read to its place: a header in front of it, or a packed chunk instead of it."""
-        offset = running.size
-        running.update(data)
         plain, frame = self._buffer.plain, self._packing.pack(data) if self._packing else None
         if frame is None:
             CHUNK.pack_into(plain, self._used, Item.CHUNK, number, offset, len(data))

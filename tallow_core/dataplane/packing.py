@@ -12,6 +12,8 @@ SAMPLE = 64 << 10
 """Bytes at the begin of a file that are packed to see whether it shrinks."""
 AGAIN = 16 << 20
 """After so many bytes a file is sampled again: an archive or a disk image is not the same all over."""
+RAREST = 8
+"""Of small files, where one after another has not shrunk, at least every so manieth is packed to see whether it does."""
 WORTH = 0.9
 """A frame is sent in place of its chunk if it is shorter than this part of it."""
 LEAST = 4 << 10
@@ -119,6 +121,8 @@ class Packing:
         self._balance = Balance()
         self._shrinks = False
         self._sample_in = 0
+        self._vain = 0
+        self._skip = 0
         self._total = 0
         self._ready = False
         self._content = self._packed = 0
@@ -129,9 +133,16 @@ class Packing:
         """Whether what shrinks is sent packed now."""
         return self._balance.packing
 
-    def file(self) -> None:
-        """Another file begins: nothing is known of it."""
+    def file(self, size: int | None) -> None:
+        """Another file begins: nothing is known of it. A small one is passed over now and then where those before it did not shrink."""
         self._sample_in = 0
+        if size is None or not LEAST <= size <= SAMPLE:
+            return
+        if self._skip:
+            self._skip -= 1
+            self._sample_in, self._shrinks = AGAIN, False
+        elif self._vain:
+            self._skip = min(self._vain, RAREST) - 1
 
     def pack(self, chunk: memoryview) -> ReadBuffer | None:
         """The frame to send in place of `chunk`, or None to send it as it is."""
@@ -141,11 +152,14 @@ class Packing:
         if not self._balance.packing or size < LEAST or self._total < BEGIN:
             return None
         self._prepare()
+        anew = self._sample_in <= 0
         frame = self._timed(chunk) if self._worth(chunk) else None
         self._sample_in -= size
         self._shrinks = frame is not None and len(frame) < WORTH * size
         if not self._shrinks:
+            self._vain += anew
             return None
+        self._vain = self._skip = 0
         self._packed += size
         return frame
 

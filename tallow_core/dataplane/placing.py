@@ -68,9 +68,18 @@ def make_folder(overwrite: Overwrite, parent: int, name: str, intend: Callable[[
 
 def set_facts(fd: int, mode: int, mtime_ns: int) -> None:
     """Set mode and time, where the file system has them: the contents matter more."""
-    time = _in_range(mtime_ns)
     try:
         os.fchmod(fd, mode)
+    except OSError as error:
+        if error.errno not in _NO_SUCH_FACT:
+            raise
+    set_time(fd, mtime_ns)
+
+
+def set_time(fd: int, mtime_ns: int) -> None:
+    """Set the time alone."""
+    time = _in_range(mtime_ns)
+    try:
         os.utime(fd, ns=(time, time))
     except OSError as error:
         if error.errno not in _NO_SUCH_FACT:
@@ -109,4 +118,4 @@ def crowded(name: str) -> FileSystemError:
 
 
 def _in_range(mtime_ns: int) -> int:
-    return max(-_TIMES, min(mtime_ns, _TIMES - 1))
+    return mtime_ns if -_TIMES <= mtime_ns < _TIMES else max(-_TIMES, min(mtime_ns, _TIMES - 1))

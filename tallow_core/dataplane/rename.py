@@ -15,6 +15,7 @@ from collections.abc import Callable
 _Native = Callable[[int, bytes, int, bytes, int], int]
 
 _SYMBOL, _FLAG = ("renameatx_np", 4) if sys.platform == "darwin" else ("renameat2", 1)
+_CODEC, _ERRORS = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
 _UNKNOWN_FLAG = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 
@@ -37,7 +38,7 @@ def rename_new(source_fd: int, source: str, target_fd: int, target: str) -> None
     if _native is None:
         _link(source_fd, source, target_fd, target)
         return
-    if _native(source_fd, os.fsencode(source), target_fd, os.fsencode(target), _FLAG) == 0:
+    if _native(source_fd, source.encode(_CODEC, _ERRORS), target_fd, target.encode(_CODEC, _ERRORS), _FLAG) == 0:
         return
     number = ctypes.get_errno()
     if number in _UNKNOWN_FLAG:

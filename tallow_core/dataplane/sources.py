@@ -21,7 +21,7 @@ from tallow_core.dataplane.filters import Level, Patterns, outer_level
 from tallow_core.dataplane.wirenames import kept_target, wire_name
 from tallow_core.errors import ConfigError, FileSystemError, UsageError
 from tallow_core.protocol.manifest import Entry, EntryKind
-from tallow_core.protocol.names import check_path, fold
+from tallow_core.protocol.names import check_name, check_path, fold, takes_any
 from tallow_core.text import printable
 
 _FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)
@@ -35,6 +35,8 @@ _LAST_NS = (1 << 63) - 1
 
 Reason = Literal["link", "special", "unreadable", "name", "exists", "changed", "excluded"]
 _Inode = tuple[int, int]
+_Name = tuple[str, bool, str, str]
+"""A name's key (`fold`), whether it is sent otherwise than it is on the disk, how it is there, and how it is sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +82,13 @@ class _Top:
 
 @dataclass(slots=True)
 class _Level:
-    """A folder being walked: the names still to come as (sent, on the disk), and the key of the last one that was sent."""
+    """A folder being walked: the names still to come (`_Name`), and the key of the last one that was sent."""
 
     fd: int
     components: tuple[str, ...]
-    names: Iterator[tuple[str, str]]
+    short: bool
+    """Whether the path of what lies in it is as good as its name."""
+    names: Iterator[_Name]
     inode: _Inode
     ignored: Level | None
     last: str = ""
@@ -165,6 +169,24 @@ class Sources:
             raise
         return fd
 
+    def read(self, source: SourceEntry, buffer: memoryview) -> None:
+        """Read a whole file that `walk` yielded into `buffer`, which is of its size; raises what `open` raises. Nothing is to be made of
+        what is in `buffer` then."""
+        try:
+            fd = self._open(source.components)
+            try:
+                count = _read(fd, buffer)
+                check_unchanged(fd, source)  # what else it may be is told by that, whatever reading it came to
+            finally:
+                os.close(fd)
+        except OSError as error:
+            path = "/".join(source.components)
+            raise _changed(path) if error.errno in _GONE else explain(error, "read", path) from error
+        if isinstance(count, OSError):
+            raise explain(count, "read", "/".join(source.components)) from count
+        if count != len(buffer):
+            raise _changed("/".join(source.components))
+
     def _walk_top(self, name: str, top: _Top) -> Iterator[SourceEntry]:
         try:
             status = os.stat(top.path)
@@ -194,7 +216,7 @@ class Sources:
             while levels:
                 if (child := next(levels[-1].names, None)) is None:
                     os.close(levels.pop().fd)
-                elif (entry := self._visit(levels, *child)) is not None:
+                elif (entry := self._visit(levels, child)) is not None:
                     yield entry
         finally:
             for level in levels:
@@ -204,7 +226,7 @@ class Sources:
         fd = -1
         try:
             fd = self._open_folder(components, name, levels[-1].fd) if levels else self._open_top(components[0])
-            names = sorted([(wire_name(name), name) for name in os.listdir(fd)], key=_order)
+            names = sorted([_named(name) for name in os.listdir(fd)])
         except (OSError, ChangedError) as error:
             if fd >= 0:
                 os.close(fd)
@@ -215,11 +237,12 @@ class Sources:
         if self._choice.git:
             above = levels[-1].ignored if levels else outer_level(self._tops[components[0]].path)
             ignored = (above or Level()).below(name, fd)
-        levels.append(_Level(fd, components, iter(names), inode, ignored))
+        levels.append(_Level(fd, components, takes_any(components), iter(names), inode, ignored))
         return True
 
-    def _visit(self, levels: list[_Level], name: str, disk: str) -> SourceEntry | None:
+    def _visit(self, levels: list[_Level], child: _Name) -> SourceEntry | None:
         level = levels[-1]
+        key, renamed, disk, name = child
         components = (*level.components, name)
         try:
             status = os.stat(disk, dir_fd=level.fd, follow_symlinks=False)
@@ -233,12 +256,12 @@ class Sources:
         except OSError:
             self._skip(components, "unreadable")
             return None
-        reason = self._reason(levels, components, disk, status, link)
+        reason = self._reason(levels, components, child, status, link)
         if reason is not None:
             self._skip(components, reason)
             return None
-        level.last = fold(name)
-        if name != disk:
+        level.last = key
+        if renamed:
             self._found.disk[components] = disk
             self._tell_renamed(components, disk)
         return self._entry(components, status, lambda: os.open(disk, _FILE | self._nofollow(components), dir_fd=level.fd), link)
@@ -256,10 +279,11 @@ class Sources:
         return status
 
     def _reason(
-        self, levels: list[_Level], components: tuple[str, ...], disk: str, status: os.stat_result, link: str | None
+        self, levels: list[_Level], components: tuple[str, ...], child: _Name, status: os.stat_result, link: str | None
     ) -> Reason | None:
         """Why an entry is left out, if it is; a folder that is not has been entered."""
         level = levels[-1]
+        key, _, disk, name = child
         directory = stat.S_ISDIR(status.st_mode)
         if self._left_out(level, components, disk, directory=directory):
             return "excluded"
@@ -268,7 +292,7 @@ class Sources:
                 return "link"
         elif not (directory or stat.S_ISREG(status.st_mode)):
             return "special"
-        if check_path(components) is not None or fold(components[-1]) == level.last:
+        if (check_name(name) if level.short else check_path(components)) is not None or key == level.last:
             return "name"
         if directory:
             readable = self._descend(levels, components, disk, _inode(status))
@@ -366,15 +390,22 @@ class Sources:
 def check_unchanged(fd: int, source: SourceEntry) -> None:
     """Raise `ChangedError` unless the open file is the one that was offered, of the same size and time."""
     status, entry = os.fstat(fd), source.entry
-    same = _inode(status) == source.inode and status.st_size == entry.size and _mtime(status) == entry.mtime_ns
+    same = (status.st_dev, status.st_ino) == source.inode and status.st_size == entry.size and _mtime(status) == entry.mtime_ns
     if not same or not stat.S_ISREG(status.st_mode):
         raise _changed("/".join(entry.components))
 
 
-def _order(names: tuple[str, str]) -> tuple[str, bool, str]:
-    """Canonical order; of names with one key, those that are sent as they are come first."""
-    sent, disk = names
-    return fold(sent), sent != disk, disk
+def _read(fd: int, buffer: memoryview) -> int | OSError:
+    try:
+        return os.readv(fd, [buffer])
+    except OSError as error:
+        return error
+
+
+def _named(disk: str) -> _Name:
+    """Sorted, these are in canonical order; of names with one key, those that are sent as they are come first."""
+    sent = wire_name(disk)
+    return fold(sent), sent != disk, disk, sent
 
 
 def _measured(opened: Callable[[], int], status: os.stat_result) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -17,7 +16,7 @@ from tallow_core.types import ReadBuffer
 if TYPE_CHECKING:
     from tallow_core.dataplane.landing import Landing
 
-_TEMPORARY = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
 class Folder:
@@ -66,8 +65,8 @@ class Writer:
         self._begun = self._goes_on()
         if not self._begun:
             self._end = 0
-            self._temporary = secrets.token_hex(16)
-            self._fd = os.open(self._temporary, _TEMPORARY, 0o600, dir_fd=landing.staging())
+            self._temporary = landing.temporary()
+            self._fd = os.open(self._temporary, NEW_FILE, 0o600, dir_fd=landing.staging())
         if place is not None:
             place[0].users += 1
 
@@ -108,11 +107,8 @@ class Writer:
     def write(self, offset: int, data: ReadBuffer) -> None:
         """Write all of `data` at `offset`, in bytes from the start of the file."""
         try:
-            written = os.pwrite(self._fd, data, offset)
-            rest, self._end = memoryview(data), max(self._end, offset + len(data))
-            while written < len(rest):
-                rest, offset = rest[written:], offset + written
-                written = os.pwrite(self._fd, rest, offset)
+            write_all(self._fd, data, offset)
+            self._end = max(self._end, offset + len(data))
         except OSError as error:
             raise explain(error, "write", self._path) from error
 
@@ -126,7 +122,7 @@ class Writer:
                 os.ftruncate(self._fd, size)
             set_facts(self._fd, *self._facts)
             if self._landing.keeping is not None:
-                self._landing.keeping.journal.placed(self._number, os.fstat(self._fd))
+                self._landing.keeping.journal.placed((self._number, os.fstat(self._fd)))
             self._close()  # before the rename: some network file systems report a full disk only here
             landed = self._land()
         except OSError as error:
@@ -170,3 +166,12 @@ class Writer:
         self._landing.live.discard(self)
         if self._place is not None:
             self._place[0].release()
+
+
+def write_all(fd: int, data: ReadBuffer, offset: int) -> None:
+    """Write all of `data` at `offset`; raises an `OSError`."""
+    written = os.pwrite(fd, data, offset)
+    rest = memoryview(data)
+    while written < len(rest):
+        rest, offset = rest[written:], offset + written
+        written = os.pwrite(fd, rest, offset)

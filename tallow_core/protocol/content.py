@@ -51,6 +51,9 @@ class Item(IntEnum):
     PACKED = 0x05
 
 
+_CHUNK, _TRAILER, _PACKED = int(Item.CHUNK), int(Item.TRAILER), int(Item.PACKED)
+
+
 class Reason(IntEnum):
     """Why the sender could not send a file it had offered."""
 
@@ -58,6 +61,7 @@ class Reason(IntEnum):
     CHANGED = 2
 
 
+_NOTHING = memoryview(b"")
 _ZEROS = memoryview(bytes(1 << 20))
 
 
@@ -116,6 +120,18 @@ class FileHash:
         return hasher.digest()
 
 
+def hash_whole(driver: type[Hash], segment_size: int, data: ReadBuffer) -> bytes:
+    """The hash of a file that is no longer than a segment, in one step: what `FileHash` makes of it."""
+    tree = _TREE.pack(len(data), segment_size)
+    if len(data):
+        segment = driver.hasher(SEGMENT_CONTEXT)
+        segment.update(data)
+        tree += segment.digest()
+    running = driver.hasher(FILE_CONTEXT)
+    running.update(tree)
+    return running.digest()
+
+
 @cache
 def _zero_segment(driver: type[Hash], size: int) -> bytes:
     hasher = driver.hasher(SEGMENT_CONTEXT)
@@ -161,6 +177,16 @@ class FileVerified(NamedTuple):
     tree_hash: bytes
 
 
+class FileWhole(NamedTuple):
+    """A small file that came in one piece: it is whole and its hash is right. No other event tells of it. `data` is valid until the next
+    event is taken, if it came packed, else as long as the record."""
+
+    number: int
+    entry: Entry
+    data: memoryview
+    tree_hash: bytes
+
+
 class FileFailed(NamedTuple):
     """The sender could not send the current file."""
 
@@ -169,7 +195,7 @@ class FileFailed(NamedTuple):
     reason: int
 
 
-Event: TypeAlias = Passed | FileBegin | FileChunk | FileHole | FileVerified | FileFailed
+Event: TypeAlias = Passed | FileBegin | FileChunk | FileHole | FileVerified | FileWhole | FileFailed
 
 
 def _all(_number: int) -> bool:
@@ -187,6 +213,7 @@ class ContentReader:
     file whose size is not known; `compressor` is that of the suite, None where packed chunks are refused.
     `begun`: the hashes of the segments that are here already, by file; such a file goes on behind them.
     `segment` (file, segment, hash) is told of each whole segment once what its last event said was done.
+    `wholes`: small files may come as `FileWhole`.
     """
 
     def __init__(
@@ -199,14 +226,18 @@ class ContentReader:
         compressor: type[Compressor] | None = None,
         begun: Mapping[int, bytes] = MappingProxyType({}),
         segment: Callable[[int, int, bytes], None] = _untold,
+        *,
+        wholes: bool = False,
     ) -> None:
         self._entries = enumerate(entries)
+        self._awaited: tuple[int, Entry] | None = None
         self._segment_size = segment_size
         self._driver = driver
         self._most = most
         self._chosen = chosen
         self._begun = begun
         self._segment = segment
+        self._wholes = wholes
         self._current: tuple[int, Entry, FileHash] | None = None
         self._data = 0
         self._unpacker = compressor() if compressor else None
@@ -216,9 +247,19 @@ class ContentReader:
         """The events of one DATA record; raises `RemoteProtocolError` or `IntegrityError`."""
         reader = Reader(body, "Data")
         while reader.left:
-            kind, number = reader.fields(_ITEM)
             if self._current is None:
-                yield from self._advance(number)
+                for at, entry in self._entries if self._awaited is None else ():
+                    if entry.kind not in FILES:
+                        yield Passed(at, entry)
+                    elif self._chosen(at):
+                        self._awaited = at, entry
+                        break
+                if (whole := self._whole(reader)) is not None:
+                    yield whole
+                    continue
+            kind, number = reader.fields(_ITEM)
+            if (begin := self._begin(number)) is not None:
+                yield begin
             if self._current is None or self._current[0] != number:
                 raise malformed(f"data of entry {number} out of order")
             _, entry, running = self._current
@@ -249,16 +290,40 @@ class ContentReader:
             elif self._chosen(number):
                 raise malformed("the data ended before the last file")
 
-    def _advance(self, number: int) -> Iterator[Event]:
-        for at, entry in self._entries:
-            if entry.kind not in FILES:
-                yield Passed(at, entry)
-            elif self._chosen(at):
-                if at == number:
-                    running = FileHash(self._driver, self._segment_size, self._begun.get(at, b""))
-                    self._current, self._data = (at, entry, running), 0
-                    yield FileBegin(at, entry)
-                return
+    def _begin(self, number: int) -> FileBegin | None:
+        if self._current is not None or self._awaited is None or self._awaited[0] != number:
+            return None
+        entry, self._awaited = self._awaited[1], None
+        self._current, self._data = (number, entry, FileHash(self._driver, self._segment_size, self._begun.get(number, b""))), 0
+        return FileBegin(number, entry)
+
+    def _whole(self, reader: Reader) -> FileWhole | None:
+        """The awaited file, if its one chunk and its trailer are the next items and all is right with them; else nothing is taken."""
+        if self._awaited is None or not self._wholes:
+            return None
+        number, entry = self._awaited
+        size = entry.size
+        if size is None or size >= self._segment_size or entry.kind != EntryKind.FILE or number in self._begun:
+            return None
+        data, length = self._one_chunk(reader, number, size) if size else (_NOTHING, 0)
+        if data is None or (trailer := reader.peek(TRAILER, length)) is None or trailer[:3] != (_TRAILER, number, size):
+            return None
+        digest: bytes = trailer[3]
+        if not equal(digest, hash_whole(self._driver, self._segment_size, data)):
+            return None
+        reader.at += length + TRAILER.size
+        self._awaited = None
+        return FileWhole(number, entry, data, digest)
+
+    def _one_chunk(self, reader: Reader, number: int, size: int) -> tuple[memoryview | None, int]:
+        """The content, if the next item is a chunk or packed chunk with all of it, and how long that item is."""
+        head = reader.peek(CHUNK)
+        if head == (_CHUNK, number, 0, size):
+            return reader.view_at(CHUNK.size, size), CHUNK.size + size
+        if head != (_PACKED, number, 0, size) or (packed := reader.peek(PACKED)) is None:
+            return None, 0
+        frame = reader.view_at(PACKED.size, packed[4])
+        return (None if frame is None else self._unpack(frame, size)), PACKED.size + packed[4]
 
     def _tell(self, number: int, running: FileHash) -> None:
         if (closed := running.closed()) is not None:
@@ -273,15 +338,18 @@ class ContentReader:
     def _packed(self, reader: Reader, entry: Entry, running: FileHash) -> FileChunk:
         offset, length = self._extent(reader, entry, running)
         size = reader.u32()
-        if self._unpacker is None or not 0 < size < length <= MOST_PACKED:
-            raise malformed(f"a packed chunk of {size} bytes for {length}")
-        frame = reader.view(size)
+        data = self._unpack(reader.view(size), length)
+        running.update(data)
+        return FileChunk(offset, data, packed=True)
+
+    def _unpack(self, frame: memoryview, length: int) -> memoryview:
+        if self._unpacker is None or not 0 < len(frame) < length <= MOST_PACKED:
+            raise malformed(f"a packed chunk of {len(frame)} bytes for {length}")
         if not self._unpacked:
             self._unpacked = memoryview(bytearray(MOST_PACKED))
         data = self._unpacked[:length]
         self._unpacker.unpack_into(frame, data)
-        running.update(data)
-        return FileChunk(offset, data, packed=True)
+        return data
 
     def _extent(self, reader: Reader, entry: Entry, running: FileHash) -> tuple[int, int]:
         """Where a chunk lies and how long it is, within what the file may have."""

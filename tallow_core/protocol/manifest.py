@@ -6,7 +6,7 @@ receiver find duplicates, case collisions and files used as folders without reme
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from struct import Struct
@@ -41,6 +41,10 @@ class EntryKind(IntEnum):
     HARD_LINK = 4
     SPARSE = 5
 
+
+_KINDS: dict[int, EntryKind] = {int(kind): kind for kind in EntryKind}
+_PLAIN = int(EntryKind.FILE)
+"""Kinds above this one add something to what every entry has."""
 
 FILES = frozenset({EntryKind.FILE, EntryKind.SPARSE})
 """The kinds that have content of their own."""
@@ -84,7 +88,7 @@ class Entry(NamedTuple):
         names = [component.encode() for component in self.components]
         head = _HEAD.pack(self.kind, self.mode, self.mtime_ns, size, len(names))
         encoded = head + b"".join([bytes((len(name),)) + name for name in names])
-        return encoded if self.kind <= EntryKind.FILE else encoded + self._more()
+        return encoded if self.kind <= _PLAIN else encoded + self._more()
 
     def _more(self) -> bytes:
         if self.kind == EntryKind.HARD_LINK:
@@ -96,25 +100,51 @@ class Entry(NamedTuple):
         return bytes((up, len(names) - up)) + b"".join([bytes((len(name),)) + name for name in names[up:]])
 
 
-def read_entry(reader: Reader, *, trusted: bool = False) -> Entry:
+class Folders:
+    """Which folders the entry that was read last lies in, as they were encoded: the next one most often lies in the same."""
+
+    def __init__(self) -> None:
+        self._encoded = b""
+        self._names: tuple[str, ...] = ()
+
+    def read(self, reader: Reader, depth: int) -> tuple[str, ...]:
+        """Read the `depth` names of a path."""
+        if depth != len(self._names) + 1 or not reader.skip(self._encoded):
+            start = reader.at
+            self._names = tuple([reader.text8() for _ in range(depth - 1)])
+            self._encoded = bytes(reader.since(start))
+        return (*self._names, reader.text8()) if depth else ()
+
+
+def read_entry(
+    reader: Reader, *, trusted: bool = False, folders: Folders | None = None, check: Callable[[Sequence[str]], str | None] = check_path
+) -> Entry:
     """Read one entry and check everything about it that needs no other entry; raises `RemoteProtocolError`.
 
-    `trusted`: it was checked before, and kept by this process since.
+    `trusted`: it was checked before, and kept by this process since. `folders` is for reading one entry after another, and so is
+    `check`, which does what `check_path` does.
     """
     kind, mode, mtime_ns, size, depth = reader.fields(_HEAD)
-    components = tuple([reader.text8() for _ in range(depth)])
+    components = (folders or Folders()).read(reader, depth)
     if not trusted:
-        _check(components, kind, mode, size)
-    entry = Entry(EntryKind(kind), components, mode, mtime_ns, None if size == UNKNOWN else size)
-    return entry if kind <= EntryKind.FILE else _read_more(reader, entry, mode or mtime_ns)
+        _check(components, kind, mode, size, check(components))
+    entry = Entry(_KINDS[kind], components, mode, mtime_ns, None if size == UNKNOWN else size)
+    return entry if kind <= _PLAIN else _read_more(reader, entry, mode or mtime_ns)
 
 
-def _check(components: tuple[str, ...], kind: int, mode: int, size: int) -> None:
-    if (reason := check_path(components)) is not None:
+def read_list(reader: Reader, count: int) -> Iterator[Entry]:
+    """Read `count` entries that this process has checked, and kept to itself."""
+    folders = Folders()
+    for _ in range(count):
+        yield read_entry(reader, trusted=True, folders=folders)
+
+
+def _check(components: tuple[str, ...], kind: int, mode: int, size: int, reason: str | None) -> None:
+    if reason is not None:
         raise malformed(f"the offered name {printable('/'.join(components))[:200]} is not safe: {reason}")
-    if not EntryKind.DIRECTORY <= kind <= EntryKind.SPARSE:
+    if kind not in _KINDS:
         raise malformed(f"an entry of kind {kind}")
-    if mode & ~0o777 or (size > LARGEST and size != UNKNOWN) or (kind not in FILES and size):
+    if mode & ~0o777 or (size > LARGEST and size != UNKNOWN) or (size and kind not in FILES):
         raise malformed("an entry with a mode or size out of bounds")
 
 
@@ -194,10 +224,10 @@ def pages(
     hash_driver: type[Hash],
     entries: Iterable[Entry],
     segment_size: int = SEGMENT,
-    keep: Callable[[bytes], None] | None = None,
+    keep: Callable[[int, bytes], None] = lambda _count, _encoded: None,
 ) -> Iterator[tuple[bytes, Offer | None]]:
-    """The bodies of the OFFER_PAGE records, each as soon as it is full; with the last comes the whole offer. `keep` gets every entry as
-    encoded, before the next is asked for.
+    """The bodies of the OFFER_PAGE records, each as soon as it is full; with the last comes the whole offer. `keep` gets the entries of
+    each page, how many they are and as encoded.
 
     page = number[4] last[1]; on page 0 kind[1] transfer_id[16] segment_size[4]; count[2] entries; on the last page files[4] directories[4]
     links[4] size[8] and the hash (context "tallow/1 manifest") over all entries as encoded.
@@ -210,19 +240,19 @@ def pages(
         writer = Writer().u32(number).u8(last)
         if number == 0:
             writer.u8(kind).raw(transfer_id).u32(segment_size)
-        return writer.u16(len(batch)).raw(b"".join(batch))
+        encoded = b"".join(batch)
+        hasher.update(encoded)
+        keep(len(batch), encoded)
+        return writer.u16(len(batch)).raw(encoded)
 
     for entry in entries:
         encoded = entry.encoded()
-        if keep is not None:
-            keep(encoded)
         if room + len(encoded) > PAGE_BYTES:
             yield page(last=False).done(), None
             number, room = number + 1, 0
             batch.clear()
         batch.append(encoded)
         room += len(encoded)
-        hasher.update(encoded)
         counts.add(entry)
         if counts.entries > MOST_ENTRIES:
             raise FileSystemError(
@@ -252,6 +282,8 @@ class OfferReader:
         self._segment_size = 0
         self.marks = bytearray()
         """One byte for each entry: `FILE_MARK` for a file, with `LINKED_MARK` if a hard link names it."""
+        self.listed = b""
+        """The entries of the last page as they came: count[2] || entries."""
         self.offer: Offer | None = None
         self.digest = b""
         """Once `offer` is set: the hash (context "tallow/1 manifest") over all entries."""
@@ -267,7 +299,10 @@ class OfferReader:
             raise malformed(f"an offer of more than {MOST_BYTES} bytes")
         if self._number == 0:
             self._first(reader)
-        entries = [self._entry(reader) for _ in range(reader.u16())]
+        start, folders = reader.at, Folders()
+        entries = [self._entry(reader, folders) for _ in range(reader.u16())]
+        self.listed = bytes(reader.since(start))
+        self._hasher.update(memoryview(self.listed)[2:])
         self._number += 1
         offer = self._last(reader) if last else None
         reader.end()
@@ -281,10 +316,8 @@ class OfferReader:
             raise malformed("an offer of an unknown kind or with a segment size out of bounds")
         self._kind = OfferKind(kind)
 
-    def _entry(self, reader: Reader) -> Entry:
-        start = reader.at
-        entry = read_entry(reader)
-        self._hasher.update(reader.since(start))
+    def _entry(self, reader: Reader, folders: Folders) -> Entry:
+        entry = read_entry(reader, folders=folders, check=self._order.check)
         self._order.place(entry.components, entry.kind == EntryKind.DIRECTORY, checked=True)
         if self._kind != OfferKind.FILES:
             self._check_single(entry)

@@ -103,6 +103,11 @@ class Reader:
         self.at = end
         return values
 
+    def peek(self, layout: Struct, ahead: int = 0) -> tuple[Any, ...] | None:
+        """The fields that come after `ahead` more bytes, without taking them; None if there are not so many."""
+        start = self.at + ahead
+        return layout.unpack_from(self._view, start) if start + layout.size <= self._size else None
+
     def _struct(self, layout: Struct) -> int:
         value: int = self.fields(layout)[0]
         return value
@@ -136,6 +141,11 @@ class Reader:
         self.at = end
         return part
 
+    def view_at(self, ahead: int, size: int) -> memoryview | None:
+        """The `size` bytes that come after `ahead` more, without taking them; None if there are not so many."""
+        start = self.at + ahead
+        return self._view[start : start + size] if start + size <= self._size else None
+
     def raw(self, size: int) -> bytes:
         """Take `size` bytes."""
         return bytes(self.view(size))
@@ -165,6 +175,14 @@ class Reader:
             return str(data, "utf-8")
         except UnicodeDecodeError:
             raise malformed(f"{self._what} holds text that is not UTF-8") from None
+
+    def skip(self, expected: bytes) -> bool:
+        """Take `expected` if that is what comes next, and say whether it was."""
+        end = self.at + len(expected)
+        if self._view[self.at : end] != expected:
+            return False
+        self.at = end
+        return True
 
     def since(self, start: int) -> memoryview:
         """What was taken since `at` was `start`."""

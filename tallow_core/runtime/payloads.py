@@ -71,6 +71,10 @@ class FilesPayload:
         """Open one file; raises `FileSystemError`."""
         return _OpenFile(self._sources.open(source), source)
 
+    def read(self, source: SourceEntry, buffer: memoryview) -> None:
+        """Read all of a small file into a buffer of its size; raises `FileSystemError`."""
+        self._sources.read(source, buffer)
+
 
 class _OpenFile(FileSource):
     def __init__(self, descriptor: int, source: SourceEntry) -> None:

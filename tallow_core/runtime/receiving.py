@@ -31,9 +31,20 @@ from tallow_core.errors import (
     TransportError,
 )
 from tallow_core.protocol.code import Code
-from tallow_core.protocol.content import ContentReader, Event, FileBegin, FileChunk, FileFailed, FileHole, FileVerified, Passed, Reason
+from tallow_core.protocol.content import (
+    ContentReader,
+    Event,
+    FileBegin,
+    FileChunk,
+    FileFailed,
+    FileHole,
+    FileVerified,
+    FileWhole,
+    Passed,
+    Reason,
+)
 from tallow_core.protocol.handshake import STATE_SECONDS
-from tallow_core.protocol.manifest import Entry, Offer, OfferKind, OfferReader, read_entry
+from tallow_core.protocol.manifest import Entry, Offer, OfferKind, OfferReader, read_list
 from tallow_core.protocol.messages import Receipt, write_reason
 from tallow_core.protocol.records import DATA_CAP, RecordType
 from tallow_core.protocol.resume import Earlier
@@ -188,7 +199,9 @@ class Going:
 
 
 def _entries(spool: Spool) -> Iterator[Entry]:
-    return (read_entry(Reader(item, "the list"), trusted=True) for item in spool)
+    for page in spool:
+        reader = Reader(page, "the list")
+        yield from read_list(reader, reader.u16())
 
 
 async def _asked(decide: Decide, offered: Offered) -> Decision:
@@ -248,8 +261,8 @@ class _Receiver:
         while True:
             if kind != RecordType.OFFER_PAGE:
                 raise malformed(f"record {kind:#04x} where the offer should come")
-            for entry in reader.page(body):
-                spool.append(entry.encoded())
+            reader.page(body)
+            spool.append(reader.listed)
             if reader.offer is not None:
                 break
             kind, body = await self._session.receive()
@@ -305,7 +318,10 @@ class _Receiver:
                 flow = await work
                 failed = False
             finally:
-                sink.close(failed=failed)
+                try:
+                    sink.close(failed=failed)
+                finally:
+                    self._settle(sink)
         except FileSystemError as error:
             if sink.single or not sink.files:
                 raise
@@ -359,12 +375,17 @@ class _Receiver:
             self._session.established.compressor,
             self._kept.begun,
             lambda _, index, digest: sink.segment(index, digest),
+            wholes=isinstance(sink, FolderSink),
         )
         throttle = Throttle(settings.throttle)
         while (body := await flow.record()) is not None:
             size = DATA_CAP if self._session.established.padded else len(body)
             for event in content.record(body):
-                await self._apply(event, sink)
+                if isinstance(event, FileWhole) and isinstance(sink, FolderSink):
+                    self._whole(event, sink)
+                else:
+                    await self._apply(event, sink)
+            self._settle(sink)
             await self._session.rekey_if_due()
             await self._turns.give()
             await throttle.spend(size)
@@ -380,14 +401,16 @@ class _Receiver:
         elif isinstance(event, FileBegin):
             sink.begin(event.number, event.entry)
         elif isinstance(event, FileVerified):
-            self._verified(event, sink.commit(event.size))
+            self._settle(sink)
+            self._count(event.tree_hash)
+            self._tell(event.entry, event.size, event.tree_hash, sink.commit(event.size))
         elif isinstance(event, Passed):
             sink.passed(event.number, event.entry)
         elif isinstance(event, FileHole):
             await sink.hole(event.length)
             self._bytes += event.length
             await self._turns.give()  # a record of holes stands for much work
-        else:
+        elif isinstance(event, FileFailed):
             self._failed(event, sink)
 
     def _failed(self, event: FileFailed, sink: Sink) -> None:
@@ -403,9 +426,22 @@ class _Receiver:
             self._renamed = landed
             self._context.reporter.note(f"{printable(sent)} exists here already: received as {printable(landed)}", 0)
 
-    def _verified(self, event: FileVerified, path: str | None) -> None:
-        self._hashes.update(event.tree_hash)
+    def _whole(self, event: FileWhole, sink: FolderSink) -> None:
+        self._bytes += len(event.data)
+        self._count(event.tree_hash)
+        if sink.whole(event):
+            self._settle(sink)
+
+    def _settle(self, sink: Sink) -> None:
+        """Have the small files of this record named, and tell of them."""
+        for event, path in sink.settle() if isinstance(sink, FolderSink) else ():
+            self._tell(event.entry, event.entry.size or 0, event.tree_hash, path)
+
+    def _count(self, tree_hash: bytes) -> None:
+        self._hashes.update(tree_hash)
         self._files += 1
+
+    def _tell(self, entry: Entry, size: int, tree_hash: bytes, path: str | None) -> None:
         if path is not None:
-            self._tell_renamed(event.entry.components[0], path.partition("/")[0])
-            self._context.event("file", path=printable(path), bytes=event.size, tree_hash=event.tree_hash.hex())
+            self._tell_renamed(entry.components[0], path.partition("/")[0])
+            self._context.event("file", path=printable(path), bytes=size, tree_hash=tree_hash.hex())

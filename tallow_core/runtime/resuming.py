@@ -11,7 +11,7 @@ import asyncio
 import hashlib
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ from tallow_core.dataplane.journal import is_ours
 from tallow_core.dataplane.keeping import expire
 from tallow_core.dataplane.sources import SourceEntry
 from tallow_core.errors import ConfigError, FileSystemError, TallowError
-from tallow_core.protocol.manifest import read_entry
+from tallow_core.protocol.manifest import read_list
 from tallow_core.protocol.resume import MOST_NAMED, TRANSFER_ID, Earlier, Proof, prove, proves
 from tallow_core.protocol.wire import Reader, Writer, lv
 from tallow_core.runtime.context import Context
@@ -31,17 +31,26 @@ from tallow_core.settings import ensure_private
 from tallow_core.text import printable
 
 LIFETIME = 7 * 86_400.0
-_MAGIC_SENT, _MAGIC_RECEIVED = b"tallow sent 1\n", b"tallow received 1\n"
+_MAGIC_SENT, _MAGIC_RECEIVED = b"tallow sent 2\n", b"tallow received 1\n"
 _SECRET = 32
-SOURCE = Struct(">QQ")
+_COUNT, _INODE = Struct(">H"), Struct(">QQ")
 _READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 _WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 _BLOCK = 1 << 18
 
 
-def source_item(source: SourceEntry) -> bytes:
-    """A source as the sender's list has it: device[8] || inode[8] || the entry as encoded (path, size, mtime_ns)."""
-    return SOURCE.pack(*source.inode) + source.entry.encoded()
+def write_sources(inodes: Sequence[tuple[int, int]], entries: bytes) -> bytes:
+    """A part of the sender's list: count[2] || count x (device[8] || inode[8]) || the entries as encoded."""
+    return _COUNT.pack(len(inodes)) + b"".join([_INODE.pack(*inode) for inode in inodes]) + entries
+
+
+def read_sources(parts: Iterable[bytes]) -> Iterator[SourceEntry]:
+    """The sources of such a list."""
+    for part in parts:
+        reader = Reader(part, "our own list")
+        (count,) = reader.fields(_COUNT)
+        inodes = _INODE.iter_unpack(reader.view(count * _INODE.size))
+        yield from map(SourceEntry, read_list(reader, count), inodes)
 
 
 class Redialling:
@@ -69,14 +78,14 @@ class Redialling:
 
 @dataclass(frozen=True, slots=True)
 class SentRecord:
-    """A transfer that was accepted and is not complete; `listing` is the SHA-256 over the items of its list."""
+    """A transfer that was accepted and is not complete; `listing` is the SHA-256 over its list."""
 
     path: Path
     earlier: Earlier
     listing: bytes
 
-    def items(self) -> Iterator[bytes]:
-        """What was offered then (`source_item`), in order."""
+    def parts(self) -> Iterator[bytes]:
+        """What was offered then, as `read_sources` takes it."""
         with open(os.open(self.path, _READ), "rb") as file:
             file.seek(len(_MAGIC_SENT) + TRANSFER_ID + _SECRET)
             while len(head := file.read(4)) == 4 and (length := int.from_bytes(head)):
@@ -109,15 +118,15 @@ class SentRecords:
                     found.append((age, record))
         return [record for _, record in sorted(found, key=lambda each: each[0])[:MOST_NAMED]]
 
-    def save(self, earlier: Earlier, items: Iterable[bytes]) -> SentRecord:
-        """Keep a transfer that was accepted."""
+    def save(self, earlier: Earlier, listed: Iterable[bytes]) -> SentRecord:
+        """Keep a transfer that was accepted; `listed` is made by `write_sources`."""
         path, listing = self._folder / f"{self._key}-{earlier.transfer_id.hex()}", hashlib.sha256()
 
         def parts() -> Iterator[bytes]:
             yield _MAGIC_SENT + earlier.transfer_id + earlier.secret
-            for item in items:
-                listing.update(lv(item))
-                yield lv(item)
+            for part in listed:
+                listing.update(lv(part))
+                yield lv(part)
             yield bytes(4)
 
         _write(path, parts())
@@ -132,22 +141,22 @@ def _read_sent(path: Path) -> SentRecord | None:
             file.seek(len(_MAGIC_SENT))
             earlier, listing = Earlier(file.read(TRANSFER_ID), file.read(_SECRET)), hashlib.sha256()
         record = SentRecord(path, earlier, b"")
-        for item in record.items():
-            listing.update(lv(item))
+        for part in record.parts():
+            listing.update(lv(part))
         return SentRecord(path, earlier, listing.digest())
     return None
 
 
 def unchanged(record: SentRecord, sources: Iterable[SourceEntry]) -> Iterator[SourceEntry]:
     """The sources; raises `FileSystemError`, with the choice there is, at the first that is not what was offered then."""
-    then = record.items()
+    then = read_sources(record.parts())
     for source in sources:
         before = next(then, None)
-        if before != source_item(source):
+        if before is None or (before.inode, before.entry.encoded()) != (source.inode, source.entry.encoded()):
             raise changed("/".join(source.components))
         yield source
     if (gone := next(then, None)) is not None:
-        raise changed("/".join(read_entry(Reader(gone[SOURCE.size :], "our own list"), trusted=True).components))
+        raise changed("/".join(gone.components))
 
 
 def changed(path: str) -> FileSystemError:
@@ -186,10 +195,10 @@ class Sent:
                 return record
         return None
 
-    def accepted(self, earlier: Earlier, items: Iterable[bytes]) -> None:
+    def accepted(self, earlier: Earlier, listed: Iterable[bytes]) -> None:
         """The receiver accepted: from now on the transfer can be resumed."""
         if self._records is not None:
-            self.current = self._records.save(earlier, items)
+            self.current = self._records.save(earlier, listed)
 
     def done(self) -> None:
         """The transfer is complete."""

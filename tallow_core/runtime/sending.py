@@ -24,20 +24,20 @@ from tallow_core.errors import (
 )
 from tallow_core.protocol.content import Reason
 from tallow_core.protocol.handshake import STATE_SECONDS, Established
-from tallow_core.protocol.manifest import FILES, Entry, Offer, pages, read_entry
+from tallow_core.protocol.manifest import FILES, Entry, EntryKind, Offer, pages
 from tallow_core.protocol.messages import Receipt, read_receipt
 from tallow_core.protocol.records import DATA_CAP, RecordType
 from tallow_core.protocol.resume import Earlier, HaveReader, read_resumed, write_resume
 from tallow_core.protocol.schedule import RECEIPT_CONTEXT, RESUME
 from tallow_core.protocol.selection import AcceptReader
-from tallow_core.protocol.wire import Reader, malformed
+from tallow_core.protocol.wire import malformed
 from tallow_core.runtime.context import Context
 from tallow_core.runtime.hosting import CodeVoid, Host, open_host
 from tallow_core.runtime.lane import Lane
 from tallow_core.runtime.outflow import Outflow
-from tallow_core.runtime.payloads import Payload
+from tallow_core.runtime.payloads import FilesPayload, Payload
 from tallow_core.runtime.progress import progress
-from tallow_core.runtime.resuming import SOURCE, Redialling, Sent, SentRecord, sent_before, unchanged
+from tallow_core.runtime.resuming import Redialling, Sent, SentRecord, read_sources, sent_before, unchanged, write_sources
 from tallow_core.runtime.safety import Ask
 from tallow_core.runtime.session import Session, StoppedError
 from tallow_core.runtime.throttle import Throttle
@@ -173,17 +173,17 @@ class _Sender:
     async def _offer(self, spool: Spool) -> Offer:
         """List what there is while the list is sent."""
         offer = None
-        inode = (0, 0)
+        inodes: list[tuple[int, int]] = []
 
         def entries() -> Iterator[Entry]:
-            nonlocal inode
             sources = self._payload.entries()
             for source in sources if self._resumed is None else unchanged(self._resumed, sources):
-                inode = source.inode
+                inodes.append(source.inode)
                 yield source.entry
 
-        def keep(encoded: bytes) -> None:
-            spool.append(SOURCE.pack(*inode) + encoded)
+        def keep(count: int, encoded: bytes) -> None:
+            spool.append(write_sources(inodes[:count], encoded))
+            del inodes[:count]
 
         for body, whole in pages(self._payload.kind, system_rng(16), self._established.hash, entries(), keep=keep):
             await self._session.send(RecordType.OFFER_PAGE, body)
@@ -223,7 +223,7 @@ class _Sender:
         """(Files, bytes) that the receiver has; raises `RemoteProtocolError` if it cannot."""
         files = size = 0
         partial = dict(have.partial)
-        for number, source in enumerate(_sources(spool)):
+        for number, source in enumerate(read_sources(spool)):
             whole = have.whole(number)
             offset = partial.pop(number, 0)
             if (whole or offset) and (source.entry.kind not in FILES or offset > (source.entry.size or 0) or (whole and offset)):
@@ -246,9 +246,10 @@ class _Sender:
         out = Outgoing(send, self._established.hash, offer.segment_size, portion, Packing(self._established.compressor()))
         total = offer.size if accepted.whole else self._wanted(spool, accepted)
         async with progress(self._context, lambda: self.there[1] + out.sent, total):
-            for number, source in enumerate(_sources(spool)):
+            for number, source in enumerate(read_sources(spool)):
                 if source.entry.kind in FILES:
-                    if accepted.content(number) and (self._have is None or not self._have.whole(number)):
+                    wanted = accepted.content(number) and (self._have is None or not self._have.whole(number))
+                    if wanted and not self._small(out, number, source):
                         await self._file(out, number, source)
                 elif not accepted.whole and accepted.content(number):
                     raise malformed("an Accept that asks for the content of a folder or link")
@@ -257,7 +258,7 @@ class _Sender:
         self._bytes = out.sent
 
     def _wanted(self, spool: Spool, accepted: AcceptReader) -> int:
-        wanted = (source.entry for number, source in enumerate(_sources(spool)) if accepted.content(number))
+        wanted = (source.entry for number, source in enumerate(read_sources(spool)) if accepted.content(number))
         return sum(entry.size or 0 for entry in wanted)
 
     async def _file(self, out: Outgoing, number: int, source: SourceEntry) -> None:
@@ -276,9 +277,25 @@ class _Sender:
             return
         finally:
             opened.close()
+        self._tell(entry, start + out.sent - before, digest)
+
+    def _small(self, out: Outgoing, number: int, source: SourceEntry) -> bool:
+        """Put a small file into the record under way, if all of it fits there; what else is in the way is for `_file` to find out."""
+        entry, payload = source.entry, self._payload
+        if entry.kind != EntryKind.FILE or entry.size is None or not isinstance(payload, FilesPayload):
+            return False
+        try:
+            digest = out.whole(number, entry.size, lambda buffer: payload.read(source, buffer))
+        except FileSystemError:
+            return False
+        if digest is not None:
+            self._tell(entry, entry.size, digest)
+        return digest is not None
+
+    def _tell(self, entry: Entry, size: int, digest: bytes) -> None:
         self._hashes.update(digest)
         self._files += 1
-        self._context.event("file", path=printable("/".join(entry.components)), bytes=start + out.sent - before, tree_hash=digest.hex())
+        self._context.event("file", path=printable("/".join(entry.components)), bytes=size, tree_hash=digest.hex())
 
     async def _failed(self, out: Outgoing, number: int, entry: Entry, error: FileSystemError) -> None:
         changed = isinstance(error, ChangedError)
@@ -306,13 +323,6 @@ class _Sender:
         if unread:
             first = printable(unread[0].path)
             raise FileSystemError(f"the rest was sent, but {len(unread)} could not be: {first}" + (", ..." if len(unread) > 1 else ""))
-
-
-def _sources(spool: Spool) -> Iterator[SourceEntry]:
-    """Our own list, as it was written."""
-    for item in spool:
-        device, number = SOURCE.unpack_from(item)
-        yield SourceEntry(read_entry(Reader(item[SOURCE.size :], "our own list"), trusted=True), (device, number))
 
 
 def announce_session(context: Context, session: Session) -> None:

@@ -13,6 +13,7 @@ from tallow_core.dataplane.placing import Overwrite
 from tallow_core.dataplane.sources import Skipped
 from tallow_core.dataplane.writer import Writer
 from tallow_core.errors import FileSystemError
+from tallow_core.protocol.content import FileWhole
 from tallow_core.protocol.manifest import Entry, EntryKind
 from tallow_core.protocol.selection import KEPT, WANTED, Selection
 
@@ -114,6 +115,17 @@ class FolderSink:
         flags = self._selection.flags(number)
         keep, named = number if flags & KEPT else None, bool(flags & WANTED)
         self._writer = self._landing.begin(entry.components, entry.mode, entry.mtime_ns, number=number, keep=keep, named=named)
+
+    def whole(self, file: FileWhole) -> bool:
+        """Take a small file that came whole; whether `settle` has something to tell."""
+        flags = self._selection.flags(file.number)
+        return self._landing.put(file, keep=bool(flags & KEPT), named=bool(flags & WANTED))
+
+    def settle(self) -> list[tuple[FileWhole, str]]:
+        """Give what came whole its names; returns what has got one since the last call, with the paths as they landed."""
+        settled = self._landing.settle()
+        self.files += len(settled)
+        return settled
 
     def segment(self, index: int, digest: bytes) -> None:
         """A whole segment of the file was written."""

@@ -6,7 +6,6 @@ import ctypes
 import errno
 import itertools
 import os
-import secrets
 import stat
 import tempfile
 import threading
@@ -26,13 +25,35 @@ from tallow_core.dataplane.placing import Overwrite
 from tallow_core.dataplane.rename import rename_new
 from tallow_core.dataplane.sources import Skipped
 from tallow_core.errors import FileSystemError, LocalProtocolError, RemoteProtocolError, TallowError
-from tests.security.corpus import ORDINARY, PATHS, TREES, Entry
+from tallow_core.protocol.content import FileWhole
+from tallow_core.protocol.manifest import Entry, EntryKind
+from tests.security.corpus import ORDINARY, PATHS, TREES
+from tests.security.corpus import Entry as Listed
 
 ALL = list(Overwrite)
 TIME = 1_234_567_890_987_654_321
 
 
+@pytest.fixture(params=["in pieces", "whole"], autouse=True)
+def _way(request: pytest.FixtureRequest) -> Iterator[None]:
+    """How `_put` puts files: all that holds for one way holds for the other."""
+    _put_whole[:] = [request.param == "whole"]
+    yield
+    _put_whole.clear()
+
+
+_put_whole: list[bool] = []
+
+
+def whole(*components: str, data: bytes = b"new", mode: int = 0o644, mtime_ns: int = TIME, number: int = 0) -> FileWhole:
+    """A small file as the reader of content gives it."""
+    return FileWhole(number, Entry(EntryKind.FILE, components, mode, mtime_ns, len(data)), memoryview(data), bytes(32))
+
+
 def _put(landing: Landing, *components: str, data: bytes = b"new", mode: int = 0o644) -> str | None:
+    if _put_whole[0]:
+        landing.put(whole(*components, data=data, mode=mode))
+        return next((path for _, path in landing.settle()), None)
     writer = landing.begin(components, mode, TIME)
     if writer is None:
         return None
@@ -288,7 +309,7 @@ def test_t02_hostile_trees_stop_at_the_last_entry(out: Path, group: str) -> None
             assert _tree(out) == made
 
 
-def _take(landing: Landing, entry: Entry) -> None:
+def _take(landing: Landing, entry: Listed) -> None:
     if entry.directory:
         landing.enter(entry.path, 0o755, TIME)
     else:
@@ -330,7 +351,7 @@ def test_t03_whatever_is_sent_lands_under_the_output(
             with suppress(FileSystemError), Landing("." if output == "none" else str(base / output), overwrite) as landing:
                 for components, directory in sorted(entries) if order else entries:
                     with suppress(TallowError):
-                        _take(landing, Entry(tuple(components), directory))
+                        _take(landing, Listed(tuple(components), directory))
         finally:
             os.chdir(here)
         after = {name: facts for name, facts in _tree(base).items() if not (base / name).is_relative_to(root)}
@@ -503,11 +524,11 @@ def test_t08_a_planted_temporary_file_is_not_opened(out: Path, outside: Path, mo
     with Landing(str(out), Overwrite.RENAME) as landing:
         _put(landing, "a")
         (staging,) = out.glob(".tallow-*")
-        monkeypatch.setattr(secrets, "token_hex", lambda _: "guessed")
+        monkeypatch.setattr(landing, "temporary", lambda: "guessed")
         for name, target in (("b", outside / "f"), ("c", outside / "new"), ("d", None)):
             (staging / "guessed").symlink_to(target) if target else (staging / "guessed").touch()
             with pytest.raises(FileSystemError):
-                landing.begin((name,), 0o644, TIME)
+                _put(landing, name)
             (staging / "guessed").unlink()
     assert _tree(outside) == {"f": b"precious"}
 
@@ -568,7 +589,7 @@ def test_partial_writes_are_continued(out: Path, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES, errno.EROFS, errno.ENAMETOOLONG, errno.EIO])
-@pytest.mark.parametrize("call", ["open", "pwrite", "fchmod", "mkdir"])
+@pytest.mark.parametrize("call", ["open", "pwrite", "utime", "mkdir"])
 def test_t08_failures_of_the_system_are_told_and_leave_nothing(out: Path, monkeypatch: pytest.MonkeyPatch, number: int, call: str) -> None:
     landing = Landing(str(out), Overwrite.RENAME)
 
@@ -585,10 +606,11 @@ def test_t08_failures_of_the_system_are_told_and_leave_nothing(out: Path, monkey
 
 
 def test_a_file_system_without_modes_still_takes_files(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise PermissionError(errno.EPERM, "no modes here")
 
     monkeypatch.setattr(os, "fchmod", fail)
+    monkeypatch.setattr(os, "utime", fail)
     with Landing(str(out), Overwrite.RENAME) as landing:
         assert _put(landing, "f") == "f"
 

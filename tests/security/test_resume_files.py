@@ -18,7 +18,7 @@ from tallow_core.dataplane.sources import SourceEntry
 from tallow_core.errors import FileSystemError, RemoteProtocolError
 from tallow_core.protocol.manifest import Entry, EntryKind
 from tallow_core.protocol.resume import Earlier, Proof, prove
-from tallow_core.runtime.resuming import LIFETIME, ReceivedRecords, SentRecords, source_item, unchanged
+from tallow_core.runtime.resuming import LIFETIME, ReceivedRecords, SentRecords, unchanged, write_sources
 from tallow_plugins.hashes.blake3 import Blake3
 
 KEY = b"k" * 32
@@ -63,7 +63,7 @@ def interrupted(out: Path) -> tuple[str, int]:
         for index in range(2):
             journal.segment(1, index, segment_hash(CONTENT[index * SEGMENT : (index + 1) * SEGMENT]))
         (out / "t" / "small").write_bytes(b"small")
-        journal.placed(2, (out / "t" / "small").stat())
+        journal.placed((2, (out / "t" / "small").stat()))
         keeping.suspend()
         return staging.name, staging.stat().st_ino
 
@@ -256,11 +256,12 @@ def test_a_leftover_expires(tmp_path: Path) -> None:
 
 EARLIER = Earlier(b"i" * 16, b"s" * 32)
 SOURCES = [SourceEntry(entry, (1, number)) for number, entry in enumerate(ENTRIES)]
+LISTED = [write_sources([source.inode for source in SOURCES], b"".join(entry.encoded() for entry in ENTRIES))]
 
 
 def test_the_senders_record(tmp_path: Path) -> None:
     records = SentRecords(tmp_path, "some sources")
-    record = records.save(EARLIER, map(source_item, SOURCES))
+    record = records.save(EARLIER, LISTED)
     assert records.load() == [record]
     assert record.path.stat().st_mode & 0o777 == 0o600
     assert SentRecords(tmp_path, "others").load() == []
@@ -277,10 +278,7 @@ def test_the_senders_record(tmp_path: Path) -> None:
 def test_torn_records_are_as_good_as_none(what: str, tmp_path: Path) -> None:
     sent, received = SentRecords(tmp_path, "some sources"), ReceivedRecords(tmp_path)
     proofs = [prove(EARLIER, "sender", "sha256", b"T")]
-    if what == "sent":
-        path = sent.save(EARLIER, map(source_item, SOURCES)).path
-    else:
-        path = received.save(EARLIER, "/some/where", ".tallow-x", 5).path
+    path = sent.save(EARLIER, LISTED).path if what == "sent" else received.save(EARLIER, "/some/where", ".tallow-x", 5).path
     whole = path.read_bytes()
     for torn in (whole[:-1], whole[:40], b"", whole + b"\0", whole[:60] + bytes([whole[60] ^ 1]) + whole[61:]):
         path.write_bytes(torn)

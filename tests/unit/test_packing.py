@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
 import pytest
 
-from tallow_core.dataplane.packing import AGAIN, BEGIN, FIRST, LEAST, LONGEST, SAMPLE, Balance, Packing
+from tallow_core.dataplane.packing import AGAIN, BEGIN, FIRST, LEAST, LONGEST, RAREST, SAMPLE, Balance, Packing
 from tallow_core.types import ReadBuffer, WriteBuffer
 
 MIB = 1 << 20
@@ -71,7 +71,7 @@ class Sender:
         self.link = Link(self.clock, rate, room, content)
         self.went: list[bool] = []
         self.bytes = 0
-        self.packing.file()
+        self.packing.file(None)
 
     def send(self, count: int, kind: int = TEXT, size: int = MIB) -> float:
         """Send `count` chunks; the seconds it took until the link had them all."""
@@ -189,7 +189,7 @@ def test_a_file_whose_content_changes_is_sampled_again() -> None:
     sender.send(40, TEXT)
     assert all(sender.went[40:])
     sender.send(40, MEDIA)
-    sender.packing.file()
+    sender.packing.file(None)
     sender.send(1, TEXT)
     assert sender.went[-1], "a new file is sampled at once"
 
@@ -197,7 +197,7 @@ def test_a_file_whose_content_changes_is_sampled_again() -> None:
 def test_each_file_has_a_sample_of_its_own() -> None:
     sender = Sender(1e6, room=64 << 10)
     for kind in (TEXT, MEDIA) * 20:
-        sender.packing.file()
+        sender.packing.file(None)
         sender.send(1, kind, 200_000)
     assert sender.went == [True, False] * 20
 
@@ -208,7 +208,7 @@ def test_small_things_are_left_alone() -> None:
     assert sender.paper.packed == [], "a transfer that ends here imports no library"
     sender.send(100, TEXT, LEAST - 1)
     assert not any(sender.went)
-    sender.packing.file()
+    sender.packing.file(None)
     sender.send(1, TEXT, LEAST)
     assert sender.went[-1]
 
@@ -239,3 +239,36 @@ def test_trials_become_rarer_and_come_back_after_a_change() -> None:
     assert runs == sorted(runs)
     assert runs[-1] == LONGEST // MIB
     assert ways.count(False) < 0.02 * len(ways)
+
+
+def _small(sender: Sender, kinds: Sequence[int]) -> list[bool]:
+    for kind in kinds:
+        sender.packing.file(LEAST)
+        sender.send(1, kind, LEAST)
+    return sender.went[-len(kinds) :]
+
+
+def test_small_files_that_do_not_shrink_are_sampled_more_rarely() -> None:
+    sender = Sender(1e6, room=64 << 10)
+    sender.send(1, TEXT, BEGIN)
+    before = len(sender.paper.packed)
+    _small(sender, [MEDIA] * 1000)
+    assert 1000 / RAREST <= len(sender.paper.packed) - before < 1000 / RAREST + 2 * RAREST
+    found = _small(sender, [TEXT] * 20)
+    assert found.index(True) < RAREST
+    assert all(found[found.index(True) :]), "one that shrinks is enough to look at all of them again"
+
+
+def test_small_files_of_both_kinds_are_all_sampled() -> None:
+    sender = Sender(1e6, room=64 << 10)
+    sender.send(1, TEXT, BEGIN)
+    assert _small(sender, [TEXT, MEDIA] * 50) == [True, False] * 50
+
+
+def test_a_larger_file_has_its_sample_whatever_the_small_ones_were() -> None:
+    sender = Sender(1e6, room=64 << 10)
+    sender.send(1, TEXT, BEGIN)
+    _small(sender, [MEDIA] * 100)
+    sender.packing.file(SAMPLE + 1)
+    sender.send(1, TEXT, SAMPLE + 1)
+    assert sender.went[-1]

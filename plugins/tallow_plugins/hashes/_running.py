@@ -19,6 +19,8 @@ class State(Protocol):
 class Running(Hasher):
     """Passes everything on."""
 
+    __slots__ = ("_state",)
+
     def __init__(self, state: State) -> None:
         self._state = state
 

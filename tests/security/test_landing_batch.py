@@ -1,0 +1,151 @@
+"""T-08 for small files, which get their names together: none before it is complete, and whatever stops it, what was told is true."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from tallow_core.dataplane import batch, placing
+from tallow_core.dataplane.batch import MOST
+from tallow_core.dataplane.journal import Facts
+from tallow_core.dataplane.keeping import Keeping
+from tallow_core.dataplane.landing import Landing
+from tallow_core.dataplane.placing import Overwrite
+from tallow_core.errors import FileSystemError
+from tallow_core.protocol.content import FileWhole
+from tallow_core.protocol.manifest import Entry, EntryKind
+from tallow_plugins.hashes.blake3 import Blake3
+
+TIME = 1_234_567_890_987_654_321
+KEY, FACTS, SEGMENT = bytes(32), Facts(bytes(16), bytes(32), "blake3", 1 << 20), 1 << 20
+FOLDER = Entry(EntryKind.DIRECTORY, ("d",), 0o755, TIME, 0)
+
+
+def small(number: int, *components: str) -> FileWhole:
+    """A small file as the reader of content gives it."""
+    return FileWhole(number, Entry(EntryKind.FILE, components, 0o640, TIME, 3), memoryview(b"new"), bytes(32))
+
+
+def names(folder: Path) -> list[str]:
+    """What lies in a folder, without the staging folder."""
+    return sorted(path.name for path in folder.iterdir() if not path.name.startswith(".tallow-"))
+
+
+def test_names_are_given_together_and_not_before(tmp_path: Path) -> None:
+    with Landing(str(tmp_path), Overwrite.RENAME) as landing:
+        for number in range(MOST - 1):
+            assert not landing.put(small(number, f"{number:03d}"))
+        assert names(tmp_path) == []
+        assert landing.put(small(MOST, "last"))
+        assert len(names(tmp_path)) == MOST, "so many do not wait"
+        landing.put(small(MOST + 1, "later"))
+        settled = landing.settle()
+        assert [path for _, path in settled] == [*(f"{n:03d}" for n in range(MOST - 1)), "last", "later"]
+        assert landing.settle() == []
+
+
+def test_what_waits_gets_its_name_at_the_end_whatever_the_end(tmp_path: Path) -> None:
+    for name in ("close", "abort"):
+        landing = Landing(str(tmp_path), Overwrite.RENAME)
+        landing.put(small(0, name))
+        getattr(landing, name)()
+        assert [path for _, path in landing.settle()] == [name]
+    assert names(tmp_path) == ["abort", "close"]
+    assert len(os.listdir(tmp_path)) == 2
+
+
+def test_a_folder_that_was_left_has_its_time_when_its_files_have_names(tmp_path: Path) -> None:
+    with Landing(str(tmp_path), Overwrite.RENAME) as landing:
+        landing.enter(("d",), 0o755, TIME)
+        landing.put(small(1, "d", "f"))
+        landing.enter(("e",), 0o755, TIME)
+        assert names(tmp_path / "d") == []
+        landing.settle()
+        assert (tmp_path / "d").stat().st_mtime_ns == TIME
+        assert names(tmp_path / "d") == ["f"]
+
+
+def test_a_small_file_has_its_mode_and_links(tmp_path: Path) -> None:
+    with Landing(str(tmp_path), Overwrite.RENAME) as landing:
+        landing.put(small(0, "a"), keep=True)
+        landing.put(small(1, "b"), keep=True, named=False)
+        landing.hard_link(("c",), 0)
+        landing.hard_link(("d",), 1)
+        landing.settle()
+    assert names(tmp_path) == ["a", "c", "d"]
+    assert (tmp_path / "a").samefile(tmp_path / "c")
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o640 & ~_umask()
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
+def failing_at(third: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the naming of one file fail."""
+    given = iter(range(100))
+
+    def place(*arguments: object) -> str:
+        if next(given) == third:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return placing.place(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(batch, "place", place)
+
+
+def test_one_name_that_fails_ends_it_and_leaves_nothing_half(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    landing = Landing(str(tmp_path), Overwrite.RENAME)
+    for number, name in enumerate("abcd"):
+        landing.put(small(number, name))
+    failing_at(2, monkeypatch)
+    with pytest.raises(FileSystemError, match="'c'"):
+        landing.settle()
+    landing.abort()
+    assert [path for _, path in landing.settle()] == ["a", "b"]
+    assert sorted(os.listdir(tmp_path)) == ["a", "b"]
+
+
+def test_the_journal_has_one_record_for_all_and_tells_no_lie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if it was killed while the names were given: those that were are there, the others come again."""
+    entries = [small(number, name).entry for number, name in enumerate("abcd")]
+    landing = Landing(str(tmp_path), Overwrite.RENAME)
+    keeping = landing.keeping = Keeping.create(landing.root, KEY, FACTS)
+    journal, name, inode = tmp_path / keeping.name / "journal", keeping.name, keeping.inode
+    for number, each in enumerate("abcd"):
+        landing.put(small(number, each))
+    assert not keeping.worth
+    before = journal.stat().st_size
+    failing_at(2, monkeypatch)
+    with pytest.raises(FileSystemError):
+        landing.settle()
+    assert 4 * 29 < journal.stat().st_size - before < 4 * 29 + 50, "one record"
+    keeping.suspend()
+    again = Landing(str(tmp_path), Overwrite.RENAME)
+    kept = Keeping.reopen(again.root, name, inode, KEY, FACTS, len(entries))
+    assert kept is not None
+    kept.survey(entries, Overwrite.RENAME, Blake3, SEGMENT)
+    assert list(kept.files) == [1, 1, 0, 0]
+    kept.remove()
+    again.close()
+
+
+def test_a_journal_that_cannot_be_written_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    landing = Landing(str(tmp_path), Overwrite.RENAME)
+    keeping = landing.keeping = Keeping.create(landing.root, KEY, FACTS)
+    landing.put(small(0, "a"))
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", full)
+        with pytest.raises(FileSystemError, match="journal"):
+            landing.settle()
+    landing.abort()
+    keeping.remove()
+    assert os.listdir(tmp_path) == []
