@@ -12,12 +12,13 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from cyclopts import App
 
 import tallow_core.cli.commands
 import tallow_core.protocol
 import tallow_core.runtime
 import tallow_plugins.commands
+from tallow_core.cli.parsing import application
+from tallow_core.cli.run import Command
 from tallow_core.cli.table import COMMANDS
 from tallow_core.errors import EXIT_BUG, EXIT_DONE, EXIT_INTERRUPTED, TallowError
 from tallow_core.settings import Settings
@@ -48,8 +49,7 @@ def documented_options(heading: str) -> set[str]:
 
 def options(function: Any) -> set[str]:
     """The options of a command, read from its signature as the program does."""
-    app = App(help_flags=("--help", "-h"), version_flags=())
-    app.default(function)
+    app = application(Command("tallow", "", function, [], own=True))
     names = {name for argument in app.assemble_argument_collection() for name in argument.names if name.startswith("-")}
     return names | {"--help", "-h"}
 
