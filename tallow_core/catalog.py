@@ -12,9 +12,8 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
 from importlib.metadata import Distribution
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from tallow_core.errors import PluginError
 from tallow_core.kinds import KINDS, Kind
@@ -47,8 +46,7 @@ def canonical(distribution: str) -> str:
     return re.sub(r"[-_.]+", "-", distribution).lower()
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One entry point; `state` says whether it may be loaded.
 
     `value` is the module (of an invalid one, the whole value), `extras` which of the distribution's extras it needs, `requires` the
@@ -63,8 +61,8 @@ class Entry:
     distribution: str
     version: str
     state: State
-    metadata: Distribution = field(repr=False, compare=False)
-    requires: tuple[str, ...] = field(repr=False, compare=False)
+    metadata: Distribution
+    requires: tuple[str, ...]
     extras: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
 
@@ -93,8 +91,7 @@ class Entry:
         return printable(line) or f"added by {self.maker}"
 
 
-@dataclass(frozen=True, slots=True)
-class Catalog:
+class Catalog(NamedTuple):
     """All entry points of all kinds."""
 
     all_entries: tuple[Entry, ...]
@@ -159,13 +156,13 @@ def allow_command(distribution: str) -> str:
 def _judged(entry: Entry, allowed: set[str], block: Iterable[str]) -> Entry:
     value = _VALUE.fullmatch(entry.value)
     if not _NAME.fullmatch(entry.name) or value is None:
-        return replace(entry, state="invalid")
+        return entry._replace(state="invalid")
     extras = tuple(re.split(r"\s*,\s*", value[2])) if value[2] else ()
-    entry = replace(entry, value=value[1], extras=extras)
+    entry = entry._replace(value=value[1], extras=extras)
     if canonical(entry.distribution) not in allowed or f"{entry.kind}:{entry.name}" in block:
-        return replace(entry, state="blocked")
+        return entry._replace(state="blocked")
     missing = _missing(entry) if extras else ()
-    return replace(entry, state="library missing", missing=missing) if missing else entry
+    return entry._replace(state="library missing", missing=missing) if missing else entry
 
 
 def _missing(entry: Entry) -> tuple[str, ...]:
@@ -177,7 +174,7 @@ def _missing(entry: Entry) -> tuple[str, ...]:
 
 
 def _settled(entry: Entry, claims: int) -> Entry:
-    return replace(entry, state="duplicate") if entry.state == "allowed" and claims > 1 else entry
+    return entry._replace(state="duplicate") if entry.state == "allowed" and claims > 1 else entry
 
 
 def _installed() -> Iterator[Entry]:

@@ -9,10 +9,9 @@ import inspect
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from importlib.metadata import EntryPoint
 from types import MappingProxyType, ModuleType
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn, TypeVar, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, NoReturn, TypeVar, get_args, get_origin, get_type_hints
 
 import pluggy
 from stevedore import ExtensionManager, NamedExtensionManager
@@ -32,8 +31,7 @@ D = TypeVar("D")
 log = logging.getLogger("tallow.plugins")
 
 
-@dataclass(frozen=True, slots=True)
-class PluginFailure:
+class PluginFailure(NamedTuple):
     """A plugin that could not be used while others were; `message` is the sentence that was logged."""
 
     kind: str

@@ -19,7 +19,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 from tallow_core.errors import (
     AuthenticationError,
@@ -74,8 +74,7 @@ class Wish(IntFlag):
 _WISHES = Wish.PAD | Wish.SAFETY
 
 
-@dataclass(frozen=True, slots=True)
-class Established:
+class Established(NamedTuple):
     """Both ends proved that they know the code and saw the same transcript. `ours` and `theirs` are what each end asked for."""
 
     schedule: Schedule

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from tallow_core.protocol.wire import Reader, Writer, u32
 from tallow_core.types import ReadBuffer
@@ -28,8 +28,7 @@ def read_reason(body: ReadBuffer) -> tuple[int, str]:
     return status, text
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(NamedTuple):
     """What the receiver verified (files it left alone because they existed are among them): `size` counts all content bytes; `digest` is
     the hash (context "tallow/1 receipt") over the hashes of all files, in order."""
 
@@ -50,8 +49,7 @@ def read_receipt(body: ReadBuffer) -> Receipt:
     return receipt
 
 
-@dataclass(frozen=True, slots=True)
-class Rekey:
+class Rekey(NamedTuple):
     """REKEY (`material`: a KEM public key) and REKEY_ANSWER (a KEM ciphertext), numbered from 1."""
 
     number: int
@@ -70,8 +68,7 @@ def read_rekey(body: ReadBuffer) -> Rekey:
     return rekey
 
 
-@dataclass(frozen=True, slots=True)
-class Arrived:
+class Arrived(NamedTuple):
     """ACK and LOST: how many Data records of a lane the receiver has verified."""
 
     lane: int

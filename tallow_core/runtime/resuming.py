@@ -13,7 +13,6 @@ import os
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from struct import Struct
 from typing import BinaryIO, NamedTuple
@@ -55,8 +54,7 @@ def tell_lost(context: Context, error: TallowError) -> float:
 # -- the sender's records -----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class SentRecord:
+class SentRecord(NamedTuple):
     """A transfer that was accepted and is not complete; `listing` is the SHA-256 over the items of its list."""
 
     path: Path

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pkgutil
 import re
 import tomllib
-from dataclasses import asdict, fields
+from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -105,7 +105,7 @@ def test_config_keys() -> None:
     listed = {(row[0].strip("`"), row[1].strip("`")): tomllib.loads(f"value = {row[2].strip('`')}")["value"] for row in rows("Config file")}
     settings = Settings()
     held = ("directories", "chosen", "file", "origins")
-    sections = {each.name: asdict(getattr(settings, each.name)) for each in fields(Settings) if each.name not in held}
+    sections = {each.name: getattr(settings, each.name)._asdict() for each in fields(Settings) if each.name not in held}
     defaults = {
         (name, key): list(value) if isinstance(value, tuple) else value for name, keys in sections.items() for key, value in keys.items()
     }
