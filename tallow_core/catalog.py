@@ -38,7 +38,7 @@ _WORD = r"[A-Za-z0-9](?:[\w.-]*\w)?"
 _VALUE = re.compile(rf"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)(?:\s*\[\s*({_WORD}(?:\s*,\s*{_WORD})*)\s*\])?", re.ASCII)
 _REQUIREMENT = re.compile(rf"""\s*({_WORD})[^;]*;\s*\(?\s*extra\s*==\s*["']({_WORD})["']\s*\)?\s*""", re.ASCII)
 """A dependency (PEP 508) whose whole marker is `extra == "..."`; one with a further condition is not decided here, but by importing."""
-_DOCSTRING = re.compile(r"""\ufeff?(?:[ \t]*(?:\#[^\n]*)?\r?\n)*[rRuU]?(\"{3}|'{3}|"|')\s*([^\r\n]+)""")
+_DOCSTRING = r"""\ufeff?(?:[ \t]*(?:\#[^\n]*)?\r?\n)*[rRuU]?(\"{3}|'{3}|"|')\s*([^\r\n]+)"""
 
 
 def canonical(distribution: str) -> str:
@@ -84,7 +84,7 @@ class Entry(NamedTuple):
         """One line on the driver: the first of its module's docstring, read as text."""
         try:
             with open(self.source() or "", encoding="utf-8") as file:
-                found = _DOCSTRING.match(file.read(8192))
+                found = re.match(_DOCSTRING, file.read(8192))
         except (OSError, ValueError):
             found = None
         line = found[2].partition(found[1])[0].strip() if found else ""

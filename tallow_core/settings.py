@@ -223,8 +223,8 @@ _RANGES: Mapping[str, tuple[float, float]] = {
 BLOCK_VARIABLE = "TALLOW_BLOCK_PLUGINS"
 """Drivers that may not be loaded, as `kind:name`, beside those that the config file blocks."""
 _CHOOSE = "choose."
-_DRIVER = re.compile(r"([a-z]+):[a-z0-9][a-z0-9-]{0,31}")
-_DISTRIBUTION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
+_DRIVER = r"([a-z]+):[a-z0-9][a-z0-9-]{0,31}"
+_DISTRIBUTION = r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?"
 
 
 def load_settings(config: str | None, flags: Mapping[str, object], environ: Mapping[str, str]) -> Settings:
@@ -378,7 +378,7 @@ def _fault(name: str, value: object) -> str:
         low, high = _RANGES[name]
         return "" if low <= value <= high else f"must be between {low} and {high}, not {value}"
     if name == "plugins.allow" and isinstance(value, tuple):
-        wrong = [item for item in value if not _DISTRIBUTION.fullmatch(item)]
+        wrong = [item for item in value if not re.fullmatch(_DISTRIBUTION, item)]
         return f"lists {printable(wrong[0])!r}, which is no name of a distribution" if wrong else ""
     if name == "plugins.block":
         return _not_a_driver(value)
@@ -404,7 +404,7 @@ def _not_of(value: object, kinds: Iterable[str], told: str) -> str:
 
 
 def _names_a_driver(item: str) -> bool:
-    found = _DRIVER.fullmatch(item)
+    found = re.fullmatch(_DRIVER, item)
     return found is not None and kind_named(found[1]) is not None
 
 
