@@ -12,6 +12,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from functools import cache
 from importlib.metadata import Distribution
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
@@ -246,6 +247,7 @@ def _home(metadata: Distribution) -> str:
     return str(metadata.locate_file(""))
 
 
+@cache
 def _editable_home(metadata: Distribution) -> str | None:
     """The source tree of a distribution that was installed with `pip install --editable` (PEP 610), else None."""
     import json
@@ -262,8 +264,12 @@ def _editable_home(metadata: Distribution) -> str | None:
 
 
 def _below(path: str, folder: str) -> bool:
-    folder = os.path.realpath(folder)
-    return os.path.realpath(path).startswith(os.path.join(folder, ""))
+    return os.path.realpath(path).startswith(os.path.join(_real(folder), ""))
+
+
+@cache
+def _real(folder: str) -> str:
+    return os.path.realpath(folder)
 
 
 def _warn(message: str) -> None:

@@ -10,7 +10,7 @@ from tallow_core.cli.rates import parse_rate
 from tallow_core.profiles import ProfileName
 
 
-@dataclass(frozen=True)
+@dataclass(repr=False)
 class Common:
     """Options of every command."""
 
@@ -24,7 +24,7 @@ class Common:
     "Print more details; -vv and -vvv print still more."
 
 
-@dataclass(frozen=True)
+@dataclass(repr=False)
 class Peering:
     """Options of send and receive."""
 

@@ -129,7 +129,7 @@ def explain_policy(context: Context, route: Route | None, offer: str | None, aga
     choices = explain(context.policy, route, _theirs(context, route, offer, against))
     for choice in choices:
         if json:
-            put(encoding.dumps({"event": "choice", "v": 1, **asdict(choice)}))
+            put(encoding.dumps({"event": "choice", "v": 1, **choice._asdict()}))
         else:
             for line in _explained(choice):
                 put(line)

@@ -17,7 +17,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 from typing import Any, ClassVar, NamedTuple, TypeAlias
 
@@ -92,7 +91,6 @@ class Established(NamedTuple):
         return Wish.PAD in self.ours | self.theirs
 
 
-@dataclass(frozen=True, slots=True)
 class ProofDue:
     """A proof is about to be made (guest) or checked (host): charge the guess budget, then call `prove` or `check`."""
 
