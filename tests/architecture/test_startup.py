@@ -58,3 +58,4 @@ def test_a_small_transfer_imports_what_it_needs(lab: Lab) -> None:
         assert "tallow_plugins.commands.demo" not in modules
         assert "zstandard" not in modules
         assert "opaque_snake" not in modules  # logins are no part of a transfer
+    assert "ctypes" not in imported(sender)  # it renames nothing
