@@ -220,7 +220,8 @@ class Child:
 
 
 def _environment(home: Path, more: Mapping[str, str]) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("TALLOW_")}
+    # With bytecode, as installed programs have it: without, what is measured is mostly Python's compiler.
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("TALLOW_") and name != "PYTHONDONTWRITEBYTECODE"}
     runtime = home / "run"
     runtime.mkdir(mode=0o700, exist_ok=True)
     user = home.parent.with_name(f"user-{home.name}")

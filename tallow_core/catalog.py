@@ -12,9 +12,9 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from functools import cache
 from importlib.metadata import Distribution
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from tallow_core.errors import PluginError
 from tallow_core.kinds import KINDS, Kind
@@ -39,7 +39,7 @@ _WORD = r"[A-Za-z0-9](?:[\w.-]*\w)?"
 _VALUE = re.compile(rf"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)(?:\s*\[\s*({_WORD}(?:\s*,\s*{_WORD})*)\s*\])?", re.ASCII)
 _REQUIREMENT = re.compile(rf"""\s*({_WORD})[^;]*;\s*\(?\s*extra\s*==\s*["']({_WORD})["']\s*\)?\s*""", re.ASCII)
 """A dependency (PEP 508) whose whole marker is `extra == "..."`; one with a further condition is not decided here, but by importing."""
-_DOCSTRING = re.compile(r"""\ufeff?(?:[ \t]*(?:\#[^\n]*)?\r?\n)*[rRuU]?(\"{3}|'{3}|"|')\s*([^\r\n]+)""")
+_DOCSTRING = r"""\ufeff?(?:[ \t]*(?:\#[^\n]*)?\r?\n)*[rRuU]?(\"{3}|'{3}|"|')\s*([^\r\n]+)"""
 
 
 def canonical(distribution: str) -> str:
@@ -47,8 +47,7 @@ def canonical(distribution: str) -> str:
     return re.sub(r"[-_.]+", "-", distribution).lower()
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One entry point; `state` says whether it may be loaded.
 
     `value` is the module (of an invalid one, the whole value), `extras` which of the distribution's extras it needs, `requires` the
@@ -63,8 +62,8 @@ class Entry:
     distribution: str
     version: str
     state: State
-    metadata: Distribution = field(repr=False, compare=False)
-    requires: tuple[str, ...] = field(repr=False, compare=False)
+    metadata: Distribution
+    requires: tuple[str, ...]
     extras: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
 
@@ -86,15 +85,14 @@ class Entry:
         """One line on the driver: the first of its module's docstring, read as text."""
         try:
             with open(self.source() or "", encoding="utf-8") as file:
-                found = _DOCSTRING.match(file.read(8192))
+                found = re.match(_DOCSTRING, file.read(8192))
         except (OSError, ValueError):
             found = None
         line = found[2].partition(found[1])[0].strip() if found else ""
         return printable(line) or f"added by {self.maker}"
 
 
-@dataclass(frozen=True, slots=True)
-class Catalog:
+class Catalog(NamedTuple):
     """All entry points of all kinds."""
 
     all_entries: tuple[Entry, ...]
@@ -159,13 +157,13 @@ def allow_command(distribution: str) -> str:
 def _judged(entry: Entry, allowed: set[str], block: Iterable[str]) -> Entry:
     value = _VALUE.fullmatch(entry.value)
     if not _NAME.fullmatch(entry.name) or value is None:
-        return replace(entry, state="invalid")
+        return entry._replace(state="invalid")
     extras = tuple(re.split(r"\s*,\s*", value[2])) if value[2] else ()
-    entry = replace(entry, value=value[1], extras=extras)
+    entry = entry._replace(value=value[1], extras=extras)
     if canonical(entry.distribution) not in allowed or f"{entry.kind}:{entry.name}" in block:
-        return replace(entry, state="blocked")
+        return entry._replace(state="blocked")
     missing = _missing(entry) if extras else ()
-    return replace(entry, state="library missing", missing=missing) if missing else entry
+    return entry._replace(state="library missing", missing=missing) if missing else entry
 
 
 def _missing(entry: Entry) -> tuple[str, ...]:
@@ -177,7 +175,7 @@ def _missing(entry: Entry) -> tuple[str, ...]:
 
 
 def _settled(entry: Entry, claims: int) -> Entry:
-    return replace(entry, state="duplicate") if entry.state == "allowed" and claims > 1 else entry
+    return entry._replace(state="duplicate") if entry.state == "allowed" and claims > 1 else entry
 
 
 def _installed() -> Iterator[Entry]:
@@ -249,6 +247,7 @@ def _home(metadata: Distribution) -> str:
     return str(metadata.locate_file(""))
 
 
+@cache
 def _editable_home(metadata: Distribution) -> str | None:
     """The source tree of a distribution that was installed with `pip install --editable` (PEP 610), else None."""
     import json
@@ -265,8 +264,12 @@ def _editable_home(metadata: Distribution) -> str | None:
 
 
 def _below(path: str, folder: str) -> bool:
-    folder = os.path.realpath(folder)
-    return os.path.realpath(path).startswith(os.path.join(folder, ""))
+    return os.path.realpath(path).startswith(os.path.join(_real(folder), ""))
+
+
+@cache
+def _real(folder: str) -> str:
+    return os.path.realpath(folder)
 
 
 def _warn(message: str) -> None:

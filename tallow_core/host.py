@@ -9,10 +9,10 @@ import inspect
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import EntryPoint
 from types import MappingProxyType, ModuleType
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn, TypeVar, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, NoReturn, TypeVar, get_args, get_origin, get_type_hints
 
 import pluggy
 from stevedore import ExtensionManager, NamedExtensionManager
@@ -32,8 +32,7 @@ D = TypeVar("D")
 log = logging.getLogger("tallow.plugins")
 
 
-@dataclass(frozen=True, slots=True)
-class PluginFailure:
+class PluginFailure(NamedTuple):
     """A plugin that could not be used while others were; `message` is the sentence that was logged."""
 
     kind: str
@@ -239,11 +238,17 @@ def _check_contract(kind: Kind[Any], driver: object, names: Iterable[str]) -> No
     if inspect.isabstract(driver):
         missing = ", ".join(sorted(driver.__abstractmethods__))
         _breach(f"{driver.__name__} lacks {missing}, which the contract {contract.__name__} asks for")
-    for name, hint in get_type_hints(contract).items():
+    for name, hint in _attributes(contract).items():
         if not _fits(getattr(driver, name, None), hint):
             _breach(f"{driver.__name__}.{name} is missing or not of the type that the contract {contract.__name__} asks for")
     if driver.name not in names:
         _breach(f"{driver.__name__} is named {driver.name}, which is no entry point of the distribution")
+
+
+@cache
+def _attributes(contract: type[Driver]) -> dict[str, Any]:
+    """Name -> type, of the class variables that a contract asks for."""
+    return get_type_hints(contract)
 
 
 def contract_of(kind: Kind[Any], driver: type[Driver]) -> type[Driver]:

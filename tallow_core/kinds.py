@@ -6,9 +6,8 @@ A kind is an entry-point group `tallow.<name>`, a hook `tallow_offer_<name>` and
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, cast
 
 if TYPE_CHECKING:
     from tallow_core.spi.authenticator import Authenticator
@@ -25,8 +24,7 @@ if TYPE_CHECKING:
 D = TypeVar("D")
 
 
-@dataclass(frozen=True, slots=True)
-class Kind(Generic[D]):
+class Kind(NamedTuple, Generic[D]):
     """One extension point. `contract_path` is `module:Class`, imported on first use; `plural` is its name in `[policy]`."""
 
     name: str

@@ -8,8 +8,7 @@ a flag chooses among what policy admits, and a rule narrows and never widens.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 from tallow_core import calibration
 from tallow_core.catalog import FIRST_PARTY, LEFT_OUT, Entry, canonical
@@ -32,16 +31,14 @@ _BY_DEFAULT = frozenset({KEM.name, CIPHER.name, HASH.name, SIGNATURE.name})
 """No authenticator by a code phrase is post-quantum, and the documentation says so. A compressor protects nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(NamedTuple):
     """What rules look at: the transport of a path at this end, and whether a relay is on it."""
 
     transport: str
     relay: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict(Generic[D]):
+class Verdict(NamedTuple, Generic[D]):
     """What policy says of one installed driver: `driver` is None where it is left out. `reason` explains either; `remedy` says what to
     write so that it would be admitted, "" where nothing in `[policy]` would."""
 
@@ -65,8 +62,7 @@ class Policy:
     def limits(self) -> Limits:
         """The limits of the profile, made stricter where the settings are."""
         limits, session = self._profile.limits, self._settings.session
-        return replace(
-            limits,
+        return limits._replace(
             rekey_bytes=min(limits.rekey_bytes, session.rekey_bytes),
             rekey_seconds=min(limits.rekey_seconds, session.rekey_seconds),
         )
@@ -280,12 +276,12 @@ class Policy:
             return verdict
         lacking = missing(kind, verdict.driver, rule.require)
         if f"{kind.name}:{verdict.name}" in rule.deny:
-            return replace(verdict, driver=None, reason=f"denied by {where}")
+            return verdict._replace(driver=None, reason=f"denied by {where}")
         if lacking:
-            return replace(verdict, driver=None, reason=f"not {lacking}, which {where} asks for")
+            return verdict._replace(driver=None, reason=f"not {lacking}, which {where} asks for")
         if not listed:
-            return replace(verdict, driver=None, reason=f"not listed in {where}")
-        return replace(verdict, reason=f"{verdict.reason}, under {where}")
+            return verdict._replace(driver=None, reason=f"not listed in {where}")
+        return verdict._replace(reason=f"{verdict.reason}, under {where}")
 
     # -- sentences ------------------------------------------------------------------------------------------------------------
 

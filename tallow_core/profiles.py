@@ -6,17 +6,15 @@ A profile narrows and never widens: a setting of the user's may be stricter than
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 ProfileName: TypeAlias = Literal["default", "nist", "fast", "paranoid"]
 
 _GIB = 1 << 30
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(NamedTuple):
     """How a session is held, beside the drivers it uses.
 
     `words` is the least number of words of a code, made or accepted (more than 3: custom secrets are refused too); `guesses` the most wrong
@@ -35,12 +33,11 @@ class Limits:
     rekey_seconds: float = 3600.0
 
 
-@dataclass(frozen=True, slots=True)
-class Profile:
+class Profile(NamedTuple):
     """`require`: labels in addition to `[policy] require`; `only`: kind -> the drivers it admits, best first."""
 
     require: tuple[str, ...] = ()
-    only: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    only: Mapping[str, tuple[str, ...]] = MappingProxyType({})
     limits: Limits = Limits()
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, TypeAlias, cast, get_args, get_origin, get_type_hints
+from typing import Any, Literal, NamedTuple, TypeAlias, cast, get_args, get_origin, get_type_hints
 
 from tallow_core.errors import ConfigError, UsageError
 from tallow_core.kinds import COMMAND, KINDS, SUITE_KINDS, kind_named
@@ -25,8 +25,7 @@ Names: TypeAlias = tuple[str, ...]
 _AUTO: Names = ("auto",)
 
 
-@dataclass(frozen=True, slots=True)
-class PluginSettings:
+class PluginSettings(NamedTuple):
     """`[plugins]`: `allow` names distributions beside tallow's own, `block` drivers of any distribution as `kind:name`.
 
     TALLOW_BLOCK_PLUGINS adds to `block`; it takes nothing away.
@@ -58,8 +57,7 @@ class Rule:
     compressors: Names = _AUTO
 
 
-@dataclass(frozen=True, slots=True)
-class PolicySettings:
+class PolicySettings(NamedTuple):
     """`[policy]`: `require` lists labels that the session must carry, `deny` drivers as `kind:name`; the others list drivers, best first.
 
     `auto` stands for all drivers that a list does not name. `profile` names a bundle of further demands (`tallow_core.profiles`); of the
@@ -80,8 +78,7 @@ class PolicySettings:
     rule: tuple[Rule, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class RelaySettings:
+class RelaySettings(NamedTuple):
     """`[relay]`: the relays to use, as `tls://HOST:PORT#sha256=PIN`, whether to use any, and whether nothing else: `only` gives no address
     of this machine away and looks for no direct path."""
 
@@ -90,8 +87,7 @@ class RelaySettings:
     only: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class RelayServerSettings:
+class RelayServerSettings(NamedTuple):
     """`[relay_server]`: how many rooms, connections and waiting guests of one room a relay of ours holds at most, and how many
     connections of one address (an IPv4 address, or the /64 of an IPv6 one)."""
 
@@ -101,8 +97,7 @@ class RelayServerSettings:
     guests_per_room: int = 8
 
 
-@dataclass(frozen=True, slots=True)
-class SendSettings:
+class SendSettings(NamedTuple):
     """`[send]`: words of a code, addresses to listen at, seconds to wait for a peer, seconds for which a code lives, bytes a second."""
 
     words: int = 3
@@ -112,8 +107,7 @@ class SendSettings:
     throttle: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class ReceiveSettings:
+class ReceiveSettings(NamedTuple):
     """`[receive]`: the folder, what to do with names that exist, seconds to wait, bytes taken at most where no size is stated, bytes a
     second. A `throttle` of 0 is no limit."""
 
@@ -124,8 +118,7 @@ class ReceiveSettings:
     throttle: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class SessionSettings:
+class SessionSettings(NamedTuple):
     """`[session]`: after how many bytes or seconds, whichever is first, both ends agree on fresh keys; for how many seconds a lost
     connection is dialled again (0: not at all); by how many connections the data travels at once (0: by the length of the path)."""
 
@@ -135,15 +128,13 @@ class SessionSettings:
     lanes: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class PasswordSettings:
+class PasswordSettings(NamedTuple):
     """`[passwords]`: MiB of memory with which a password that protects something stored is stretched (`tallow_core.passwords`)."""
 
     memory_mib: int = 256
 
 
-@dataclass(frozen=True, slots=True)
-class Directories:
+class Directories(NamedTuple):
     """Where this user's files lie. They are not made here: whoever writes calls `ensure_private` first."""
 
     config: Path
@@ -234,8 +225,8 @@ _RANGES: Mapping[str, tuple[float, float]] = {
 BLOCK_VARIABLE = "TALLOW_BLOCK_PLUGINS"
 """Drivers that may not be loaded, as `kind:name`, beside those that the config file blocks."""
 _CHOOSE = "choose."
-_DRIVER = re.compile(r"([a-z]+):[a-z0-9][a-z0-9-]{0,31}")
-_DISTRIBUTION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
+_DRIVER = r"([a-z]+):[a-z0-9][a-z0-9-]{0,31}"
+_DISTRIBUTION = r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?"
 
 
 def load_settings(config: str | None, flags: Mapping[str, object], environ: Mapping[str, str]) -> Settings:
@@ -314,7 +305,7 @@ def _from_flags(flags: Mapping[str, object]) -> Iterable[tuple[str, tuple[object
 def _hints(section: str) -> dict[str, Any]:
     """Dotted name -> type, for the fields of `section`."""
     hints = get_type_hints(_SECTIONS[section])
-    return {f"{section}.{item.name}": hints[item.name] for item in fields(_SECTIONS[section])}
+    return {f"{section}.{name}": hints[name] for name in _SECTIONS[section]._fields}
 
 
 def _read(file: Path) -> dict[str, object]:
@@ -389,7 +380,7 @@ def _fault(name: str, value: object) -> str:
         low, high = _RANGES[name]
         return "" if low <= value <= high else f"must be between {low} and {high}, not {value}"
     if name == "plugins.allow" and isinstance(value, tuple):
-        wrong = [item for item in value if not _DISTRIBUTION.fullmatch(item)]
+        wrong = [item for item in value if not re.fullmatch(_DISTRIBUTION, item)]
         return f"lists {printable(wrong[0])!r}, which is no name of a distribution" if wrong else ""
     if name == "plugins.block":
         return _not_a_driver(value)
@@ -415,7 +406,7 @@ def _not_of(value: object, kinds: Iterable[str], told: str) -> str:
 
 
 def _names_a_driver(item: str) -> bool:
-    found = _DRIVER.fullmatch(item)
+    found = re.fullmatch(_DRIVER, item)
     return found is not None and kind_named(found[1]) is not None
 
 

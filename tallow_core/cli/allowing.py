@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import secrets
 import stat
-from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,7 +33,7 @@ def allow_plugins(wanted: str, settings: Settings, *, json: bool, quiet: bool) -
     else:
         _enter(file, found)
         told = f"{printable(found)} is allowed now, in {printable(str(file))}"
-    plugins = replace(settings.plugins, allow=(*settings.plugins.allow, found))
+    plugins = settings.plugins._replace(allow=(*settings.plugins.allow, found))
     rows = [row(entry) for entry in Catalog.scan(plugins).all_entries if canonical(entry.distribution) == canonical(found)]
     for line in map(event, rows) if json else table(rows):
         put(line)

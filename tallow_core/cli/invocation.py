@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tallow_core.settings import Settings
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Invocation:
     """The run. `environment_code` is what TALLOW_CODE held before it was removed."""
 

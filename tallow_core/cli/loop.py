@@ -11,6 +11,9 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+_THRESHOLD = 10_000
+"""New containers before the youngest are searched for cycles: with Python's 700, loading the drivers alone would take fifteen searches."""
+
 
 def run_loop(work: Coroutine[Any, Any, T]) -> T:
     """Run `work` to its end.
@@ -19,6 +22,7 @@ def run_loop(work: Coroutine[Any, Any, T]) -> T:
     closed terminal, interrupt like SIGINT: what waits is cancelled and cleans up; KeyboardInterrupt follows.
     """
     gc.freeze()
+    gc.set_threshold(_THRESHOLD)
     gc.enable()
     with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
         return runner.run(_interruptible(work))

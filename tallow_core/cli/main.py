@@ -26,6 +26,7 @@ def main() -> int:
         except OSError:
             pass
         return 130 if error.errno == errno.EPIPE else 9
+    gc.freeze()  # the interpreter would search all of it for cycles before it ends
     return status
 
 

@@ -5,39 +5,34 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from cyclopts import Group, Parameter
-
+from tallow_core.cli.marks import Mark
 from tallow_core.cli.rates import parse_rate
 from tallow_core.profiles import ProfileName
 
-EVERY = Group("Options of every command", sort_key=100)
 
-
-@Parameter(name="*", group=EVERY)
-@dataclass(frozen=True)
+@dataclass(repr=False)
 class Common:
     """Options of every command."""
 
     config: str | None = None
     "Read this config file (else $TALLOW_CONFIG, else config.toml in the config directory)."
-    json: Annotated[bool, Parameter(negative=())] = False
+    json: bool = False
     "Print events as JSON, one object a line."
-    quiet: Annotated[bool, Parameter(negative=())] = False
+    quiet: bool = False
     "Print results and errors only."
-    verbose: Annotated[int, Parameter(name=("--verbose", "-v"), count=True, negative=())] = 0
+    verbose: Annotated[int, Mark(("--verbose", "-v"), counted=True)] = 0
     "Print more details; -vv and -vvv print still more."
 
 
-@Parameter(name="*")
-@dataclass(frozen=True)
+@dataclass(repr=False)
 class Peering:
     """Options of send and receive."""
 
-    relay: Annotated[tuple[str, ...] | None, Parameter(negative=(), n_tokens=1, accepts_keys=False)] = None
+    relay: tuple[str, ...] = ()
     "The URL of a relay, as `tallow relay serve` prints it; may be repeated ($TALLOW_RELAY)."
-    no_relay: Annotated[bool, Parameter(negative=())] = False
+    no_relay: bool = False
     "Use no relay, also if the config file names one."
-    relay_only: Annotated[bool, Parameter(negative=())] = False
+    relay_only: bool = False
     "Use the relay alone: give no address of this machine away, and look for no direct path."
     throttle: str | None = None
     "Move so many bytes a second at most, as in 500k, 2.5MB or 1G."
@@ -61,7 +56,7 @@ class Peering:
     def flags(self, waiting: str) -> dict[str, object]:
         """The settings that these options set; `waiting` is the section whose `wait` and `throttle` are meant."""
         return {
-            "relay.urls": self.relay,
+            "relay.urls": self.relay or None,
             "relay.enabled": False if self.no_relay else None,
             "relay.only": self.relay_only or None,
             f"{waiting}.wait": self.wait,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json as encoding
 from collections.abc import Iterator
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,7 @@ def show_policy(context: Context, route: Route | None, *, json: bool) -> int:
 def _facts(context: Context, route: Route | None) -> dict[str, Any]:
     settings, policy = context.settings, context.policy
     kinds = {kind.name: [_driver(context, kind, verdict) for verdict in policy.judge(kind, route)] for kind in _KINDS}
-    names = [item.name for item in fields(PolicySettings) if item.name != "rule"]
+    names = [name for name in PolicySettings._fields if name != "rule"]
     return {
         "settings": {name: {"value": getattr(settings.policy, name), "origin": settings.origin(f"policy.{name}")} for name in names},
         "rules": [
@@ -49,7 +49,7 @@ def _facts(context: Context, route: Route | None) -> dict[str, Any]:
             for rule in settings.policy.rule
         ],
         "rule": policy.rule_for(route),
-        "limits": asdict(policy.limits),
+        "limits": policy.limits._asdict(),
         "drivers": kinds,
         "offer": {kind.name: _admitted(kinds[kind.name])[:MOST_OFFERED] for kind in SUITE_KINDS},
     }
@@ -129,7 +129,7 @@ def explain_policy(context: Context, route: Route | None, offer: str | None, aga
     choices = explain(context.policy, route, _theirs(context, route, offer, against))
     for choice in choices:
         if json:
-            put(encoding.dumps({"event": "choice", "v": 1, **asdict(choice)}))
+            put(encoding.dumps({"event": "choice", "v": 1, **choice._asdict()}))
         else:
             for line in _explained(choice):
                 put(line)

@@ -6,11 +6,11 @@ neither exists, or the file system does not know the flag, a hard link (which ne
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import sys
 from collections.abc import Callable
+from functools import cache
 
 _Native = Callable[[int, bytes, int, bytes, int], int]
 
@@ -19,7 +19,10 @@ _CODEC, _ERRORS = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
 _UNKNOWN_FLAG = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 
-def _load() -> _Native | None:
+@cache
+def _native() -> _Native | None:
+    import ctypes  # senders come by here and rename nothing
+
     function = getattr(ctypes.CDLL(None, use_errno=True), _SYMBOL, None) if os.name == "posix" else None
     if function is not None:
         function.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint)
@@ -27,19 +30,19 @@ def _load() -> _Native | None:
     return function
 
 
-_native = _load()
-
-
 def rename_new(source_fd: int, source: str, target_fd: int, target: str) -> None:
     """Move `source` in the folder `source_fd` to `target` in `target_fd`, atomically; neither name is followed if it is a link.
 
     A `target` that exists, be it a dangling link, is a `FileExistsError`; every other failure is an `OSError` too.
     """
-    if _native is None:
+    native = _native()
+    if native is None:
         _link(source_fd, source, target_fd, target)
         return
-    if _native(source_fd, source.encode(_CODEC, _ERRORS), target_fd, target.encode(_CODEC, _ERRORS), _FLAG) == 0:
+    if native(source_fd, source.encode(_CODEC, _ERRORS), target_fd, target.encode(_CODEC, _ERRORS), _FLAG) == 0:
         return
+    import ctypes
+
     number = ctypes.get_errno()
     if number in _UNKNOWN_FLAG:
         _link(source_fd, source, target_fd, target)

@@ -39,16 +39,14 @@ _Name = tuple[str, bool, str, str]
 """A name's key (`fold`), whether it is sent otherwise than it is on the disk, how it is there, and how it is sent."""
 
 
-@dataclass(frozen=True, slots=True)
-class Skipped:
+class Skipped(NamedTuple):
     """A file or folder that was left out. `path` is raw text, joined by `/`: make it printable before it is shown."""
 
     path: str
     reason: Reason
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(NamedTuple):
     """What of a tree is sent: what no pattern of `exclude` names, with `git` what git does not ignore; `follow`: links are followed."""
 
     follow: bool = False
@@ -73,14 +71,13 @@ class SourceEntry(NamedTuple):
         return self.entry.kind == EntryKind.DIRECTORY
 
 
-@dataclass(frozen=True, slots=True)
-class _Top:
+class _Top(NamedTuple):
     path: str
     directory: bool
     inode: _Inode
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class _Level:
     """A folder being walked: the names still to come (`_Name`), and the key of the last one that was sent."""
 
@@ -94,7 +91,7 @@ class _Level:
     last: str = ""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class _Found:
     """What one walk has come across that is needed later: memory for what is out of the ordinary only."""
 

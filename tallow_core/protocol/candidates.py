@@ -7,8 +7,7 @@ are never dialled: those that mean this machine, this link or everybody, and tho
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from tallow_core.protocol.suite import NAME
 from tallow_core.protocol.wire import Reader, Writer, malformed
@@ -50,8 +49,7 @@ def refusal(address: Address) -> str:
     return ""
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """One place: the name of a transport, an address, a port (1 to 65535), and the pin if the transport has one."""
 
     transport: str

@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 
 from tallow_core.errors import UsageError
 
@@ -26,7 +26,7 @@ Below = Callable[[int], int]
 @cache
 def words() -> tuple[str, ...]:
     """The 7,772 words of the EFF's large list that hold no hyphen, sorted: log2(7772) = 12.92 bits each."""
-    return tuple(files("tallow_core.protocol").joinpath("words.txt").read_text("ascii").split())
+    return tuple(Path(__file__).with_name("words.txt").read_text("ascii").split())
 
 
 @dataclass(frozen=True, slots=True)

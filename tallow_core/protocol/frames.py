@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 from tallow_core.protocol.wire import malformed, u32
 from tallow_core.types import ReadBuffer
@@ -44,8 +44,7 @@ class FrameType(IntEnum):
     RELAY_LEAVE = 0x29
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(NamedTuple):
     """One frame. `encoded` gives the bytes that travelled or will travel: the encoding is unique."""
 
     type: int

@@ -17,9 +17,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from enum import IntEnum, IntFlag
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 from tallow_core.errors import (
     AuthenticationError,
@@ -74,8 +73,7 @@ class Wish(IntFlag):
 _WISHES = Wish.PAD | Wish.SAFETY
 
 
-@dataclass(frozen=True, slots=True)
-class Established:
+class Established(NamedTuple):
     """Both ends proved that they know the code and saw the same transcript. `ours` and `theirs` are what each end asked for."""
 
     schedule: Schedule
@@ -93,7 +91,6 @@ class Established:
         return Wish.PAD in self.ours | self.theirs
 
 
-@dataclass(frozen=True, slots=True)
 class ProofDue:
     """A proof is about to be made (guest) or checked (host): charge the guess budget, then call `prove` or `check`."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from tallow_core.errors import RemoteProtocolError
 from tallow_core.protocol.alerts import Alert
@@ -13,8 +13,7 @@ from tallow_core.protocol.wire import Reader, Writer, malformed
 LONGEST_WAIT = 86_400
 
 
-@dataclass(frozen=True, slots=True)
-class Join:
+class Join(NamedTuple):
     """`wait`: seconds for which a relay may keep the guest until the room opens. `lane`: LaneHello follows, not a new handshake."""
 
     nameplate: str

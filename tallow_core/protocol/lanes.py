@@ -11,7 +11,7 @@ or reopened can meet an old (key, nonce). Lane 0 is the control lane, on the str
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from tallow_core.errors import AuthenticationError, LocalProtocolError
 from tallow_core.protocol.frames import Frame, FrameParser, FrameType
@@ -34,8 +34,7 @@ def lane_tag(schedule: Schedule) -> bytes:
     return bytes(schedule.key(LANE_TAG, length=TAG))
 
 
-@dataclass(frozen=True, slots=True)
-class LaneKeys:
+class LaneKeys(NamedTuple):
     """What a lane's secrets are derived from; with the root of the session it gives them, anew after a rekey."""
 
     lane: int
@@ -57,8 +56,7 @@ def _mac(schedule: Schedule, who: str, hello: bytes, random_a: bytes) -> bytes:
     return schedule.mac(LANE_MAC[who], hashlib.new(schedule.kdf, hello + random_a).digest())
 
 
-@dataclass(frozen=True, slots=True)
-class LaneHello:
+class LaneHello(NamedTuple):
     """The dialler's first message."""
 
     tag: bytes

@@ -167,8 +167,7 @@ def _read_more(reader: Reader, entry: Entry, facts: int) -> Entry:
     return entry._replace(target=target)
 
 
-@dataclass(frozen=True, slots=True)
-class Offer:
+class Offer(NamedTuple):
     """The whole of what is offered; sizes in bytes, None if a file's is not known."""
 
     kind: OfferKind

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from tallow_core.protocol.lanes import MOST_CARRYING
 from tallow_core.protocol.wire import Reader, Writer, malformed, u32
@@ -29,8 +29,7 @@ def read_reason(body: ReadBuffer) -> tuple[int, str]:
     return status, text
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(NamedTuple):
     """What the receiver verified (files it left alone because they existed are among them): `size` counts all content bytes; `digest` is
     the hash (context "tallow/1 receipt") over the hashes of all files, in order."""
 
@@ -51,8 +50,7 @@ def read_receipt(body: ReadBuffer) -> Receipt:
     return receipt
 
 
-@dataclass(frozen=True, slots=True)
-class Rekey:
+class Rekey(NamedTuple):
     """REKEY (`material`: a KEM public key) and REKEY_ANSWER (a KEM ciphertext), numbered from 1."""
 
     number: int
@@ -71,8 +69,7 @@ def read_rekey(body: ReadBuffer) -> Rekey:
     return rekey
 
 
-@dataclass(frozen=True, slots=True)
-class Arrived:
+class Arrived(NamedTuple):
     """ACK: how many Data records of a path the receiver has verified, and for how many milliseconds it has waited for them. `lane` is the
     first lane of that path: the one that the data moved to."""
 
@@ -93,8 +90,7 @@ def read_arrived(body: ReadBuffer) -> Arrived:
     return arrived
 
 
-@dataclass(frozen=True, slots=True)
-class Lost:
+class Lost(NamedTuple):
     """LOST: how many of a path that broke, and the least id of the lane by which the receiver wants the rest."""
 
     lane: int
@@ -114,16 +110,15 @@ def read_lost(body: ReadBuffer) -> Lost:
     return lost
 
 
-@dataclass(frozen=True, slots=True)
-class Further:
-    """LANES: that the receiver is to open `count` further lanes to where `lane` leads, which it dialled; 0 is the path of the session."""
+class Further(NamedTuple):
+    """LANES: that the receiver is to open `lanes` further lanes to where `lane` leads, which it dialled; 0 is the path of the session."""
 
     lane: int
-    count: int
+    lanes: int
 
     def encoded(self) -> bytes:
         """lane id[4] || count[1]."""
-        return Writer().u32(self.lane).u8(self.count).done()
+        return Writer().u32(self.lane).u8(self.lanes).done()
 
 
 def read_further(body: ReadBuffer) -> Further:
@@ -131,8 +126,8 @@ def read_further(body: ReadBuffer) -> Further:
     reader = Reader(body, "Lanes")
     further = Further(reader.u32(), reader.u8())
     reader.end()
-    if not 1 <= further.count < MOST_CARRYING:
-        raise malformed(f"{further.count} further lanes")
+    if not 1 <= further.lanes < MOST_CARRYING:
+        raise malformed(f"{further.lanes} further lanes")
     return further
 
 

@@ -44,9 +44,10 @@ _BANNED = {
 }
 """Reasons, and the characters that they are about, as the inside of a regular expression's class."""
 
-_SUSPECT = re.compile(f"[%{''.join(_BANNED.values())}]")
+# Patterns that few names need are compiled when one does.
+_SUSPECT = f"[%{''.join(_BANNED.values())}]"
 
-_ENCODED = re.compile(r"%(?:25)*(?:2[ef]|5c|00|3a|c[01]%|u[0-9a-f]{4})", re.IGNORECASE)
+_ENCODED = r"(?i:%(?:25)*(?:2[ef]|5c|00|3a|c[01]%|u[0-9a-f]{4}))"
 
 _DEVICE = re.compile(
     r"(?:CON|PRN|AUX|NUL|CLOCK\$|CONIN\$|CONOUT\$|(?:COM|LPT)[0-9\xb9\xb2\xb3]) *(?:\..*)?",
@@ -54,7 +55,7 @@ _DEVICE = re.compile(
 )
 """Names that Windows gives to devices, in any folder and with any extension."""
 
-_INVISIBLE = re.compile(
+_INVISIBLE = (
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0"
     "\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
@@ -77,12 +78,12 @@ def check_component(name: str) -> str | None:
 
 
 def _check_characters(name: str) -> str | None:
-    if _SUSPECT.search(name) is None:
+    if re.search(_SUSPECT, name) is None:
         return None
     for reason, characters in _BANNED.items():
         if re.search(f"[{characters}]", name):
             return reason
-    return "has an encoded dot, separator, colon or NUL in a name" if _ENCODED.search(name) else None
+    return "has an encoded dot, separator, colon or NUL in a name" if re.search(_ENCODED, name) else None
 
 
 def _check_form(name: str) -> str | None:
@@ -105,7 +106,7 @@ def _check_compatible(name: str) -> str | None:
     Three ordinary habits are spared: fractions (a half becomes `1`, U+2044, `2`), a name that ends with an ellipsis, and the wide colon
     of Chinese and Japanese titles, unless it makes a drive.
     """
-    shape = unicodedata.normalize("NFKC", _INVISIBLE.sub("", name))
+    shape = unicodedata.normalize("NFKC", re.sub(_INVISIBLE, "", name))
     if shape == name:
         return None
     if re.match("[A-Za-z]:", shape):
@@ -161,7 +162,7 @@ def fold(name: str) -> str:
     """
     if name.isascii():
         return name.lower()
-    decomposed = unicodedata.normalize("NFD", _INVISIBLE.sub("", name))
+    decomposed = unicodedata.normalize("NFD", re.sub(_INVISIBLE, "", name))
     return unicodedata.normalize("NFD", decomposed.casefold())
 
 

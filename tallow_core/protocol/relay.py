@@ -13,8 +13,8 @@ After Take there is no framing: the relay copies bytes. It sees nameplates, seal
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 from tallow_core.errors import RemoteProtocolError, UnreachableError
 from tallow_core.protocol.alerts import Alert
@@ -68,8 +68,7 @@ class RelayRefused(UnreachableError):
         self.number = number
 
 
-@dataclass(frozen=True, slots=True)
-class Open:
+class Open(NamedTuple):
     """A host asks for a room: the one named, or any (None)."""
 
     wanted: str | None
@@ -79,8 +78,7 @@ class Open:
         return Frame(FrameType.RELAY_OPEN, _opening().text8(self.wanted or "").done())
 
 
-@dataclass(frozen=True, slots=True)
-class Resume:
+class Resume(NamedTuple):
     """A host comes back to its room; this connection replaces the earlier one."""
 
     nameplate: str
@@ -91,8 +89,7 @@ class Resume:
         return Frame(FrameType.RELAY_RESUME, _opening().text8(self.nameplate).raw(self.token).done())
 
 
-@dataclass(frozen=True, slots=True)
-class Take:
+class Take(NamedTuple):
     """A host takes a guest on this connection."""
 
     nameplate: str
@@ -104,8 +101,7 @@ class Take:
         return Frame(FrameType.RELAY_TAKE, _opening().text8(self.nameplate).raw(self.token).u32(self.guest).done())
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(NamedTuple):
     """The room is open. The token proves to this relay that a further connection is the host's."""
 
     nameplate: str
@@ -116,8 +112,7 @@ class Opened:
         return Frame(FrameType.RELAY_OPENED, Writer().text8(self.nameplate).raw(self.token).done())
 
 
-@dataclass(frozen=True, slots=True)
-class Guest:
+class Guest(NamedTuple):
     """A guest waits to be taken; `lane` as in its Join."""
 
     id: int

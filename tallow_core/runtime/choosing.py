@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from tallow_core.kinds import SUITE_KINDS, Kind
 from tallow_core.policy import Policy, Route
@@ -11,8 +11,7 @@ from tallow_core.protocol.suite import MOST_NAMES, NoCommonDriver, Offer, ranked
 from tallow_core.text import printable
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(NamedTuple):
     """What two sides would use of one kind: `chosen`, None if they share nothing, and `others`: every other driver -> why not."""
 
     kind: str

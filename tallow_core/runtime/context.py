@@ -34,7 +34,7 @@ class Reporter(Protocol):
         """A detail for `-v` (1), `-vv` (2) or `-vvv` (3)."""
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Context:
     """Handed to everything in `tallow_core.runtime`; holds no state of a transfer."""
 

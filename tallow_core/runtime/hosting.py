@@ -45,7 +45,7 @@ class CodeVoid(AuthenticationError):
     code = "code-void"
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class _Stranger:
     """A connection that has proved nothing yet."""
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from tallow_core.errors import AuthenticationError, BrokenOffError, PolicyError, RefusedError, TallowError, TransportError, UnreachableError
 from tallow_core.protocol.budget import GUEST_PROOFS, Budget
@@ -46,8 +45,7 @@ class ProofsSpent(AuthenticationError):
     code = "proofs-spent"
 
 
-@dataclass(frozen=True, slots=True)
-class _Way:
+class _Way(NamedTuple):
     """One way to try: `dial` connects, `first` reads the host's first frame, past what a relay says before it."""
 
     kind: str

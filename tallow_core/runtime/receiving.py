@@ -11,7 +11,6 @@ import contextlib
 import shutil
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -73,8 +72,7 @@ MOST_LISTED = 10_000
 """Files that the sender failed to read, listed one by one: how many there are is for the sender to choose."""
 
 
-@dataclass(frozen=True, slots=True)
-class Offered:
+class Offered(NamedTuple):
     """What the person is asked about. `entries` may be read as often as needed; their names were checked."""
 
     offer: Offer

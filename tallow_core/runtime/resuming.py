@@ -13,7 +13,6 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from struct import Struct
 from typing import BinaryIO, NamedTuple
@@ -76,8 +75,7 @@ class Redialling:
 # -- the sender's records -----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class SentRecord:
+class SentRecord(NamedTuple):
     """A transfer that was accepted and is not complete; `listing` is the SHA-256 over its list."""
 
     path: Path

@@ -6,8 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from tallow_core.errors import (
     EXIT_BUG,
@@ -54,8 +53,7 @@ class StoppedError(BrokenOffError):
     """The other side said that it stops: there is nobody to dial again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Path:
+class Path(NamedTuple):
     """How the other end was reached. `kind` is local, direct or relay; `transport` that of our end; `dial` opens a further stream, past its
     Join (guest only)."""
 

@@ -225,7 +225,7 @@ class Spares:
             lane = self._session.dialled(further.lane)
             dial, address = (None, "") if lane is None else (lane.dial, lane.address)
         if dial is not None:  # else it broke meanwhile
-            self._open(dial, address, further.count)
+            self._open(dial, address, further.lanes)
 
     def _open(self, dial: Dial, address: str, count: int) -> None:
         if self._opening is not None:

@@ -70,7 +70,7 @@ def named(text: str, plugins: PluginSettings) -> Subject:
     mine = [entry for entry in catalog.entries(kind) if entry.name == name]
     borrowed = [entry.distribution for entry in mine if entry.state == "blocked"]
     if borrowed and not any(entry.state == "allowed" for entry in mine):
-        catalog = Catalog.scan(replace(plugins, allow=(*plugins.allow, *borrowed)))
+        catalog = Catalog.scan(plugins._replace(allow=(*plugins.allow, *borrowed)))
     entry = catalog.find(kind, name)
     return _subject(entry, catalog, borrowed=entry.distribution in borrowed)
 

@@ -8,7 +8,8 @@ from tests.cli.test_usage import TRACED, imported
 from tests.support import Lab
 
 DRIVERS = {"tallow_plugins", "cryptography", "blake3", "cpace", "opaque_snake", "zstandard"}
-HEAVY = {"cyclopts", "rich", "asyncio", "ssl", "stevedore", "pluggy", "msgspec", "platformdirs", *DRIVERS}
+PARSER = {"cyclopts", "attr", "attrs", "rich", "docstring_parser"}
+HEAVY = {*PARSER, "asyncio", "ssl", "stevedore", "pluggy", "msgspec", "platformdirs", *DRIVERS}
 """Each costs milliseconds; docs/decisions tell why they are dependencies nevertheless."""
 
 
@@ -36,7 +37,7 @@ def test_a_mistyped_command(lab: Lab) -> None:
 
 def test_plugins_list(lab: Lab) -> None:
     """Metadata alone: neither a driver nor what drivers stand on."""
-    assert not packages(lab, "plugins", "list") & {*DRIVERS, "stevedore", "pluggy"}
+    assert not packages(lab, "plugins", "list") & {*DRIVERS, *PARSER, "stevedore", "pluggy"}
 
 
 @pytest.mark.parametrize("command", ["send", "receive"])
@@ -45,7 +46,7 @@ def test_help_of_a_command(lab: Lab, command: str) -> None:
 
 
 def test_a_small_transfer_imports_what_it_needs(lab: Lab) -> None:
-    """rich is for terminals, the demo's driver for the demo, and what compresses for what is large."""
+    """cyclopts is for mistakes and help, rich for terminals, the demo's driver for the demo, and what compresses for what is large."""
     ann, bob = lab.pair()
     (ann.work / "file").write_text("much the same, " * 6000)
     sender = lab.send(ann, "file", program=TRACED)
@@ -53,7 +54,8 @@ def test_a_small_transfer_imports_what_it_needs(lab: Lab) -> None:
     sender.ends(0)
     for process in (sender, receiver):
         modules = imported(process)
-        assert "rich.progress" not in modules
+        assert not {name.partition(".")[0] for name in modules} & PARSER
         assert "tallow_plugins.commands.demo" not in modules
         assert "zstandard" not in modules
         assert "opaque_snake" not in modules  # logins are no part of a transfer
+    assert "ctypes" not in imported(sender)  # it renames nothing

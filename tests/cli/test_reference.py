@@ -5,19 +5,20 @@ from __future__ import annotations
 import pkgutil
 import re
 import tomllib
-from dataclasses import asdict, fields
+from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
-from cyclopts import App
 
 import tallow_core.cli.commands
 import tallow_core.protocol
 import tallow_core.runtime
 import tallow_plugins.commands
+from tallow_core.cli.parsing import application
+from tallow_core.cli.run import Command
 from tallow_core.cli.table import COMMANDS
 from tallow_core.errors import EXIT_BUG, EXIT_DONE, EXIT_INTERRUPTED, TallowError
 from tallow_core.settings import Settings
@@ -48,8 +49,7 @@ def documented_options(heading: str) -> set[str]:
 
 def options(function: Any) -> set[str]:
     """The options of a command, read from its signature as the program does."""
-    app = App(help_flags=("--help", "-h"), version_flags=())
-    app.default(function)
+    app = application(Command("tallow", "", function, [], own=True))
     names = {name for argument in app.assemble_argument_collection() for name in argument.names if name.startswith("-")}
     return names | {"--help", "-h"}
 
@@ -105,7 +105,7 @@ def test_config_keys() -> None:
     listed = {(row[0].strip("`"), row[1].strip("`")): tomllib.loads(f"value = {row[2].strip('`')}")["value"] for row in rows("Config file")}
     settings = Settings()
     held = ("directories", "chosen", "file", "origins")
-    sections = {each.name: asdict(getattr(settings, each.name)) for each in fields(Settings) if each.name not in held}
+    sections = {each.name: getattr(settings, each.name)._asdict() for each in fields(Settings) if each.name not in held}
     defaults = {
         (name, key): list(value) if isinstance(value, tuple) else value for name, keys in sections.items() for key, value in keys.items()
     }

@@ -372,7 +372,7 @@ BROKEN: tuple[tuple[Kind[Any], type, str], ...] = (
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     settings = Settings(directories=Directories(*(tmp_path / part for part in ("config", "state", "data", "runtime"))))
-    return replace(settings, relay_server=replace(settings.relay_server, rooms=2_000))
+    return replace(settings, relay_server=settings.relay_server._replace(rooms=2_000))
 
 
 @pytest.mark.parametrize(("kind", "driver", "check"), BROKEN, ids=lambda value: value.__name__ if isinstance(value, type) else "")

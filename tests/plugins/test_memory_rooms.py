@@ -16,7 +16,7 @@ from tallow_plugins.rooms.memory import Memory
 
 def settings_for(rooms: int) -> Settings:
     settings = Settings()
-    return replace(settings, relay_server=replace(settings.relay_server, rooms=rooms))
+    return replace(settings, relay_server=settings.relay_server._replace(rooms=rooms))
 
 
 @pytest.mark.parametrize("rooms", [3, 2_500])

@@ -133,7 +133,7 @@ class End:
         if isinstance(event, Established):
             self.established = event
             return
-        assert event == ProofDue()
+        assert isinstance(event, ProofDue)
         self.proofs += 1
         if isinstance(self.machine, HostHandshake):
             self.machine.check()

@@ -618,9 +618,9 @@ def test_a_file_system_without_modes_still_takes_files(out: Path, monkeypatch: p
 @pytest.mark.parametrize("native", [True, False, errno.EINVAL, errno.ENOSYS])
 def test_t08_rename_never_replaces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, native: bool | int) -> None:
     if native is False:
-        monkeypatch.setattr(renaming, "_native", None)
+        monkeypatch.setattr(renaming, "_native", lambda: None)
     elif native is not True:
-        monkeypatch.setattr(renaming, "_native", lambda *_: -1)
+        monkeypatch.setattr(renaming, "_native", lambda: lambda *_: -1)
         monkeypatch.setattr(ctypes, "get_errno", lambda: native)
     fd = os.open(tmp_path, os.O_RDONLY)
     try:

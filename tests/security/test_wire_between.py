@@ -248,7 +248,7 @@ def test_t33_replayed_and_reopened_lanes_never_repeat_a_key_and_nonce(tmp_path: 
     async def scenario() -> None:
         context = context_of(tmp_path)
         context.reporter = Listening()
-        context.settings = replace(context.settings, send=replace(context.settings.send, listen=("tcp://127.0.0.1:0",)))
+        context.settings = replace(context.settings, send=context.settings.send._replace(listen=("tcp://127.0.0.1:0",)))
         context.__dict__["drivers"] = lambda route: drivers
         sending = asyncio.create_task(send(context, FilesPayload([str(source)]), CODE, nobody))
         await eventually(lambda: bool(Listening.listen), "the code event")

@@ -262,7 +262,7 @@ async def _raced(context: Context, lists: list[bytes], seconds: float, theirs: W
     counting = Counting()
     context.__dict__["transports"] = {"tcp": counting}
     host, _ = established(drivers=DEFAULT)
-    host = replace(host, theirs=theirs)
+    host = host._replace(theirs=theirs)
     sink: Any = Sink()
     session = Session(context, Role.HOST, host, sink, SessionPath("relay", "test", "tls"))
     racer = Racer(session)

@@ -55,7 +55,7 @@ def test_settings_are_frozen() -> None:
     for item in fields(loaded):
         with pytest.raises(FrozenInstanceError):
             setattr(loaded, item.name, None)
-    with pytest.raises(FrozenInstanceError):
+    with pytest.raises(AttributeError):
         loaded.send.words = 4  # type: ignore[misc]
     with pytest.raises(TypeError):
         loaded.origins["policy.kems"] = "flag"  # type: ignore[index]
@@ -182,9 +182,9 @@ def test_every_setting_can_be_written_in_the_file(home: Path) -> None:
     loaded, default = load_settings(None, {}, {}), Settings()
     sections = [item.name for item in fields(Settings) if item.name not in ("directories", "chosen", "file", "origins")]
     for section in sections:
-        for item in fields(getattr(default, section)):
-            assert getattr(getattr(loaded, section), item.name) != getattr(getattr(default, section), item.name), item.name
-            assert loaded.origin(f"{section}.{item.name}") == str(home / "config.toml")
+        for key, value in getattr(default, section)._asdict().items():
+            assert getattr(getattr(loaded, section), key) != value, key
+            assert loaded.origin(f"{section}.{key}") == str(home / "config.toml")
     assert isinstance(loaded.send.wait, float)
 
 
@@ -254,10 +254,10 @@ def test_a_flag_out_of_range_is_a_usage_error() -> None:
 
 def test_every_number_has_a_range() -> None:
     numbers = {
-        f"{section}.{item.name}"
+        f"{section}.{name}"
         for section in module._SECTIONS
-        for item in fields(module._SECTIONS[section])
-        if type(item.default) in (int, float)
+        for name, default in module._SECTIONS[section]._field_defaults.items()
+        if type(default) in (int, float)
     }
     assert numbers == set(module._RANGES)
     for name, (low, high) in module._RANGES.items():

@@ -12,9 +12,8 @@ import secrets
 import stat
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tallow_core.hookspecs import hookimpl
 from tallow_core.settings import ensure_private
@@ -38,8 +37,7 @@ _ENDPOINT = re.compile(
 _FIELDS = frozenset({"v", "nameplate", "pid", "started", "endpoint"})
 
 
-@dataclass(frozen=True, slots=True)
-class _Record:
+class _Record(NamedTuple):
     """What a record says. `started` is the process's start time in clock ticks after boot, None where there is no /proc."""
 
     advert: Advert

@@ -31,10 +31,20 @@ def _checked_host(scheme: str, text: str, v6: str | None, name: str | None) -> s
             ipaddress.IPv6Address(v6)
             return v6
         assert name is not None  # the pattern has one or the other
-        name.encode("idna")
+        if not _is_ipv4(name):
+            name.encode("idna")
     except ValueError:  # UnicodeError, of the IDNA codec, is one too
         raise _unreadable(scheme, text, "the host is a name, an IPv4 address, or an IPv6 address in brackets") from None
     return name
+
+
+def _is_ipv4(name: str) -> bool:
+    """For these the IDNA codec, which is large, is not loaded."""
+    try:
+        ipaddress.IPv4Address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _pin(scheme: str, text: str, fragment: str, pins: bool) -> str:

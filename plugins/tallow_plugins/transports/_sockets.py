@@ -89,8 +89,10 @@ def _tune(sock: socket.socket, address: str) -> None:
 
 
 async def _resolve(host: str, port: int | None, flags: int = 0) -> Sequence[_Address]:
+    # As bytes, since of a str Python loads the IDNA codec, also for an address.
+    numeric = host.encode() if host.isascii() else host
     try:
-        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags | socket.AI_NUMERICHOST)
+        return socket.getaddrinfo(numeric, port, type=socket.SOCK_STREAM, flags=flags | socket.AI_NUMERICHOST)
     except socket.gaierror:
         return await _look_up(host, port, flags)
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from cyclopts import Parameter
-
 from tallow_core.cli import invocation
+from tallow_core.cli.marks import Mark
 from tallow_core.cli.options import Common
 from tallow_core.cli.plugin_table import list_plugins, show_plugin
 
@@ -67,7 +66,7 @@ def new_command(kind: str, name: str, /, *, path: str | None = None, common: Com
     return new_plugin(kind, name, path, invocation.load(common, {}), json=common.json, quiet=common.quiet)
 
 
-def check_command(*drivers: str, every: Annotated[bool, Parameter(name="--all", negative=())] = False, common: Common = _COMMON) -> int:
+def check_command(*drivers: str, every: Annotated[bool, Mark(("--all",))] = False, common: Common = _COMMON) -> int:
     """Hold plugins to the contract of their kind: run the conformance kit, and print what it checked.
 
     Parameters

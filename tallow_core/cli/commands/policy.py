@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from cyclopts import Parameter
-
 from tallow_core.cli import invocation
 from tallow_core.cli.options import Common
 from tallow_core.cli.policy_table import explain_policy, show_policy
@@ -16,10 +12,9 @@ from tallow_core.profiles import ProfileName
 from tallow_core.runtime.context import Context
 
 _COMMON = Common()
-Flag = Annotated[bool, Parameter(negative=())]
 
 
-def show_command(*, profile: ProfileName | None = None, over: str | None = None, relayed: Flag = False, common: Common = _COMMON) -> int:
+def show_command(*, profile: ProfileName | None = None, over: str | None = None, relayed: bool = False, common: Common = _COMMON) -> int:
     """Show what policy admits, in the effective order, and where each value comes from.
 
     Parameters
@@ -41,7 +36,7 @@ def explain_command(
     against: ProfileName | None = None,
     profile: ProfileName | None = None,
     over: str | None = None,
-    relayed: Flag = False,
+    relayed: bool = False,
     common: Common = _COMMON,
 ) -> int:
     """Say which suite would be chosen against a peer, and why every other driver was not; a peer like this side, if none is described.

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from cyclopts import Parameter
-
 from tallow_core.cli import invocation
 from tallow_core.cli.exposure import warn_of_argument
 from tallow_core.cli.loop import run_loop
+from tallow_core.cli.marks import Mark
 from tallow_core.cli.options import Common, Peering
 
 _COMMON, _PEERING = Common(), Peering()
 
 
 def receive(
-    *code: Annotated[str, Parameter(name="CODE")],
-    output: Annotated[str | None, Parameter(name=("--output", "-o"))] = None,
-    stdout: Annotated[bool, Parameter(negative=())] = False,
-    yes: Annotated[bool, Parameter(name=("--yes", "-y"), negative=())] = False,
+    *code: Annotated[str, Mark(("CODE",))],
+    output: Annotated[str | None, Mark(("--output", "-o"))] = None,
+    stdout: bool = False,
+    yes: Annotated[bool, Mark(("--yes", "-y"))] = False,
     overwrite: Literal["ask", "never", "rename", "always"] | None = None,
-    only: Annotated[tuple[str, ...] | None, Parameter(negative=(), n_tokens=1, accepts_keys=False)] = None,
+    only: tuple[str, ...] = (),
     at: str | None = None,
     peering: Peering = _PEERING,
     common: Common = _COMMON,
@@ -51,6 +50,6 @@ def receive(
 
     from tallow_core.cli.accepting import ReceiveCommand
 
-    command = ReceiveCommand(context, to_stdout=stdout, yes=yes, json=common.json, only=only or ())
+    command = ReceiveCommand(context, to_stdout=stdout, yes=yes, json=common.json, only=only)
     run_loop(command.run(" ".join(code) or invocation.current().environment_code, at))
     return 0

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from cyclopts import Parameter
-
 from tallow_core.cli import invocation
 from tallow_core.cli.exposure import warn_of_argument
 from tallow_core.cli.loop import run_loop
+from tallow_core.cli.marks import Mark
 from tallow_core.cli.options import Common, Peering
 from tallow_core.errors import UsageError
 
@@ -16,16 +15,16 @@ _COMMON, _PEERING = Common(), Peering()
 
 
 def send(
-    *paths: Annotated[str, Parameter(name="PATH", allow_leading_hyphen=True)],
+    *paths: Annotated[str, Mark(("PATH",), hyphen=True)],
     text: str | None = None,
     code: str | None = None,
     words: int | None = None,
-    listen: Annotated[tuple[str, ...] | None, Parameter(negative=(), n_tokens=1, accepts_keys=False)] = None,
-    follow: Annotated[bool, Parameter(negative=())] = False,
-    git: Annotated[bool, Parameter(negative=())] = False,
-    exclude: Annotated[tuple[str, ...] | None, Parameter(negative=(), n_tokens=1, accepts_keys=False)] = None,
-    dry_run: Annotated[bool, Parameter(negative=())] = False,
-    anew: Annotated[bool, Parameter(negative=())] = False,
+    listen: tuple[str, ...] = (),
+    follow: bool = False,
+    git: bool = False,
+    exclude: tuple[str, ...] = (),
+    dry_run: bool = False,
+    anew: bool = False,
     peering: Peering = _PEERING,
     common: Common = _COMMON,
 ) -> int:
@@ -63,12 +62,12 @@ def send(
     filtered = follow or git or exclude or dry_run
     if filtered and (text is not None or "-" in paths):
         raise UsageError("--follow, --git, --exclude and --dry-run are for files and folders; leave them out")
-    flags = {**peering.flags("send"), "send.words": words, "send.listen": listen}
+    flags = {**peering.flags("send"), "send.words": words, "send.listen": listen or None}
     context = invocation.context(common, flags)
 
     from tallow_core.dataplane.sources import Choice
 
-    choice = Choice(follow, git, exclude or ())
+    choice = Choice(follow, git, exclude)
     if dry_run:
         from tallow_core.cli.dry_run import dry_run as list_only
 
