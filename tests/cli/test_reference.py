@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pkgutil
 import re
 import tomllib
@@ -120,7 +121,7 @@ def test_types_of_events_are_known() -> None:
 def interrupted(lab: Lab) -> list[Tallow]:
     """A transfer whose receiver is killed, and another that goes on under the same code."""
     ann, bob = lab.pair()
-    (ann.work / "large").write_bytes(bytes(16 * MEGABYTE))
+    (ann.work / "large").write_bytes(os.urandom(16 * MEGABYTE))  # zeros would be gone in no time
     sender = lab.send(ann, "large", "--throttle", "20MB")
     receiver = lab.receive(bob, sender.code)
     receiver.event("progress", lambda event: event["bytes"] > 5 * MEGABYTE)
