@@ -20,6 +20,8 @@ STARTS = 11
 MOST = Aim(128)
 """MiB that any end may have resident, whatever is moved."""
 WIRE = Wire(0.050, 125e6)
+_ADDRESS = "10.78.0.1"
+"""Of the host on which a transfer races: one that may be told to the other side, which loopback may not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +134,26 @@ def long_wire(folder: Path, sizes: Sizes, place: Path | None) -> Group:
     return Group("wire", title, "GB", sizes.wire * _BLOCK / 1e9, cases, ("rate", "whole", "cpu", "peak"), ("rate", "cpu"))
 
 
+def racing(folder: Path, sizes: Sizes, place: Path | None) -> Group:
+    """Through a relay on loopback, by that alone and while a direct path is looked for, and found at once."""
+    source = random_file(folder / "large", sizes.file)
+    absent = network.missing()
+
+    def run(*options: str) -> Run:
+        def alone(work: Path) -> Sample:
+            with network.namespace(work / "net", _ADDRESS) as (_, at):
+                return tallow.relayed_at(source, work, "tcp", options, at)
+
+        return alone
+
+    cases = (
+        Case("relay-only", run("--relay-only"), missing=absent),
+        Case("racing", run(), {"rate": at_least(0.95), "cpu": Aim(1.1)}, absent),
+    )
+    title = f"One file of {sizes.file} MiB through a relay on loopback, by that alone and beside a direct path there"
+    return Group("race", title, "GB", sizes.file * _BLOCK / 1e9, cases, ("rate", "whole", "cpu", "peak"), ("rate", "cpu"))
+
+
 def memory(folder: Path, sizes: Sizes, place: Path | None) -> Group:
     """Peak memory: a short and a long stream, and very many files."""
     source = small_files(folder / "empty", sizes.empty, 0)
@@ -171,6 +193,7 @@ GROUPS: Mapping[str, Callable[[Path, Sizes, Path | None], Group]] = {
     "file": one_file,
     "tree": many_files,
     "wire": long_wire,
+    "race": racing,
     "memory": memory,
     "start": starts,
 }

@@ -15,7 +15,7 @@ from pathlib import Path
 from benchmarks.processes import HERE, Child
 from benchmarks.tallow import Prefix
 
-_HOLD = 'ip link set lo up && echo \'{"event": "ready"}\' && exec cat'
+_HOLD = 'ip link set lo up && { [ -z "$1" ] || ip address add "$1/32" dev lo; } && echo \'{"event": "ready"}\' && exec cat'
 """Ends with its standard input, so with this process."""
 
 
@@ -32,9 +32,10 @@ def missing() -> str:
 
 
 @contextmanager
-def namespace(home: Path) -> Iterator[tuple[int, Prefix]]:
-    """An empty network with nothing but loopback: the process that holds it, and what to put in front of a command to run there."""
-    with Child(("unshare", "--net", "sh", "-c", _HOLD), home, stdin=subprocess.PIPE) as holder:
+def namespace(home: Path, address: str = "") -> Iterator[tuple[int, Prefix]]:
+    """An empty network with nothing but loopback, perhaps with a further address: the process that holds it, and what to put in front of a
+    command to run there."""
+    with Child(("unshare", "--net", "sh", "-c", _HOLD, "sh", address), home, stdin=subprocess.PIPE) as holder:
         holder.event("ready")
         yield holder.pid, ("nsenter", "--target", str(holder.pid), "--net", "--")
 

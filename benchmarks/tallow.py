@@ -50,20 +50,21 @@ def direct_between(
             return _ends(source, work, sender, receiver, "direct")
 
 
-def relayed(source: Path, transport: str) -> Run:
-    """Tallow through a relay on loopback; `transport` is what both ends dial it by."""
+def relayed(source: Path, transport: str, *options: str) -> Run:
+    """Tallow through a relay on loopback and by nothing else; `transport` is what both ends dial it by."""
+    return lambda work: relayed_at(source, work, transport, ("--relay-only", *options))
 
-    def run(work: Path) -> Sample:
-        with ExitStack() as children:
-            serve = (*TALLOW, "relay", "serve", "--json", "--bind", f"{transport}://{LOOPBACK}:0")
-            relay = children.enter_context(Child(serve, work / "relay"))
-            url = relay.event("relay")[1]["url"]
-            sender = children.enter_context(_sender(source, work, "--relay", url, "--relay-only"))
-            sender.event("code")
-            receiver = children.enter_context(_receiver(work, "--relay", url, "--relay-only"))
-            return _ends(source, work, sender, receiver, "relay", relay)
 
-    return run
+def relayed_at(source: Path, work: Path, transport: str, options: Sequence[str], at: Prefix = ()) -> Sample:
+    """The same; without `--relay-only` both ends look for a direct path too. `at` is put in front of every command."""
+    with ExitStack() as children:
+        serve = (*at, *TALLOW, "relay", "serve", "--json", "--bind", f"{transport}://{LOOPBACK}:0")
+        relay = children.enter_context(Child(serve, work / "relay"))
+        url = relay.event("relay")[1]["url"]
+        sender = children.enter_context(_sender(source, work, "--relay", url, *options, prefix=at))
+        sender.event("code")
+        receiver = children.enter_context(_receiver(work, "--relay", url, *options, prefix=at))
+        return _ends(source, work, sender, receiver, "relay", relay)
 
 
 def streamed(size: int) -> Run:

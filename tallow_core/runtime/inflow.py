@@ -20,8 +20,8 @@ from tallow_core.runtime.spares import Record
 
 ACK_EVERY, ACK_SECONDS = 8, 0.25
 """The sender hears what has arrived after so many records, and after so long if any has."""
-SOON_EVERY, SOON_SECONDS = 2, 0.01
-"""And after so many and so long."""
+OWN_EVERY = 2
+"""By the session's own path after fewer: the sender lets little be on its way there while a better one is looked for."""
 SILENT_SECONDS = 10.0
 """After which a receiver takes a path beside the session's own for dead; its sender says something every `ALIVE_SECONDS`."""
 
@@ -112,7 +112,7 @@ class Inflow:
             self._turn = (self._turn + 1) % len(self._lanes)
         self._count += 1
         count, seconds = self._count - self._told, time.monotonic() - self._told_at
-        if self._final or count >= ACK_EVERY or seconds >= ACK_SECONDS or (count >= SOON_EVERY and seconds >= SOON_SECONDS):
+        if self._final or count >= (ACK_EVERY if self._aside else OWN_EVERY) or seconds >= ACK_SECONDS:
             await self._tell()
 
     async def _tell(self) -> None:

@@ -65,7 +65,7 @@ class Outflow:
         if self._lanes:
             self._former[self._number] = self._acknowledged, self._sent
             if not self._aside:
-                self._own_rate = max(self._own_rate, self._pace.best)
+                self._own_rate = max(self._own_rate, self._pace.rate)
         self._lanes, self._turn = [lane], 0
         self._buffers.clear()
         self._going.clear()

@@ -46,6 +46,7 @@ class Pace:
         self._held = 0.0
         self._since: float | None = None
         self._samples: deque[_Sample] = deque()
+        self._arrived = 0
         self.best = 0.0
         """The greatest rate so far, in bytes a second; 0 while none is known."""
 
@@ -67,6 +68,7 @@ class Pace:
     def arrived(self, size: int, starved: float) -> None:
         """The receiver has `size` bytes more, and has waited `starved` seconds in all."""
         now = self._clock()
+        self._arrived += size
         before = self._samples[-1].arrived if self._samples else 0
         self._samples.append(_Sample(now, before + size, self._held_now(), starved))
         while len(self._samples) > 2 and now - self._samples[1].at >= WINDOW:
@@ -77,6 +79,12 @@ class Pace:
 
     def _held_now(self) -> float:
         return self._held + (0.0 if self._since is None else self._clock() - self._since)
+
+    @property
+    def rate(self) -> float:
+        """What the path gives at least, in bytes a second, also where it was used for too short a time for `best`."""
+        seconds = 0.0 if self._began is None else self._clock() - self._began
+        return self.best or (self._arrived / seconds if seconds else 0.0)
 
     @property
     def settled(self) -> bool:

@@ -83,3 +83,13 @@ def test_a_throttle_is_no_reason_to_leave(end: str, lab: Lab) -> None:
         receiver = hosts.receive(sender, *(limit if end == "receiver" else ()))
         done(hosts, sender, receiver)
         assert paths(sender) == paths(receiver) == ["relay", "direct"]
+
+
+def test_a_direct_path_below_the_throttle(lab: Lab) -> None:
+    """The relay gave what the throttle lets through, the direct path does not: it goes back."""
+    with stage(lab, relay=20e6, direct=1e6) as hosts:
+        write_large(hosts.ann.work / "large", 64 * MEGABYTE)
+        raced, told = seconds(hosts, "--throttle", "5MB")
+        print(f"64 MB at 5 MB/s, racing a direct path of 1 MB/s: {raced:.1f} s")
+        assert told == [("direct", "found"), ("relay", "slower")]
+        assert raced < 13 + 12

@@ -44,6 +44,15 @@ def test_the_best_rate_stays() -> None:
     assert Course().runs(4, 20 * MB).runs(20, 2 * MB).pace.best == pytest.approx(20 * MB, rel=0.01)
 
 
+def test_what_a_path_gives_at_least_is_known_sooner() -> None:
+    """It may be left after half a second, and then what it gave is what the next one must give."""
+    course = Course().runs(SOURCE_SECONDS, 4 * MB, held=0.1)
+    assert course.pace.settled
+    assert course.pace.best == 0
+    assert course.pace.rate == pytest.approx(4 * MB, rel=0.01)
+    assert Course().pace.rate == 0
+
+
 def test_no_rate_from_less_than_a_second() -> None:
     assert Course().runs(1, 20 * MB).pace.best == 0
 
