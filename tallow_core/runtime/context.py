@@ -46,7 +46,9 @@ class Context:
     def event(self, name: str, /, **fields: Any) -> None:
         """Report an event to the reporter and to observing plugins."""
         self.reporter.event(name, **fields)
-        told = {key: value for key, value in fields.items() if key not in _FOR_THE_PERSON}
+        told = fields
+        if not fields.keys().isdisjoint(_FOR_THE_PERSON):
+            told = {key: value for key, value in fields.items() if key not in _FOR_THE_PERSON}
         self.plugins.observe({"event": name, "v": 1, **told})
 
     def drivers(self, route: Route) -> Drivers:
