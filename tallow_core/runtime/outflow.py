@@ -23,6 +23,8 @@ from tallow_core.runtime.lane import Lane
 from tallow_core.runtime.pace import Pace
 from tallow_core.runtime.session import Session
 
+WIDE_AFTER = 2
+"""The record with which further lanes are opened: what is smaller needs none."""
 MOST_KEPT = 32
 """Records that a sender keeps: with those of 1 MiB, 32 MiB on the way."""
 FIRST_FLYING, FLYING_SECONDS = 4 << 20, 1.0
@@ -61,7 +63,7 @@ class Outflow:
         session.handlers[RecordType.LOST] = self._on_lost
 
     def _begin(self, lane: Lane) -> None:
-        """Go on by `lane`, and have others opened beside it."""
+        """Go on by `lane`."""
         if self._lanes:
             self._former[self._number] = self._acknowledged, self._sent
             if not self._aside:
@@ -75,7 +77,6 @@ class Outflow:
         self._sent = self._acknowledged = 0
         self._lost = False
         lane.carries = True
-        self._session.spares.widen(lane)
 
     @property
     def _aside(self) -> str:
@@ -132,6 +133,8 @@ class Outflow:
         """
         final = bool(buffer.plain[0] & FINAL)
         self._sent += 1
+        if self._sent == WIDE_AFTER:
+            self._session.spares.widen(self._lanes[0])
         if len(self._sizes) < MOST_SIZES:
             self._sizes.append(size)
             self._flying += size

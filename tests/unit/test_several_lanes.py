@@ -90,7 +90,6 @@ def test_the_greater_wish_counts(host: int, guest: int, used: int, tmp_path: Fil
 def test_a_long_way_takes_several(tmp_path: FilePath) -> None:
     async def scenario(both: Ends) -> None:
         both.first.rtt = FAR_SECONDS
-        both.host.spares.widen(both.first)
         await spread(both, FAR_LANES)
 
     run(tmp_path, scenario)
