@@ -179,6 +179,7 @@ def _says(kind: int, body: bytes = b"", *, final: bool = False) -> Callable[[Pee
 
 
 async def _nothing(peer: Peer) -> None:
+    await _named(peer)  # else it might be read from what had come before the end
     peer.line.abort()
 
 
