@@ -202,6 +202,8 @@ _SECTIONS: Mapping[str, type[Any]] = {
 }
 
 _YEAR = 366 * 86400
+LEAST_REKEY_BYTES, LEAST_REKEY_SECONDS = 1 << 20, 1
+"""Fresh keys more often than after so much are not to be had, here or by asking."""
 _RANGES: Mapping[str, tuple[float, float]] = {
     "relay_server.rooms": (1, 10_000_000),
     "relay_server.connections": (1, 1_000_000),
@@ -214,8 +216,8 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "receive.wait": (0.001, _YEAR),
     "receive.unknown_size": (1, (1 << 63) - 1),
     "receive.throttle": (0, 1 << 50),
-    "session.rekey_bytes": (1 << 20, 1 << 50),
-    "session.rekey_seconds": (1, _YEAR),
+    "session.rekey_bytes": (LEAST_REKEY_BYTES, 1 << 50),
+    "session.rekey_seconds": (LEAST_REKEY_SECONDS, _YEAR),
     "session.reconnect": (0, 86_400),
     "session.lanes": (0, 16),
     "passwords.memory_mib": (8, 4096),

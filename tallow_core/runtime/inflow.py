@@ -62,7 +62,7 @@ class Inflow:
             try:
                 kind, body = await self._next(lane)
                 if kind == RecordType.EPOCH:
-                    await self._session.epoch(lane, body)
+                    await self._session.rekeying.epoch(lane, body)
                     continue
                 if kind == RecordType.MOVED and not self._aside and lane.opener.finished:
                     await self._move(read_lane(body, "Moved"))
@@ -136,7 +136,7 @@ class Inflow:
     async def _end(self, lane: Lane) -> None:
         kind, body = await self._next(lane)
         if kind == RecordType.EPOCH:
-            await self._session.epoch(lane, body)
+            await self._session.rekeying.epoch(lane, body)
         elif kind != RecordType.PING if not lane.opener.finished else kind != RecordType.CLOSE:
             raise malformed(f"record {kind:#04x} where a data lane should end")
 

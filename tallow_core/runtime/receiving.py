@@ -384,7 +384,7 @@ class _Receiver:
                 else:
                     await self._apply(event, sink)
             self._settle(sink)
-            await self._session.rekey_if_due()
+            await self._session.rekeying.if_due()
             await self._turns.give()
             await throttle.spend(size)
         for event in content.end():

@@ -239,7 +239,7 @@ class _Sender:
 
         async def send(buffer: RecordBuffer, size: int) -> None:
             await flow.send(buffer, size)
-            await self._session.rekey_if_due()
+            await self._session.rekeying.if_due()
             await throttle.spend(DATA_CAP if self._established.padded else size)
 
         portion = PAYLOAD if self._established.padded else throttle.portion

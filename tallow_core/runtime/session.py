@@ -1,11 +1,11 @@
-"""A session after the handshake: the control lane, further lanes, pings, rekeying, and how it ends."""
+"""A session after the handshake: the control lane, further lanes, pings, and how it ends."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from tallow_core.errors import (
@@ -21,16 +21,16 @@ from tallow_core.errors import (
 from tallow_core.policy import Route
 from tallow_core.protocol.handshake import Established
 from tallow_core.protocol.lanes import CONTROL_KEYS, CONTROL_LANE, LaneAcceptor, LaneDialler, LaneHello, lane_tag
-from tallow_core.protocol.messages import Rekey, read_reason, read_rekey, write_reason
+from tallow_core.protocol.messages import read_reason, write_reason
 from tallow_core.protocol.records import RecordType
-from tallow_core.protocol.wire import Reader, malformed
+from tallow_core.protocol.wire import malformed
 from tallow_core.runtime.context import Context
 from tallow_core.runtime.frames import read_some
 from tallow_core.runtime.lane import Dial, Lane
+from tallow_core.runtime.rekeying import Rekeying
 from tallow_core.runtime.safety import SafetyNumber
 from tallow_core.runtime.spares import Spares
 from tallow_core.secrets import system_rng
-from tallow_core.spi.kem import KemPair
 from tallow_core.spi.transport import ByteStream
 from tallow_core.text import printable
 from tallow_core.types import Role
@@ -44,8 +44,6 @@ LAST_WORDS_SECONDS = 2.0
 LANE_ATTEMPTS = 3
 OPEN_LANES = 40
 """Lanes that an end has at once: the control lane, those that carry the data and those that did on the path before, and spare ones."""
-LEAST_REKEY_BYTES, LEAST_REKEY_SECONDS = 1 << 20, 1.0
-"""What `[session]` may be set to at least."""
 FIRST_LANE = {Role.HOST: 2, Role.GUEST: 1}
 
 
@@ -77,7 +75,6 @@ class Session:
         self.established = established
         self.path = path
         self.safety = SafetyNumber(established, role)
-        self._limits = context.policy.limits
         self._lanes: list[Lane] = []
         self._joined: asyncio.Queue[Lane] = asyncio.Queue()
         self._expected = 1
@@ -95,14 +92,8 @@ class Session:
         self.handlers: dict[int, Callable[[bytes], Awaitable[None]]] = {}
         """Control messages that are taken as they come, in place of `receive`."""
         self.spares = Spares(self)
-        self._rekey_pair: KemPair | None = None
-        self._rekey_request = b""
-        self._rekeys = 0
-        self._rekey_wanted = (-1, 0.0)
-        """After which rekey, and when, the guest last asked for the next."""
-        self._rekeyed_bytes = 0
-        self._rekeyed_at = time.monotonic()
         self.control = self._add(Lane(stream, CONTROL_KEYS, established, role))
+        self.rekeying = Rekeying(self)
 
     @property
     def tag(self) -> bytes:
@@ -206,13 +197,7 @@ class Session:
         if kind == RecordType.PING:
             return
         if kind == RecordType.EPOCH:
-            await self.epoch(lane, body)
-        elif kind == RecordType.REKEY:
-            await self._rekey_asked(bytes(body))
-        elif kind == RecordType.REKEY_WANTED and not len(body):
-            await self._rekey_asked_for()
-        elif kind == RecordType.REKEY_ANSWER:
-            await self._rekey_answered(bytes(body))
+            await self.rekeying.epoch(lane, body)
         elif kind in (RecordType.REFUSE, RecordType.ERROR):
             raise _ended(kind, body)
         elif (handler := self.handlers.get(kind)) is not None:
@@ -229,7 +214,7 @@ class Session:
             await asyncio.sleep(PING_SECONDS)
             if not self.control.sealer.finished:
                 await self.control.send(RecordType.PING)
-                await self.rekey_if_due()
+                await self.rekeying.if_due()
 
     async def _last_words(self, error: BaseException) -> None:
         """Tell the other end why, if it can still be told."""
@@ -248,6 +233,16 @@ class Session:
                 await self.control.send(RecordType.ERROR, body, final=True)
 
     # -- lanes ----------------------------------------------------------------------------------------------------------------
+
+    @property
+    def lanes(self) -> Sequence[Lane]:
+        """Those that are open."""
+        return self._lanes
+
+    @property
+    def moved(self) -> int:
+        """Bytes that were sealed and opened, on all lanes there were."""
+        return self._gone + sum(lane.sealer.total + lane.opener.total for lane in self._lanes)
 
     def _add(self, lane: Lane) -> Lane:
         self._lanes.append(lane)
@@ -288,8 +283,7 @@ class Session:
         stream = await dial()
         number, self._next_lane = self._next_lane, self._next_lane + 2
         lane = await self._dial_lane(stream, number, dial, address, taken)
-        if self.role is Role.HOST and lane.rekeys < self._rekeys:  # the keys changed while the last message was sent
-            await self._epoch_aside(lane)
+        await self.rekeying.catch_up(lane)
         return lane
 
     async def accept_aside(self, stream: ByteStream, hello: LaneHello, address: str) -> Lane:
@@ -327,7 +321,7 @@ class Session:
             assert machine.keys is not None
             joined = Lane(stream, machine.keys, self.established, self.role)
             joined.dial, joined.address, joined.rtt = dial, address, time.monotonic() - began
-            joined.rekeys = self._rekeys  # with the keys: a rekey may come while the last message is sent
+            joined.rekeys = self.rekeying.count  # with the keys: a rekey may come while the last message is sent
             if taken is not None:
                 taken(joined)
             await stream.send(machine.data_to_send())
@@ -370,7 +364,7 @@ class Session:
             raise malformed("a lane id that was used before, or too many lanes")
         self._used.add(hello.lane)
         lane = Lane(stream, machine.keys, self.established, self.role)
-        lane.rekeys, lane.rtt = self._rekeys, time.monotonic() - began
+        lane.rekeys, lane.rtt = self.rekeying.count, time.monotonic() - began
         return self._add(lane)
 
     async def next_lane(self, least: int = 0) -> Lane:
@@ -402,7 +396,7 @@ class Session:
             while not lane.opener.finished:
                 kind, body = await lane.receive()
                 if kind == RecordType.EPOCH:
-                    await self.epoch(lane, body)
+                    await self.rekeying.epoch(lane, body)
                 elif kind != RecordType.CLOSE:
                     raise malformed(f"record {kind:#04x} against the flow of a data lane")
         except TransportError:
@@ -411,95 +405,6 @@ class Session:
             self.drop(lane)
         if lane.sealer.finished:
             self.drop(lane)
-
-    # -- rekeying -------------------------------------------------------------------------------------------------------------
-
-    async def rekey_if_due(self) -> None:
-        """If enough bytes or time have passed for our own limits: begin a fresh KEM (host), or ask the host for one (guest)."""
-        moved, seconds = self._since_rekey()
-        if moved < self._limits.rekey_bytes and seconds < self._limits.rekey_seconds:
-            return
-        if self.role is Role.HOST:
-            await self._begin_rekey()
-        elif self._may_ask() and not self.control.sealer.finished:
-            self._rekey_wanted = self._rekeys, time.monotonic()
-            await self.control.send(RecordType.REKEY_WANTED)
-
-    def _may_ask(self) -> bool:
-        """Once for each; again after a while, since the host may have been busy with the last one."""
-        rekeys, asked = self._rekey_wanted
-        return rekeys != self._rekeys or time.monotonic() - asked >= PING_SECONDS
-
-    def _since_rekey(self) -> tuple[int, float]:
-        """Bytes and seconds since the last fresh KEM."""
-        return self._moved() - self._rekeyed_bytes, time.monotonic() - self._rekeyed_at
-
-    async def _rekey_asked_for(self) -> None:
-        """The guest's limits are stricter. One that asks all the time gets no more than what a limit may be set to."""
-        moved, seconds = self._since_rekey()
-        if self.role is not Role.HOST:
-            raise malformed("a wish for fresh keys from the end that makes them")
-        if moved >= LEAST_REKEY_BYTES or seconds >= LEAST_REKEY_SECONDS:
-            await self._begin_rekey()
-
-    async def _begin_rekey(self) -> None:
-        if self._rekey_pair is not None or self._unanswered() or self.control.sealer.finished:
-            return
-        self._rekey_pair = self.established.kem.generate()
-        self._rekey_request = Rekey(self._rekeys + 1, self._rekey_pair.public).encoded()
-        await self.control.send(RecordType.REKEY, self._rekey_request)
-
-    def _unanswered(self) -> bool:
-        """Whether a lane has yet to follow the last rekey."""
-        return any(lane.rekeys < self._rekeys and not lane.opener.finished for lane in self._lanes)
-
-    def _moved(self) -> int:
-        return self._gone + sum(lane.sealer.total + lane.opener.total for lane in self._lanes)
-
-    async def _rekey_asked(self, body: bytes) -> None:
-        request = read_rekey(body)
-        if self.role is not Role.GUEST or request.number != self._rekeys + 1 or self._unanswered():
-            raise malformed("a Rekey out of turn")
-        ciphertext, secret = self.established.kem.encapsulate(request.material)
-        answer = Rekey(request.number, ciphertext).encoded()
-        await self.control.send(RecordType.REKEY_ANSWER, answer)
-        self._renew(secret, body + answer)
-
-    async def _rekey_answered(self, body: bytes) -> None:
-        answer = read_rekey(body)
-        if self._rekey_pair is None or answer.number != self._rekeys + 1:
-            raise malformed("a RekeyAnswer out of turn")
-        secret = self.established.kem.decapsulate(self._rekey_pair, answer.material)
-        self._rekey_pair.wipe()
-        self._rekey_pair = None
-        self._renew(secret, self._rekey_request + body)
-        for lane in [lane for lane in self._lanes if lane.rekeys < self._rekeys]:  # one that joins from here on has the new root
-            if lane.address:  # it may be broken, or stuck in a path that is
-                self.spawn(self._epoch_aside(lane))
-            else:
-                await lane.send_epoch(self._rekeys, self.established.schedule)
-
-    async def _epoch_aside(self, lane: Lane) -> None:
-        with contextlib.suppress(TransportError):
-            await lane.send_epoch(self._rekeys, self.established.schedule)
-
-    def _renew(self, secret: bytearray, messages: bytes) -> None:
-        self.established.schedule.renew(secret, messages)
-        self._rekeys += 1
-        self._rekeyed_bytes, self._rekeyed_at = self._moved(), time.monotonic()
-        self.context.reporter.note(f"fresh keys from a new KEM run (number {self._rekeys})", 2)
-
-    async def epoch(self, lane: Lane, body: memoryview) -> None:
-        """The other end ended its epoch on `lane`; the guest answers with its own, so that the host knows when all have moved on."""
-        reader = Reader(body, "Epoch")
-        number = reader.u32()
-        reader.end()
-        if number != self._rekeys or lane.rekeys != number - 1:
-            raise malformed("an Epoch out of turn")
-        lane.rekeys = number
-        lane.renew_opener(self.established.schedule)
-        if self.role is Role.GUEST:
-            await lane.send_epoch(number, self.established.schedule)
 
 
 async def _feed(machine: LaneDialler | LaneAcceptor, stream: ByteStream) -> None:

@@ -120,7 +120,7 @@ class Spares:
         while not lane.opener.finished:
             kind, body = await lane.receive()
             if kind == RecordType.EPOCH:
-                await self._session.epoch(lane, body)
+                await self._session.rekeying.epoch(lane, body)
             elif kind in FLOW and not host:
                 return kind, body
             elif kind == RecordType.PING and host:

@@ -217,7 +217,7 @@ def test_t26_when_fresh_keys_are_due(profile: Any, seconds: float, size: int, tm
         session = Session(context, Role.HOST, host, sink, SessionPath("relay", "test", "tls"))
         clock.advance(later)
         session.control.opener.total += moved
-        await session.rekey_if_due()
+        await session.rekeying.if_due()
         return len(sink.sent)
 
     async def scenario() -> None:
@@ -243,9 +243,9 @@ def test_t26_a_guest_asks_once_for_each_fresh_key(tmp_path: Path, monkeypatch: p
         ]
         clock.advance(3600.0)
         for _ in range(3):
-            await ends[1].rekey_if_due()
+            await ends[1].rekeying.if_due()
         assert len(sinks[1].sent) == LENGTH.size + 1 + guest.cipher.tag_size, "one record with nothing but its type"
-        ends[0]._rekeyed_at = clock()
+        ends[0].rekeying._at = clock()
         await ends[0]._dispatch(ends[0].control, RecordType.REKEY_WANTED, memoryview(b""))
         assert not sinks[0].sent
         clock.advance(1.0)
