@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import random
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -61,7 +61,7 @@ def test_so_many_connections(ours: tuple[str, ...], theirs: tuple[str, ...], cou
 def test_tls_and_a_tree(lab: Lab) -> None:
     ann, bob = lab.pair(apart=True)
     for number in range(300):
-        (ann.work / f"{number:03}").write_bytes(random.randbytes(number * 1000))  # what packs well is gone before a lane joins
+        (ann.work / f"{number:03}").write_bytes(os.urandom(number * 1000))  # what packs well is gone before a lane joins
     sender = lab.send(ann, *sorted(path.name for path in ann.work.iterdir()), "--listen", "tls://127.0.0.1:0", "--lanes", "3", "-vv")
     receiver = lab.receive(bob, sender.code, "--at", sender.listen[0], "--throttle", "30MB")
     done(sender, receiver, ann, bob)
