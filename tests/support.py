@@ -8,15 +8,19 @@ import json
 import os
 import pty
 import queue
+import shutil
 import signal
 import subprocess
 import sys
 import termios
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
+
+import pytest
 
 from tests.events import check_event
 
@@ -408,3 +412,17 @@ def leftovers(folder: Path) -> list[str]:
     with contextlib.suppress(FileNotFoundError):
         return sorted(os.listdir(folder))
     return []
+
+
+@contextmanager
+def mounted(place: Path, megabytes: int) -> Iterator[Path]:
+    """A file system of its own, in memory, at a new folder; the test is skipped where nothing can be mounted."""
+    place.mkdir()
+    mount = shutil.which("mount")
+    command = [mount or "mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "none", str(place)]
+    if mount is None or subprocess.run(command, check=False, capture_output=True).returncode:  # noqa: S603
+        pytest.skip("nothing can be mounted here")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "-l", str(place)], check=True)  # noqa: S603, S607

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import MEGABYTE, Event, Lab, Tallow, leftovers, tree, write_large
+from tests.support import MEGABYTE, Event, Lab, Tallow, leftovers, mounted, tree, write_large
 
 SIZE = 24 * MEGABYTE
 SEGMENT = 4 * MEGABYTE
@@ -20,16 +20,8 @@ SEGMENT = 4 * MEGABYTE
 @pytest.fixture
 def small(tmp_path: Path) -> Iterator[Path]:
     """A file system of 32 megabytes."""
-    place = tmp_path / "small"
-    place.mkdir()
-    mount = shutil.which("mount")
-    command = [mount or "mount", "-t", "tmpfs", "-o", "size=32m", "none", str(place)]
-    if mount is None or subprocess.run(command, check=False, capture_output=True).returncode:  # noqa: S603
-        pytest.skip("nothing can be mounted here")
-    try:
+    with mounted(tmp_path / "small", 32) as place:
         yield place
-    finally:
-        subprocess.run(["umount", "-l", str(place)], check=True)  # noqa: S603, S607
 
 
 def fill(place: Path) -> Path:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import stat
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support import MEGABYTE, Lab, leftovers, tree, write_large
+from tests.support import MEGABYTE, Lab, leftovers, mounted, tree, write_large
 
 
 def a_tree(folder: Path) -> Path:
@@ -334,16 +332,8 @@ def test_a_rate_that_is_none(lab: Lab) -> None:
 @pytest.fixture
 def small(tmp_path: Path) -> Iterator[Path]:
     """A file system of eight megabytes."""
-    place = tmp_path / "small"
-    place.mkdir()
-    mount = shutil.which("mount")
-    command = [mount or "mount", "-t", "tmpfs", "-o", "size=8m", "none", str(place)]
-    if mount is None or subprocess.run(command, check=False, capture_output=True).returncode:  # noqa: S603
-        pytest.skip("nothing can be mounted here")
-    try:
+    with mounted(tmp_path / "small", 8) as place:
         yield place
-    finally:
-        subprocess.run(["umount", "-l", str(place)], check=True)  # noqa: S603, S607
 
 
 def test_t22_space_is_checked_before_the_first_byte(lab: Lab, small: Path) -> None:
