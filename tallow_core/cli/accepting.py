@@ -20,7 +20,8 @@ from tallow_core.protocol.code import parse_code
 from tallow_core.protocol.manifest import Counts, Entry, OfferKind
 from tallow_core.protocol.selection import WANTED, Selection
 from tallow_core.runtime.context import Context
-from tallow_core.runtime.receiving import Decision, Offered, check_space, receive
+from tallow_core.runtime.receiver import Decision, Offered, check_space
+from tallow_core.runtime.receiving import receive
 from tallow_core.runtime.sinks import FolderSink, StreamSink, TextSink
 from tallow_core.text import printable
 

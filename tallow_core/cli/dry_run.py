@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tallow_core.dataplane.sources import Choice, Skipped, Sources
+from tallow_core.dataplane.skipped import Skipped
+from tallow_core.dataplane.sources import Choice, Sources
 from tallow_core.errors import FileSystemError
 from tallow_core.protocol.manifest import Counts, Entry
 from tallow_core.runtime.context import Context

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from tallow_core.cli.report import size_text
 from tallow_core.dataplane.filters import Patterns
 from tallow_core.protocol.manifest import Entry, EntryKind
-from tallow_core.runtime.receiving import Offered
+from tallow_core.runtime.receiver import Offered
 from tallow_core.text import printable
 
 _NUMBERS = re.compile(r"(\d{1,9})(?:-(\d{1,9}))?")

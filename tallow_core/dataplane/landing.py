@@ -25,7 +25,7 @@ from tallow_core.dataplane.batch import Batch
 from tallow_core.dataplane.faults import explain
 from tallow_core.dataplane.keeping import Keeping
 from tallow_core.dataplane.placing import Overwrite, look, make_folder, place, set_link_time
-from tallow_core.dataplane.sources import Reason, Skipped
+from tallow_core.dataplane.skipped import Reason, Skipped
 from tallow_core.dataplane.spool import Spool
 from tallow_core.dataplane.stash import Stash
 from tallow_core.dataplane.writer import Folder, Writer

@@ -13,11 +13,12 @@ import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from tallow_core.dataplane.extents import may_be_sparse, measure
 from tallow_core.dataplane.faults import ChangedError, explain
 from tallow_core.dataplane.filters import Level, Patterns, outer_level
+from tallow_core.dataplane.skipped import Reason, Skipped
 from tallow_core.dataplane.wirenames import kept_target, wire_name
 from tallow_core.errors import ConfigError, FileSystemError, UsageError
 from tallow_core.protocol.manifest import Entry, EntryKind
@@ -33,17 +34,9 @@ _EFFECTIVE = os.access in os.supports_effective_ids
 _LAST_NS = (1 << 63) - 1
 """What 64 bits hold: the years 1677 to 2262. Times beyond are sent as the nearest of these."""
 
-Reason = Literal["link", "special", "unreadable", "name", "exists", "changed", "excluded"]
 _Inode = tuple[int, int]
 _Name = tuple[str, bool, str, str]
 """A name's key (`fold`), whether it is sent otherwise than it is on the disk, how it is there, and how it is sent."""
-
-
-class Skipped(NamedTuple):
-    """A file or folder that was left out. `path` is raw text, joined by `/`: make it printable before it is shown."""
-
-    path: str
-    reason: Reason
 
 
 class Choice(NamedTuple):

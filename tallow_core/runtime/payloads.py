@@ -13,7 +13,8 @@ from tallow_core.dataplane.blocking import detached
 from tallow_core.dataplane.extents import data_extents
 from tallow_core.dataplane.faults import ChangedError
 from tallow_core.dataplane.outgoing import FileSource, Source
-from tallow_core.dataplane.sources import Choice, Skipped, SourceEntry, Sources, check_unchanged
+from tallow_core.dataplane.skipped import Skipped
+from tallow_core.dataplane.sources import Choice, SourceEntry, Sources, check_unchanged
 from tallow_core.errors import FileSystemError, UsageError
 from tallow_core.protocol.manifest import MOST_TEXT, Entry, EntryKind, OfferKind
 

@@ -15,11 +15,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from struct import Struct
-from typing import BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from tallow_core.dataplane.journal import is_ours
 from tallow_core.dataplane.keeping import expire
-from tallow_core.dataplane.sources import SourceEntry
 from tallow_core.errors import ConfigError, FileSystemError, TallowError
 from tallow_core.protocol.manifest import read_list
 from tallow_core.protocol.resume import MOST_NAMED, TRANSFER_ID, Earlier, Proof, prove, proves
@@ -28,6 +27,9 @@ from tallow_core.runtime.context import Context
 from tallow_core.secrets import equal, system_rng
 from tallow_core.settings import ensure_private
 from tallow_core.text import printable
+
+if TYPE_CHECKING:
+    from tallow_core.dataplane.sources import SourceEntry
 
 LIFETIME = 7 * 86_400.0
 _MAGIC_SENT, _MAGIC_RECEIVED = b"tallow sent 2\n", b"tallow received 1\n"
@@ -45,6 +47,8 @@ def write_sources(inodes: Sequence[tuple[int, int]], entries: bytes) -> bytes:
 
 def read_sources(parts: Iterable[bytes]) -> Iterator[SourceEntry]:
     """The sources of such a list."""
+    from tallow_core.dataplane.sources import SourceEntry  # receivers have no sources
+
     for part in parts:
         reader = Reader(part, "our own list")
         (count,) = reader.fields(_COUNT)

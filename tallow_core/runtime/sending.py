@@ -10,7 +10,8 @@ from tallow_core.dataplane.buffers import PAYLOAD, RecordBuffer
 from tallow_core.dataplane.faults import ChangedError
 from tallow_core.dataplane.outgoing import Outgoing
 from tallow_core.dataplane.packing import Packing
-from tallow_core.dataplane.sources import Skipped, SourceEntry
+from tallow_core.dataplane.skipped import Skipped
+from tallow_core.dataplane.sources import SourceEntry
 from tallow_core.dataplane.spool import Spool
 from tallow_core.errors import (
     BrokenOffError,
@@ -40,6 +41,7 @@ from tallow_core.runtime.progress import progress
 from tallow_core.runtime.resuming import Redialling, Sent, SentRecord, read_sources, sent_before, unchanged, write_sources
 from tallow_core.runtime.safety import Ask
 from tallow_core.runtime.session import Session, StoppedError
+from tallow_core.runtime.telling import announce_session, report_done
 from tallow_core.runtime.throttle import Throttle
 from tallow_core.secrets import equal, system_rng
 from tallow_core.spi.hash import Hasher
@@ -323,23 +325,3 @@ class _Sender:
         if unread:
             first = printable(unread[0].path)
             raise FileSystemError(f"the rest was sent, but {len(unread)} could not be: {first}" + (", ..." if len(unread) > 1 else ""))
-
-
-def announce_session(context: Context, session: Session) -> None:
-    """The `peer`, `suite` and perhaps `safety` events, once a peer has proved itself; raises `RefusedError` if a plugin refuses it."""
-    path = session.path
-    context.event("peer", path=path.kind)
-    context.event("suite", **session.established.suite)
-    context.reporter.note(f"connected by {path.address}")
-    reason = context.plugins.veto("tallow_veto_peer", path=path.kind, address=path.address)
-    if reason is not None:
-        raise RefusedError(f"a plugin refuses this peer: {reason}")
-    session.safety.show(context)
-
-
-def report_done(
-    context: Context, files: int, links: int, size: int, seconds: float, skipped: list[Skipped], **more: list[dict[str, str]]
-) -> None:
-    """The `done` event."""
-    left_out = [{"path": printable(entry.path), "reason": entry.reason} for entry in skipped]
-    context.event("done", files=files, links=links, bytes=size, seconds=round(seconds, 6), skipped=left_out, **more)

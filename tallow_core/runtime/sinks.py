@@ -10,7 +10,7 @@ from tallow_core.dataplane.blocking import detached
 from tallow_core.dataplane.keeping import Keeping
 from tallow_core.dataplane.landing import Landing
 from tallow_core.dataplane.placing import Overwrite
-from tallow_core.dataplane.sources import Skipped
+from tallow_core.dataplane.skipped import Skipped
 from tallow_core.dataplane.writer import Writer
 from tallow_core.errors import FileSystemError
 from tallow_core.protocol.content import FileWhole

@@ -59,3 +59,5 @@ def test_a_small_transfer_imports_what_it_needs(lab: Lab) -> None:
         assert "zstandard" not in modules
         assert "opaque_snake" not in modules  # logins are no part of a transfer
     assert "ctypes" not in imported(sender)  # it renames nothing
+    assert not imported(sender) & {"tallow_core.runtime.receiving", "tallow_core.dataplane.landing"}
+    assert not imported(receiver) & {"tallow_core.runtime.sending", "tallow_core.runtime.hosting", "tallow_core.dataplane.sources"}

@@ -23,7 +23,7 @@ from tallow_core.dataplane import rename as renaming
 from tallow_core.dataplane.landing import Landing
 from tallow_core.dataplane.placing import Overwrite
 from tallow_core.dataplane.rename import rename_new
-from tallow_core.dataplane.sources import Skipped
+from tallow_core.dataplane.skipped import Skipped
 from tallow_core.errors import FileSystemError, LocalProtocolError, RemoteProtocolError, TallowError
 from tallow_core.protocol.content import FileWhole
 from tallow_core.protocol.manifest import Entry, EntryKind

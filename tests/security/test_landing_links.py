@@ -16,7 +16,7 @@ import pytest
 from tallow_core.dataplane import stash
 from tallow_core.dataplane.landing import Landing
 from tallow_core.dataplane.placing import Overwrite
-from tallow_core.dataplane.sources import Skipped
+from tallow_core.dataplane.skipped import Skipped
 from tallow_core.errors import FileSystemError, LocalProtocolError, RemoteProtocolError
 
 ALL = list(Overwrite)

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tallow_core.dataplane.sources import Skipped, SourceEntry, Sources
+from tallow_core.dataplane.skipped import Skipped
+from tallow_core.dataplane.sources import SourceEntry, Sources
 from tallow_core.errors import FileSystemError, UsageError
 from tallow_core.protocol.manifest import Entry, EntryKind
 from tallow_core.protocol.names import TreeOrder

@@ -13,7 +13,8 @@ import pytest
 
 from tallow_core.dataplane.extents import data_extents, measure
 from tallow_core.dataplane.faults import ChangedError
-from tallow_core.dataplane.sources import Choice, Skipped, SourceEntry, Sources
+from tallow_core.dataplane.skipped import Skipped
+from tallow_core.dataplane.sources import Choice, SourceEntry, Sources
 from tallow_core.errors import FileSystemError, UsageError
 from tallow_core.protocol.manifest import EntryKind
 from tallow_core.protocol.names import TreeOrder

@@ -15,7 +15,8 @@ from tallow_core.policy import Policy
 from tallow_core.protocol.code import parse_code
 from tallow_core.protocol.records import RecordType
 from tallow_core.runtime.context import Context
-from tallow_core.runtime.receiving import Decision, Offered, receive
+from tallow_core.runtime.receiver import Decision, Offered
+from tallow_core.runtime.receiving import receive
 from tallow_core.settings import Directories, SessionSettings, Settings
 from tests.security.corpus import ORDINARY, PATHS, TREES
 from tests.security.hostile_peers import (

@@ -1,0 +1,14 @@
+"""What was left out of a transfer, at either end."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+Reason = Literal["link", "special", "unreadable", "name", "exists", "changed", "excluded"]
+
+
+class Skipped(NamedTuple):
+    """A file or folder that was left out. `path` is raw text, joined by `/`: make it printable before it is shown."""
+
+    path: str
+    reason: Reason
