@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from tallow_core.errors import PluginError
 from tallow_core.kinds import KINDS, Kind
-from tallow_core.settings import nearest
-from tallow_core.text import printable
+from tallow_core.text import nearest, printable
 
 if TYPE_CHECKING:
     from tallow_core.settings import PluginSettings

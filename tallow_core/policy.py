@@ -16,9 +16,9 @@ from tallow_core.errors import ConfigError, PolicyError
 from tallow_core.host import PluginHost
 from tallow_core.kinds import CIPHER, HASH, KEM, KINDS, SIGNATURE, SUITE_KINDS, TRANSPORT, Kind
 from tallow_core.profiles import PROFILES, Limits
-from tallow_core.settings import Condition, Rule, Settings, nearest
+from tallow_core.settings import Condition, Rule, Settings
 from tallow_core.spi.driver import Driver
-from tallow_core.text import printable
+from tallow_core.text import nearest, printable
 
 D = TypeVar("D")
 

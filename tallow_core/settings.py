@@ -18,7 +18,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias, cast, get_args, get_orig
 from tallow_core.errors import ConfigError, UsageError
 from tallow_core.kinds import COMMAND, KINDS, SUITE_KINDS, kind_named
 from tallow_core.profiles import ProfileName
-from tallow_core.text import printable
+from tallow_core.text import nearest, printable
 
 Names: TypeAlias = tuple[str, ...]
 
@@ -410,14 +410,6 @@ def _not_of(value: object, kinds: Iterable[str], told: str) -> str:
 def _names_a_driver(item: str) -> bool:
     found = re.fullmatch(_DRIVER, item)
     return found is not None and kind_named(found[1]) is not None
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """`, did you mean "..."?` with the word of `known` that is nearest to a mistyped one, or "" if none is near."""
-    import difflib
-
-    found = difflib.get_close_matches(word, list(known), n=1)
-    return f', did you mean "{printable(found[0])}"?' if found else ""
 
 
 def ensure_private(path: Path, *, strict: bool = False) -> Path:

@@ -8,6 +8,7 @@ was printed, or set the clipboard; a bidirectional override could make `gpj.exe`
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterable
 
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 """Unicode general categories with no glyph of their own: controls, formats (bidi included), surrogates, unassigned, separators."""
@@ -35,3 +36,11 @@ def _escape(char: str) -> str:
     if point < 0x100:
         return f"\\x{point:02x}"
     return f"\\u{point:04x}" if point < 0x10000 else f"\\U{point:08x}"
+
+
+def nearest(word: str, known: Iterable[str], mark: str = ",") -> str:
+    """`, did you mean "..."?` with the word of `known` that is nearest to a mistyped one, or "" if none is near."""
+    import difflib  # only mistakes need it
+
+    found = difflib.get_close_matches(word, list(known), n=1)
+    return f'{mark} did you mean "{printable(found[0])}"?' if found else ""

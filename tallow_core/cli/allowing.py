@@ -13,8 +13,8 @@ from tallow_core.catalog import FIRST_PARTY, Catalog, canonical
 from tallow_core.cli.output import put, tell
 from tallow_core.cli.plugin_table import event, row, table
 from tallow_core.errors import EXIT_DONE, ConfigError, PluginError
-from tallow_core.settings import Settings, ensure_private, nearest, read_file, settings_in
-from tallow_core.text import printable
+from tallow_core.settings import Settings, ensure_private, read_file, settings_in
+from tallow_core.text import nearest, printable
 
 if TYPE_CHECKING:
     from tomlkit import TOMLDocument

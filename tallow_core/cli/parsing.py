@@ -10,9 +10,9 @@ from cyclopts import App, CycloptsError, Group, Parameter, UnusedCliTokensError
 
 from tallow_core.cli.marks import Mark
 from tallow_core.cli.options import Common, Peering
-from tallow_core.cli.run import Command, nearest
+from tallow_core.cli.run import Command
 from tallow_core.errors import UsageError
-from tallow_core.text import printable
+from tallow_core.text import nearest, printable
 
 EVERY = Group("Options of every command", sort_key=100)
 _PLAIN = Parameter(show_default=False, show_env_var=False)
@@ -82,7 +82,7 @@ def check_options(app: App, words: list[str]) -> None:
         option = word.partition("=")[0]
         if len(word) < 2 or not word.startswith("-") or option in known or set(word[1:]) == {"v"}:
             continue
-        raise UsageError(f'there is no option "{printable(option)}"{nearest(option, sorted(known))}; see {app.name[0]} --help')
+        raise UsageError(f'there is no option "{printable(option)}"{nearest(option, sorted(known), ";")}; see {app.name[0]} --help')
 
 
 def _sentence(error: Exception) -> str:

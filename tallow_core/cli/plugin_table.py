@@ -9,8 +9,8 @@ from tallow_core.catalog import FIRST_PARTY, Catalog, Entry, allow_command, cano
 from tallow_core.cli.output import put, tell
 from tallow_core.errors import EXIT_DONE, PluginError, UsageError
 from tallow_core.kinds import KINDS, Kind, kind_named
-from tallow_core.settings import Settings, nearest
-from tallow_core.text import printable
+from tallow_core.settings import Settings
+from tallow_core.text import nearest, printable
 
 _COLUMNS = ("kind", "name", "distribution", "version", "state")
 

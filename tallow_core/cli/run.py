@@ -13,7 +13,7 @@ from tallow_core.cli.output import OutputError, put
 from tallow_core.cli.reading import read
 from tallow_core.cli.table import COMMANDS, Row
 from tallow_core.errors import EXIT_BUG, EXIT_INTERRUPTED, TallowError, UsageError
-from tallow_core.text import printable
+from tallow_core.text import nearest, printable
 
 
 class Command(NamedTuple):
@@ -85,7 +85,7 @@ def _find(words: list[str]) -> Command:
         return _group(group, words)
     plugin = invocation.plugin_command(words)
     if plugin is None:
-        raise UsageError(f'there is no command "{printable(words[0])}"{nearest(words[0], _names())}; see tallow --help')
+        raise UsageError(f'there is no command "{printable(words[0])}"{nearest(words[0], _names(), ";")}; see tallow --help')
     return Command(f"tallow {words[0]}", f"Usage: tallow {words[0]} [OPTIONS] [ARGUMENTS]", plugin, words[1:], own=False)
 
 
@@ -97,7 +97,7 @@ def _group(rows: Sequence[Row], words: list[str]) -> Command:
         return Command(f"tallow {words[0]}", f"Usage: tallow {words[0]} COMMAND", lambda: put(told), [], own=True)
     if not typed or typed.startswith("-"):
         raise UsageError(f"tallow {words[0]} needs one of: {', '.join(verbs)}")
-    raise UsageError(f'there is no command "{words[0]} {printable(typed)}"{nearest(typed, verbs)}; see tallow --help')
+    raise UsageError(f'there is no command "{words[0]} {printable(typed)}"{nearest(typed, verbs, ";")}; see tallow --help')
 
 
 def _load(row: Row) -> Callable[..., Any]:
@@ -108,11 +108,3 @@ def _load(row: Row) -> Callable[..., Any]:
 
 def _names() -> list[str]:
     return [row.words[0] for row in COMMANDS] + invocation.plugin_names()
-
-
-def nearest(typed: str, known: Sequence[str]) -> str:
-    """What a mistyped word was likely meant to be, as the end of a sentence; "" if nothing is near."""
-    import difflib  # only mistakes need it
-
-    near = difflib.get_close_matches(typed, known, 1, 0.6)
-    return f'; did you mean "{near[0]}"?' if near else ""

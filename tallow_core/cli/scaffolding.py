@@ -14,8 +14,8 @@ from tallow_core.cli.output import put, tell
 from tallow_core.cli.table import COMMANDS
 from tallow_core.errors import EXIT_DONE, FileSystemError, UsageError
 from tallow_core.kinds import COMMAND, KINDS, Kind, kind_named
-from tallow_core.settings import Settings, nearest
-from tallow_core.text import printable
+from tallow_core.settings import Settings
+from tallow_core.text import nearest, printable
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
 _LIBRARIES = {"cipher": "cryptography>=48", "kem": "cryptography>=48", "signature": "cryptography>=48", "authenticator": "cpace>=0.1,<0.2"}

@@ -114,22 +114,23 @@ class FileHash:
     def digest(self) -> bytes:
         """The hash of the whole file."""
         self._close_segment()
-        hasher = self._driver.hasher(FILE_CONTEXT)
-        hasher.update(_TREE.pack(self.size, self.segment_size))
-        hasher.update(self._tree)
-        return hasher.digest()
+        return _file_hash(self._driver, self.size, self.segment_size, self._tree)
 
 
 def hash_whole(driver: type[Hash], segment_size: int, data: ReadBuffer) -> bytes:
     """The hash of a file that is no longer than a segment, in one step: what `FileHash` makes of it."""
-    tree = _TREE.pack(len(data), segment_size)
+    tree = b""
     if len(data):
         segment = driver.hasher(SEGMENT_CONTEXT)
         segment.update(data)
-        tree += segment.digest()
-    running = driver.hasher(FILE_CONTEXT)
-    running.update(tree)
-    return running.digest()
+        tree = segment.digest()
+    return _file_hash(driver, len(data), segment_size, tree)
+
+
+def _file_hash(driver: type[Hash], size: int, segment_size: int, tree: bytes | bytearray) -> bytes:
+    hasher = driver.hasher(FILE_CONTEXT)
+    hasher.update(_TREE.pack(size, segment_size) + tree)
+    return hasher.digest()
 
 
 @cache

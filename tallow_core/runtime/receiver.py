@@ -182,28 +182,30 @@ class Receiver:
         """Accept, receive everything, send the receipt, report."""
         selection, sink = decision
         began = time.monotonic()
-        try:
+        with self._keeping():
             flow = await self._into(sink, self._accepted(offered, selection, sink))
-        except BaseException as error:
-            self._kept.failed(error)
-            self._going.kept_in = self._kept.kept_in
-            raise
         seconds = time.monotonic() - began
         await flow.close()
         receipt = Receipt(self._files, self._bytes, self._hashes.digest())
-        try:
+        with self._keeping():
             await self._session.send(RecordType.RECEIVED, receipt.encoded(), final=True)
             certain = await self._parting()
-        except BaseException as error:
-            self._kept.failed(error)
-            self._going.kept_in = self._kept.kept_in
-            raise
         self._kept.received(certain=certain)
         if sink.single and self._failed_files:
             raise IntegrityError("the sender could not read all of it, so what came is not whole; ask for it again")
         files, size = self._kept.there
         report_done(self._context, files + sink.files, sink.links, size + self._bytes, seconds, self._skipped + sink.skipped)
         self._warn(sink)
+
+    @contextlib.contextmanager
+    def _keeping(self) -> Iterator[None]:
+        """Whatever ends what is done inside, decide what stays of it, and remember where."""
+        try:
+            yield
+        except BaseException as error:
+            self._kept.failed(error)
+            self._going.kept_in = self._kept.kept_in
+            raise
 
     async def _into(self, sink: Sink, work: Coroutine[Any, Any, Inflow]) -> Inflow:
         """Do the work, and close the sink whatever becomes of it; what stands in the way here is told with what stays."""

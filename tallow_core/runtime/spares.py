@@ -110,7 +110,7 @@ class Spares:
         if error is not None and not isinstance(error, TransportError):
             self._session.fail(error)
         if error is not None or task.result() is None:
-            self._ready = [each for each in self._ready if each != number]
+            self._not_ready(number)
             self._session.drop(lane)
             if self._session.role is Role.HOST:
                 self._idle.pop(number, None)
@@ -135,13 +135,17 @@ class Spares:
         if number in self._idle and number not in self._ready:
             self._ready.append(number)
 
+    def _not_ready(self, number: int) -> None:
+        if number in self._ready:
+            self._ready.remove(number)
+
     def forget(self, address: str) -> None:
         """A path beside the session's own is broken: nothing more is to go by the idle lanes that lead there."""
         self.stop_opening(address)
         for number, spare in list(self._idle.items()):
             if spare.lane.address == address:
                 del self._idle[number]
-                self._ready = [each for each in self._ready if each != number]
+                self._not_ready(number)
                 self._session.drop(spare.lane)
 
     # -- moving ---------------------------------------------------------------------------------------------------------------

@@ -13,9 +13,9 @@ from tallow_core.catalog import FIRST_PARTY, Catalog, Entry
 from tallow_core.errors import PluginError, UsageError
 from tallow_core.host import PluginHost
 from tallow_core.kinds import COMMAND, KINDS, kind_named
-from tallow_core.settings import Directories, PluginSettings, Settings, load_settings, nearest
+from tallow_core.settings import Directories, PluginSettings, Settings, load_settings
 from tallow_core.testing.suite import CORE, Check, checks_of, core_checks
-from tallow_core.text import printable
+from tallow_core.text import nearest, printable
 
 ALL = "all"
 _CORE = "core"

@@ -501,6 +501,23 @@ class HostileHost:
             return await self._lanes.get()
 
 
+async def at_receiver(home: Home, evil: Callable[[Peer, HostileHost], Awaitable[None]], *words: str, **more: Any) -> tuple[int, Program]:
+    """Let the evil sender at a receiver; its exit status, and the receiver, which did no harm."""
+
+    async def after(peer: Peer) -> None:
+        try:
+            await evil(peer, host)
+            await peer.line.closed()
+        except Gone:
+            pass
+
+    host = HostileHost(after)
+    async with listening(host.serve) as port, receiver(home, port, *words, **more) as program:
+        status = await program.wait(80)
+        assert_harmless(program)
+        return status, program
+
+
 # -- what is offered and sent -------------------------------------------------------------------------------------------------------
 
 

@@ -21,13 +21,13 @@ from tests.security.hostile_peers import (
     CODE,
     SEGMENT,
     WRONG,
-    Gone,
     Home,
     HostileHost,
     Line,
     Peer,
     Program,
     assert_harmless,
+    at_receiver,
     attack,
     chunk,
     content,
@@ -71,19 +71,7 @@ class Session:
 
 async def run(home: Home, evil: Evil, *words: str, json: bool = True) -> tuple[int, Program]:
     """Let the evil sender at a receiver; its exit status, and the receiver."""
-
-    async def after(peer: Peer) -> None:
-        try:
-            await evil(Session(peer, host))
-            await peer.line.closed()
-        except Gone:
-            pass
-
-    host = HostileHost(after)
-    async with listening(host.serve) as port, receiver(home, port, *words, json=json) as program:
-        status = await program.wait(80)
-        assert_harmless(program)
-        return status, program
+    return await at_receiver(home, lambda peer, host: evil(Session(peer, host)), *words, json=json)
 
 
 @pytest.fixture

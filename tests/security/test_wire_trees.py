@@ -25,6 +25,7 @@ from tests.security.hostile_peers import (
     Program,
     as_guest,
     assert_harmless,
+    at_receiver,
     attack,
     chunk,
     content,
@@ -88,18 +89,7 @@ Evil = Callable[[Session], Awaitable[None]]
 
 
 async def run(home: Home, evil: Evil, *words: str) -> tuple[int, Program]:
-    async def after(peer: Peer) -> None:
-        try:
-            await evil(Session(peer, host))
-            await peer.line.closed()
-        except Gone:
-            pass
-
-    host = HostileHost(after)
-    async with listening(host.serve) as port, receiver(home, port, *words) as program:
-        status = await program.wait(80)
-        assert_harmless(program)
-        return status, program
+    return await at_receiver(home, lambda peer, host: evil(Session(peer, host)), *words)
 
 
 def test_the_attacker_can_also_do_it_right(home: Home) -> None:

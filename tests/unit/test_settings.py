@@ -13,7 +13,8 @@ import pytest
 
 from tallow_core import settings as module
 from tallow_core.errors import ConfigError, UsageError
-from tallow_core.settings import Settings, ensure_private, load_settings, nearest
+from tallow_core.settings import Settings, ensure_private, load_settings
+from tallow_core.text import nearest
 
 
 @pytest.fixture(autouse=True)

@@ -12,8 +12,7 @@ from tallow_core.cli.options import Common
 from tallow_core.errors import EXIT_DONE, UsageError
 from tallow_core.kinds import KINDS
 from tallow_core.passwords import configured
-from tallow_core.settings import nearest
-from tallow_core.text import printable
+from tallow_core.text import nearest, printable
 
 if TYPE_CHECKING:
     from tallow_core.runtime.context import Context
