@@ -21,12 +21,14 @@ MOST = Aim(128)
 """MiB that any end may have resident, whatever is moved."""
 WIRE = Wire(0.050, 125e6)
 _ADDRESS = "10.78.0.1"
-"""Of the host on which a transfer races: one that may be told to the other side, which loopback may not."""
+"""Of the host on which a transfer races: one that may be told to the other side, which loopback may
+not."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """How much is moved: MiB of one file on loopback, on the wire and of the stream; how many small and how many empty files."""
+    """How much is moved: MiB of one file on loopback, on the wire and of the stream; how many small
+    and how many empty files."""
 
     file: int
     wire: int
@@ -63,10 +65,13 @@ def small_files(folder: Path, count: int, size: int) -> Path:
 
 
 def one_file(folder: Path, sizes: Sizes, place: Path | None) -> Group:
-    """One large file over loopback: every path and cipher, and other programs, beside the plain copy."""
+    """One large file over loopback: every path and cipher, and other programs, beside the plain
+    copy."""
     source = random_file(folder / "large", sizes.file)
     plain_copy = tallow.plain(source)
-    plain_copy(_warm(folder))  # memory that a virtual machine was not given yet is slow the first time
+    plain_copy(
+        _warm(folder)
+    )  # memory that a virtual machine was not given yet is slow the first time
     cheap = Aim(2)
     cases = [
         Case("plain", plain_copy),
@@ -82,14 +87,32 @@ def one_file(folder: Path, sizes: Sizes, place: Path | None) -> Group:
         Case("relay-tls", tallow.relayed(source, "tls"), {"rate": at_least(0.3)}),
         *_others(source, place),
     ]
-    title = f"One file of {sizes.file} MiB over loopback; of other programs the whole commands count"
-    return Group("file", title, "GB", sizes.file * _BLOCK / 1e9, cases, ("rate", "whole", "cpu", "peak"), ("rate", "cpu"))
+    title = (
+        f"One file of {sizes.file} MiB over loopback; of other programs the whole commands count"
+    )
+    return Group(
+        "file",
+        title,
+        "GB",
+        sizes.file * _BLOCK / 1e9,
+        cases,
+        ("rate", "whole", "cpu", "peak"),
+        ("rate", "cpu"),
+    )
 
 
 def _others(source: Path, place: Path | None) -> list[Case]:
     return [
-        Case("scp-aes256-gcm", ssh.scp(source, place, "aes256-gcm@openssh.com"), missing=ssh.missing(place)),
-        Case("magic-wormhole", peers.wormhole(source, place), missing=peers.missing(place, "wormhole", "twist")),
+        Case(
+            "scp-aes256-gcm",
+            ssh.scp(source, place, "aes256-gcm@openssh.com"),
+            missing=ssh.missing(place),
+        ),
+        Case(
+            "magic-wormhole",
+            peers.wormhole(source, place),
+            missing=peers.missing(place, "wormhole", "twist"),
+        ),
         Case("croc", peers.croc(source, place), missing=peers.missing(place, "croc")),
         Case("sendme", peers.sendme(source, place), missing=peers.missing(place, "sendme")),
     ]
@@ -104,7 +127,15 @@ def many_files(folder: Path, sizes: Sizes, place: Path | None) -> Group:
         Case("tls", tallow.direct(source, "tls")),
     )
     title = f"{sizes.small:,} files of {SMALL} bytes, a hundred a folder, over loopback"
-    return Group("tree", title, "1,000 files", sizes.small / 1e3, cases, ("seconds", "whole", "cpu", "peak"), ("seconds", "whole", "cpu"))
+    return Group(
+        "tree",
+        title,
+        "1,000 files",
+        sizes.small / 1e3,
+        cases,
+        ("seconds", "whole", "cpu", "peak"),
+        ("seconds", "whole", "cpu"),
+    )
 
 
 def long_wire(folder: Path, sizes: Sizes, place: Path | None) -> Group:
@@ -122,20 +153,36 @@ def long_wire(folder: Path, sizes: Sizes, place: Path | None) -> Group:
     def plain(at: tuple[tallow.Prefix, tallow.Prefix], work: Path) -> Sample:
         return tallow.plain_between(source, work, wire.ADDRESSES[1], at=at)
 
-    def direct(options: tuple[str, ...], at: tuple[tallow.Prefix, tallow.Prefix], work: Path) -> Sample:
+    def direct(
+        options: tuple[str, ...], at: tuple[tallow.Prefix, tallow.Prefix], work: Path
+    ) -> Sample:
         return tallow.direct_between(source, work, wire.ADDRESSES[0], "tcp", options, at)
 
     cases = (
         Case("plain", run(plain), missing=absent),
         Case("tcp", run(partial(direct, ("--lanes", "1"))), {"rate": at_least(0.9)}, absent),
-        Case("tcp-4-lanes", run(partial(direct, ("--lanes", "4"))), {"rate": at_least(1.5)}, absent),
+        Case(
+            "tcp-4-lanes", run(partial(direct, ("--lanes", "4"))), {"rate": at_least(1.5)}, absent
+        ),
     )
-    title = f"One file of {sizes.wire} MiB over {WIRE.rtt * 1000:.0f} ms round trip and {WIRE.rate * 8 / 1e9:g} Gbit/s"
-    return Group("wire", title, "GB", sizes.wire * _BLOCK / 1e9, cases, ("rate", "whole", "cpu", "peak"), ("rate", "cpu"))
+    title = (
+        f"One file of {sizes.wire} MiB over {WIRE.rtt * 1000:.0f} ms round trip and"
+        f" {WIRE.rate * 8 / 1e9:g} Gbit/s"
+    )
+    return Group(
+        "wire",
+        title,
+        "GB",
+        sizes.wire * _BLOCK / 1e9,
+        cases,
+        ("rate", "whole", "cpu", "peak"),
+        ("rate", "cpu"),
+    )
 
 
 def racing(folder: Path, sizes: Sizes, place: Path | None) -> Group:
-    """Through a relay on loopback, by that alone and while a direct path is looked for, and found at once."""
+    """Through a relay on loopback, by that alone and while a direct path is looked for, and found
+    at once."""
     source = random_file(folder / "large", sizes.file)
     absent = network.missing()
 
@@ -150,8 +197,19 @@ def racing(folder: Path, sizes: Sizes, place: Path | None) -> Group:
         Case("relay-only", run("--relay-only"), missing=absent),
         Case("racing", run(), {"rate": at_least(0.95), "cpu": Aim(1.1)}, absent),
     )
-    title = f"One file of {sizes.file} MiB through a relay on loopback, by that alone and beside a direct path there"
-    return Group("race", title, "GB", sizes.file * _BLOCK / 1e9, cases, ("rate", "whole", "cpu", "peak"), ("rate", "cpu"))
+    title = (
+        f"One file of {sizes.file} MiB through a relay on loopback, by that alone and beside a"
+        " direct path there"
+    )
+    return Group(
+        "race",
+        title,
+        "GB",
+        sizes.file * _BLOCK / 1e9,
+        cases,
+        ("rate", "whole", "cpu", "peak"),
+        ("rate", "cpu"),
+    )
 
 
 def memory(folder: Path, sizes: Sizes, place: Path | None) -> Group:
@@ -178,10 +236,22 @@ def starts(folder: Path, sizes: Sizes, place: Path | None) -> Group:
         Case("python-c-pass", startup.ended(startup.BARE)),
         Case("version", startup.ended((*TALLOW, "--version")), {"whole": Aim(6)}),
         Case("help", startup.ended((*TALLOW, "--help")), {"whole": Aim(12)}),
-        *(Case(f"code-{name}", startup.code_shown(str(path)), soon) for name, path in payloads.items()),
+        *(
+            Case(f"code-{name}", startup.code_shown(str(path)), soon)
+            for name, path in payloads.items()
+        ),
         Case("small-file", tallow.direct(small, "tcp"), {"cpu": Aim(40)}),
     )
-    return Group("start", "Start to finish of what is short", "", 1, cases, ("whole", "cpu"), ("whole", "cpu"), STARTS)
+    return Group(
+        "start",
+        "Start to finish of what is short",
+        "",
+        1,
+        cases,
+        ("whole", "cpu"),
+        ("whole", "cpu"),
+        STARTS,
+    )
 
 
 def _warm(folder: Path) -> Path:

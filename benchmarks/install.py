@@ -1,4 +1,5 @@
-"""Installs the programs that Tallow is compared with into one folder, from package registries, by their own installers."""
+"""Installs the programs that Tallow is compared with into one folder, from package registries, by
+their own installers."""
 
 from __future__ import annotations
 
@@ -26,9 +27,18 @@ def install(folder: Path) -> None:
     if peers.missing(folder, "wormhole", "twist"):
         venv = folder / "wormhole"
         if _try("magic-wormhole", (sys.executable, "-m", "venv", str(venv)), folder):
-            _try("magic-wormhole", (str(venv / "bin" / "python"), "-m", "pip", "install", "--quiet", *_WORMHOLE), folder)
+            _try(
+                "magic-wormhole",
+                (str(venv / "bin" / "python"), "-m", "pip", "install", "--quiet", *_WORMHOLE),
+                folder,
+            )
     if peers.program("croc", folder) is None:
-        _try("croc", ("go", "install", "github.com/schollz/croc/v10@latest"), folder, GOBIN=str(folder / "bin"))
+        _try(
+            "croc",
+            ("go", "install", "github.com/schollz/croc/v10@latest"),
+            folder,
+            GOBIN=str(folder / "bin"),
+        )
     if peers.program("sendme", folder) is None:
         _try("sendme", ("cargo", "install", "--quiet", "--root", str(folder), "sendme"), folder)
 
@@ -39,7 +49,13 @@ def _try(name: str, command: tuple[str, ...], folder: Path, **environment: str) 
         return False
     print(f"installing {name} ...", flush=True)
     done = subprocess.run(
-        command, cwd=folder, env={**os.environ, **environment}, capture_output=True, text=True, timeout=_LIMIT, check=False
+        command,
+        cwd=folder,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=_LIMIT,
+        check=False,
     )
     if done.returncode:
         print(f"cannot install {name}: {done.stderr.strip().splitlines()[-1:] or done.returncode}")

@@ -1,4 +1,5 @@
-"""What the machine is and does: figures from a machine that does other things too are worth less, and should say so."""
+"""What the machine is and does: figures from a machine that does other things too are worth less,
+and should say so."""
 
 from __future__ import annotations
 
@@ -13,11 +14,15 @@ _STAT = Path("/proc/stat")
 
 def description() -> str:
     """One line about the machine."""
-    return f"{os.cpu_count()} CPUs ({_model()}), {platform.system()} {platform.release()}, Python {platform.python_version()}"
+    return (
+        f"{os.cpu_count()} CPUs ({_model()}), {platform.system()} {platform.release()}, Python"
+        f" {platform.python_version()}"
+    )
 
 
 def load(seconds: float = 0.3) -> dict[str, float | None]:
-    """What others do while we do nothing: the load of the last minute, and the share of all CPUs that was busy for `seconds`."""
+    """What others do while we do nothing: the load of the last minute, and the share of all CPUs
+    that was busy for `seconds`."""
     before = _ticks()
     time.sleep(seconds)
     after = _ticks()

@@ -15,7 +15,10 @@ from pathlib import Path
 from benchmarks.processes import HERE, Child
 from benchmarks.tallow import Prefix
 
-_HOLD = 'ip link set lo up && { [ -z "$1" ] || ip address add "$1/32" dev lo; } && echo \'{"event": "ready"}\' && exec cat'
+_HOLD = (
+    'ip link set lo up && { [ -z "$1" ] || ip address add "$1/32" dev lo; } && echo \'{"event":'
+    ' "ready"}\' && exec cat'
+)
 """Ends with its standard input, so with this process."""
 
 
@@ -27,15 +30,19 @@ def missing() -> str:
     absent = [tool for tool in ("unshare", "nsenter", "ip") if shutil.which(tool) is None]
     if absent:
         return f"needs {', '.join(absent)}"
-    tried = subprocess.run(("unshare", "--net", "true"), capture_output=True, timeout=10, check=False)
+    tried = subprocess.run(
+        ("unshare", "--net", "true"), capture_output=True, timeout=10, check=False
+    )
     return "" if tried.returncode == 0 else "network namespaces are not permitted here"
 
 
 @contextmanager
 def namespace(home: Path, address: str = "") -> Iterator[tuple[int, Prefix]]:
-    """An empty network with nothing but loopback, perhaps with a further address: the process that holds it, and what to put in front of a
-    command to run there."""
-    with Child(("unshare", "--net", "sh", "-c", _HOLD, "sh", address), home, stdin=subprocess.PIPE) as holder:
+    """An empty network with nothing but loopback, perhaps with a further address: the process that
+    holds it, and what to put in front of a command to run there."""
+    with Child(
+        ("unshare", "--net", "sh", "-c", _HOLD, "sh", address), home, stdin=subprocess.PIPE
+    ) as holder:
         holder.event("ready")
         yield holder.pid, ("nsenter", "--target", str(holder.pid), "--net", "--")
 

@@ -1,7 +1,8 @@
-"""Other programs that hand over a file, each in a network namespace of its own with nothing but loopback, and a server of its own.
+"""Other programs that hand over a file, each in a network namespace of its own with nothing but
+loopback, and a server of its own.
 
-They are looked for in a folder (`install` fills it) and on the PATH. In the namespace they can reach no server of their makers, and
-what they listen on is reached by nobody.
+They are looked for in a folder (`install` fills it) and on the PATH. In the namespace they can
+reach no server of their makers, and what they listen on is reached by nobody.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ def missing(peers: Path | None, *programs: str) -> str:
 
 
 def wormhole(source: Path, peers: Path | None) -> Run:
-    """magic-wormhole with a mailbox and a transit relay of its own; the two ends find each other on loopback and need no relay."""
+    """magic-wormhole with a mailbox and a transit relay of its own; the two ends find each other on
+    loopback and need no relay."""
 
     def transfer(work: Path, at: Prefix, stack: ExitStack) -> Sample:
         twist = (*at, program("twist", peers) or "")
@@ -42,13 +44,33 @@ def wormhole(source: Path, peers: Path | None) -> Run:
         relay = stack.enter_context(Child(mailbox, work / "mailbox"))
         relay.line("Starting reactor|starting on 4000|server running")
         transit = (*twist, "transitrelay", f"--port=tcp:4001:interface={LOOPBACK}")
-        stack.enter_context(Child(transit, work / "transit")).line("Starting reactor|starting on 4001")
-        base = (*at, program("wormhole", peers) or "", f"--relay-url=ws://{LOOPBACK}:4000/v1", f"--transit-helper=tcp:{LOOPBACK}:4001")
+        stack.enter_context(Child(transit, work / "transit")).line(
+            "Starting reactor|starting on 4001"
+        )
+        base = (
+            *at,
+            program("wormhole", peers) or "",
+            f"--relay-url=ws://{LOOPBACK}:4000/v1",
+            f"--transit-helper=tcp:{LOOPBACK}:4001",
+        )
         sending = (*base, "send", "--hide-progress", "--no-qr", f"--code={_PHRASE}", str(source))
         sender = stack.enter_context(Child(sending, work / "a", listen="stderr"))
         sender.line("Wormhole code is")
-        receiving = (*base, "receive", "--hide-progress", "--accept-file", f"--output-file={work / 'out' / source.name}", _PHRASE)
-        return sample({"sender": sender, "receiver": stack.enter_context(Child(receiving, work / "b")), "relay": relay})
+        receiving = (
+            *base,
+            "receive",
+            "--hide-progress",
+            "--accept-file",
+            f"--output-file={work / 'out' / source.name}",
+            _PHRASE,
+        )
+        return sample(
+            {
+                "sender": sender,
+                "receiver": stack.enter_context(Child(receiving, work / "b")),
+                "relay": relay,
+            }
+        )
 
     return _alone(source, transfer)
 
@@ -59,11 +81,22 @@ def croc(source: Path, peers: Path | None) -> Run:
     def transfer(work: Path, at: Prefix, stack: ExitStack) -> Sample:
         command = (*at, program("croc", peers) or "")
         secret = {"CROC_SECRET": _PHRASE}
-        relay = stack.enter_context(Child((*command, "relay", "--host", LOOPBACK), work / "relay", listen="stderr"))
+        relay = stack.enter_context(
+            Child((*command, "relay", "--host", LOOPBACK), work / "relay", listen="stderr")
+        )
         relay.line("starting TCP server on .*9013|9013")
-        shared = (*command, "--disable-clipboard", "--ignore-stdin", "--yes", "--relay", f"{LOOPBACK}:9009")
+        shared = (
+            *command,
+            "--disable-clipboard",
+            "--ignore-stdin",
+            "--yes",
+            "--relay",
+            f"{LOOPBACK}:9009",
+        )
         sending = (*shared, "send", "--no-local", str(source))
-        sender = stack.enter_context(Child(sending, work / "a", listen="stderr", environment=secret))
+        sender = stack.enter_context(
+            Child(sending, work / "a", listen="stderr", environment=secret)
+        )
         sender.line("Code is|CROC_SECRET|croc ")
         receiving = (*shared, "--overwrite", "--out", str(work / "out"))
         receiver = stack.enter_context(Child(receiving, work / "b", environment=secret))
@@ -80,10 +113,20 @@ def sendme(source: Path, peers: Path | None) -> Run:
             with Child((*at, "ip", *line), work / "ip") as ip:
                 ip.finish()
         command = (*at, program("sendme", peers) or "")
-        sending = (*command, "send", "--relay", "disabled", "--ticket-type", "addresses", str(source))
+        sending = (
+            *command,
+            "send",
+            "--relay",
+            "disabled",
+            "--ticket-type",
+            "addresses",
+            str(source),
+        )
         sender = stack.enter_context(Child(sending, work / "a"))
         ticket = sender.line(r"sendme receive (\S+)").group(1)
-        receiver = stack.enter_context(Child((*command, "receive", "--relay", "disabled", ticket), work / "out"))
+        receiver = stack.enter_context(
+            Child((*command, "receive", "--relay", "disabled", ticket), work / "out")
+        )
         there = receiver.finish()
         sender.terminate()
         cost = sender.finish(status=None)

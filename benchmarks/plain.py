@@ -1,8 +1,10 @@
-"""The ceiling: a file copied over TCP by two plain Python processes, each with one buffer of 1 MiB and the system's socket options.
+"""The ceiling: a file copied over TCP by two plain Python processes, each with one buffer of 1 MiB
+and the system's socket options.
 
-`plain.py receive TARGET HOST BUFFER` prints its port, then the seconds from the connection to the last byte;
-`plain.py send SOURCE HOST BUFFER PORT` sends. BUFFER is `bytearray`, or `aligned` for one that begins at a page.
-`plain.py feed BYTES` writes that many random bytes to standard output, and `plain.py drain` counts what comes from standard input.
+`plain.py receive TARGET HOST BUFFER` prints its port, then the seconds from the connection to the
+last byte; `plain.py send SOURCE HOST BUFFER PORT` sends. BUFFER is `bytearray`, or `aligned` for
+one that begins at a page. `plain.py feed BYTES` writes that many random bytes to standard output,
+and `plain.py drain` counts what comes from standard input.
 """
 
 from __future__ import annotations
@@ -41,7 +43,10 @@ def receive(target: str, host: str, kind: str) -> None:
 def send(source: str, host: str, kind: str, port: int) -> None:
     """Send all of `source`."""
     view = _buffer(kind)
-    with socket.create_connection((host, port)) as connection, open(source, "rb", buffering=0) as file:
+    with (
+        socket.create_connection((host, port)) as connection,
+        open(source, "rb", buffering=0) as file,
+    ):
         while count := file.readinto(view):
             connection.sendall(view[:count])
 

@@ -38,8 +38,8 @@ class Failed(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """One process with the children that it waited for: seconds of CPU (user and system), most bytes resident in one of them,
-    seconds from start to end."""
+    """One process with the children that it waited for: seconds of CPU (user and system), most
+    bytes resident in one of them, seconds from start to end."""
 
     cpu: float
     peak: int
@@ -47,13 +47,14 @@ class Cost:
 
 
 def floor() -> int:
-    """The least peak that can be told, in bytes: wait4 counts for a child what its parent had resident before the child's exec."""
+    """The least peak that can be told, in bytes: wait4 counts for a child what its parent had
+    resident before the child's exec."""
     return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * _MAXRSS_UNIT
 
 
 class _Stop:
-    """SIGTERM, SIGINT and SIGHUP end the program by `SystemExit`, so that all is cleaned up; but not while a child is being started,
-    which nobody would end then."""
+    """SIGTERM, SIGINT and SIGHUP end the program by `SystemExit`, so that all is cleaned up; but
+    not while a child is being started, which nobody would end then."""
 
     def __init__(self) -> None:
         self._held = False
@@ -66,7 +67,9 @@ class _Stop:
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         for other in _SIGNALS:
-            signal.signal(other, signal.SIG_IGN)  # once is enough: the cleaning up is not to be cut short
+            signal.signal(
+                other, signal.SIG_IGN
+            )  # once is enough: the cleaning up is not to be cut short
         self._asked = 128 + number
         if not self._held:
             raise SystemExit(self._asked)
@@ -99,13 +102,16 @@ def all_ended() -> Iterator[None]:
 
 
 class Child:
-    """A running command. Use as a context manager: whatever happens, it is gone afterwards, or after `limit` seconds.
+    """A running command. Use as a context manager: whatever happens, it is gone afterwards, or
+    after `limit` seconds.
 
-    Its working directory is `home`, so that `-m` finds what is installed and not what lies in the checkout; its run-time directory
-    lies there too, so that two children meet by nothing but the addresses they are given. Settings, state and caches are those of a
-    user named like `home`, and stay from one run of a case to the next beside its work folder. `listen` is the stream whose lines are
-    read (JSON events, or text that `line` looks for); the other goes to a file, or for standard output to `stdout`. Its standard input
-    is `stdin`, by default empty; with PIPE it stays open for as long as this process lives. It leads a process group of its own.
+    Its working directory is `home`, so that `-m` finds what is installed and not what lies in the
+    checkout; its run-time directory lies there too, so that two children meet by nothing but the
+    addresses they are given. Settings, state and caches are those of a user named like `home`, and
+    stay from one run of a case to the next beside its work folder. `listen` is the stream whose
+    lines are read (JSON events, or text that `line` looks for); the other goes to a file, or for
+    standard output to `stdout`. Its standard input is `stdin`, by default empty; with PIPE it stays
+    open for as long as this process lives. It leads a process group of its own.
     """
 
     def __init__(
@@ -130,7 +136,15 @@ class Child:
             complaints = subprocess.PIPE if listen == "stderr" else rest
             self.began = self.ended = time.monotonic()
             self._deadline = self.began + limit + _GRACE
-            self._popen = subprocess.Popen(command, cwd=home, env=env, stdin=stdin, stdout=out, stderr=complaints, process_group=0)
+            self._popen = subprocess.Popen(
+                command,
+                cwd=home,
+                env=env,
+                stdin=stdin,
+                stdout=out,
+                stderr=complaints,
+                process_group=0,
+            )
             self._read_from = self._popen.stdout if listen == "stdout" else self._popen.stderr
             self._reader = threading.Thread(target=self._read, daemon=True)
             self._timer = threading.Timer(limit, self._kill)
@@ -142,7 +156,12 @@ class Child:
     def __enter__(self) -> Child:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.end()
 
     def end(self) -> None:
@@ -205,7 +224,8 @@ class Child:
                 os.killpg(self._popen.pid, signal.SIGKILL)
 
     def terminate(self) -> None:
-        """Ask it to end (SIGTERM). Not by `Popen`, which would take what `finish` waits for if it has ended already."""
+        """Ask it to end (SIGTERM). Not by `Popen`, which would take what `finish` waits for if it
+        has ended already."""
         if self._popen.returncode is None:
             os.kill(self._popen.pid, signal.SIGTERM)
 
@@ -216,15 +236,25 @@ class Child:
         self._popen.returncode = os.waitstatus_to_exitcode(raw)
         if status is not None and self._popen.returncode != status:
             raise self._failed(f"ended with {self._popen.returncode}")
-        return Cost(usage.ru_utime + usage.ru_stime, usage.ru_maxrss * _MAXRSS_UNIT, self.ended - self.began)
+        return Cost(
+            usage.ru_utime + usage.ru_stime, usage.ru_maxrss * _MAXRSS_UNIT, self.ended - self.began
+        )
 
 
 def _environment(home: Path, more: Mapping[str, str]) -> dict[str, str]:
-    # With bytecode, as installed programs have it: without, what is measured is mostly Python's compiler.
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("TALLOW_") and name != "PYTHONDONTWRITEBYTECODE"}
+    # With bytecode, as installed programs have it: without, what is measured is mostly Python's
+    # compiler.
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("TALLOW_") and name != "PYTHONDONTWRITEBYTECODE"
+    }
     runtime = home / "run"
     runtime.mkdir(mode=0o700, exist_ok=True)
     user = home.parent.with_name(f"user-{home.name}")
     user.mkdir(exist_ok=True)
-    places = {f"XDG_{name}_HOME": str(user / name.lower()) for name in ("STATE", "CONFIG", "DATA", "CACHE")}
+    places = {
+        f"XDG_{name}_HOME": str(user / name.lower())
+        for name in ("STATE", "CONFIG", "DATA", "CACHE")
+    }
     return {**kept, **places, "XDG_RUNTIME_DIR": str(runtime), "HOME": str(user), **more}

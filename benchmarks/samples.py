@@ -17,8 +17,9 @@ ROLES: tuple[Role, ...] = get_args(Role)
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One run: `seconds` that the data took by the receiver's clock (the whole commands, where nothing tells more), `whole` seconds
-    from the start of the first command to the end of the last, and what each process cost. A server between them counts as `relay`."""
+    """One run: `seconds` that the data took by the receiver's clock (the whole commands, where
+    nothing tells more), `whole` seconds from the start of the first command to the end of the last,
+    and what each process cost. A server between them counts as `relay`."""
 
     seconds: float
     whole: float
@@ -38,7 +39,8 @@ Figure = Literal["rate", "seconds", "whole", "cpu", "peak"]
 
 @dataclass(frozen=True, slots=True)
 class Aim:
-    """What a figure should be: at least or at most `bound`; `peak` in MiB, all others as a ratio to the first case of the group."""
+    """What a figure should be: at least or at most `bound`; `peak` in MiB, all others as a ratio to
+    the first case of the group."""
 
     bound: float
     least: bool = False
@@ -66,8 +68,8 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """One table: cases that take turns, the first of which all others are compared with. `amount` of `unit` is what each moves;
-    of the figures that are `compared`, ratios are shown too."""
+    """One table: cases that take turns, the first of which all others are compared with. `amount`
+    of `unit` is what each moves; of the figures that are `compared`, ratios are shown too."""
 
     name: str
     title: str
@@ -80,8 +82,11 @@ class Group:
 
 
 def sample(children: Mapping[Role, Child], seconds: float | None = None) -> Sample:
-    """Wait until all `children` have ended (well), and put together what they cost; relays are not waited for, but told to end."""
-    costs: dict[Role, Cost] = {role: child.finish() for role, child in children.items() if role != "relay"}
+    """Wait until all `children` have ended (well), and put together what they cost; relays are not
+    waited for, but told to end."""
+    costs: dict[Role, Cost] = {
+        role: child.finish() for role, child in children.items() if role != "relay"
+    }
     ends = [children[role] for role in costs]
     whole = max(child.ended for child in ends) - min(child.began for child in ends)
     if "relay" in children:

@@ -1,6 +1,7 @@
 """An sshd of our own on loopback, with keys of its own: `tar` through `ssh`, and `scp`.
 
-As root, sshd wants a user and a folder that only its package makes; it gets them in a mount namespace, and the system stays as it is.
+As root, sshd wants a user and a folder that only its package makes; it gets them in a mount
+namespace, and the system stays as it is.
 """
 
 from __future__ import annotations
@@ -57,7 +58,14 @@ exec {sshd}
 def server(peers: Path | None) -> str | None:
     """The sshd that is installed, in the system or below `peers`."""
     mine = [str(peers / "openssh" / "usr/sbin/sshd")] if peers else []
-    return next((place for place in (*_PLACES, *mine, shutil.which("sshd") or "") if os.access(place, os.X_OK)), None)
+    return next(
+        (
+            place
+            for place in (*_PLACES, *mine, shutil.which("sshd") or "")
+            if os.access(place, os.X_OK)
+        ),
+        None,
+    )
 
 
 def missing(peers: Path | None) -> str:
@@ -75,7 +83,10 @@ def tar(source: Path, peers: Path | None) -> Run:
         (out := work / "out").mkdir()
         with _serving(work, peers) as (sshd, config):
             there = shlex.quote(f"tar -C {shlex.quote(str(out))} -xf -")
-            line = f"tar -C {shlex.quote(str(source.parent))} -cf - {shlex.quote(source.name)} | ssh -F {config} bench {there}"
+            line = (
+                f"tar -C {shlex.quote(str(source.parent))} -cf - {shlex.quote(source.name)} | ssh"
+                f" -F {config} bench {there}"
+            )
             return _measured(("sh", "-c", line), sshd, source, work)
 
     return run
@@ -87,7 +98,12 @@ def scp(source: Path, peers: Path | None, cipher: str) -> Run:
     def run(work: Path) -> Sample:
         (out := work / "out").mkdir()
         with _serving(work, peers) as (sshd, config):
-            return _measured(("scp", "-q", "-F", config, "-c", cipher, str(source), f"bench:{out}/"), sshd, source, work)
+            return _measured(
+                ("scp", "-q", "-F", config, "-c", cipher, str(source), f"bench:{out}/"),
+                sshd,
+                source,
+                work,
+            )
 
     return run
 
@@ -107,11 +123,17 @@ def _serving(work: Path, peers: Path | None) -> Iterator[tuple[Child, str]]:
     folder = work / "ssh"
     folder.mkdir(mode=0o700)
     for name in ("host", "user"):
-        subprocess.run(("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)), check=True, timeout=30)
+        subprocess.run(
+            ("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)),
+            check=True,
+            timeout=30,
+        )
     values = {"folder": folder, "host": LOOPBACK, "port": _free_port(), "user": getpass.getuser()}
     (folder / "server").write_text(_SERVER.format(**values))
     (folder / "client").write_text(_CLIENT.format(**values))
-    with Child(_command(folder, peers), work / "sshd", listen="stderr", environment=_libraries(peers)) as sshd:
+    with Child(
+        _command(folder, peers), work / "sshd", listen="stderr", environment=_libraries(peers)
+    ) as sshd:
         sshd.line("Server listening")
         yield sshd, str(folder / "client")
 
@@ -131,7 +153,11 @@ def _libraries(peers: Path | None) -> dict[str, str]:
     found = server(peers) or ""
     if peers is None or not found.startswith(str(peers)):
         return {}
-    return {"LD_LIBRARY_PATH": ":".join(str(place) for place in (peers / "openssh" / "usr/lib").iterdir() if place.is_dir())}
+    return {
+        "LD_LIBRARY_PATH": ":".join(
+            str(place) for place in (peers / "openssh" / "usr/lib").iterdir() if place.is_dir()
+        )
+    }
 
 
 def _free_port() -> int:

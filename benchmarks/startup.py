@@ -30,7 +30,9 @@ def code_shown(*payload: str) -> Run:
     def run(work: Path) -> Sample:
         given, giving = os.pipe() if payload == ("-",) else (subprocess.DEVNULL, -1)
         try:
-            with Child((*TALLOW, "send", "--json", "--no-relay", *payload), work / "a", stdin=given) as child:
+            with Child(
+                (*TALLOW, "send", "--json", "--no-relay", *payload), work / "a", stdin=given
+            ) as child:
                 seconds, _ = child.event("code")
                 child.terminate()
                 child.finish(status=None)

@@ -1,4 +1,5 @@
-"""Tables of medians, and the same as data. All ratios are to the first case of the group, in the same round."""
+"""Tables of medians, and the same as data. All ratios are to the first case of the group, in the
+same round."""
 
 from __future__ import annotations
 
@@ -31,7 +32,11 @@ class Spread:
         return cls(statistics.median(values), min(values), max(values))
 
     def __str__(self) -> str:
-        return f"{self.median:.2f} ({self.least:.2f}-{self.most:.2f})" if self.least != self.most else f"{self.median:.2f}"
+        return (
+            f"{self.median:.2f} ({self.least:.2f}-{self.most:.2f})"
+            if self.least != self.most
+            else f"{self.median:.2f}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +58,8 @@ class Result:
 
 
 def value(figure: Figure, sample: Sample, amount: float) -> float | None:
-    """One figure of one sample: units a second, seconds, CPU seconds a unit, or MiB of the largest process."""
+    """One figure of one sample: units a second, seconds, CPU seconds a unit, or MiB of the largest
+    process."""
     match figure:
         case "rate":
             return amount / sample.seconds
@@ -73,11 +79,16 @@ def results(group: Group, samples: Samples) -> list[Result]:
     return [_result(group, case, samples.get(case.name, ()), base) for case in group.cases]
 
 
-def _result(group: Group, case: Case, runs: Sequence[Sample | None], base: Sequence[Sample | None]) -> Result:
+def _result(
+    group: Group, case: Case, runs: Sequence[Sample | None], base: Sequence[Sample | None]
+) -> Result:
     figures: dict[Figure, Spread] = {}
     ratios: dict[Figure, Spread] = {}
     for figure in group.figures if runs else ():
-        pairs = [(value(figure, run, group.amount), first and value(figure, first, group.amount)) for run, first in _rounds(runs, base)]
+        pairs = [
+            (value(figure, run, group.amount), first and value(figure, first, group.amount))
+            for run, first in _rounds(runs, base)
+        ]
         if found := [one for one, _ in pairs if one is not None]:
             figures[figure] = Spread.of(found)
         if both := [one / first for one, first in pairs if one is not None and first]:
@@ -85,26 +96,43 @@ def _result(group: Group, case: Case, runs: Sequence[Sample | None], base: Seque
     return Result(case, [run for run in runs if run is not None], figures, ratios)
 
 
-def _rounds(runs: Sequence[Sample | None], base: Sequence[Sample | None]) -> list[tuple[Sample, Sample | None]]:
-    """What both measured, or the case alone: the first case may be missing here, and any may fail in a round."""
-    return [(run, first) for run, first in zip(runs, base or [None] * len(runs), strict=True) if run is not None]
+def _rounds(
+    runs: Sequence[Sample | None], base: Sequence[Sample | None]
+) -> list[tuple[Sample, Sample | None]]:
+    """What both measured, or the case alone: the first case may be missing here, and any may fail
+    in a round."""
+    return [
+        (run, first)
+        for run, first in zip(runs, base or [None] * len(runs), strict=True)
+        if run is not None
+    ]
 
 
 def show(group: Group, found: Sequence[Result]) -> None:
     """Print the table of a group."""
     print(f"\n{group.title}\n")
     rows = [_headings(group), *(_row(group, result) for result in found)]
-    widths = [max(len(row[column]) for row in rows if len(row) > 2) for column in range(len(rows[0]))]
+    widths = [
+        max(len(row[column]) for row in rows if len(row) > 2) for column in range(len(rows[0]))
+    ]
     for first, *cells in rows:
         line = f"{first:<{widths[0]}}"
         if len(cells) == 1:
             line += f"  {cells[0]}"
         else:
-            line += "".join(f"{cell:>{width + 2}}" for cell, width in zip(cells, widths[1:], strict=True))
+            line += "".join(
+                f"{cell:>{width + 2}}" for cell, width in zip(cells, widths[1:], strict=True)
+            )
         print(line.rstrip(), flush=True)
 
 
-_NAMES: Mapping[Figure, str] = {"rate": "{unit}/s", "seconds": "done s", "whole": "whole s", "cpu": "CPU s/{unit}", "peak": "peak MiB"}
+_NAMES: Mapping[Figure, str] = {
+    "rate": "{unit}/s",
+    "seconds": "done s",
+    "whole": "whole s",
+    "cpu": "CPU s/{unit}",
+    "peak": "peak MiB",
+}
 
 
 def _aimed(group: Group) -> set[Figure]:
@@ -128,7 +156,13 @@ def _row(group: Group, result: Result) -> list[str]:
     row = [result.case.name]
     for figure in group.figures:
         spread = result.figures.get(figure)
-        row.append(_peaks(result) if figure == "peak" else _DASH if spread is None else f"{spread.median:.{_digits(spread.median)}f}")
+        row.append(
+            _peaks(result)
+            if figure == "peak"
+            else _DASH
+            if spread is None
+            else f"{spread.median:.{_digits(spread.median)}f}"
+        )
         if figure in group.compared:
             row.append(_ratio(result, figure))
         if figure in _aimed(group):
@@ -152,12 +186,15 @@ def _aim(result: Result, figure: Figure) -> str:
 
 
 def _peaks(result: Result) -> str:
-    """Of each process: sender, receiver, relay. What is not above our own peak is not known better."""
+    """Of each process: sender, receiver, relay. What is not above our own peak is not known
+    better."""
     cells = []
     for role in ROLES:
         peaks = [run.costs[role].peak for run in result.samples if role in run.costs]
         if peaks:
-            cells.append(f"{max(peaks) / _MIB:.0f}" if max(peaks) > floor() else f"<{floor() / _MIB:.0f}")
+            cells.append(
+                f"{max(peaks) / _MIB:.0f}" if max(peaks) > floor() else f"<{floor() / _MIB:.0f}"
+            )
     return " ".join(cells) or _DASH
 
 
@@ -180,5 +217,8 @@ def _case(result: Result) -> dict[str, Any]:
         "samples": [asdict(run) for run in result.samples],
         "figures": {figure: asdict(spread) for figure, spread in result.figures.items()},
         "ratios": {figure: asdict(spread) for figure, spread in result.ratios.items()},
-        "aims": {figure: {"aim": str(aim), "met": result.met(figure)} for figure, aim in result.case.aims.items()},
+        "aims": {
+            figure: {"aim": str(aim), "met": result.met(figure)}
+            for figure, aim in result.case.aims.items()
+        },
     }

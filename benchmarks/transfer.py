@@ -1,4 +1,5 @@
-"""Measures Tallow as it is installed for this interpreter, beside a plain copy and other programs: `python -m benchmarks.transfer`.
+"""Measures Tallow as it is installed for this interpreter, beside a plain copy and other programs:
+`python -m benchmarks.transfer`.
 
 All cases take turns, round by round; see docs/how-to/benchmark.md.
 """
@@ -26,7 +27,8 @@ MEMORY = Path("/dev/shm")  # noqa: S108 - a folder with a random name is made in
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Measure what was asked for; the exit status is 1 if a case failed (not if an aim was missed)."""
+    """Measure what was asked for; the exit status is 1 if a case failed (not if an aim was
+    missed)."""
     with all_ended():
         return _main(_options(words))
 
@@ -34,12 +36,17 @@ def main(words: Sequence[str] | None = None) -> int:
 def _main(options: argparse.Namespace) -> int:
     if options.install_peers:
         install(options.peers)
-    print(f"{machine.description()}\nOthers may use it too: trust ratios (to the first row, in the same round), and look at their range.")
+    print(
+        f"{machine.description()}\nOthers may use it too: trust ratios (to the first row, in the"
+        " same round), and look at their range."
+    )
     report: dict[str, Any] = {"machine": machine.description(), "groups": []}
     failures = 0
     for name in GROUPS:
         if any(fnmatchcase(name, pattern.partition("/")[0]) for pattern in options.only):
-            with tempfile.TemporaryDirectory(prefix=f"tallow-benchmark-{os.getpid()}-", dir=_place()) as folder:
+            with tempfile.TemporaryDirectory(
+                prefix=f"tallow-benchmark-{os.getpid()}-", dir=_place()
+            ) as folder:
                 failures += _measure(name, Path(folder), options, report)
     if options.json:
         options.json.write_text(json.dumps(report, indent=1) + "\n")
@@ -50,7 +57,9 @@ def _measure(name: str, folder: Path, options: argparse.Namespace, report: dict[
     group = _selected(GROUPS[name](folder, _sizes(options), options.peers), options.only)
     print(f"\n{name}: {', '.join(case.name for case in group.cases)}", flush=True)
     loads: list[dict[str, float | None]] = []
-    samples: dict[str, list[Sample | None]] = {case.name: [] for case in group.cases if not case.missing}
+    samples: dict[str, list[Sample | None]] = {
+        case.name: [] for case in group.cases if not case.missing
+    }
     failures = 0
     for number in range(rounds := options.rounds or group.rounds):
         loads.append(machine.load())
@@ -79,35 +88,98 @@ def _say(line: str) -> None:
 
 def _load(load: dict[str, float | None]) -> str:
     known = {"load {:.2f}": load["load"], "{:.0%} of all CPUs busy before it": load["busy"]}
-    return ", ".join(text.format(number) for text, number in known.items() if number is not None) or "load unknown"
+    return (
+        ", ".join(text.format(number) for text, number in known.items() if number is not None)
+        or "load unknown"
+    )
 
 
 def _selected(group: Group, patterns: Sequence[str]) -> Group:
-    """Leave out what nobody asked for; the first case stays, since all others are compared with it."""
+    """Leave out what nobody asked for; the first case stays, since all others are compared with
+    it."""
 
     def wanted(case: Case) -> bool:
-        return any(fnmatchcase(f"{group.name}/{case.name}", pattern if "/" in pattern else f"{pattern}/*") for pattern in patterns)
+        return any(
+            fnmatchcase(f"{group.name}/{case.name}", pattern if "/" in pattern else f"{pattern}/*")
+            for pattern in patterns
+        )
 
     first, *others = group.cases
     return replace(group, cases=[first, *filter(wanted, others)])
 
 
 def _options(words: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.transfer", description=__doc__.partition("\n")[0] if __doc__ else None)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.transfer",
+        description=__doc__.partition("\n")[0] if __doc__ else None,
+    )
     parser.add_argument("--rounds", type=_count, help="alternating rounds (3; 11 of what is short)")
-    parser.add_argument("--only", action="append", metavar="CASE", help=f"{', '.join(GROUPS)}, or GROUP/ROW with wildcards; repeatable")
-    parser.add_argument("--full", action="store_true", help="sizes of the aims: 1 GiB, 10,000 files, 8 GiB by pipes, 100,000 empty files")
-    parser.add_argument("--size", type=_count, metavar="MIB", dest="file", help=f"of the file over loopback ({QUICK.file})")
-    parser.add_argument("--wan-size", type=_count, metavar="MIB", dest="wire", help=f"of the file over the long wire ({QUICK.wire})")
-    parser.add_argument("--stream-size", type=_count, metavar="MIB", dest="stream", help=f"from standard input ({QUICK.stream})")
-    parser.add_argument("--files", type=_count, metavar="N", dest="small", help=f"how many small files ({QUICK.small})")
-    parser.add_argument("--empty", type=_count, metavar="N", help=f"how many empty files ({QUICK.empty})")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all samples, medians, ratios and aims there")
-    parser.add_argument("--peers", type=Path, metavar="DIR", help="where other programs are looked for, before the PATH")
-    parser.add_argument("--install-peers", action="store_true", help="install those that are missing into --peers DIR first")
+    parser.add_argument(
+        "--only",
+        action="append",
+        metavar="CASE",
+        help=f"{', '.join(GROUPS)}, or GROUP/ROW with wildcards; repeatable",
+    )
+    parser.add_argument(
+        "--full",
+        action="store_true",
+        help="sizes of the aims: 1 GiB, 10,000 files, 8 GiB by pipes, 100,000 empty files",
+    )
+    parser.add_argument(
+        "--size",
+        type=_count,
+        metavar="MIB",
+        dest="file",
+        help=f"of the file over loopback ({QUICK.file})",
+    )
+    parser.add_argument(
+        "--wan-size",
+        type=_count,
+        metavar="MIB",
+        dest="wire",
+        help=f"of the file over the long wire ({QUICK.wire})",
+    )
+    parser.add_argument(
+        "--stream-size",
+        type=_count,
+        metavar="MIB",
+        dest="stream",
+        help=f"from standard input ({QUICK.stream})",
+    )
+    parser.add_argument(
+        "--files",
+        type=_count,
+        metavar="N",
+        dest="small",
+        help=f"how many small files ({QUICK.small})",
+    )
+    parser.add_argument(
+        "--empty", type=_count, metavar="N", help=f"how many empty files ({QUICK.empty})"
+    )
+    parser.add_argument(
+        "--json",
+        type=Path,
+        metavar="FILE",
+        help="write all samples, medians, ratios and aims there",
+    )
+    parser.add_argument(
+        "--peers",
+        type=Path,
+        metavar="DIR",
+        help="where other programs are looked for, before the PATH",
+    )
+    parser.add_argument(
+        "--install-peers",
+        action="store_true",
+        help="install those that are missing into --peers DIR first",
+    )
     options = parser.parse_args(words)
     options.only = options.only or [*GROUPS]
-    if unknown := [word for word in options.only if not any(fnmatchcase(name, word.partition("/")[0]) for name in GROUPS)]:
+    if unknown := [
+        word
+        for word in options.only
+        if not any(fnmatchcase(name, word.partition("/")[0]) for name in GROUPS)
+    ]:
         parser.error(f"--only {unknown[0]}: there are {', '.join(GROUPS)}")
     if options.install_peers and options.peers is None:
         parser.error("--install-peers needs --peers DIR: what is installed stays there")
@@ -122,7 +194,9 @@ def _count(text: str) -> int:
 
 
 def _sizes(options: argparse.Namespace) -> Sizes:
-    given = {name: number for name in Sizes.__slots__ if (number := getattr(options, name)) is not None}
+    given = {
+        name: number for name in Sizes.__slots__ if (number := getattr(options, name)) is not None
+    }
     return replace(FULL if options.full else QUICK, **given)
 
 

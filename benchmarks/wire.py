@@ -1,12 +1,13 @@
 """A long wire of our own: two TUN devices, and between them a delay line and a rate limit.
 
-`wire.py PID PID --rtt SECONDS --rate BYTES` makes a device in the network namespace of each process, with the addresses below or those of
-`--addresses`, and carries packets between them until its standard input ends. Every kernel with TUN has it, so all machines measure the
-same thing.
+`wire.py PID PID --rtt SECONDS --rate BYTES` makes a device in the network namespace of each
+process, with the addresses below or those of `--addresses`, and carries packets between them until
+its standard input ends. Every kernel with TUN has it, so all machines measure the same thing.
 
-Python cannot read and write 83,000 packets of 1,500 bytes a second and leave anything of two cores. So the devices offer
-segmentation offload, as the network cards of virtual machines do (`TUNSETOFFLOAD`, `struct virtio_net_hdr`): a read gives up to
-64 KiB of one TCP connection, which the other device takes as it is. The limit counts them as the packets that they stand for.
+Python cannot read and write 83,000 packets of 1,500 bytes a second and leave anything of two cores.
+So the devices offer segmentation offload, as the network cards of virtual machines do
+(`TUNSETOFFLOAD`, `struct virtio_net_hdr`): a read gives up to 64 KiB of one TCP connection, which
+the other device takes as it is. The limit counts them as the packets that they stand for.
 """
 
 from __future__ import annotations
@@ -29,14 +30,16 @@ _TUNSETIFF, _TUNSETOFFLOAD = 0x400454CA, 0x400454D0
 _TUN, _NO_PI, _VNET_HDR = 0x0001, 0x1000, 0x4000
 _CHECKSUMS, _TSO4 = 1, 2
 _HEADER = struct.Struct("=BBHHHH")
-"""`struct virtio_net_hdr`: flags, kind of segmentation, bytes of headers, bytes of each segment, checksum from, checksum at."""
+"""`struct virtio_net_hdr`: flags, kind of segmentation, bytes of headers, bytes of each segment,
+checksum from, checksum at."""
 _MOST = _HEADER.size + 65536
 _BATCH = 32
 _ETHERNET = 14
 
 
 class Line:
-    """One direction: a queue of `room` bytes before a link of `rate` bytes a second, then `delay` seconds. Has no clock of its own."""
+    """One direction: a queue of `room` bytes before a link of `rate` bytes a second, then `delay`
+    seconds. Has no clock of its own."""
 
     def __init__(self, rate: float, delay: float, room: int) -> None:
         self._rate = rate
@@ -47,7 +50,8 @@ class Line:
         self.dropped = 0
 
     def offer(self, now: float, packet: bytes, size: int) -> bool:
-        """Take a packet that is `size` bytes long on the link; False if the queue is full, and the packet is lost."""
+        """Take a packet that is `size` bytes long on the link; False if the queue is full, and the
+        packet is lost."""
         begins = max(now, self._idle_at)
         if (begins - now) * self._rate + size > self._room:
             self.dropped += 1
@@ -69,7 +73,8 @@ class Line:
 
 
 def size_on_link(packet: bytes) -> int:
-    """Bytes that a packet with its header takes as packets of its own, Ethernet's headers included."""
+    """Bytes that a packet with its header takes as packets of its own, Ethernet's headers
+    included."""
     kind: int
     headers: int
     each: int
@@ -82,7 +87,8 @@ def size_on_link(packet: bytes) -> int:
 
 
 def carry(ends: tuple[int, int], rate: float, rtt: float, stop: int) -> None:
-    """Move packets until `stop` can be read. The queue holds what is on its way in one round trip."""
+    """Move packets until `stop` can be read. The queue holds what is on its way in one round
+    trip."""
     lines = {end: Line(rate, rtt / 2, int(rate * rtt)) for end in ends}
     other = {ends[0]: ends[1], ends[1]: ends[0]}
     while True:
@@ -138,7 +144,9 @@ def main() -> None:
     parser.add_argument("--addresses", nargs=2, default=ADDRESSES)
     options = parser.parse_args()
     names = (f"tlwa{os.getpid()}", f"tlwb{os.getpid()}")
-    one, two = (_device(*where) for where in zip(options.namespaces, names, options.addresses, strict=True))
+    one, two = (
+        _device(*where) for where in zip(options.namespaces, names, options.addresses, strict=True)
+    )
     print(json.dumps({"event": "ready"}), flush=True)
     carry((one, two), options.rate, options.rtt, sys.stdin.fileno())
 

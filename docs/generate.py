@@ -1,6 +1,8 @@
-"""Writes docs/reference/hooks.md and docs/reference/drivers.md out of the hook specs and the contracts, whose docstrings they are.
+"""Writes docs/reference/hooks.md and docs/reference/drivers.md out of the hook specs and the
+contracts, whose docstrings they are.
 
-`python docs/generate.py` writes them; a test compares. Everything said there is said in the source, once.
+`python docs/generate.py` writes them; a test compares. Everything said there is said in the source,
+once.
 """
 
 from __future__ import annotations
@@ -26,24 +28,29 @@ def pages() -> dict[str, str]:
     return {"hooks.md": _hooks(), "drivers.md": _drivers()}
 
 
-# -- hooks ----------------------------------------------------------------------------------------------------------------------
+# -- hooks ---------------------------------------------------------------------------------------
 
 
 def _hooks() -> str:
     functions = [value for name, value in vars(hookspecs).items() if name.startswith("tallow_")]
-    sections = [f"## {function.__name__}\n\n{_signature(function)}\n\n{_documentation(function)}\n" for function in functions]
+    sections = [
+        f"## {function.__name__}\n\n{_signature(function)}\n\n{_documentation(function)}\n"
+        for function in functions
+    ]
     return "\n".join((f"{_NOTE}\n# Hooks\n\n{_documentation(hookspecs)}\n", *sections))
 
 
-# -- drivers --------------------------------------------------------------------------------------------------------------------
+# -- drivers -------------------------------------------------------------------------------------
 
 
 def _drivers() -> str:
     shared = "\n".join(_class(driver.Driver, 3))
     head = (
         f"{_NOTE}\n# Drivers\n\n"
-        "A plugin is a distribution with an entry point in the group of a kind: its name is the driver's, its value a module, perhaps\n"
-        "with the extra that brings a library (`module [extra]`). The module hands over its classes through the [hook](hooks.md) of that\n"
+        "A plugin is a distribution with an entry point in the group of a kind: its name is the"
+        " driver's, its value a module, perhaps\n"
+        "with the extra that brings a library (`module [extra]`). The module hands over its"
+        " classes through the [hook](hooks.md) of that\n"
         "kind. Each class implements the contract of the kind and passes its checks.\n"
         "[Your first plugin](../tutorial/first-plugin.md) builds one.\n\n"
         f"## Every kind\n\n{shared}"
@@ -73,7 +80,11 @@ def _kind(kind: Kind[Any]) -> str:
 
 def _classes(module: ModuleType) -> list[type]:
     """The public classes that a module defines, in their order."""
-    return [each for name, each in vars(module).items() if inspect.isclass(each) and each.__module__ == module.__name__ and name[0] != "_"]
+    return [
+        each
+        for name, each in vars(module).items()
+        if inspect.isclass(each) and each.__module__ == module.__name__ and name[0] != "_"
+    ]
 
 
 def _class(found: type, level: int) -> Iterator[str]:
@@ -88,7 +99,11 @@ def _class(found: type, level: int) -> Iterator[str]:
             yield f"| `{name}` | `{hint.replace('|', chr(92) + '|')}` | {default} |"
         yield ""
     for name, value in vars(found).items():
-        if (name[0] != "_" or name == "__init__") and _is_method(value) and _function(value).__doc__:
+        if (
+            (name[0] != "_" or name == "__init__")
+            and _is_method(value)
+            and _function(value).__doc__
+        ):
             yield f"{_signature(value)}\n\n{_documentation(_function(value))}\n"
 
 
@@ -106,16 +121,23 @@ def _function(value: Any) -> Callable[..., Any]:
     return inner
 
 
-# -- text -----------------------------------------------------------------------------------------------------------------------
+# -- text ----------------------------------------------------------------------------------------
 
 
 def _signature(value: Any) -> str:
     """The first lines of a definition, without `self` or `cls`."""
     function = _function(value)
     signature = inspect.signature(function)
-    parameters = [each for name, each in signature.parameters.items() if name not in ("self", "cls")]
+    parameters = [
+        each for name, each in signature.parameters.items() if name not in ("self", "cls")
+    ]
     marks = [
-        mark for mark, there in (("@classmethod", isinstance(value, classmethod)), ("@property", isinstance(value, property))) if there
+        mark
+        for mark, there in (
+            ("@classmethod", isinstance(value, classmethod)),
+            ("@property", isinstance(value, property)),
+        )
+        if there
     ]
     word = "async def" if inspect.iscoroutinefunction(function) else "def"
     text = str(signature.replace(parameters=parameters)).replace("'", "")

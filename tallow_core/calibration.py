@@ -1,7 +1,9 @@
-"""How fast this machine is with each driver: measured in a few milliseconds, then remembered in the state directory, a file a kind.
+"""How fast this machine is with each driver: measured in a few milliseconds, then remembered in the
+state directory, a file a kind.
 
-A file holds a fingerprint of what the figures depend on, and a line a driver. It decides nothing but the order among drivers that policy
-allows anyhow, so what is wrong with it is no error: it is ignored and, where possible, written again.
+A file holds a fingerprint of what the figures depend on, and a line a driver. It decides nothing
+but the order among drivers that policy allows anyhow, so what is wrong with it is no error: it is
+ignored and, where possible, written again.
 """
 
 from __future__ import annotations
@@ -30,12 +32,14 @@ MIB = 1 << 20
 FOLDER = "speeds"
 """The folder in the state directory; its files are named after the kinds."""
 RECORD = MIB // 4
-"""Bytes of the records that are timed: enough that the speed in bulk shows, few enough for a processor without AES instructions."""
+"""Bytes of the records that are timed: enough that the speed in bulk shows, few enough for a
+processor without AES instructions."""
 SECONDS = 0.002
 """Time for one driver."""
 
 RECORDS_A_KEY = 1 << 10
-"""Records sealed under one key: with 1 MiB each, the 2^30 bytes that every cipher must allow (`tallow_core.testing`)."""
+"""Records sealed under one key: with 1 MiB each, the 2^30 bytes that every cipher must allow
+(`tallow_core.testing`)."""
 AAD = bytes(21)
 """As long as the associated data of a record."""
 
@@ -45,9 +49,11 @@ _LONGEST = 1 << 16  # bytes of a file that is read at all
 
 
 def speeds(kind: str, drivers: Sequence[type[Driver]], state: Path) -> dict[str, float]:
-    """Name -> seconds, for each of `drivers` of `kind`: to seal or hash 1 MiB, or for what the two ends of a handshake do with a KEM.
+    """Name -> seconds, for each of `drivers` of `kind`: to seal or hash 1 MiB, or for what the two
+    ends of a handshake do with a KEM.
 
-    Infinite for a driver that fails. `kind` is one of `MEASURED`. Never raises for the sake of the file.
+    Infinite for a driver that fails. `kind` is one of `MEASURED`. Never raises for the sake of the
+    file.
     """
     fingerprint, file = _fingerprint(drivers), state / FOLDER / kind
     known = _read(file, fingerprint)
@@ -58,7 +64,8 @@ def speeds(kind: str, drivers: Sequence[type[Driver]], state: Path) -> dict[str,
 
 
 def fastest(run: Callable[[], object], seconds: float) -> float:
-    """Seconds of the fastest run, of as many as `seconds` give time for and at least three. What disturbs a run only makes it slower."""
+    """Seconds of the fastest run, of as many as `seconds` give time for and at least three. What
+    disturbs a run only makes it slower."""
     best, ends, runs = float("inf"), perf_counter() + seconds, 0
     while runs < _LEAST_RUNS or perf_counter() < ends:
         begin = perf_counter()
@@ -69,7 +76,8 @@ def fastest(run: Callable[[], object], seconds: float) -> float:
 
 
 class Sealing:
-    """A callable that seals `size` bytes in place, each time under a fresh nonce, and takes a fresh key before the old one is used up."""
+    """A callable that seals `size` bytes in place, each time under a fresh nonce, and takes a fresh
+    key before the old one is used up."""
 
     def __init__(self, driver: type[Cipher], size: int) -> None:
         self._driver = driver
@@ -114,7 +122,9 @@ def _agreeing(driver: type[Kem]) -> float:
     return fastest(agree, SECONDS)
 
 
-MEASURED: Mapping[str, Callable[[type[Any]], float]] = MappingProxyType({"cipher": _sealing, "hash": _hashing, "kem": _agreeing})
+MEASURED: Mapping[str, Callable[[type[Any]], float]] = MappingProxyType(
+    {"cipher": _sealing, "hash": _hashing, "kem": _agreeing}
+)
 """Name of a kind -> how one of its drivers is timed."""
 
 
@@ -132,13 +142,22 @@ def _read(file: Path, fingerprint: str) -> dict[str, float] | None:
 
 
 def _write(file: Path, fingerprint: str, known: dict[str, float]) -> None:
-    """Put a whole new file, for this user only, in the place of the old one; where that cannot be done, leave it."""
-    text = "\n".join((f"{_FORMAT} {fingerprint}", *(f"{name} {seconds!r}" for name, seconds in known.items()), ""))
+    """Put a whole new file, for this user only, in the place of the old one; where that cannot be
+    done, leave it."""
+    text = "\n".join(
+        (
+            f"{_FORMAT} {fingerprint}",
+            *(f"{name} {seconds!r}" for name, seconds in known.items()),
+            "",
+        )
+    )
     # A name of its own: another process may be at the same.
     fresh = file.with_name(f"{file.name}.{system_rng(8).hex()}")
     try:
         ensure_private(file.parent)
-        with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as opened:
+        with open(
+            os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii"
+        ) as opened:
             opened.write(text)
         os.replace(fresh, file)
     except (OSError, TallowError):
@@ -153,15 +172,26 @@ def _remove(file: Path) -> None:
 
 
 def _fingerprint(drivers: Sequence[type[Driver]]) -> str:
-    """A hash over processor, system, Python, libraries and drivers. No name of the machine or of a user goes in."""
+    """A hash over processor, system, Python, libraries and drivers. No name of the machine or of a
+    user goes in."""
     digest = hashlib.sha256()
     for part in (*_machine(), sys.version, *_places(), *map(_driver, drivers)):
         digest.update(part.encode("utf-8", "surrogateescape") + b"\0")
     return digest.hexdigest()
 
 
-_PROCESSOR = ("vendor_id", "model name", "cpu family", "model", "stepping", "flags", "Features", "CPU ")
-"""How the lines of /proc/cpuinfo begin that tell the processor (x86, Arm) and do not change while it runs."""
+_PROCESSOR = (
+    "vendor_id",
+    "model name",
+    "cpu family",
+    "model",
+    "stepping",
+    "flags",
+    "Features",
+    "CPU ",
+)
+"""How the lines of /proc/cpuinfo begin that tell the processor (x86, Arm) and do not change while
+it runs."""
 
 
 def _machine() -> Iterator[str]:
@@ -180,7 +210,8 @@ def _machine() -> Iterator[str]:
 
 
 def _places() -> Iterator[str]:
-    """When each folder of modules was last changed: installing, upgrading or removing a library changes one."""
+    """When each folder of modules was last changed: installing, upgrading or removing a library
+    changes one."""
     here = os.path.realpath("")
     for place in sys.path:
         # `python -m` puts the working directory there, which changes with every file in it.
@@ -190,7 +221,10 @@ def _places() -> Iterator[str]:
 
 def _driver(driver: type[Driver]) -> str:
     module = sys.modules.get(driver.__module__)
-    return f"{driver.name} {driver.__module__}.{driver.__qualname__} {_changed(getattr(module, '__file__', None))}"
+    return (
+        f"{driver.name} {driver.__module__}.{driver.__qualname__}"
+        f" {_changed(getattr(module, '__file__', None))}"
+    )
 
 
 def _changed(path: str | None) -> int:

@@ -1,8 +1,9 @@
-"""The catalogue: which drivers are installed, by whom, and which of them may be loaded. Reads metadata only, imports no plugin.
+"""The catalogue: which drivers are installed, by whom, and which of them may be loaded. Reads
+metadata only, imports no plugin.
 
-An entry point belongs to the group `tallow.<kind>`; its name is the driver's, its value a module, behind which may stand the extra that
-brings the library it needs: `module [extra]`. Drivers of the distribution `tallow` are allowed; those of others only if the settings name
-their distribution.
+An entry point belongs to the group `tallow.<kind>`; its name is the driver's, its value a module,
+behind which may stand the extra that brings the library it needs: `module [extra]`. Drivers of the
+distribution `tallow` are allowed; those of others only if the settings name their distribution.
 """
 
 from __future__ import annotations
@@ -29,15 +30,21 @@ FIRST_PARTY = "tallow"
 State: TypeAlias = Literal["allowed", "duplicate", "library missing", "blocked", "invalid"]
 _STATES: tuple[State, ...] = ("allowed", "duplicate", "library missing", "blocked", "invalid")
 LEFT_OUT: tuple[State, ...] = _STATES[2:]
-"""The states of entries that are as good as not there: nothing loads them unless a setting or flag names them, and then it is an error."""
+"""The states of entries that are as good as not there: nothing loads them unless a setting or flag
+names them, and then it is an error."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 _WORD = r"[A-Za-z0-9](?:[\w.-]*\w)?"
 """The name of a distribution or an extra (PEP 508)."""
 # Not EntryPoint.extras: it takes `slh-dsa` for two extras.
-_VALUE = re.compile(rf"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)(?:\s*\[\s*({_WORD}(?:\s*,\s*{_WORD})*)\s*\])?", re.ASCII)
-_REQUIREMENT = re.compile(rf"""\s*({_WORD})[^;]*;\s*\(?\s*extra\s*==\s*["']({_WORD})["']\s*\)?\s*""", re.ASCII)
-"""A dependency (PEP 508) whose whole marker is `extra == "..."`; one with a further condition is not decided here, but by importing."""
+_VALUE = re.compile(
+    rf"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)(?:\s*\[\s*({_WORD}(?:\s*,\s*{_WORD})*)\s*\])?", re.ASCII
+)
+_REQUIREMENT = re.compile(
+    rf"""\s*({_WORD})[^;]*;\s*\(?\s*extra\s*==\s*["']({_WORD})["']\s*\)?\s*""", re.ASCII
+)
+"""A dependency (PEP 508) whose whole marker is `extra == "..."`; one with a further condition is
+not decided here, but by importing."""
 _DOCSTRING = r"""\ufeff?(?:[ \t]*(?:\#[^\n]*)?\r?\n)*[rRuU]?(\"{3}|'{3}|"|')\s*([^\r\n]+)"""
 
 
@@ -49,8 +56,9 @@ def canonical(distribution: str) -> str:
 class Entry(NamedTuple):
     """One entry point; `state` says whether it may be loaded.
 
-    `value` is the module (of an invalid one, the whole value), `extras` which of the distribution's extras it needs, `requires` the
-    dependencies that the distribution states, `missing` those of the extras that are not installed.
+    `value` is the module (of an invalid one, the whole value), `extras` which of the distribution's
+    extras it needs, `requires` the dependencies that the distribution states, `missing` those of
+    the extras that are not installed.
 
     The texts are as their author wrote them: pass them through `printable` before showing them.
     """
@@ -72,8 +80,9 @@ class Entry(NamedTuple):
         return printable(f"{self.distribution} {self.version}")
 
     def source(self) -> str | None:
-        """The file that importing the module would run, found without importing anything; None if there is none, or if it lies
-        elsewhere than the distribution does (in the working directory, say)."""
+        """The file that importing the module would run, found without importing anything; None if
+        there is none, or if it lies elsewhere than the distribution does (in the working directory,
+        say)."""
         origin = _find_module(self.value)
         if origin is None or _below(origin, _home(self.metadata)):
             return origin
@@ -99,30 +108,42 @@ class Catalog(NamedTuple):
 
     @classmethod
     def scan(cls, settings_plugins: PluginSettings) -> Catalog:
-        """Read the metadata of what is installed on `sys.path`. Metadata that cannot be read is passed over with a warning."""
+        """Read the metadata of what is installed on `sys.path`. Metadata that cannot be read is
+        passed over with a warning."""
         allowed = {FIRST_PARTY, *map(canonical, settings_plugins.allow)}
         found = [_judged(entry, allowed, settings_plugins.block) for entry in _installed()]
         count = Counter((entry.kind, entry.name) for entry in found if entry.state == "allowed")
         settled = (_settled(entry, count[entry.kind, entry.name]) for entry in found)
-        return cls(tuple(sorted(settled, key=lambda entry: (entry.name, entry.distribution))), settings_plugins)
+        return cls(
+            tuple(sorted(settled, key=lambda entry: (entry.name, entry.distribution))),
+            settings_plugins,
+        )
 
     def entries(self, kind: Kind[Any]) -> tuple[Entry, ...]:
         """The entries of `kind` in every state, by name."""
         return tuple(entry for entry in self.all_entries if entry.kind == kind.name)
 
     def mistyped(self) -> list[str]:
-        """What is wrong with `[plugins] block`: a mistyped name protects nobody. One that is near no other may be another machine's."""
+        """What is wrong with `[plugins] block`: a mistyped name protects nobody. One that is near
+        no other may be another machine's."""
         known = {f"{entry.kind}:{entry.name}" for entry in self.all_entries}
         wrong = [(name, nearest(name, known)) for name in self.plugins.block if name not in known]
-        return [f"`[plugins] block` names {printable(name)}, which is not installed{near}" for name, near in wrong if near]
+        return [
+            f"`[plugins] block` names {printable(name)}, which is not installed{near}"
+            for name, near in wrong
+            if near
+        ]
 
     def find(self, kind: Kind[Any], name: str) -> Entry:
         """The entry of that name that may be loaded; a `PluginError` says why there is none."""
         named = [entry for entry in self.entries(kind) if entry.name == name]
         if not named:
             known = [entry.name for entry in self.entries(kind) if entry.state == "allowed"]
-            raise PluginError(f'there is no {kind.name} "{printable(name)}" here{nearest(name, known)}')
-        # A blocked driver of the same name does not stand in the way of an allowed one, nor does it explain a collision.
+            raise PluginError(
+                f'there is no {kind.name} "{printable(name)}" here{nearest(name, known)}'
+            )
+        # A blocked driver of the same name does not stand in the way of an allowed one, nor does it
+        # explain a collision.
         entry = min(named, key=lambda each: _STATES.index(each.state))
         if entry.state != "allowed":
             raise PluginError(f"{kind.name} {printable(name)} cannot be used: {self.reason(entry)}")
@@ -132,18 +153,37 @@ class Catalog(NamedTuple):
         """Say why `entry` is not allowed and what would change that; "" if it is."""
         match entry.state:
             case "duplicate":
-                same = (each for each in self.all_entries if (each.kind, each.name) == (entry.kind, entry.name))
+                same = (
+                    each
+                    for each in self.all_entries
+                    if (each.kind, each.name) == (entry.kind, entry.name)
+                )
                 makers = " and ".join(each.maker for each in same if each.state == "duplicate")
-                return f"{makers} both provide it, so neither is used: uninstall one or take it out of `[plugins] allow`"
+                return (
+                    f"{makers} both provide it, so neither is used: uninstall one or take it out"
+                    " of `[plugins] allow`"
+                )
             case "blocked" if f"{entry.kind}:{entry.name}" in self.plugins.block:
-                return f"`[plugins] block` names this driver of {entry.maker} (or TALLOW_BLOCK_PLUGINS does): take it out to use it"
+                return (
+                    f"`[plugins] block` names this driver of {entry.maker} (or"
+                    " TALLOW_BLOCK_PLUGINS does): take it out to use it"
+                )
             case "blocked":
-                return f"the distribution {entry.maker} is not allowed: to allow it, run `{allow_command(entry.distribution)}`"
+                return (
+                    f"the distribution {entry.maker} is not allowed: to allow it, run"
+                    f" `{allow_command(entry.distribution)}`"
+                )
             case "library missing":
                 needed = f"{printable(entry.distribution)}[{','.join(entry.extras)}]"
-                return f'{" and ".join(entry.missing)}, which it needs, is not installed: to use it, run `pip install "{needed}"`'
+                return (
+                    f"{' and '.join(entry.missing)}, which it needs, is not installed: to use it,"
+                    f' run `pip install "{needed}"`'
+                )
             case "invalid":
-                return f"its entry point `{printable(entry.name)} = {printable(entry.value)}` in {entry.maker} is malformed"
+                return (
+                    f"its entry point `{printable(entry.name)} = {printable(entry.value)}` in"
+                    f" {entry.maker} is malformed"
+                )
             case "allowed":
                 return ""
 
@@ -166,11 +206,18 @@ def _judged(entry: Entry, allowed: set[str], block: Iterable[str]) -> Entry:
 
 
 def _missing(entry: Entry) -> tuple[str, ...]:
-    """The distributions that the entry's extras ask for and that are not installed, whatever their version."""
+    """The distributions that the entry's extras ask for and that are not installed, whatever their
+    version."""
     wanted, path = set(map(canonical, entry.extras)), _search_path()
-    required = (found for line in entry.requires if (found := _REQUIREMENT.fullmatch(line)) is not None)
+    required = (
+        found for line in entry.requires if (found := _REQUIREMENT.fullmatch(line)) is not None
+    )
     names = dict.fromkeys(found[1] for found in required if canonical(found[2]) in wanted)
-    return tuple(name for name in names if next(iter(Distribution.discover(name=name, path=path)), None) is None)
+    return tuple(
+        name
+        for name in names
+        if next(iter(Distribution.discover(name=name, path=path)), None) is None
+    )
 
 
 def _settled(entry: Entry, claims: int) -> Entry:
@@ -178,14 +225,22 @@ def _settled(entry: Entry, claims: int) -> Entry:
 
 
 def _installed() -> Iterator[Entry]:
-    """Every entry point of ours, each distribution once: the one that comes first on the path, which is the one Python imports."""
+    """Every entry point of ours, each distribution once: the one that comes first on the path,
+    which is the one Python imports."""
     path = _search_path()
-    names = {name for metadata in Distribution.discover(path=path) if (name := _name_if_ours(metadata)) is not None}
+    names = {
+        name
+        for metadata in Distribution.discover(path=path)
+        if (name := _name_if_ours(metadata)) is not None
+    }
     for name in sorted(names):
         # By name, so that metadata filed under another name than it claims is not found.
         first = next(iter(Distribution.discover(name=name, path=path)), None)
         if first is None or _name_if_ours(first) not in (name, None):
-            _warn(f"the distribution {printable(name)} is passed over: its metadata does not agree on its name")
+            _warn(
+                f"the distribution {printable(name)} is passed over: its metadata does not agree"
+                " on its name"
+            )
         else:
             yield from _entries_of(first)
 
@@ -212,7 +267,16 @@ def _entries_of(metadata: Distribution) -> Iterator[Entry]:
         _warn(f"a distribution in {printable(_home(metadata))} is passed over: {_told(error)}")
         return
     for point in points:
-        yield Entry(groups[point.group], point.name, point.value, name, version, "allowed", metadata, requires)
+        yield Entry(
+            groups[point.group],
+            point.name,
+            point.value,
+            name,
+            version,
+            "allowed",
+            metadata,
+            requires,
+        )
 
 
 def _told(error: Exception) -> str:
@@ -220,15 +284,19 @@ def _told(error: Exception) -> str:
 
 
 def _search_path() -> list[str]:
-    """`sys.path` without the working directory, which `python -m` puts there: who can write to it must not choose our plugins."""
+    """`sys.path` without the working directory, which `python -m` puts there: who can write to it
+    must not choose our plugins."""
     here = os.path.realpath("")
     # Where our own code lies, whoever can write rules already.
     ours = os.path.realpath(os.path.dirname(os.path.dirname(__file__)))
-    return [entry for entry in sys.path if entry and (here == ours or os.path.realpath(entry) != here)]
+    return [
+        entry for entry in sys.path if entry and (here == ours or os.path.realpath(entry) != here)
+    ]
 
 
 def _find_module(name: str) -> str | None:
-    """The file of a module, through the finders that an import would ask, in their order; importing nothing, not even parents."""
+    """The file of a module, through the finders that an import would ask, in their order; importing
+    nothing, not even parents."""
     path: Any = None
     origin: str | None = None
     parts = name.split(".")
@@ -248,7 +316,8 @@ def _home(metadata: Distribution) -> str:
 
 @cache
 def _editable_home(metadata: Distribution) -> str | None:
-    """The source tree of a distribution that was installed with `pip install --editable` (PEP 610), else None."""
+    """The source tree of a distribution that was installed with `pip install --editable` (PEP 610),
+    else None."""
     import json
     from urllib.parse import unquote, urlsplit
 

@@ -1,8 +1,9 @@
 """The whole error tree.
 
 Every class has a `code`, the stable name that `--json` reports, and an `exit_status`, the process's
-exit code; both are documented in docs/reference/cli.md. The message of an error is one sentence that names the cause and
-the next step, safe to show: text that a peer chose passes `tallow_core.text.printable` first.
+exit code; both are documented in docs/reference/cli.md. The message of an error is one sentence
+that names the cause and the next step, safe to show: text that a peer chose passes
+`tallow_core.text.printable` first.
 
 A bug is no `TallowError`: it reaches the top of the program, which ends with `EXIT_BUG`.
 """
@@ -93,8 +94,8 @@ class LocalProtocolError(ProtocolError):
 class RemoteProtocolError(ProtocolError):
     """The peer sent what the protocol does not allow.
 
-    `alert` is the number from the table of alerts (docs/protocol/session.md) to send before the path is closed, or None for
-    silence.
+    `alert` is the number from the table of alerts (docs/protocol/session.md) to send before the
+    path is closed, or None for silence.
     """
 
     code = "remote-protocol"

@@ -1,7 +1,7 @@
 """Every hook, typed; the docstring of each is its published contract.
 
-Hooks are synchronous and serve the control plane only: no payload byte ever passes one. A plugin marks its implementations with
-`hookimpl`.
+Hooks are synchronous and serve the control plane only: no payload byte ever passes one. A plugin
+marks its implementations with `hookimpl`.
 """
 
 from __future__ import annotations
@@ -85,20 +85,24 @@ def tallow_configure(settings: Settings) -> None:
 
 @hookspec
 def tallow_veto_suite(suite: Mapping[str, str]) -> str | None:
-    """Look at the suite two peers are about to use (kind -> driver name); return a reason to refuse it, or None.
+    """Look at the suite two peers are about to use (kind -> driver name); return a reason to refuse
+    it, or None.
 
-    Any reason refuses: a plugin may narrow a security decision, never widen one. The handshake ends; the choice is never changed.
+    Any reason refuses: a plugin may narrow a security decision, never widen one. The handshake
+    ends; the choice is never changed.
     """
 
 
 @hookspec
 def tallow_veto_peer(path: str, address: str) -> str | None:
-    """Look at where a proven peer is (`path`: local, direct or relay; `address`: of the connection); return a reason to refuse, or None."""
+    """Look at where a proven peer is (`path`: local, direct or relay; `address`: of the
+    connection); return a reason to refuse, or None."""
 
 
 @hookspec
 def tallow_veto_offer(files: int, size: int | None) -> str | None:
-    """Look at what a proven sender offers (`files`: how many; `size`: their bytes, None if unknown), before the person is asked.
+    """Look at what a proven sender offers (`files`: how many; `size`: their bytes, None if
+    unknown), before the person is asked.
 
     Return a reason to refuse, or None.
     """

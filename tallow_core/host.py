@@ -1,6 +1,8 @@
-"""The host: from a driver's name to its class, and the vetoes and observers that loaded plugins brought along.
+"""The host: from a driver's name to its class, and the vetoes and observers that loaded plugins
+brought along.
 
-catalogue (is it allowed?) -> stevedore (import exactly that one) -> pluggy (register, check its hooks) -> contract check -> class.
+catalogue (is it allowed?) -> stevedore (import exactly that one) -> pluggy (register, check its
+hooks) -> contract check -> class.
 """
 
 from __future__ import annotations
@@ -12,7 +14,18 @@ from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import EntryPoint
 from types import MappingProxyType, ModuleType
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, NoReturn, TypeVar, get_args, get_origin, get_type_hints
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    Literal,
+    NamedTuple,
+    NoReturn,
+    TypeVar,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 import pluggy
 from stevedore import ExtensionManager, NamedExtensionManager
@@ -33,7 +46,8 @@ log = logging.getLogger("tallow.plugins")
 
 
 class PluginFailure(NamedTuple):
-    """A plugin that could not be used while others were; `message` is the sentence that was logged."""
+    """A plugin that could not be used while others were; `message` is the sentence that was
+    logged."""
 
     kind: str
     name: str
@@ -43,7 +57,8 @@ class PluginFailure(NamedTuple):
 
 
 class PluginHost:
-    """Loads drivers on demand and keeps what is loaded. One per run of the program; there is no global one."""
+    """Loads drivers on demand and keeps what is loaded. One per run of the program; there is no
+    global one."""
 
     def __init__(self, catalog: Catalog, settings: Settings) -> None:
         self.catalog = catalog
@@ -59,11 +74,13 @@ class PluginHost:
 
     @property
     def hook(self) -> pluggy.HookRelay:
-        """pluggy's relay over the loaded plugins. For vetoes and events use `veto` and `observe`, which also say whose answer it was."""
+        """pluggy's relay over the loaded plugins. For vetoes and events use `veto` and `observe`,
+        which also say whose answer it was."""
         return self._plugins.hook
 
     def load(self, kind: Kind[D], name: str) -> type[D]:
-        """The driver class of that name, imported now if it was not before. Every failure is a `PluginError`."""
+        """The driver class of that name, imported now if it was not before. Every failure is a
+        `PluginError`."""
         key = (kind.name, name)
         if key in self._broken:
             raise PluginError(self._broken[key])
@@ -76,19 +93,26 @@ class PluginHost:
         return self._drivers[key]
 
     def load_all(self, kind: Kind[D]) -> list[type[D]]:
-        """All allowed drivers of `kind`, by name. One that fails is logged and added to `failures`; the rest goes on."""
-        names = dict.fromkeys(entry.name for entry in self.catalog.entries(kind) if entry.state in ("allowed", "duplicate"))
+        """All allowed drivers of `kind`, by name. One that fails is logged and added to `failures`;
+        the rest goes on."""
+        names = dict.fromkeys(
+            entry.name
+            for entry in self.catalog.entries(kind)
+            if entry.state in ("allowed", "duplicate")
+        )
         return [driver for name in names if (driver := self.attempt(kind, name)) is not None]
 
     def load_guests(self) -> None:
-        """Load every allowed plugin of other distributions, so that its vetoes and observers take part in all that follows."""
+        """Load every allowed plugin of other distributions, so that its vetoes and observers take
+        part in all that follows."""
         for kind in KINDS:
             for entry in self.catalog.entries(kind):
                 if entry.state == "allowed" and canonical(entry.distribution) != FIRST_PARTY:
                     self.attempt(kind, entry.name)
 
     def attempt(self, kind: Kind[D], name: str) -> type[D] | None:
-        """Like `load`, but a failure is logged, once, and kept in `failures`; the answer is then None."""
+        """Like `load`, but a failure is logged, once, and kept in `failures`; the answer is then
+        None."""
         try:
             return self.load(kind, name)
         except PluginError as error:
@@ -97,14 +121,18 @@ class PluginHost:
             return None
 
     def veto(self, hook_name: str, **kwargs: object) -> str | None:
-        """Ask every loaded plugin; return all reasons to refuse, each with its distribution, or None. An error in a veto refuses."""
+        """Ask every loaded plugin; return all reasons to refuse, each with its distribution, or
+        None. An error in a veto refuses."""
         reasons = []
         for entry, call in self._each(hook_name):
             try:
                 answers = call(**{key: _shielded(value) for key, value in kwargs.items()})
             except (Exception, SystemExit) as error:
                 answers = [f"its check failed ({_told(error)})"]
-            reasons += [f"{printable(str(answer)) or 'no reason given'} ({entry.maker})" for answer in answers]
+            reasons += [
+                f"{printable(str(answer)) or 'no reason given'} ({entry.maker})"
+                for answer in answers
+            ]
         return "; ".join(reasons) or None
 
     def observe(self, event: Mapping[str, Any]) -> None:
@@ -120,7 +148,9 @@ class PluginHost:
     def _each(self, hook_name: str) -> Iterator[tuple[Entry, Callable[..., list[Any]]]]:
         """Each loaded plugin that implements the hook, with a call of its implementation alone."""
         implementations = getattr(self._plugins.hook, hook_name).get_hookimpls()
-        modules: dict[ModuleType, None] = dict.fromkeys(implementation.plugin for implementation in implementations)
+        modules: dict[ModuleType, None] = dict.fromkeys(
+            implementation.plugin for implementation in implementations
+        )
         for module in modules:
             yield self._makers[module.__name__], self._only(module, hook_name)
 
@@ -128,8 +158,14 @@ class PluginHost:
         return self._plugins.subset_hook_caller(hook_name, self._plugins.get_plugins() - {module})
 
     def _record(self, kind: Kind[Any], name: str, message: str) -> None:
-        entry = next(each for each in self.catalog.entries(kind) if each.name == name and each.state in ("allowed", "duplicate"))
-        self.failures.append(PluginFailure(kind.name, name, entry.distribution, entry.version, message))
+        entry = next(
+            each
+            for each in self.catalog.entries(kind)
+            if each.name == name and each.state in ("allowed", "duplicate")
+        )
+        self.failures.append(
+            PluginFailure(kind.name, name, entry.distribution, entry.version, message)
+        )
         log.warning("%s", message)
 
     def _load(self, kind: Kind[D], entry: Entry) -> type[D]:
@@ -140,7 +176,8 @@ class PluginHost:
                 offered = self._offered(module, kind, entry)
                 self._configure(module)
             except BaseException:
-                # A plugin that works for one kind keeps its vetoes when it breaks another; one that never worked leaves nothing.
+                # A plugin that works for one kind keeps its vetoes when it breaks another; one that
+                # never worked leaves nothing.
                 if module.__name__ not in self._configured:
                     self._unregister(module)
                 raise
@@ -164,7 +201,9 @@ class PluginHost:
         # A wrapper runs around the hooks of others and could swallow their refusals.
         for hook in self._plugins.get_hookcallers(module) or ():
             for implementation in hook.get_hookimpls():
-                if implementation.plugin is module and (implementation.wrapper or implementation.hookwrapper):
+                if implementation.plugin is module and (
+                    implementation.wrapper or implementation.hookwrapper
+                ):
                     _breach(f"its {hook.name} wraps the hooks of other plugins")
 
     def _unregister(self, module: ModuleType) -> None:
@@ -173,7 +212,11 @@ class PluginHost:
             self._plugins.unregister(module)
 
     def _offered(self, module: ModuleType, kind: Kind[D], entry: Entry) -> dict[str, type[D]]:
-        names = {each.name for each in self.catalog.entries(kind) if each.distribution == entry.distribution}
+        names = {
+            each.name
+            for each in self.catalog.entries(kind)
+            if each.distribution == entry.distribution
+        }
         offered: dict[str, type[D]] = {}
         for answer in self._only(module, kind.hook)():
             for driver in answer:
@@ -192,13 +235,15 @@ class PluginHost:
 
 @contextmanager
 def _blamed(entry: Entry) -> Iterator[None]:
-    """Turn whatever goes wrong inside into a `PluginError` that names the plugin. A plugin that exits is broken, not in charge."""
+    """Turn whatever goes wrong inside into a `PluginError` that names the plugin. A plugin that
+    exits is broken, not in charge."""
     try:
         yield
     except (Exception, SystemExit) as error:
         raise PluginError(
             f"the plugin {entry.kind}:{entry.name} of {entry.maker} cannot be used: {_told(error)};"
-            f' to go on without it, write `[plugins] block = ["{entry.kind}:{entry.name}"]` in the config file'
+            f' to go on without it, write `[plugins] block = ["{entry.kind}:{entry.name}"]` in the'
+            " config file"
         ) from error
 
 
@@ -214,12 +259,18 @@ def _breach(message: str) -> NoReturn:
 def _imported(catalog: Catalog, kind: Kind[Any], entry: Entry) -> ModuleType:
     if entry.source() is None:
         _breach(f"its module {entry.value} is not among the files of the distribution")
-    # stevedore's own cache on disk says what to import, and whoever can write that file would choose the code.
+    # stevedore's own cache on disk says what to import, and whoever can write that file would
+    # choose the code.
     ExtensionManager.ENTRY_POINT_CACHE[kind.group] = [
-        EntryPoint(each.name, each.value, kind.group) for each in catalog.entries(kind) if each.state == "allowed"
+        EntryPoint(each.name, each.value, kind.group)
+        for each in catalog.entries(kind)
+        if each.state == "allowed"
     ]
     loaded: NamedExtensionManager[Any] = NamedExtensionManager(
-        kind.group, [entry.name], on_load_failure_callback=_raise, on_missing_entrypoints_callback=None
+        kind.group,
+        [entry.name],
+        on_load_failure_callback=_raise,
+        on_missing_entrypoints_callback=None,
     )
     module: object = loaded[entry.name].plugin
     if not isinstance(module, ModuleType):
@@ -232,17 +283,26 @@ def _raise(manager: object, entry_point: EntryPoint, error: BaseException) -> No
 
 
 def _check_contract(kind: Kind[Any], driver: object, names: Iterable[str]) -> None:
-    if not (isinstance(driver, type) and issubclass(driver, Driver) and kind.contract in driver.__mro__):
+    if not (
+        isinstance(driver, type) and issubclass(driver, Driver) and kind.contract in driver.__mro__
+    ):
         _breach(f"it offers {driver!r}, which is no {kind.contract.__name__}")
     contract = contract_of(kind, driver)
     if inspect.isabstract(driver):
         missing = ", ".join(sorted(driver.__abstractmethods__))
-        _breach(f"{driver.__name__} lacks {missing}, which the contract {contract.__name__} asks for")
+        _breach(
+            f"{driver.__name__} lacks {missing}, which the contract {contract.__name__} asks for"
+        )
     for name, hint in _attributes(contract).items():
         if not _fits(getattr(driver, name, None), hint):
-            _breach(f"{driver.__name__}.{name} is missing or not of the type that the contract {contract.__name__} asks for")
+            _breach(
+                f"{driver.__name__}.{name} is missing or not of the type that the contract"
+                f" {contract.__name__} asks for"
+            )
     if driver.name not in names:
-        _breach(f"{driver.__name__} is named {driver.name}, which is no entry point of the distribution")
+        _breach(
+            f"{driver.__name__} is named {driver.name}, which is no entry point of the distribution"
+        )
 
 
 @cache
@@ -252,11 +312,17 @@ def _attributes(contract: type[Driver]) -> dict[str, Any]:
 
 
 def contract_of(kind: Kind[Any], driver: type[Driver]) -> type[Driver]:
-    """The most specific contract of `kind` that `driver` implements: a kind may divide its contract among several cases."""
-    contract: type[Driver] = next(each for each in driver.__mro__ if _is_ours(each) and issubclass(each, kind.contract))
+    """The most specific contract of `kind` that `driver` implements: a kind may divide its contract
+    among several cases."""
+    contract: type[Driver] = next(
+        each for each in driver.__mro__ if _is_ours(each) and issubclass(each, kind.contract)
+    )
     cases = [each.__name__ for each in contract.__subclasses__() if _is_ours(each)]
     if cases:
-        _breach(f"{driver.__name__} derives from {contract.__name__} alone, which is divided: derive it from {' or '.join(cases)}")
+        _breach(
+            f"{driver.__name__} derives from {contract.__name__} alone, which is divided: derive"
+            f" it from {' or '.join(cases)}"
+        )
     return contract
 
 
@@ -265,7 +331,8 @@ def _is_ours(contract: type) -> bool:
 
 
 def _fits(value: object, hint: Any) -> bool:
-    """Whether a class variable has the type that its annotation states, as far as contracts use them."""
+    """Whether a class variable has the type that its annotation states, as far as contracts use
+    them."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is ClassVar:
         return _fits(value, arguments[0])
@@ -274,12 +341,17 @@ def _fits(value: object, hint: Any) -> bool:
     if origin is frozenset:
         return isinstance(value, frozenset) and all(_fits(item, arguments[0]) for item in value)
     if origin is tuple:
-        return isinstance(value, tuple) and len(value) == len(arguments) and all(map(_fits, value, arguments))
+        return (
+            isinstance(value, tuple)
+            and len(value) == len(arguments)
+            and all(map(_fits, value, arguments))
+        )
     if hint is int:
         return type(value) is int
     return isinstance(value, int | float) if hint is float else isinstance(value, hint)
 
 
 def _shielded(value: object) -> object:
-    """A mapping as a read-only copy: one plugin must not change what the next one, or the session, sees."""
+    """A mapping as a read-only copy: one plugin must not change what the next one, or the session,
+    sees."""
     return MappingProxyType(dict(value)) if isinstance(value, Mapping) else value

@@ -1,7 +1,8 @@
 """The table of extension points: one row a kind.
 
-A kind is an entry-point group `tallow.<name>`, a hook `tallow_offer_<name>` and a contract (an abstract class in
-`tallow_core.spi`). A new kind is one row here, one hook spec, one contract and one file of checks.
+A kind is an entry-point group `tallow.<name>`, a hook `tallow_offer_<name>` and a contract (an
+abstract class in `tallow_core.spi`). A new kind is one row here, one hook spec, one contract and
+one file of checks.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ D = TypeVar("D")
 
 
 class Kind(NamedTuple, Generic[D]):
-    """One extension point. `contract_path` is `module:Class`, imported on first use; `plural` is its name in `[policy]`."""
+    """One extension point. `contract_path` is `module:Class`, imported on first use; `plural` is
+    its name in `[policy]`."""
 
     name: str
     contract_path: str
@@ -52,8 +54,12 @@ CIPHER: Kind[Cipher] = Kind("cipher", "tallow_core.spi.cipher:Cipher", "ciphers"
 KEM: Kind[Kem] = Kind("kem", "tallow_core.spi.kem:Kem", "kems")
 SIGNATURE: Kind[Signature] = Kind("signature", "tallow_core.spi.signature:Signature", "signatures")
 HASH: Kind[Hash] = Kind("hash", "tallow_core.spi.hash:Hash", "hashes")
-AUTHENTICATOR: Kind[Authenticator] = Kind("authenticator", "tallow_core.spi.authenticator:Authenticator", "authenticators")
-COMPRESSOR: Kind[Compressor] = Kind("compressor", "tallow_core.spi.compressor:Compressor", "compressors")
+AUTHENTICATOR: Kind[Authenticator] = Kind(
+    "authenticator", "tallow_core.spi.authenticator:Authenticator", "authenticators"
+)
+COMPRESSOR: Kind[Compressor] = Kind(
+    "compressor", "tallow_core.spi.compressor:Compressor", "compressors"
+)
 TRANSPORT: Kind[Transport] = Kind("transport", "tallow_core.spi.transport:Transport", "transports")
 DISCOVERY: Kind[Discovery] = Kind("discovery", "tallow_core.spi.discovery:Discovery", "discoveries")
 ROOMS: Kind[Rooms] = Kind("rooms", "tallow_core.spi.rooms:Rooms", "rooms")

@@ -1,4 +1,5 @@
-"""How much memory this process can still take, as far as the system tells: for what needs much of it and must not be killed for it."""
+"""How much memory this process can still take, as far as the system tells: for what needs much of
+it and must not be killed for it."""
 
 from __future__ import annotations
 
@@ -10,7 +11,8 @@ _UNLIMITED = 1 << 62
 
 
 def available_memory(root: Path = Path("/")) -> int | None:
-    """Bytes that are left: the least of what the machine, the control groups and RLIMIT_AS allow; None where nothing tells (no Linux).
+    """Bytes that are left: the least of what the machine, the control groups and RLIMIT_AS allow;
+    None where nothing tells (no Linux).
 
     `root` is where `proc` and `sys` lie.
     """
@@ -24,14 +26,20 @@ def _of_machine(root: Path) -> Iterator[int]:
 
 
 def _of_groups(root: Path) -> Iterator[int]:
-    """Of each control group that this process is in, and of those around it, both versions of the interface."""
+    """Of each control group that this process is in, and of those around it, both versions of the
+    interface."""
     for line in _lines(root / "proc/self/cgroup"):
         _, controllers, path = line.split(":", 2)
         if controllers in ("", "memory"):
             mount = root / "sys/fs/cgroup" / controllers
-            names = ("memory.max", "memory.current") if not controllers else ("memory.limit_in_bytes", "memory.usage_in_bytes")
+            names = (
+                ("memory.max", "memory.current")
+                if not controllers
+                else ("memory.limit_in_bytes", "memory.usage_in_bytes")
+            )
             group = mount / path.lstrip("/")
-            # In a container the path may be that of the world outside; then only the mount itself is there.
+            # In a container the path may be that of the world outside; then only the mount itself
+            # is there.
             for folder in (group, *group.parents) if group.is_relative_to(mount) else (mount,):
                 yield from _of_group(folder, *names)
                 if folder == mount:
@@ -53,7 +61,13 @@ def _of_limit(root: Path) -> Iterator[int]:
     except ImportError:  # Windows
         return
     limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-    used = next((int(line.split()[0]) * resource.getpagesize() for line in _lines(root / "proc/self/statm")), 0)
+    used = next(
+        (
+            int(line.split()[0]) * resource.getpagesize()
+            for line in _lines(root / "proc/self/statm")
+        ),
+        0,
+    )
     if limit != resource.RLIM_INFINITY:
         yield max(limit - used, 0)
 

@@ -1,4 +1,5 @@
-"""Profiles: named bundles of what policy asks for, chosen by `[policy] profile`, and the limits that they set to a session.
+"""Profiles: named bundles of what policy asks for, chosen by `[policy] profile`, and the limits
+that they set to a session.
 
 A profile narrows and never widens: a setting of the user's may be stricter than it, and stays so.
 """
@@ -17,10 +18,12 @@ _GIB = 1 << 30
 class Limits(NamedTuple):
     """How a session is held, beside the drivers it uses.
 
-    `words` is the least number of words of a code, made or accepted (more than 3: custom secrets are refused too); `guesses` the most wrong
-    proofs of one code; `pinned` asks for relays with a pin only; `hidden` says that no address of this machine is given away: no listener,
-    no discovery on this machine; `padded` that record sizes are hidden, `safety_number` that a person compares one before anything is
-    offered or accepted; `rekey_bytes` and `rekey_seconds` bound what one run of the KEM protects.
+    `words` is the least number of words of a code, made or accepted (more than 3: custom secrets
+    are refused too); `guesses` the most wrong proofs of one code; `pinned` asks for relays with a
+    pin only; `hidden` says that no address of this machine is given away: no listener, no discovery
+    on this machine; `padded` that record sizes are hidden, `safety_number` that a person compares
+    one before anything is offered or accepted; `rekey_bytes` and `rekey_seconds` bound what one run
+    of the KEM protects.
     """
 
     words: int = 3
@@ -34,7 +37,8 @@ class Limits(NamedTuple):
 
 
 class Profile(NamedTuple):
-    """`require`: labels in addition to `[policy] require`; `only`: kind -> the drivers it admits, best first."""
+    """`require`: labels in addition to `[policy] require`; `only`: kind -> the drivers it admits,
+    best first."""
 
     require: tuple[str, ...] = ()
     only: Mapping[str, tuple[str, ...]] = MappingProxyType({})
@@ -57,7 +61,8 @@ PROFILES: Mapping[ProfileName, Profile] = MappingProxyType(
         "fast": Profile(),
         "paranoid": Profile(
             require=("hybrid", "post-quantum"),
-            # How well something compresses says what it is like, and padding hides that only if nothing is compressed.
+            # How well something compresses says what it is like, and padding hides that only if
+            # nothing is compressed.
             only=MappingProxyType({"compressor": ("none",)}),
             limits=Limits(
                 words=5,

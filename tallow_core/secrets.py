@@ -1,7 +1,8 @@
-"""Secret bytes, comparing in constant time, and the sources of randomness and time that machines are given.
+"""Secret bytes, comparing in constant time, and the sources of randomness and time that machines
+are given.
 
-Wiping is best effort: what is held in our own `bytearray`s is overwritten; copies that a library or the interpreter made are not
-claimed (docs/protocol/session.md, "Honest claims").
+Wiping is best effort: what is held in our own `bytearray`s is overwritten; copies that a library or
+the interpreter made are not claimed (docs/protocol/session.md, "Honest claims").
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """What the user decided: frozen, typed, and every value knows where it came from.
 
-A flag beats the environment, which beats the config file, which beats the default. The file is TOML; its tables and keys are the
-sections and fields below, as in `[policy] kems = ["x25519-ml-kem-1024", "auto"]`.
+A flag beats the environment, which beats the config file, which beats the default. The file is
+TOML; its tables and keys are the sections and fields below, as in `[policy] kems =
+["x25519-ml-kem-1024", "auto"]`.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ _AUTO: Names = ("auto",)
 
 
 class PluginSettings(NamedTuple):
-    """`[plugins]`: `allow` names distributions beside tallow's own, `block` drivers of any distribution as `kind:name`.
+    """`[plugins]`: `allow` names distributions beside tallow's own, `block` drivers of any
+    distribution as `kind:name`.
 
     TALLOW_BLOCK_PLUGINS adds to `block`; it takes nothing away.
     """
@@ -45,7 +47,8 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A `[[policy.rule]]`: on the paths that `when` describes it narrows what `[policy]` admits. What it does not name narrows nothing."""
+    """A `[[policy.rule]]`: on the paths that `when` describes it narrows what `[policy]` admits.
+    What it does not name narrows nothing."""
 
     when: Condition = Condition()
     require: Names = ()
@@ -58,10 +61,12 @@ class Rule:
 
 
 class PolicySettings(NamedTuple):
-    """`[policy]`: `require` lists labels that the session must carry, `deny` drivers as `kind:name`; the others list drivers, best first.
+    """`[policy]`: `require` lists labels that the session must carry, `deny` drivers as
+    `kind:name`; the others list drivers, best first.
 
-    `auto` stands for all drivers that a list does not name. `profile` names a bundle of further demands (`tallow_core.profiles`); of the
-    rules in `rule` the first that matches a path narrows what stands above.
+    `auto` stands for all drivers that a list does not name. `profile` names a bundle of further
+    demands (`tallow_core.profiles`); of the rules in `rule` the first that matches a path narrows
+    what stands above.
     """
 
     profile: ProfileName = "default"
@@ -79,8 +84,9 @@ class PolicySettings(NamedTuple):
 
 
 class RelaySettings(NamedTuple):
-    """`[relay]`: the relays to use, as `tls://HOST:PORT#sha256=PIN`, whether to use any, and whether nothing else: `only` gives no address
-    of this machine away and looks for no direct path."""
+    """`[relay]`: the relays to use, as `tls://HOST:PORT#sha256=PIN`, whether to use any, and
+    whether nothing else: `only` gives no address of this machine away and looks for no direct
+    path."""
 
     urls: Names = ()
     enabled: bool = True
@@ -88,8 +94,9 @@ class RelaySettings(NamedTuple):
 
 
 class RelayServerSettings(NamedTuple):
-    """`[relay_server]`: how many rooms, connections and waiting guests of one room a relay of ours holds at most, and how many
-    connections of one address (an IPv4 address, or the /64 of an IPv6 one)."""
+    """`[relay_server]`: how many rooms, connections and waiting guests of one room a relay of ours
+    holds at most, and how many connections of one address (an IPv4 address, or the /64 of an IPv6
+    one)."""
 
     rooms: int = 10_000
     connections: int = 16_384
@@ -98,7 +105,8 @@ class RelayServerSettings(NamedTuple):
 
 
 class SendSettings(NamedTuple):
-    """`[send]`: words of a code, addresses to listen at, seconds to wait for a peer, seconds for which a code lives, bytes a second."""
+    """`[send]`: words of a code, addresses to listen at, seconds to wait for a peer, seconds for
+    which a code lives, bytes a second."""
 
     words: int = 3
     listen: Names = ()
@@ -108,8 +116,8 @@ class SendSettings(NamedTuple):
 
 
 class ReceiveSettings(NamedTuple):
-    """`[receive]`: the folder, what to do with names that exist, seconds to wait, bytes taken at most where no size is stated, bytes a
-    second. A `throttle` of 0 is no limit."""
+    """`[receive]`: the folder, what to do with names that exist, seconds to wait, bytes taken at
+    most where no size is stated, bytes a second. A `throttle` of 0 is no limit."""
 
     output: str = "."
     overwrite: Literal["ask", "never", "rename", "always"] = "ask"
@@ -119,8 +127,9 @@ class ReceiveSettings(NamedTuple):
 
 
 class SessionSettings(NamedTuple):
-    """`[session]`: after how many bytes or seconds, whichever is first, both ends agree on fresh keys; for how many seconds a lost
-    connection is dialled again (0: not at all); by how many connections the data travels at once (0: by the length of the path)."""
+    """`[session]`: after how many bytes or seconds, whichever is first, both ends agree on fresh
+    keys; for how many seconds a lost connection is dialled again (0: not at all); by how many
+    connections the data travels at once (0: by the length of the path)."""
 
     rekey_bytes: int = 256 << 30
     rekey_seconds: float = 3600.0
@@ -129,13 +138,15 @@ class SessionSettings(NamedTuple):
 
 
 class PasswordSettings(NamedTuple):
-    """`[passwords]`: MiB of memory with which a password that protects something stored is stretched (`tallow_core.passwords`)."""
+    """`[passwords]`: MiB of memory with which a password that protects something stored is
+    stretched (`tallow_core.passwords`)."""
 
     memory_mib: int = 256
 
 
 class Directories(NamedTuple):
-    """Where this user's files lie. They are not made here: whoever writes calls `ensure_private` first."""
+    """Where this user's files lie. They are not made here: whoever writes calls `ensure_private`
+    first."""
 
     config: Path
     state: Path
@@ -144,7 +155,8 @@ class Directories(NamedTuple):
 
 
 def user_directories(environ: Mapping[str, str] | None = None) -> Directories:
-    """The directories of the platform, `XDG_*` respected; `runtime` follows `environ` (default: the process's)."""
+    """The directories of the platform, `XDG_*` respected; `runtime` follows `environ` (default: the
+    process's)."""
     from platformdirs import PlatformDirs
 
     dirs = PlatformDirs("tallow", appauthor=False)
@@ -154,7 +166,8 @@ def user_directories(environ: Mapping[str, str] | None = None) -> Directories:
 
 def _runtime_directory(environ: Mapping[str, str]) -> Path:
     session = environ.get("XDG_RUNTIME_DIR", "")
-    # The XDG base directory specification tells to ignore a relative path; it would also depend on the working directory.
+    # The XDG base directory specification tells to ignore a relative path; it would also depend on
+    # the working directory.
     if os.path.isabs(session):
         return Path(session, "tallow")
     from tempfile import gettempdir
@@ -176,12 +189,14 @@ class Settings:
     passwords: PasswordSettings = PasswordSettings()
     directories: Directories = field(default_factory=user_directories)
     chosen: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    """Kind -> the one driver that a flag (`--cipher NAME`) chose for this run, among what policy admits."""
+    """Kind -> the one driver that a flag (`--cipher NAME`) chose for this run, among what policy
+    admits."""
     file: Path | None = None
     origins: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), compare=False)
 
     def origin(self, name: str) -> str:
-        """Where the value of `section.key` came from: `flag`, `environment TALLOW_...`, the path of the file, or `default`."""
+        """Where the value of `section.key` came from: `flag`, `environment TALLOW_...`, the path of
+        the file, or `default`."""
         return self.origins.get(name, "default")
 
     @property
@@ -231,44 +246,69 @@ _DRIVER = r"([a-z]+):[a-z0-9][a-z0-9-]{0,31}"
 _DISTRIBUTION = r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?"
 
 
-def load_settings(config: str | None, flags: Mapping[str, object], environ: Mapping[str, str]) -> Settings:
+def load_settings(
+    config: str | None, flags: Mapping[str, object], environ: Mapping[str, str]
+) -> Settings:
     """Read the settings.
 
-    `config` is what `--config` named. `flags` maps dotted names (`policy.require`) to values of the field's type (for a tuple also one
-    string or a list), and `choose.KIND` to the name of a driver; None stands for a flag that was not given. Raises `ConfigError` for the
-    file and the environment, `UsageError` for a flag.
+    `config` is what `--config` named. `flags` maps dotted names (`policy.require`) to values of the
+    field's type (for a tuple also one string or a list), and `choose.KIND` to the name of a driver;
+    None stands for a flag that was not given. Raises `ConfigError` for the file and the
+    environment, `UsageError` for a flag.
     """
     directories = user_directories(environ)
     file = _config_file(config, environ, directories)
     values = _read(file) if file else {}
     origins = dict.fromkeys(values, printable(str(file)))
-    chosen = {name.removeprefix(_CHOOSE): str(value) for name, value in flags.items() if name.startswith(_CHOOSE) and value is not None}
+    chosen = {
+        name.removeprefix(_CHOOSE): str(value)
+        for name, value in flags.items()
+        if name.startswith(_CHOOSE) and value is not None
+    }
     others = {name: value for name, value in flags.items() if not name.startswith(_CHOOSE)}
     for name, value in (*_from_environment(environ), *_from_flags(others)):
         if name == "policy.profile" and values.get(name, value[0]) not in ("default", value[0]):
             raise ConfigError(
-                f'{printable(str(file))} sets `[policy] profile = "{values[name]}"`, which a flag cannot change: leave out --profile'
+                f'{printable(str(file))} sets `[policy] profile = "{values[name]}"`, which a flag'
+                " cannot change: leave out --profile"
             )
         values[name], origins[name] = value
     if blocked := _blocked_by_environment(environ):
-        in_file, origin = cast("Names", values.get("plugins.block", ())), f"environment {BLOCK_VARIABLE}"
+        in_file, origin = (
+            cast("Names", values.get("plugins.block", ())),
+            f"environment {BLOCK_VARIABLE}",
+        )
         values["plugins.block"] = (*in_file, *blocked)
         origins["plugins.block"] = f"{origins['plugins.block']} and {origin}" if in_file else origin
     sections = {name: _section(name, section, values) for name, section in _SECTIONS.items()}
     kept = MappingProxyType(origins)
-    return Settings(**sections, directories=directories, chosen=MappingProxyType(chosen), file=file, origins=kept)
+    return Settings(
+        **sections,
+        directories=directories,
+        chosen=MappingProxyType(chosen),
+        file=file,
+        origins=kept,
+    )
 
 
 def _section(name: str, section: type[Any], values: Mapping[str, object]) -> Any:
     prefix = f"{name}."
-    return section(**{key.removeprefix(prefix): value for key, value in values.items() if key.startswith(prefix)})
+    return section(
+        **{
+            key.removeprefix(prefix): value
+            for key, value in values.items()
+            if key.startswith(prefix)
+        }
+    )
 
 
 def _default_file(directories: Directories) -> Path:
     return directories.config / "config.toml"
 
 
-def _config_file(config: str | None, environ: Mapping[str, str], directories: Directories) -> Path | None:
+def _config_file(
+    config: str | None, environ: Mapping[str, str], directories: Directories
+) -> Path | None:
     named = config if config is not None else environ.get("TALLOW_CONFIG") or None
     if named is not None:
         return Path(named)
@@ -298,7 +338,11 @@ def _from_flags(flags: Mapping[str, object]) -> Iterable[tuple[str, tuple[object
         if given is None:
             continue
         hint = _hints(name.partition(".")[0])[name]
-        value = ((given,) if isinstance(given, str) else tuple(given)) if hint == Names and isinstance(given, Iterable) else given
+        value = (
+            ((given,) if isinstance(given, str) else tuple(given))
+            if hint == Names and isinstance(given, Iterable)
+            else given
+        )
         if fault := _fault(name, value):
             raise UsageError(f"--{name.rpartition('.')[2].replace('_', '-')} {fault}")
         yield name, (value, "flag")
@@ -320,31 +364,44 @@ def read_file(file: Path) -> bytes:
     try:
         return file.read_bytes()
     except OSError as error:
-        raise ConfigError(f"the config file {printable(str(file))} cannot be read: {error.strerror}") from error
+        raise ConfigError(
+            f"the config file {printable(str(file))} cannot be read: {error.strerror}"
+        ) from error
 
 
 def settings_in(content: bytes, where: str) -> dict[str, object]:
-    """The settings that `content` states, by dotted name, of the right types and in range; a `ConfigError` names the file as `where`."""
+    """The settings that `content` states, by dotted name, of the right types and in range; a
+    `ConfigError` names the file as `where`."""
     import tomllib
 
     try:
         document = tomllib.loads(content.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"the config file {where} is no TOML: {printable(str(error))}") from error
-    return {name: value for section, table in document.items() for name, value in _read_table(where, section, table)}
+    return {
+        name: value
+        for section, table in document.items()
+        for name, value in _read_table(where, section, table)
+    }
 
 
 def _read_table(where: str, section: str, table: object) -> Iterable[tuple[str, object]]:
     if section not in _SECTIONS:
-        raise ConfigError(f"{where}: there is no section [{printable(section)}]{nearest(section, _SECTIONS)}")
+        raise ConfigError(
+            f"{where}: there is no section [{printable(section)}]{nearest(section, _SECTIONS)}"
+        )
     if not isinstance(table, dict):
-        raise ConfigError(f"{where}: {section} is a section: write [{section}] and its settings below")
+        raise ConfigError(
+            f"{where}: {section} is a section: write [{section}] and its settings below"
+        )
     hints = _hints(section)
     for key, value in table.items():
         name = f"{section}.{key}"
         if name not in hints:
             known = [known.partition(".")[2] for known in hints]
-            raise ConfigError(f"{where}: there is no setting {printable(key)} in [{section}]{nearest(key, known)}")
+            raise ConfigError(
+                f"{where}: there is no setting {printable(key)} in [{section}]{nearest(key, known)}"
+            )
         yield name, _converted(where, name, value, hints[name])
 
 
@@ -372,7 +429,10 @@ def _refuse_unknown(where: str, rules: Any) -> None:
             known = [item.name for item in fields(kind)]
             for key in table:
                 if key not in known:
-                    text = f"there is no setting {printable(key)} in [[policy.rule]]{path}, rule {number}"
+                    text = (
+                        f"there is no setting {printable(key)} in [[policy.rule]]{path}, rule"
+                        f" {number}"
+                    )
                     raise ConfigError(f"{where}: {text}{nearest(key, known)}")
 
 
@@ -387,23 +447,36 @@ def _fault(name: str, value: object) -> str:
     if name == "plugins.block":
         return _not_a_driver(value)
     if name == "policy.deny":
-        return _not_a_driver(value) or _not_of(value, {kind.name for kind in KINDS if kind is not COMMAND}, "use `[plugins] block` for it")
+        return _not_a_driver(value) or _not_of(
+            value,
+            {kind.name for kind in KINDS if kind is not COMMAND},
+            "use `[plugins] block` for it",
+        )
     if name == "policy.rule" and isinstance(value, tuple):
         suite = {kind.name for kind in SUITE_KINDS}
         told = "a rule narrows what two peers agree on; deny it in `[policy] deny`"
-        faults = ((number, _not_a_driver(rule.deny) or _not_of(rule.deny, suite, told)) for number, rule in enumerate(value, 1))
+        faults = (
+            (number, _not_a_driver(rule.deny) or _not_of(rule.deny, suite, told))
+            for number, rule in enumerate(value, 1)
+        )
         return next((f"number {number}: deny {fault}" for number, fault in faults if fault), "")
     return ""
 
 
 def _not_a_driver(value: object) -> str:
-    wrong = [item for item in value if not _names_a_driver(item)] if isinstance(value, tuple) else []
+    wrong = (
+        [item for item in value if not _names_a_driver(item)] if isinstance(value, tuple) else []
+    )
     return f"lists {printable(wrong[0])!r}, which is not of the form kind:name" if wrong else ""
 
 
 def _not_of(value: object, kinds: Iterable[str], told: str) -> str:
     """Say that a driver is named whose kind is none of `kinds`; "" if there is none."""
-    wrong = [item for item in value if item.partition(":")[0] not in kinds] if isinstance(value, tuple) else []
+    wrong = (
+        [item for item in value if item.partition(":")[0] not in kinds]
+        if isinstance(value, tuple)
+        else []
+    )
     return f"lists {printable(wrong[0])!r}: {told}" if wrong else ""
 
 
@@ -415,20 +488,32 @@ def _names_a_driver(item: str) -> bool:
 def ensure_private(path: Path, *, strict: bool = False) -> Path:
     """Make the directory `path` and its missing parents, for this user only (0700), and return it.
 
-    One that exists must be a real directory (no link to one) and this user's; with `strict` it must also have no group or other
-    permission: for places that other users of the machine could have prepared. Anything else is a `ConfigError`.
+    One that exists must be a real directory (no link to one) and this user's; with `strict` it must
+    also have no group or other permission: for places that other users of the machine could have
+    prepared. Anything else is a `ConfigError`.
     """
     try:
         _make(path)
         facts = path.lstat()
     except OSError as error:
-        raise ConfigError(f"the directory {printable(str(path))} cannot be made: {error.strerror}") from error
+        raise ConfigError(
+            f"the directory {printable(str(path))} cannot be made: {error.strerror}"
+        ) from error
     if not stat.S_ISDIR(facts.st_mode):
-        raise ConfigError(f"{printable(str(path))} is no directory of its own (a file or a link): move it away and try again")
+        raise ConfigError(
+            f"{printable(str(path))} is no directory of its own (a file or a link): move it away"
+            " and try again"
+        )
     if hasattr(os, "geteuid") and facts.st_uid != os.geteuid():
-        raise ConfigError(f"the directory {printable(str(path))} belongs to another user: remove it or choose another place")
+        raise ConfigError(
+            f"the directory {printable(str(path))} belongs to another user: remove it or choose"
+            " another place"
+        )
     if strict and os.name == "posix" and facts.st_mode & 0o077:
-        raise ConfigError(f"the directory {printable(str(path))} is open to other users: make it private with chmod 700")
+        raise ConfigError(
+            f"the directory {printable(str(path))} is open to other users: make it private with"
+            " chmod 700"
+        )
     return path
 
 

@@ -1,8 +1,9 @@
 """Text that somebody else chose, made safe to show.
 
-A peer sets file names, messages and error texts. Shown raw, a control sequence in them could move the cursor, rewrite what
-was printed, or set the clipboard; a bidirectional override could make `gpj.exe` read as `exe.jpg`. So every such text passes
-`printable` on its way to a terminal, a log, a JSON event or an error message.
+A peer sets file names, messages and error texts. Shown raw, a control sequence in them could move
+the cursor, rewrite what was printed, or set the clipboard; a bidirectional override could make
+`gpj.exe` read as `exe.jpg`. So every such text passes `printable` on its way to a terminal, a log,
+a JSON event or an error message.
 """
 
 from __future__ import annotations
@@ -11,14 +12,16 @@ import unicodedata
 from collections.abc import Iterable
 
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-"""Unicode general categories with no glyph of their own: controls, formats (bidi included), surrogates, unassigned, separators."""
+"""Unicode general categories with no glyph of their own: controls, formats (bidi included),
+surrogates, unassigned, separators."""
 
 
 def printable(text: str, *, lines: bool = False) -> str:
     """Return `text` with every character that has no visible glyph written as an escape.
 
-    With `lines`, line feeds and tabs stay (for a message shown as a block); otherwise they are escaped too. A backslash is doubled
-    only by the escapes themselves, so ordinary text is unchanged.
+    With `lines`, line feeds and tabs stay (for a message shown as a block); otherwise they are
+    escaped too. A backslash is doubled only by the escapes themselves, so ordinary text is
+    unchanged.
     """
     if text.isascii() and text.isprintable():
         return text
@@ -39,7 +42,8 @@ def _escape(char: str) -> str:
 
 
 def nearest(word: str, known: Iterable[str], mark: str = ",") -> str:
-    """`, did you mean "..."?` with the word of `known` that is nearest to a mistyped one, or "" if none is near."""
+    """`, did you mean "..."?` with the word of `known` that is nearest to a mistyped one, or "" if
+    none is near."""
     import difflib  # only mistakes need it
 
     found = difflib.get_close_matches(word, list(known), n=1)

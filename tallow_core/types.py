@@ -28,8 +28,9 @@ class Role(Enum):
 class Trust(Enum):
     """What makes a transport believe that it reached whom it dialled.
 
-    PEER is for relays: the pin in the endpoint, or without one the system's roots and the name. SESSION is for direct paths: a pin
-    is compared if the endpoint has one; otherwise the transport's own encryption is cover only and the session protocol authenticates.
+    PEER is for relays: the pin in the endpoint, or without one the system's roots and the name.
+    SESSION is for direct paths: a pin is compared if the endpoint has one; otherwise the
+    transport's own encryption is cover only and the session protocol authenticates.
     """
 
     PEER = "peer"
@@ -38,9 +39,11 @@ class Trust(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A place to dial or to listen at. `scheme` is the name of the transport driver; `pin` is 64 lower-case hex digits.
+    """A place to dial or to listen at. `scheme` is the name of the transport driver; `pin` is 64
+    lower-case hex digits.
 
-    A transport without ports (see `Transport.addressing`) has its whole address in `host`, and None for `port`.
+    A transport without ports (see `Transport.addressing`) has its whole address in `host`, and None
+    for `port`.
     """
 
     scheme: str

@@ -28,7 +28,9 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
 def roomy(tmp_path: Path) -> Iterator[Path]:
     """A folder for large files: in memory where there is room, else an ordinary temporary one."""
     memory = Path("/dev/shm")  # noqa: S108 - a new private folder in it is used
-    if not (memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > _ROOM):
+    if not (
+        memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > _ROOM
+    ):
         yield tmp_path
         return
     folder = Path(tempfile.mkdtemp(prefix="tallow-test-", dir=memory))

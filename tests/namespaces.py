@@ -23,7 +23,7 @@ class Cannot(Exception):
 
 
 def _run(*words: str) -> str:
-    done = subprocess.run([_IP, *words], capture_output=True, text=True, check=False)  # noqa: S603 - the words are the tests'
+    done = subprocess.run([_IP, *words], capture_output=True, text=True, check=False)
     if done.returncode:
         raise Cannot(f"ip {' '.join(words)}: {done.stderr.strip()}")
     return done.stdout
@@ -56,28 +56,37 @@ class Network:
 
     def wire(self, one: str, other: str, name: str) -> None:
         """Join two hosts by interfaces called `name`, without addresses."""
-        _run("link", "add", name, "netns", one, "type", "veth", "peer", "name", name, "netns", other)
+        _run(
+            "link", "add", name, "netns", one, "type", "veth", "peer", "name", name, "netns", other
+        )
         for space in (one, other):
             self.ip(space, "link", "set", name, "up")
 
-    def limited(self, spaces: tuple[str, str], addresses: tuple[str, str], *, rtt: float, rate: float) -> None:
-        """Join two hosts, for as long as there is this network, by a wire of so many seconds and bytes a second that needs nothing of the
-        kernel but TUN. It holds back a round trip's worth, which must be more than the 64 KiB that come at once."""
+    def limited(
+        self, spaces: tuple[str, str], addresses: tuple[str, str], *, rtt: float, rate: float
+    ) -> None:
+        """Join two hosts, for as long as there is this network, by a wire of so many seconds and
+        bytes a second that needs nothing of the kernel but TUN. It holds back a round trip's worth,
+        which must be more than the 64 KiB that come at once."""
         holders = [self._child(_IP, "netns", "exec", space, "cat") for space in spaces]
         options = ("--rtt", str(rtt), "--rate", str(rate), "--addresses", *addresses)
-        carrying = self._child(sys.executable, str(wire.__file__), *(str(holder.pid) for holder in holders), *options)
+        carrying = self._child(
+            sys.executable, str(wire.__file__), *(str(holder.pid) for holder in holders), *options
+        )
         assert carrying.stdout is not None
         if not carrying.stdout.readline():
             raise Cannot("no TUN devices")
 
     def _child(self, *command: str) -> subprocess.Popen[bytes]:
-        child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603 - the words are the tests'
+        child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self._children.append(child)
         return child
 
     def address(self, space: str, name: str, address: str) -> None:
         """Give an interface an address, as `10.0.0.1/24`; an IPv6 one is usable at once."""
-        self.ip(space, "address", "add", address, "dev", name, *(("nodad",) if ":" in address else ()))
+        self.ip(
+            space, "address", "add", address, "dev", name, *(("nodad",) if ":" in address else ())
+        )
 
     def route(self, space: str, to: str, via: str) -> None:
         """Add a route."""
@@ -86,7 +95,12 @@ class Network:
     def moved(self, space: str, name: str) -> int:
         """Bytes that an interface has sent and received."""
         folder = f"/sys/class/net/{name}/statistics"
-        return sum(int(number) for number in _run("netns", "exec", space, "cat", f"{folder}/rx_bytes", f"{folder}/tx_bytes").split())
+        return sum(
+            int(number)
+            for number in _run(
+                "netns", "exec", space, "cat", f"{folder}/rx_bytes", f"{folder}/tx_bytes"
+            ).split()
+        )
 
     def program(self, space: str) -> tuple[str, ...]:
         """The words that run Tallow on a host."""
@@ -94,9 +108,10 @@ class Network:
 
     @contextmanager
     def captured(self, space: str, file: Path) -> Iterator[None]:
-        """Write every packet of a host's interfaces to `file` while the block runs: length[4] || the packet from its Ethernet header on."""
+        """Write every packet of a host's interfaces to `file` while the block runs: length[4] ||
+        the packet from its Ethernet header on."""
         command = [_IP, "netns", "exec", space, sys.executable, "-c", _CAPTURE, str(file)]
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:  # noqa: S603
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
             assert process.stdin is not None
             assert process.stdout is not None
             assert process.stdout.readline() == b"ready\n"

@@ -11,8 +11,8 @@ _RESET = struct.pack("ii", 1, 0)
 
 
 class Proxy:
-    """Listens on loopback and passes on to `target`, which may change. `down` counts bytes from there to whoever dialled, `connections`
-    all that came."""
+    """Listens on loopback and passes on to `target`, which may change. `down` counts bytes from
+    there to whoever dialled, `connections` all that came."""
 
     def __init__(self, target: int = 0) -> None:
         self.target = target
@@ -30,7 +30,8 @@ class Proxy:
         return port
 
     def cut(self, only: int | None = None) -> None:
-        """Reset every connection (or `only` the one of this number, in the order in which they came); new ones are taken."""
+        """Reset every connection (or `only` the one of this number, in the order in which they
+        came); new ones are taken."""
         with self._lock:
             if only is None:
                 pairs, self._pairs = self._pairs, []

@@ -1,4 +1,5 @@
-"""Tallow as real processes: started in homes of their own, watched with deadlines, and ended by the tests that started them."""
+"""Tallow as real processes: started in homes of their own, watched with deadlines, and ended by the
+tests that started them."""
 
 from __future__ import annotations
 
@@ -25,20 +26,29 @@ import pytest
 from tests.events import check_event
 
 PATIENCE = 60.0
-"""Seconds until a wait fails the test. A loaded machine is slow; nothing here takes long by itself."""
+"""Seconds until a wait fails the test. A loaded machine is slow; nothing here takes long by
+itself."""
 
 PROGRAM = (sys.executable, "-m", "tallow_core")
 MEGABYTE = 1 << 20
-_SIGNS_OF_A_BUG = ("Traceback (most recent call last)", "never retrieved", "Exception ignored", "was never awaited", "a bug in Tallow")
+_SIGNS_OF_A_BUG = (
+    "Traceback (most recent call last)",
+    "never retrieved",
+    "Exception ignored",
+    "was never awaited",
+    "a bug in Tallow",
+)
 _ON_TERMINAL = 'exec "$@" <"$0" >"$0" 2>&1'
-"""A session leader without a terminal gets the first that it opens: so Ctrl-C reaches the program as it does for a person."""
+"""A session leader without a terminal gets the first that it opens: so Ctrl-C reaches the program
+as it does for a person."""
 
 T = TypeVar("T")
 Event = dict[str, Any]
 
 
 class Place:
-    """A user with a home of their own. Two places with one `runtime` are one user on one machine, so `local` finds the other."""
+    """A user with a home of their own. Two places with one `runtime` are one user on one machine,
+    so `local` finds the other."""
 
     def __init__(self, folder: Path, runtime: Path) -> None:
         self.home = folder / "home"
@@ -62,7 +72,8 @@ class Place:
         self.config_file.write_text(text, encoding="utf-8")
 
     def environment(self, more: Mapping[str, str]) -> dict[str, str]:
-        """The whole environment of a process here; nothing of the one that runs the tests but PATH."""
+        """The whole environment of a process here; nothing of the one that runs the tests but
+        PATH."""
         return {
             "PATH": os.environ.get("PATH", os.defpath),
             "HOME": str(self.home),
@@ -100,10 +111,15 @@ class Transcript:
         return self.text.splitlines()
 
     def until(self, look: Callable[[Transcript], T | None], seconds: float) -> T | None:
-        """What `look` returns as soon as that is not None; None at the end of the stream or of the time."""
+        """What `look` returns as soon as that is not None; None at the end of the stream or of the
+        time."""
         deadline = time.monotonic() + seconds
         with self._changed:
-            while (found := look(self)) is None and not self._ended and (left := deadline - time.monotonic()) > 0:
+            while (
+                (found := look(self)) is None
+                and not self._ended
+                and (left := deadline - time.monotonic()) > 0
+            ):
                 self._changed.wait(left)
             return found
 
@@ -138,8 +154,8 @@ class Transcript:
 class Tallow:
     """One process of Tallow (or of `program`), in a process group of its own.
 
-    `stdin` is empty by default; `feed` needs `stdin="pipe"`, or `terminal`, which puts all three streams on one. `stdout` may be a
-    descriptor to write to instead of a pipe.
+    `stdin` is empty by default; `feed` needs `stdin="pipe"`, or `terminal`, which puts all three
+    streams on one. `stdout` may be a descriptor to write to instead of a pipe.
     """
 
     def __init__(
@@ -166,10 +182,17 @@ class Tallow:
         self._peak = 0
         threading.Thread(target=self._watch_memory, daemon=True).start()
 
-    def _on_pipes(self, place: Place, argv: list[str], environment: dict[str, str], stdin: str, stdout: int | None) -> None:
+    def _on_pipes(
+        self,
+        place: Place,
+        argv: list[str],
+        environment: dict[str, str],
+        stdin: str,
+        stdout: int | None,
+    ) -> None:
         standard_input = subprocess.PIPE if stdin == "pipe" else subprocess.DEVNULL
         pipes = [os.pipe() for _ in range(2)]
-        self.process = subprocess.Popen(  # noqa: S603 - the words are the tests'
+        self.process = subprocess.Popen(
             argv,
             cwd=place.work,
             env=environment,
@@ -188,7 +211,7 @@ class Tallow:
     def _on_terminal(self, place: Place, argv: list[str], environment: dict[str, str]) -> None:
         master, self._slave = pty.openpty()
         termios.tcsetwinsize(master, (40, 100))
-        self.process = subprocess.Popen(  # noqa: S603 - the words are the tests'
+        self.process = subprocess.Popen(
             ["/bin/sh", "-c", _ON_TERMINAL, os.ttyname(self._slave), *argv],
             cwd=place.work,
             env=environment,
@@ -200,7 +223,7 @@ class Tallow:
         self._write_to(os.dup(master))
         self.out = self.err = Transcript(master)
 
-    # -- input ----------------------------------------------------------------------------------------------------------------
+    # -- input -----------------------------------------------------------------------------------
 
     def feed(self, data: bytes | str) -> None:
         """Type, or write to the pipe; a thread waits for the process to read it."""
@@ -223,7 +246,7 @@ class Tallow:
 
         threading.Thread(target=write, daemon=True).start()
 
-    # -- output ---------------------------------------------------------------------------------------------------------------
+    # -- output ----------------------------------------------------------------------------------
 
     @property
     def events(self) -> list[Event]:
@@ -234,15 +257,25 @@ class Tallow:
         """The events of one name so far."""
         return [event for event in self.events if event["event"] == name]
 
-    def event(self, name: str, fits: Callable[[Event], bool] = lambda _: True, seconds: float = PATIENCE) -> Event:
+    def event(
+        self, name: str, fits: Callable[[Event], bool] = lambda _: True, seconds: float = PATIENCE
+    ) -> Event:
         """Wait for an event."""
         stream = self.err if "--stdout" in self.words else self.out
-        found = stream.until(lambda seen: next((each for each in seen.events if each["event"] == name and fits(each)), None), seconds)
+        found = stream.until(
+            lambda seen: next(
+                (each for each in seen.events if each["event"] == name and fits(each)), None
+            ),
+            seconds,
+        )
         return self._found(found, f"event {name}")
 
     def says(self, text: str, seconds: float = PATIENCE) -> str:
         """Wait until `text` is on standard error (or the terminal); returns all that is there."""
-        return self._found(self.err.until(lambda seen: seen.text if text in seen.text else None, seconds), repr(text))
+        return self._found(
+            self.err.until(lambda seen: seen.text if text in seen.text else None, seconds),
+            repr(text),
+        )
 
     def prints(self, seconds: float = PATIENCE) -> str:
         """Wait for the first line on standard output."""
@@ -259,9 +292,12 @@ class Tallow:
 
     def story(self) -> str:
         """All that is known of the process, for a failed assertion."""
-        return f"$ tallow {' '.join(self.words)}\nstatus {self.process.poll()}\n-- stdout\n{self.out.text}\n-- stderr\n{self.err.text}"
+        return (
+            f"$ tallow {' '.join(self.words)}\nstatus {self.process.poll()}\n--"
+            f" stdout\n{self.out.text}\n-- stderr\n{self.err.text}"
+        )
 
-    # -- the end --------------------------------------------------------------------------------------------------------------
+    # -- the end ---------------------------------------------------------------------------------
 
     def wait(self, seconds: float = PATIENCE) -> int:
         """Wait for the end; the exit status."""
@@ -303,11 +339,12 @@ class Tallow:
             os.close(self._slave)
             self._slave = -1
 
-    # -- memory ---------------------------------------------------------------------------------------------------------------
+    # -- memory ----------------------------------------------------------------------------------
 
     @property
     def peak(self) -> int:
-        """The most memory that was resident, in bytes. Not from wait4: its ru_maxrss begins with the size of whoever forked."""
+        """The most memory that was resident, in bytes. Not from wait4: its ru_maxrss begins with
+        the size of whoever forked."""
         assert self._peak, "the process was too short to be measured"
         return self._peak
 
@@ -341,7 +378,8 @@ class Lab:
         return Place(folder, beside.runtime if beside else folder / "run")
 
     def pair(self, *, apart: bool = False) -> tuple[Place, Place]:
-        """A sender's place and a receiver's: on one machine, or `apart`, where `local` does not reach."""
+        """A sender's place and a receiver's: on one machine, or `apart`, where `local` does not
+        reach."""
         sender = self.place()
         return sender, self.place(beside=None if apart else sender)
 
@@ -365,12 +403,17 @@ class Lab:
         return process
 
     def receive(self, place: Place, code: str, *words: str | Path, **how: Any) -> Tallow:
-        """Start `tallow receive --json --yes` into the inbox of `place`, the code in the environment."""
+        """Start `tallow receive --json --yes` into the inbox of `place`, the code in the
+        environment."""
         environment = {"TALLOW_CODE": code, **how.pop("env", {})}
         where = () if "--stdout" in words else ("--output", place.inbox)
-        return self.start(place, "receive", "--json", "--yes", *where, *words, env=environment, **how)
+        return self.start(
+            place, "receive", "--json", "--yes", *where, *words, env=environment, **how
+        )
 
-    def relay(self, *words: str, place: Place | None = None, bind: str = "127.0.0.1:0") -> tuple[Tallow, str]:
+    def relay(
+        self, *words: str, place: Place | None = None, bind: str = "127.0.0.1:0"
+    ) -> tuple[Tallow, str]:
         """Start a relay and wait for its URL."""
         process = self.start(place or self.place(), "relay", "serve", "--bind", bind, *words)
         return process, process.prints()
@@ -416,13 +459,14 @@ def leftovers(folder: Path) -> list[str]:
 
 @contextmanager
 def mounted(place: Path, megabytes: int) -> Iterator[Path]:
-    """A file system of its own, in memory, at a new folder; the test is skipped where nothing can be mounted."""
+    """A file system of its own, in memory, at a new folder; the test is skipped where nothing can
+    be mounted."""
     place.mkdir()
     mount = shutil.which("mount")
     command = [mount or "mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "none", str(place)]
-    if mount is None or subprocess.run(command, check=False, capture_output=True).returncode:  # noqa: S603
+    if mount is None or subprocess.run(command, check=False, capture_output=True).returncode:
         pytest.skip("nothing can be mounted here")
     try:
         yield place
     finally:
-        subprocess.run(["umount", "-l", str(place)], check=True)  # noqa: S603, S607
+        subprocess.run(["umount", "-l", str(place)], check=True)

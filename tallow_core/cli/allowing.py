@@ -1,4 +1,5 @@
-"""`tallow plugins allow`: enters a distribution into `[plugins] allow` of the config file, and leaves all the rest of it as it is."""
+"""`tallow plugins allow`: enters a distribution into `[plugins] allow` of the config file, and
+leaves all the rest of it as it is."""
 
 from __future__ import annotations
 
@@ -19,11 +20,15 @@ from tallow_core.text import nearest, printable
 if TYPE_CHECKING:
     from tomlkit import TOMLDocument
 
-LABELS = "What they say of themselves, labels such as post-quantum included, is their author's word: `tallow plugins show` prints it."
+LABELS = (
+    "What they say of themselves, labels such as post-quantum included, is their author's word:"
+    " `tallow plugins show` prints it."
+)
 
 
 def allow_plugins(wanted: str, settings: Settings, *, json: bool, quiet: bool) -> int:
-    """Allow the drivers of the installed distribution `wanted`, and say which these are. One that is allowed already changes nothing."""
+    """Allow the drivers of the installed distribution `wanted`, and say which these are. One that
+    is allowed already changes nothing."""
     found = _installed(Catalog.scan(settings.plugins), wanted)
     file = settings.file_to_write
     if canonical(found) == FIRST_PARTY:
@@ -34,7 +39,11 @@ def allow_plugins(wanted: str, settings: Settings, *, json: bool, quiet: bool) -
         _enter(file, found)
         told = f"{printable(found)} is allowed now, in {printable(str(file))}"
     plugins = settings.plugins._replace(allow=(*settings.plugins.allow, found))
-    rows = [row(entry) for entry in Catalog.scan(plugins).all_entries if canonical(entry.distribution) == canonical(found)]
+    rows = [
+        row(entry)
+        for entry in Catalog.scan(plugins).all_entries
+        if canonical(entry.distribution) == canonical(found)
+    ]
     for line in map(event, rows) if json else table(rows):
         put(line)
     if not json and not quiet:
@@ -43,7 +52,8 @@ def allow_plugins(wanted: str, settings: Settings, *, json: bool, quiet: bool) -
 
 
 def _installed(catalog: Catalog, wanted: str) -> str:
-    """The name of the installed distribution, as it writes it itself; a `PluginError` if it is not there or has no drivers."""
+    """The name of the installed distribution, as it writes it itself; a `PluginError` if it is not
+    there or has no drivers."""
     names = {canonical(entry.distribution): entry.distribution for entry in catalog.all_entries}
     if found := names.get(canonical(wanted)):
         return found
@@ -51,12 +61,16 @@ def _installed(catalog: Catalog, wanted: str) -> str:
     try:
         distribution(wanted)
     except (PackageNotFoundError, ValueError):
-        raise PluginError(f'the distribution "{printable(wanted)}" is not installed{near or "; install it first, with pip"}') from None
+        raise PluginError(
+            f'the distribution "{printable(wanted)}" is not'
+            f" installed{near or '; install it first, with pip'}"
+        ) from None
     raise PluginError(f'the distribution "{printable(wanted)}" has no drivers for tallow{near}')
 
 
 def _enter(file: Path, name: str) -> None:
-    """Write `file` with `name` in `[plugins] allow`; raises `ConfigError` and leaves it as it was if that cannot be done."""
+    """Write `file` with `name` in `[plugins] allow`; raises `ConfigError` and leaves it as it was
+    if that cannot be done."""
     target = Path(os.path.realpath(file))  # a link, to somebody's dotfiles say, stays one
     before = read_file(target) if os.path.lexists(target) else b""
     where = printable(str(file))
@@ -67,7 +81,9 @@ def _enter(file: Path, name: str) -> None:
     try:
         _replace(target, after)
     except OSError as error:
-        raise ConfigError(f"the config file {where} cannot be written: {error.strerror}; make its folder writable") from error
+        raise ConfigError(
+            f"the config file {where} cannot be written: {error.strerror}; make its folder writable"
+        ) from error
 
 
 def _with_entry(content: bytes, name: str, where: str) -> bytes:
@@ -95,7 +111,8 @@ def _append(document: TOMLDocument, name: str) -> None:
 
 
 def _check(before: bytes, after: bytes, name: str, where: str) -> None:
-    """Nothing may mean anything else than before, whatever the library that edits makes of the file."""
+    """Nothing may mean anything else than before, whatever the library that edits makes of the
+    file."""
     expected, found = settings_in(before, where), settings_in(after, where)
     allowed = expected.setdefault("plugins.allow", ())
     assert isinstance(allowed, tuple)
@@ -105,14 +122,20 @@ def _check(before: bytes, after: bytes, name: str, where: str) -> None:
 
 
 def _unchanged(where: str, name: str) -> ConfigError:
-    return ConfigError(f'{where} is written in a way that cannot be edited for you: add "{printable(name)}" to `[plugins] allow` by hand')
+    return ConfigError(
+        f'{where} is written in a way that cannot be edited for you: add "{printable(name)}" to'
+        " `[plugins] allow` by hand"
+    )
 
 
 def _replace(target: Path, content: bytes) -> None:
-    """Write beside `target` and rename: whoever reads sees all of the old file or all of the new one. Its mode is kept."""
+    """Write beside `target` and rename: whoever reads sees all of the old file or all of the new
+    one. Its mode is kept."""
     mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else 0o600
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o600)
+    descriptor = os.open(
+        temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o600
+    )
     try:
         with open(descriptor, "wb") as file:
             file.write(content)

@@ -1,4 +1,5 @@
-"""Questions: on standard error, answered by one line of standard input, be that a terminal or a pipe."""
+"""Questions: on standard error, answered by one line of standard input, be that a terminal or a
+pipe."""
 
 from __future__ import annotations
 
@@ -12,10 +13,11 @@ MOST_ANSWER = 4096
 
 
 async def ask(question: str, *, quietly: bool = False) -> str | None:
-    """Ask, and return the answer without its line feed; None at the end of input. `quietly`: print the question on a terminal only.
+    """Ask, and return the answer without its line feed; None at the end of input. `quietly`: print
+    the question on a terminal only.
 
-    Read byte by byte from the descriptor: what follows the line belongs to the next question, and an interpreter that ends while a
-    thread waits inside `sys.stdin` would crash.
+    Read byte by byte from the descriptor: what follows the line belongs to the next question, and
+    an interpreter that ends while a thread waits inside `sys.stdin` would crash.
     """
     shown = os.isatty(0) or not quietly
     if shown:
@@ -32,7 +34,8 @@ async def ask(question: str, *, quietly: bool = False) -> str | None:
 
 
 _reading: asyncio.Task[str | None] | None = None
-"""A read that is under way. One whose question was taken back goes on: the next question waits for it, or two would share a line."""
+"""A read that is under way. One whose question was taken back goes on: the next question waits for
+it, or two would share a line."""
 
 
 async def _next_line() -> str | None:

@@ -23,7 +23,8 @@ _PASSWORD = b"stamp-daybreak-kindred"
 
 
 class Task(NamedTuple):
-    """One operation: `run` does it once, on `size` bytes (None where the size says nothing of the effort)."""
+    """One operation: `run` does it once, on `size` bytes (None where the size says nothing of the
+    effort)."""
 
     operation: str
     run: Callable[[], object]
@@ -56,7 +57,9 @@ def compressor_tasks(driver: type[Compressor]) -> Iterator[Task]:
 def _text(size: int) -> bytes:
     """Words in no order: they pack to about a third."""
     draws = system_rng(size)  # two a word, and words have more than two letters
-    words = [bytes(97 + letter % 26 for letter in draws[at : at + 2 + at % 7]) for at in range(4096)]
+    words = [
+        bytes(97 + letter % 26 for letter in draws[at : at + 2 + at % 7]) for at in range(4096)
+    ]
     pairs = zip(draws[::2], draws[1::2], strict=True)
     # The smaller of two draws is often a small one: some words are frequent, as in a language.
     return b" ".join(words[16 * min(pair) + max(pair) % 16] for pair in pairs)[:size]
@@ -73,12 +76,16 @@ def kem_tasks(driver: type[Kem]) -> Iterator[Task]:
 
 def authenticator_tasks(driver: type[Any]) -> Iterator[Task]:
     """What both ends of an exchange do together, with a password."""
-    yield from _login_tasks(driver) if issubclass(driver, LoginAuthenticator) else _code_tasks(driver)
+    yield from (
+        _login_tasks(driver) if issubclass(driver, LoginAuthenticator) else _code_tasks(driver)
+    )
 
 
 def _code_tasks(driver: type[CodeAuthenticator]) -> Iterator[Task]:
     def agree() -> None:
-        guest, host = (driver(role, _PASSWORD, bytes(64), b"speed") for role in (Role.GUEST, Role.HOST))
+        guest, host = (
+            driver(role, _PASSWORD, bytes(64), b"speed") for role in (Role.GUEST, Role.HOST)
+        )
         host.finish(guest.share)
         guest.finish(host.share)
 
@@ -128,4 +135,5 @@ TASKS: Mapping[str, Callable[[Any], Iterator[Task]]] = MappingProxyType(
         "compressor": compressor_tasks,
     }
 )
-"""Name of a kind -> what there is to time of its drivers. Kinds that wait for others are not in it."""
+"""Name of a kind -> what there is to time of its drivers. Kinds that wait for others are not in
+it."""

@@ -48,11 +48,18 @@ class Report(Protocol):
         """That was all."""
 
 
-def check_plugins(names: Sequence[str], *, all_of_them: bool, settings: Settings, report: Report) -> int:
-    """Hold drivers to the contract of their kind; `PluginError` if one breaks it. A broken one does not keep the others from their turn."""
+def check_plugins(
+    names: Sequence[str], *, all_of_them: bool, settings: Settings, report: Report
+) -> int:
+    """Hold drivers to the contract of their kind; `PluginError` if one breaks it. A broken one does
+    not keep the others from their turn."""
     if bool(names) == all_of_them:
         raise UsageError("say what to check: KIND:NAME, or --all for every installed driver")
-    subjects = everything(settings.plugins) if all_of_them else [named(name, settings.plugins) for name in dict.fromkeys(names)]
+    subjects = (
+        everything(settings.plugins)
+        if all_of_them
+        else [named(name, settings.plugins) for name in dict.fromkeys(names)]
+    )
     tally = Tally()
     with scratch() as directories:
         for subject in subjects:
@@ -60,8 +67,15 @@ def check_plugins(names: Sequence[str], *, all_of_them: bool, settings: Settings
     report.done(tally)
     if tally.broken:
         block = ", ".join(f'"{name}"' for name in tally.broken)
-        verb = "does not keep the contract of its kind" if len(tally.broken) == 1 else "do not keep the contract of their kind"
-        raise PluginError(f"{' and '.join(tally.broken)} {verb}; to go on without, write `[plugins] block = [{block}]` in the config file")
+        verb = (
+            "does not keep the contract of its kind"
+            if len(tally.broken) == 1
+            else "do not keep the contract of their kind"
+        )
+        raise PluginError(
+            f"{' and '.join(tally.broken)} {verb}; to go on without, write `[plugins] block ="
+            f" [{block}]` in the config file"
+        )
     return EXIT_DONE
 
 
@@ -106,7 +120,8 @@ def _outcome(check: Check) -> str:
 
 
 class PlainReport:
-    """A line for each check, with a mark; colour and the name of the running check only on a terminal."""
+    """A line for each check, with a mark; colour and the name of the running check only on a
+    terminal."""
 
     def __init__(self, *, quiet: bool) -> None:
         self._quiet = quiet
@@ -122,7 +137,10 @@ class PlainReport:
             return
         put(f"{subject}  {printable(f'{subject.distribution} {subject.version}')}")
         if subject.borrowed:
-            tell("warning: its distribution is not allowed in the config; it is imported for this check only")
+            tell(
+                "warning: its distribution is not allowed in the config; it is imported for this"
+                " check only"
+            )
 
     def begins(self, check: str) -> None:
         """What the line of the result will replace."""
@@ -133,7 +151,10 @@ class PlainReport:
         """The result."""
         back = "\r" if self._live and not self._quiet else ""
         if message:
-            put(f"{back}  {self._mark('FAILED', _RED)}  {f'{subject} ' if self._quiet else ''}{check}: {message}")
+            put(
+                f"{back}  {self._mark('FAILED', _RED)}"
+                f"  {f'{subject} ' if self._quiet else ''}{check}: {message}"
+            )
         elif not self._quiet:
             put(f"{back}  {self._mark('ok    ', _GREEN)}  {check}")
 
@@ -159,8 +180,13 @@ class JsonReport:
 
     def subject(self, subject: Subject) -> None:
         """`plugin`."""
-        texts = {name: printable(getattr(subject, name)) for name in ("kind", "name", "distribution", "version", "state")}
-        self._reporter.event("plugin", **texts, **({"reason": subject.passed_over} if subject.passed_over else {}))
+        texts = {
+            name: printable(getattr(subject, name))
+            for name in ("kind", "name", "distribution", "version", "state")
+        }
+        self._reporter.event(
+            "plugin", **texts, **({"reason": subject.passed_over} if subject.passed_over else {})
+        )
 
     def begins(self, check: str) -> None:
         """No event: the result comes soon."""
@@ -169,9 +195,16 @@ class JsonReport:
         """`check`."""
         outcome = "failed" if message else "passed"
         names = {"kind": subject.kind, "name": printable(subject.name), "check": check}
-        self._reporter.event("check", **names, outcome=outcome, message=message, seconds=round(seconds, 3))
+        self._reporter.event(
+            "check", **names, outcome=outcome, message=message, seconds=round(seconds, 3)
+        )
 
     def done(self, tally: Tally) -> None:
         """`checked`."""
-        counts = {"drivers": tally.drivers, "checks": tally.checks, "failed": tally.failed, "passed_over": tally.passed_over}
+        counts = {
+            "drivers": tally.drivers,
+            "checks": tally.checks,
+            "failed": tally.failed,
+            "passed_over": tally.passed_over,
+        }
         self._reporter.event("checked", **counts)

@@ -13,15 +13,18 @@ async def ask_number() -> str:
     answer = await ask("Type the number that the other side reads to you: ")
     if answer is None:
         raise UsageError(
-            "the safety number is typed into standard input, which has ended: run it at a terminal, or write the number into its input"
+            "the safety number is typed into standard input, which has ended: run it at a"
+            " terminal, or write the number into its input"
         )
     return answer
 
 
 def check_input(context: Context) -> None:
-    """Standard input cannot be both what is sent and where the number is typed in: a `PolicyError` where policy asks for the number."""
+    """Standard input cannot be both what is sent and where the number is typed in: a `PolicyError`
+    where policy asks for the number."""
     if context.policy.limits.safety_number:
         raise PolicyError(
-            f"{profile_of(context)} has a safety number typed into standard input, which is what is to be sent here:"
+            f"{profile_of(context)} has a safety number typed into standard input, which is what"
+            " is to be sent here:"
             " write it to a file and send that"
         )

@@ -31,13 +31,22 @@ def dry_run(context: Context, paths: Sequence[str], choice: Choice) -> None:
     context.event("offer", files=counts.files, links=counts.links, bytes=counts.size)
     if unread:
         more = ", ..." if len(unread) > 1 else ""
-        raise FileSystemError(f"the rest would be sent, but {len(unread)} could not be: {printable(unread[0].path)}{more}")
+        raise FileSystemError(
+            f"the rest would be sent, but {len(unread)} could not be:"
+            f" {printable(unread[0].path)}{more}"
+        )
 
 
 def _tell_entry(context: Context, entry: Entry) -> None:
     kind = entry.kind.name.lower().replace("_", "-")
     target = printable(entry.target) if entry.target else None
-    context.event("entry", path=printable("/".join(entry.components)), kind=kind, bytes=entry.size, target=target)
+    context.event(
+        "entry",
+        path=printable("/".join(entry.components)),
+        kind=kind,
+        bytes=entry.size,
+        target=target,
+    )
 
 
 def _tell_skipped(context: Context, skipped: Sequence[Skipped]) -> list[Skipped]:

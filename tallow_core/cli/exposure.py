@@ -11,15 +11,26 @@ if TYPE_CHECKING:
 
 
 def arguments_are_visible() -> bool:
-    """Whether other users of this machine can list our arguments: everywhere but on Windows, and on Linux with hidepid."""
+    """Whether other users of this machine can list our arguments: everywhere but on Windows, and on
+    Linux with hidepid."""
     if sys.platform == "win32":
         return False
     try:
         mounts = Path("/proc/self/mounts").read_text("utf-8", "replace").splitlines()
     except OSError:
         return True
-    options = next((line.split()[3].split(",") for line in mounts if line.split()[1:3] == ["/proc", "proc"]), [])
-    return not {"hidepid=1", "hidepid=2", "hidepid=4", "hidepid=noaccess", "hidepid=invisible", "hidepid=ptraceable"} & set(options)
+    options = next(
+        (line.split()[3].split(",") for line in mounts if line.split()[1:3] == ["/proc", "proc"]),
+        [],
+    )
+    return not {
+        "hidepid=1",
+        "hidepid=2",
+        "hidepid=4",
+        "hidepid=noaccess",
+        "hidepid=invisible",
+        "hidepid=ptraceable",
+    } & set(options)
 
 
 def warn_of_argument(reporter: Reporter, instead: str) -> None:

@@ -1,6 +1,8 @@
-"""What this run of the program is about: its words, the code from the environment, and where errors are reported.
+"""What this run of the program is about: its words, the code from the environment, and where errors
+are reported.
 
-One process runs one command, so this is the one place with state of the process; the core below gets everything as arguments.
+One process runs one command, so this is the one place with state of the process; the core below
+gets everything as arguments.
 """
 
 from __future__ import annotations
@@ -34,9 +36,13 @@ _current = Invocation()
 def start(words: list[str], code: str | None) -> None:
     """Begin: until the options were parsed, errors follow what the words seem to ask for."""
     _current.environment_code = code
-    _current.verbose = sum(len(word) - 1 for word in words if word.startswith("-v") and set(word[1:]) == {"v"})
+    _current.verbose = sum(
+        len(word) - 1 for word in words if word.startswith("-v") and set(word[1:]) == {"v"}
+    )
     if "--json" in words:
-        _current.reporter = JsonReporter(sys.stderr if "--stdout" in words else sys.stdout, _current.verbose)
+        _current.reporter = JsonReporter(
+            sys.stderr if "--stdout" in words else sys.stdout, _current.verbose
+        )
     else:
         _current.reporter = PlainReporter(quiet=False, verbose=_current.verbose)
 
@@ -59,7 +65,9 @@ def load(common: Common, flags: dict[str, object]) -> Settings:
     _current.verbose = common.verbose
     settings = load_settings(common.config, flags, os.environ)
     directories = settings.directories
-    if not directories.config.exists():  # one that is there may be a link into somebody's dotfiles: that is theirs to arrange
+    if (
+        not directories.config.exists()
+    ):  # one that is there may be a link into somebody's dotfiles: that is theirs to arrange
         ensure_private(directories.config)
     ensure_private(directories.state)
     ensure_private(directories.data)
@@ -76,7 +84,9 @@ def context(common: Common, flags: dict[str, object], *, stdout_is_data: bool = 
     from tallow_core.runtime.context import Context
 
     if common.json:
-        _current.reporter = JsonReporter(sys.stderr if stdout_is_data else sys.stdout, common.verbose, quiet=common.quiet)
+        _current.reporter = JsonReporter(
+            sys.stderr if stdout_is_data else sys.stdout, common.verbose, quiet=common.quiet
+        )
     else:
         _current.reporter = PlainReporter(quiet=common.quiet, verbose=common.verbose)
     reporter = _current.reporter
@@ -108,7 +118,8 @@ def plugin_names() -> list[str]:
 
 
 def plugin_command(words: list[str]) -> Callable[..., Any] | None:
-    """The function of the command `words` begin with, if a plugin adds it, else None; raises `PluginError`."""
+    """The function of the command `words` begin with, if a plugin adds it, else None; raises
+    `PluginError`."""
     from tallow_core.cli import plugin_commands
     from tallow_core.settings import load_settings
 
@@ -116,7 +127,8 @@ def plugin_command(words: list[str]) -> Callable[..., Any] | None:
 
 
 def _config_option(words: list[str]) -> str | None:
-    """The value of --config, before anything has parsed the words: it may be what allows the plugin that will."""
+    """The value of --config, before anything has parsed the words: it may be what allows the plugin
+    that will."""
     for word, following in zip(words, [*words[1:], None], strict=True):
         option, separator, value = word.partition("=")
         if option == "--config":

@@ -1,4 +1,5 @@
-"""Runs a command's coroutine: on a selector loop everywhere, ended in order by SIGINT and SIGTERM."""
+"""Runs a command's coroutine: on a selector loop everywhere, ended in order by SIGINT and
+SIGTERM."""
 
 from __future__ import annotations
 
@@ -12,14 +13,16 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 _THRESHOLD = 10_000
-"""New containers before the youngest are searched for cycles: with Python's 700, loading the drivers alone would take fifteen searches."""
+"""New containers before the youngest are searched for cycles: with Python's 700, loading the
+drivers alone would take fifteen searches."""
 
 
 def run_loop(work: Coroutine[Any, Any, T]) -> T:
     """Run `work` to its end.
 
-    What was imported before lives as long as the process: the garbage collector leaves it alone from here on. SIGTERM, and SIGHUP of a
-    closed terminal, interrupt like SIGINT: what waits is cancelled and cleans up; KeyboardInterrupt follows.
+    What was imported before lives as long as the process: the garbage collector leaves it alone
+    from here on. SIGTERM, and SIGHUP of a closed terminal, interrupt like SIGINT: what waits is
+    cancelled and cleans up; KeyboardInterrupt follows.
     """
     gc.freeze()
     gc.set_threshold(_THRESHOLD)
@@ -38,7 +41,9 @@ async def _interruptible(work: Coroutine[Any, Any, T]) -> T:
         terminated = True
         task.cancel()
 
-    with contextlib.suppress(NotImplementedError, AttributeError):  # Windows has none on a loop: SIGTERM just ends the process there
+    with contextlib.suppress(
+        NotImplementedError, AttributeError
+    ):  # Windows has none on a loop: SIGTERM just ends the process there
         for number in (signal.SIGTERM, signal.SIGHUP):
             asyncio.get_running_loop().add_signal_handler(number, terminate)
     try:

@@ -1,4 +1,5 @@
-"""The entry of the program. What can be answered without importing anything heavy is answered here."""
+"""The entry of the program. What can be answered without importing anything heavy is answered
+here."""
 
 from __future__ import annotations
 
@@ -12,17 +13,23 @@ from tallow_core import __version__
 
 def main() -> int:
     """Run the command line; returns the exit status."""
-    # Imports make many objects and no garbage; `run_loop` collects again from where the work begins.
+    # Imports make many objects and no garbage; `run_loop` collects again from where the work
+    # begins.
     gc.disable()
     code = _take_code()
     _open_standard_streams()
     try:
         status = _answer(sys.argv[1:], code)
         sys.stdout.flush()
-    except OSError as error:  # a full disk, or a pipe that nobody reads: said on the other stream, if that still works
+    except OSError as error:
+        # a full disk, or a pipe that nobody reads: said on the other stream, if that still works
         _silence_output()
         try:
-            print(f"error: standard output cannot be written: {error.strerror}", file=sys.stderr, flush=True)
+            print(
+                f"error: standard output cannot be written: {error.strerror}",
+                file=sys.stderr,
+                flush=True,
+            )
         except OSError:
             pass
         return 130 if error.errno == errno.EPIPE else 9
@@ -44,7 +51,8 @@ def _answer(words: list[str], code: str | None) -> int:
 def _open_standard_streams() -> None:
     """Make descriptors 0 to 2 and their streams what the rest takes for granted.
 
-    Closed ones become /dev/null: otherwise the next file opened would be standard output. What the terminal's encoding lacks is escaped.
+    Closed ones become /dev/null: otherwise the next file opened would be standard output. What the
+    terminal's encoding lacks is escaped.
     """
     for descriptor in range(3):
         try:
@@ -64,7 +72,8 @@ def _silence_output() -> None:
 
 
 def _take_code() -> str | None:
-    """Take the code out of the environment: children and crash reports see it, and /proc/PID/environ shows what it was at the start."""
+    """Take the code out of the environment: children and crash reports see it, and
+    /proc/PID/environ shows what it was at the start."""
     code = os.environ.get("TALLOW_CODE")
     if code is None:
         return None

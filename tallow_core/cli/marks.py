@@ -1,6 +1,8 @@
-"""What the signature of a command says about its command line beside names and types, as `Annotated[str, Mark(...)]`.
+"""What the signature of a command says about its command line beside names and types, as
+`Annotated[str, Mark(...)]`.
 
-Both readers of command lines work from it: `tallow_core.cli.reading`, and cyclopts by way of `tallow_core.cli.parsing`.
+Both readers of command lines work from it: `tallow_core.cli.reading`, and cyclopts by way of
+`tallow_core.cli.parsing`.
 """
 
 from __future__ import annotations
@@ -9,9 +11,11 @@ from typing import NamedTuple
 
 
 class Mark(NamedTuple):
-    """`names` stand for the parameter instead of its own: those of an option, or what the help calls a positional one.
+    """`names` stand for the parameter instead of its own: those of an option, or what the help
+    calls a positional one.
 
-    An option that is `counted` has no value: what is told is how often it stands there. `hyphen` says that `-` alone is a value.
+    An option that is `counted` has no value: what is told is how often it stands there. `hyphen`
+    says that `-` alone is a value.
     """
 
     names: tuple[str, ...] = ()

@@ -37,11 +37,13 @@ class Peering:
     throttle: str | None = None
     "Move so many bytes a second at most, as in 500k, 2.5MB or 1G."
     lanes: int | None = None
-    "Send by so many connections at once, 1 to 16 (0: one, or several where the way is long); the greater of both sides counts."
+    """Send by so many connections at once, 1 to 16 (0: one, or several where the way is long);
+    the greater of both sides counts."""
     wait: float | None = None
     "Seconds to wait for the other side (receive: 15; send: a day)."
     profile: ProfileName | None = None
-    "What policy asks for: default, nist, fast or paranoid; a flag never asks for less than the config file."
+    """What policy asks for: default, nist, fast or paranoid; a flag never asks for less than the
+    config file."""
     cipher: str | None = None
     "Use this cipher only."
     kem: str | None = None
@@ -54,7 +56,8 @@ class Peering:
     "Use this transport only."
 
     def flags(self, waiting: str) -> dict[str, object]:
-        """The settings that these options set; `waiting` is the section whose `wait` and `throttle` are meant."""
+        """The settings that these options set; `waiting` is the section whose `wait` and `throttle`
+        are meant."""
         return {
             "relay.urls": self.relay or None,
             "relay.enabled": False if self.no_relay else None,

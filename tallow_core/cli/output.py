@@ -1,4 +1,5 @@
-"""Writing to standard output, whose failure ends the command, and to standard error, whose failure nobody could be told of."""
+"""Writing to standard output, whose failure ends the command, and to standard error, whose failure
+nobody could be told of."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Reads words with cyclopts: it has the help of every command, the sentences about mistakes, and the commands of plugins."""
+"""Reads words with cyclopts: it has the help of every command, the sentences about mistakes, and
+the commands of plugins."""
 
 from __future__ import annotations
 
@@ -21,14 +22,21 @@ _OWN = Parameter(negative=())
 
 
 def parse_and_call(command: Command) -> Any:
-    """Call the function with what the words say, or print its help; returns what it returns. Raises `UsageError`."""
+    """Call the function with what the words say, or print its help; returns what it returns. Raises
+    `UsageError`."""
     app = application(command)
     if "--help" not in command.words and "-h" not in command.words:
         check_options(app, command.words)
     try:
-        return app(command.words, exit_on_error=False, print_error=False, result_action="return_value")
-    except UnusedCliTokensError:  # its own sentence repeats the words, and one of them might be a code's
-        raise UsageError(f"that is more than this command takes; see {command.name} --help") from None
+        return app(
+            command.words, exit_on_error=False, print_error=False, result_action="return_value"
+        )
+    except (
+        UnusedCliTokensError
+    ):  # its own sentence repeats the words, and one of them might be a code's
+        raise UsageError(
+            f"that is more than this command takes; see {command.name} --help"
+        ) from None
     except CycloptsError as error:
         raise UsageError(f"{_sentence(error)}; see {command.name} --help") from None
 
@@ -66,23 +74,35 @@ def _explain(marked: Callable[..., Any]) -> None:
     for name, hint in get_type_hints(marked, include_extras=True).items():
         for mark in get_args(hint) if get_origin(hint) is Annotated else ():
             if isinstance(mark, Mark):
-                parameter = Parameter(name=mark.names, count=mark.counted, allow_leading_hyphen=mark.hyphen)
+                parameter = Parameter(
+                    name=mark.names, count=mark.counted, allow_leading_hyphen=mark.hyphen
+                )
                 marked.__annotations__[name] = Annotated[hint, parameter]
 
 
 def check_options(app: App, words: list[str]) -> None:
-    """Refuse a mistyped option by name: any word that begins with `-` before `--`, other than `-` itself, is an option.
+    """Refuse a mistyped option by name: any word that begins with `-` before `--`, other than `-`
+    itself, is an option.
 
-    cyclopts cannot be left to tell: where a command takes `-` as a path, it would take a mistyped option for one too.
+    cyclopts cannot be left to tell: where a command takes `-` as a path, it would take a mistyped
+    option for one too.
     """
-    known = {name for argument in app.assemble_argument_collection() for name in argument.names if name.startswith("-")}
+    known = {
+        name
+        for argument in app.assemble_argument_collection()
+        for name in argument.names
+        if name.startswith("-")
+    }
     for word in words:
         if word == "--":
             return
         option = word.partition("=")[0]
         if len(word) < 2 or not word.startswith("-") or option in known or set(word[1:]) == {"v"}:
             continue
-        raise UsageError(f'there is no option "{printable(option)}"{nearest(option, sorted(known), ";")}; see {app.name[0]} --help')
+        raise UsageError(
+            f'there is no option "{printable(option)}"{nearest(option, sorted(known), ";")}; see'
+            f" {app.name[0]} --help"
+        )
 
 
 def _sentence(error: Exception) -> str:

@@ -27,7 +27,9 @@ def names() -> list[str]:
 def _entries(settings: Settings | None) -> list[Entry]:
     catalog = Catalog.scan(PluginSettings() if settings is None else settings.plugins)
     entries = catalog.entries(COMMAND)
-    if settings is None and (BLOCK_VARIABLE in os.environ or any(entry.distribution != FIRST_PARTY for entry in entries)):
+    if settings is None and (
+        BLOCK_VARIABLE in os.environ or any(entry.distribution != FIRST_PARTY for entry in entries)
+    ):
         # Only now is it worth reading the config file: it may allow what others installed.
         return _entries(_settings())
     return [entry for entry in entries if entry.state == "allowed"]
@@ -44,7 +46,8 @@ def _settings() -> Settings:
 
 
 def function(settings: Settings, name: str) -> Callable[..., Any] | None:
-    """Import the plugin that adds the command `name` and return its function; None if there is none of that name.
+    """Import the plugin that adds the command `name` and return its function; None if there is none
+    of that name.
 
     Raises `PluginError`, which says why one that is there may not be used.
     """

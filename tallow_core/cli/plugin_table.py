@@ -16,7 +16,8 @@ _COLUMNS = ("kind", "name", "distribution", "version", "state")
 
 
 def list_plugins(*, kind: str | None, settings: Settings, json: bool, quiet: bool = False) -> int:
-    """List the installed plugins and whether they may be used, from metadata alone: none is imported."""
+    """List the installed plugins and whether they may be used, from metadata alone: none is
+    imported."""
     catalog = Catalog.scan(settings.plugins)
     entries = [entry for each in _kinds(kind) for entry in catalog.entries(each)]
     for line in map(event, map(row, entries)) if json else table([*map(row, entries)]):
@@ -29,7 +30,11 @@ def list_plugins(*, kind: str | None, settings: Settings, json: bool, quiet: boo
 def _hint(catalog: Catalog, entries: list[Entry]) -> None:
     """Say how to use what is listed and cannot be used as it is."""
     allowed = {FIRST_PARTY, *map(canonical, catalog.plugins.allow)}
-    strange = (entry.distribution for entry in entries if entry.state == "blocked" and canonical(entry.distribution) not in allowed)
+    strange = (
+        entry.distribution
+        for entry in entries
+        if entry.state == "blocked" and canonical(entry.distribution) not in allowed
+    )
     for distribution in dict.fromkeys(strange):
         tell(f"to use what {printable(distribution)} provides:  {allow_command(distribution)}")
     for entry in entries:
@@ -38,7 +43,8 @@ def _hint(catalog: Catalog, entries: list[Entry]) -> None:
 
 
 def show_plugin(*, name: str, kind: str | None, settings: Settings, json: bool) -> int:
-    """Show one driver, `NAME` or `KIND:NAME`. An allowed one is imported; of any other the metadata is shown, and why it is not used."""
+    """Show one driver, `NAME` or `KIND:NAME`. An allowed one is imported; of any other the metadata
+    is shown, and why it is not used."""
     typed, colon, wanted = name.rpartition(":")
     if colon and kind not in (None, typed):
         raise UsageError(f"{printable(name)} is no {printable(str(kind))}: leave out --kind")
@@ -56,7 +62,10 @@ def _kinds(name: str | None) -> tuple[Kind[Any], ...]:
         return KINDS
     kind = kind_named(name)
     if kind is None:
-        raise UsageError(f'there is no kind "{printable(name)}" of plugin{nearest(name, [each.name for each in KINDS])}')
+        raise UsageError(
+            f'there is no kind "{printable(name)}" of'
+            f" plugin{nearest(name, [each.name for each in KINDS])}"
+        )
     return (kind,)
 
 
@@ -64,7 +73,10 @@ def _found(catalog: Catalog, kinds: tuple[Kind[Any], ...], name: str) -> list[En
     entries = [entry for kind in kinds for entry in catalog.entries(kind)]
     found = [entry for entry in entries if entry.name == name]
     if not found:
-        raise PluginError(f'there is no plugin "{printable(name)}"{nearest(name, [entry.name for entry in entries])}')
+        raise PluginError(
+            "there is no plugin"
+            f' "{printable(name)}"{nearest(name, [entry.name for entry in entries])}'
+        )
     return found
 
 
@@ -75,7 +87,11 @@ def row(entry: Entry) -> dict[str, Any]:
 
 def _facts(catalog: Catalog, entry: Entry, settings: Settings) -> dict[str, Any]:
     facts = row(entry) | {"module": printable(entry.value), "summary": entry.summary()}
-    return facts | (_descriptor(catalog, entry, settings) if entry.state == "allowed" else {"reason": catalog.reason(entry)})
+    return facts | (
+        _descriptor(catalog, entry, settings)
+        if entry.state == "allowed"
+        else {"reason": catalog.reason(entry)}
+    )
 
 
 def _descriptor(catalog: Catalog, entry: Entry, settings: Settings) -> dict[str, Any]:
@@ -85,7 +101,11 @@ def _descriptor(catalog: Catalog, entry: Entry, settings: Settings) -> dict[str,
 
     kind = next(each for each in KINDS if each.name == entry.kind)
     driver = PluginHost(catalog, settings).load(kind, entry.name)
-    values = {name: getattr(driver, name) for name in get_type_hints(contract_of(kind, driver)) if name != "name"}
+    values = {
+        name: getattr(driver, name)
+        for name in get_type_hints(contract_of(kind, driver))
+        if name != "name"
+    }
     return {"class": driver.__qualname__} | {name: _plain(value) for name, value in values.items()}
 
 
@@ -104,9 +124,15 @@ def table(rows: list[dict[str, Any]]) -> list[str]:
     """The lines of a table of entries, its head first."""
     cells = [_COLUMNS, *(tuple(row.values()) for row in rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(_COLUMNS))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in cells
+    ]
 
 
 def _block(facts: dict[str, Any]) -> list[str]:
     width = max(map(len, facts))
-    return [f"{name.ljust(width)}  {' '.join(value) if isinstance(value, list) else value}" for name, value in facts.items()]
+    return [
+        f"{name.ljust(width)}  {' '.join(value) if isinstance(value, list) else value}"
+        for name, value in facts.items()
+    ]

@@ -18,5 +18,7 @@ def parse_rate(text: str | None) -> int | None:
     found = re.fullmatch(_RATE, text.strip(), re.IGNORECASE)
     rate = int(float(found[1]) * _FACTORS[(found[2] or "").lower()]) if found else 0
     if rate < 1:
-        raise UsageError(f"--throttle {printable(text)} is no rate; write bytes a second as in 500k, 2.5MB or 1G")
+        raise UsageError(
+            f"--throttle {printable(text)} is no rate; write bytes a second as in 500k, 2.5MB or 1G"
+        )
     return rate

@@ -1,8 +1,10 @@
-"""Reads well-formed words of our own commands, in a fraction of the time that it takes to import cyclopts.
+"""Reads well-formed words of our own commands, in a fraction of the time that it takes to import
+cyclopts.
 
-It works from what cyclopts works from, the signature of the function, and knows the few forms that our commands have. Of anything else
-(an option that is not there, a value that is missing or no number, `--help`) it says nothing: cyclopts then reads the same words
-(`tallow_core.cli.parsing`), and the help and all sentences about mistakes are its. What both accept, both read alike.
+It works from what cyclopts works from, the signature of the function, and knows the few forms that
+our commands have. Of anything else (an option that is not there, a value that is missing or no
+number, `--help`) it says nothing: cyclopts then reads the same words (`tallow_core.cli.parsing`),
+and the help and all sentences about mistakes are its. What both accept, both read alike.
 """
 
 from __future__ import annotations
@@ -25,7 +27,8 @@ class _UnclearError(Exception):
 
 
 class _Option(NamedTuple):
-    """Sets the parameter `name`, or a field of that name where `group` is a parameter that holds several options."""
+    """Sets the parameter `name`, or a field of that name where `group` is a parameter that holds
+    several options."""
 
     group: str
     name: str
@@ -34,7 +37,8 @@ class _Option(NamedTuple):
 
 
 class _Shape(NamedTuple):
-    """What a function takes: options by how they are written, groups of them, how many words by position (at least, if `variadic`)."""
+    """What a function takes: options by how they are written, groups of them, how many words by
+    position (at least, if `variadic`)."""
 
     options: dict[str, _Option]
     groups: dict[str, Callable[..., Any]]
@@ -44,7 +48,8 @@ class _Shape(NamedTuple):
 
 
 def read(function: Callable[..., Any], words: list[str]) -> partial[Any] | None:
-    """The call of `function` that `words` ask for; None if they, or its signature, are not plain."""
+    """The call of `function` that `words` ask for; None if they, or its signature, are not
+    plain."""
     try:
         return _read(function, words)
     except _UnclearError:
@@ -64,13 +69,21 @@ def _read(function: Callable[..., Any], words: list[str]) -> partial[Any]:
             positional.append(word)
         else:
             _take(shape.options, word, rest, grouped, own)
-    if len(positional) < shape.positions or (len(positional) > shape.positions and not shape.variadic):
+    if len(positional) < shape.positions or (
+        len(positional) > shape.positions and not shape.variadic
+    ):
         raise _UnclearError
     groups = {name: make(**grouped[name]) for name, make in shape.groups.items()}
     return partial(function, *positional, **own, **groups)
 
 
-def _take(options: dict[str, _Option], word: str, rest: Iterator[str], grouped: dict[str, dict[str, Any]], own: dict[str, Any]) -> None:
+def _take(
+    options: dict[str, _Option],
+    word: str,
+    rest: Iterator[str],
+    grouped: dict[str, dict[str, Any]],
+    own: dict[str, Any],
+) -> None:
     """Enter the option that `word` begins, with a value that may be the next word."""
     name, equals, text = word.partition("=")
     times = 1
@@ -115,13 +128,19 @@ def _shape(function: Callable[..., Any]) -> _Shape:
     hints = get_type_hints(function, include_extras=True)
     for name, parameter in signature(function).parameters.items():
         hint, mark = _plain(hints[name])
-        if parameter.kind is Parameter.KEYWORD_ONLY and isinstance(hint, type) and is_dataclass(hint):
+        if (
+            parameter.kind is Parameter.KEYWORD_ONLY
+            and isinstance(hint, type)
+            and is_dataclass(hint)
+        ):
             groups[name] = hint
             for field, its_hint in get_type_hints(hint, include_extras=True).items():
                 _add(options, name, field, *_plain(its_hint))
         elif parameter.kind is Parameter.KEYWORD_ONLY:
             _add(options, "", name, hint, mark)
-        elif parameter.kind in (Parameter.POSITIONAL_ONLY, Parameter.VAR_POSITIONAL) and hint is str:
+        elif (
+            parameter.kind in (Parameter.POSITIONAL_ONLY, Parameter.VAR_POSITIONAL) and hint is str
+        ):
             variadic |= parameter.kind is Parameter.VAR_POSITIONAL
             positions += parameter.kind is Parameter.POSITIONAL_ONLY
             hyphen |= mark.hyphen

@@ -1,6 +1,8 @@
-"""What a command says while it runs: events as JSON lines for programs, sentences and a progress bar for people.
+"""What a command says while it runs: events as JSON lines for programs, sentences and a progress
+bar for people.
 
-Results go to standard output, everything else to standard error. Text that a peer chose is made printable before it comes here.
+Results go to standard output, everything else to standard error. Text that a peer chose is made
+printable before it comes here.
 """
 
 from __future__ import annotations
@@ -34,8 +36,9 @@ _PATHS = {"local": "on this machine", "direct": "directly", "relay": "through th
 
 
 class JsonReporter:
-    """One object a line, each with `event` and `v`. They are written one by one, but for `file`: those wait for the next event of another
-    kind (`progress` comes five times a second while there are any), or until they have waited for `GATHER` seconds or are `MOST` bytes.
+    """One object a line, each with `event` and `v`. They are written one by one, but for `file`:
+    those wait for the next event of another kind (`progress` comes five times a second while there
+    are any), or until they have waited for `GATHER` seconds or are `MOST` bytes.
 
     They are kept here, because the stream may have no buffer (PYTHONUNBUFFERED).
     """
@@ -57,7 +60,10 @@ class JsonReporter:
 
     def _file(self, path: str, bytes: int, tree_hash: str) -> None:
         """As any other event, but made for tens of thousands of them a second."""
-        line = f'{{"event": "file", "v": 1, "path": {_quoted(path)}, "bytes": {bytes}, "tree_hash": "{tree_hash}"}}'
+        line = (
+            f'{{"event": "file", "v": 1, "path": {_quoted(path)}, "bytes": {bytes}, "tree_hash":'
+            f' "{tree_hash}"}}'
+        )
         now = time.monotonic()
         if now - self._flushed >= GATHER or self._size + len(line) > MOST:
             self._flushed = now
@@ -132,14 +138,19 @@ class PlainReporter:
         self._say(f"Connected {_PATHS.get(path, path)}.")
 
     def _on_path(self, path: str, reason: str) -> None:
-        self._say(f"Now connected {_PATHS.get(path, path)}{', which is faster' if reason == 'slower' else ''}.")
+        self._say(
+            "Now connected"
+            f" {_PATHS.get(path, path)}{', which is faster' if reason == 'slower' else ''}."
+        )
 
     def _on_suite(self, **suite: str) -> None:
         self.note(f"suite: {', '.join(f'{kind} {name}' for kind, name in suite.items())}")
 
     def _on_safety(self, say: str, asked: bool) -> None:
         self._stop_bar()
-        tell(f"Read this number to the other side: {say}")  # quiet or not: somebody there waits for it
+        tell(
+            f"Read this number to the other side: {say}"
+        )  # quiet or not: somebody there waits for it
 
     def _on_file(self, path: str, bytes: int, tree_hash: str) -> None:
         self.note(f"{path}  {size_text(bytes)}  {tree_hash[:16]}", 2)
@@ -147,12 +158,20 @@ class PlainReporter:
     def _on_relay(self, url: str) -> None:
         put(url)
 
-    def _on_bench(self, kind: str, name: str, operation: str, seconds: float, bytes: int | None) -> None:
-        speed = f"{seconds * 1e3:10.3f} ms" if bytes is None else f"{bytes / seconds / 1e9:10.2f} GB/s"
+    def _on_bench(
+        self, kind: str, name: str, operation: str, seconds: float, bytes: int | None
+    ) -> None:
+        speed = (
+            f"{seconds * 1e3:10.3f} ms" if bytes is None else f"{bytes / seconds / 1e9:10.2f} GB/s"
+        )
         put(f"{kind:<14} {name:<20} {operation:<12} {speed}")
 
     def _on_entry(self, path: str, kind: str, bytes: int, target: str | None) -> None:
-        more = {"directory": "/", "symlink": f" -> {target}", "hard-link": "  (another name of a file above)"}
+        more = {
+            "directory": "/",
+            "symlink": f" -> {target}",
+            "hard-link": "  (another name of a file above)",
+        }
         put(f"{path}{more.get(kind, f'  {size_text(bytes)}')}")
 
     def _on_left_out(self, path: str, reason: str) -> None:
@@ -169,20 +188,31 @@ class PlainReporter:
     ) -> None:
         self._stop_bar()
         rate = f", {size_text(round(bytes / seconds))}/s" if seconds > 0 else ""
-        what = f"{files} {'file' if files == 1 else 'files'}" + (f", {links} {'link' if links == 1 else 'links'}" if links else "")
+        what = f"{files} {'file' if files == 1 else 'files'}" + (
+            f", {links} {'link' if links == 1 else 'links'}" if links else ""
+        )
         self._say(f"Done: {what}, {size_text(bytes)} in {seconds:.1f} s{rate}, verified.")
-        skipped = [left_out for left_out in skipped if left_out["reason"] != "excluded"]  # that was asked for
+        skipped = [
+            left_out for left_out in skipped if left_out["reason"] != "excluded"
+        ]  # that was asked for
         for left_out in skipped[:20]:
-            self._say(f"left out: {left_out['path']} ({reason_text(left_out['path'], left_out['reason'])})")
+            self._say(
+                f"left out: {left_out['path']}"
+                f" ({reason_text(left_out['path'], left_out['reason'])})"
+            )
         if len(skipped) > 20:
             self._say(f"... and {len(skipped) - 20} more; --json lists all")
 
-    # -- the bar --------------------------------------------------------------------------------------------------------------
+    # -- the bar ---------------------------------------------------------------------------------
 
     def _on_progress(self, bytes: int, total: int | None, rate: int) -> None:
         now = time.monotonic()
         self._began = self._began or now
-        if self._quiet or not sys.stderr.isatty() or (self._bar is None and now - self._began < PATIENCE):
+        if (
+            self._quiet
+            or not sys.stderr.isatty()
+            or (self._bar is None and now - self._began < PATIENCE)
+        ):
             return
         if self._bar is None:
             self._bar, self._task = _start_bar(total)
@@ -197,10 +227,21 @@ class PlainReporter:
 
 def _start_bar(total: int | None) -> tuple[Progress, TaskID]:
     from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
 
     bar = Progress(
-        BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn(), console=Console(stderr=True), transient=True
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
     )
     bar.start()
     return bar, bar.add_task("", total=total)
@@ -211,7 +252,9 @@ def reason_text(path: str, reason: str) -> str:
     if reason == "name":
         from tallow_core.protocol.names import check_path
 
-        return check_path(path.split("/")) or "its name is that of another one but for case or accents"
+        return (
+            check_path(path.split("/")) or "its name is that of another one but for case or accents"
+        )
     return _REASONS.get(reason, reason)
 
 
@@ -220,7 +263,11 @@ def size_text(size: int) -> str:
     amount = float(size)
     for unit in ("bytes", "kB", "MB", "GB"):
         if amount < 1000:
-            return f"{size} byte{'' if size == 1 else 's'}" if unit == "bytes" else f"{amount:.1f} {unit}"
+            return (
+                f"{size} byte{'' if size == 1 else 's'}"
+                if unit == "bytes"
+                else f"{amount:.1f} {unit}"
+            )
         amount /= 1000
     return f"{amount:.1f} TB"
 

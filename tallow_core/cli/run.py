@@ -1,4 +1,5 @@
-"""Runs one command: finds it in the table, checks its words, calls it, and turns what it raises into a sentence and an exit status."""
+"""Runs one command: finds it in the table, checks its words, calls it, and turns what it raises
+into a sentence and an exit status."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ from tallow_core.text import nearest, printable
 
 
 class Command(NamedTuple):
-    """What is to be run: `tallow NAME`, the line of its usage, its function, the words for it; `own` if it is no plugin's."""
+    """What is to be run: `tallow NAME`, the line of its usage, its function, the words for it;
+    `own` if it is no plugin's."""
 
     name: str
     usage: str
@@ -56,7 +58,11 @@ def _bug(error: Exception) -> int:
     place = f"{type(error).__name__} in {os.path.basename(frame.filename)}:{frame.lineno}"
     if invocation.current().verbose >= 3:
         traceback.print_exc()
-    invocation.report_error("bug", f"this is a bug in Tallow ({place}); please report it, with the output of -vvv", EXIT_BUG)
+    invocation.report_error(
+        "bug",
+        f"this is a bug in Tallow ({place}); please report it, with the output of -vvv",
+        EXIT_BUG,
+    )
     return EXIT_BUG
 
 
@@ -66,7 +72,9 @@ def _run(words: list[str]) -> int:
     if call is not None:
         result = call()
     else:
-        from tallow_core.cli.parsing import parse_and_call  # cyclopts: for the help, for mistakes, and for commands of plugins
+        from tallow_core.cli.parsing import (
+            parse_and_call,
+        )  # cyclopts: for the help, for mistakes, and for commands of plugins
 
         result = parse_and_call(command)
     return result if isinstance(result, int) else 0
@@ -77,16 +85,34 @@ def _find(words: list[str]) -> Command:
     for row in COMMANDS:
         if tuple(words[: len(row.words)]) == row.words:
             name = f"tallow {' '.join(row.words)}"
-            return Command(name, f"Usage: {name} [OPTIONS] {row.usage}", _load(row), words[len(row.words) :], own=True)
+            return Command(
+                name,
+                f"Usage: {name} [OPTIONS] {row.usage}",
+                _load(row),
+                words[len(row.words) :],
+                own=True,
+            )
     if words[0].startswith("-"):
-        raise UsageError(f"{printable(words[0])} stands before the command: write it behind, as in tallow send {printable(words[0])} FILE")
+        raise UsageError(
+            f"{printable(words[0])} stands before the command: write it behind, as in tallow send"
+            f" {printable(words[0])} FILE"
+        )
     group = [row for row in COMMANDS if row.words[0] == words[0]]
     if group:
         return _group(group, words)
     plugin = invocation.plugin_command(words)
     if plugin is None:
-        raise UsageError(f'there is no command "{printable(words[0])}"{nearest(words[0], _names(), ";")}; see tallow --help')
-    return Command(f"tallow {words[0]}", f"Usage: tallow {words[0]} [OPTIONS] [ARGUMENTS]", plugin, words[1:], own=False)
+        raise UsageError(
+            f'there is no command "{printable(words[0])}"{nearest(words[0], _names(), ";")}; see'
+            " tallow --help"
+        )
+    return Command(
+        f"tallow {words[0]}",
+        f"Usage: tallow {words[0]} [OPTIONS] [ARGUMENTS]",
+        plugin,
+        words[1:],
+        own=False,
+    )
 
 
 def _group(rows: Sequence[Row], words: list[str]) -> Command:
@@ -94,10 +120,19 @@ def _group(rows: Sequence[Row], words: list[str]) -> Command:
     typed = words[1] if len(words) > 1 else ""
     if typed in ("--help", "-h"):
         told = "\n".join(f"tallow {' '.join(row.words)} {row.usage}: {row.summary}" for row in rows)
-        return Command(f"tallow {words[0]}", f"Usage: tallow {words[0]} COMMAND", lambda: put(told), [], own=True)
+        return Command(
+            f"tallow {words[0]}",
+            f"Usage: tallow {words[0]} COMMAND",
+            lambda: put(told),
+            [],
+            own=True,
+        )
     if not typed or typed.startswith("-"):
         raise UsageError(f"tallow {words[0]} needs one of: {', '.join(verbs)}")
-    raise UsageError(f'there is no command "{words[0]} {printable(typed)}"{nearest(typed, verbs, ";")}; see tallow --help')
+    raise UsageError(
+        f'there is no command "{words[0]} {printable(typed)}"{nearest(typed, verbs, ";")}; see'
+        " tallow --help"
+    )
 
 
 def _load(row: Row) -> Callable[..., Any]:

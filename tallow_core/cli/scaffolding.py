@@ -1,4 +1,5 @@
-"""`tallow plugins new`: writes the project of a plugin that can be installed and tested as it stands."""
+"""`tallow plugins new`: writes the project of a plugin that can be installed and tested as it
+stands."""
 
 from __future__ import annotations
 
@@ -18,21 +19,36 @@ from tallow_core.settings import Settings
 from tallow_core.text import nearest, printable
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
-_LIBRARIES = {"cipher": "cryptography>=48", "kem": "cryptography>=48", "signature": "cryptography>=48", "authenticator": "cpace>=0.1,<0.2"}
+_LIBRARIES = {
+    "cipher": "cryptography>=48",
+    "kem": "cryptography>=48",
+    "signature": "cryptography>=48",
+    "authenticator": "cpace>=0.1,<0.2",
+}
 """What the code that a project begins with stands on, beside Tallow and Python's own library."""
 
 
-def new_plugin(kind_name: str, name: str, path: str | None, settings: Settings, *, json: bool, quiet: bool) -> int:
-    """Write the project `tallow-KIND-NAME` into `path` (a folder that is missing or empty), and say how to go on."""
+def new_plugin(
+    kind_name: str, name: str, path: str | None, settings: Settings, *, json: bool, quiet: bool
+) -> int:
+    """Write the project `tallow-KIND-NAME` into `path` (a folder that is missing or empty), and say
+    how to go on."""
     kind = kind_named(kind_name)
     if kind is None:
-        raise UsageError(f'there is no kind "{printable(kind_name)}" of plugin{nearest(kind_name, [each.name for each in KINDS])}')
+        raise UsageError(
+            f'there is no kind "{printable(kind_name)}" of'
+            f" plugin{nearest(kind_name, [each.name for each in KINDS])}"
+        )
     _check_name(kind, name, Catalog.scan(settings.plugins))
     words = _words(kind, name)
     folder = Path(words["distribution"] if path is None else path)
     _write(folder, _contents(kind, words))
     if json:
-        project = {"distribution": words["distribution"], "module": words["module"], "path": printable(str(folder))}
+        project = {
+            "distribution": words["distribution"],
+            "module": words["module"],
+            "path": printable(str(folder)),
+        }
         put(json_lines.dumps({"event": "project", "v": 1, **project}))
     elif not quiet:
         tell(_next_steps(folder, words))
@@ -42,19 +58,25 @@ def new_plugin(kind_name: str, name: str, path: str | None, settings: Settings, 
 def _check_name(kind: Kind[object], name: str, catalog: Catalog) -> None:
     if not _NAME.fullmatch(name):
         raise UsageError(
-            f'"{printable(name)}" cannot be the name of a driver: write at most 32 of a-z, 0-9 and hyphens, no hyphen first or last'
+            f'"{printable(name)}" cannot be the name of a driver: write at most 32 of a-z, 0-9 and'
+            " hyphens, no hyphen first or last"
         )
     if kind.name == COMMAND.name and name in {row.words[0] for row in COMMANDS}:
-        raise UsageError(f"tallow {name} is a command already, which none of a plugin replaces; choose another name")
+        raise UsageError(
+            f"tallow {name} is a command already, which none of a plugin replaces; choose another"
+            " name"
+        )
     for entry in catalog.entries(kind):
         if entry.name == name and canonical(entry.distribution) != f"tallow-{kind.name}-{name}":
             raise UsageError(
-                f"{entry.maker} has a {kind.name} {name} already, and of two with one name neither is used; choose another name"
+                f"{entry.maker} has a {kind.name} {name} already, and of two with one name neither"
+                " is used; choose another name"
             )
 
 
 def _words(kind: Kind[object], name: str) -> dict[str, str]:
-    """What the templates leave open. The class ends with the contract's name, so that it is neither a keyword nor one that they import."""
+    """What the templates leave open. The class ends with the contract's name, so that it is neither
+    a keyword nor one that they import."""
     module, _, contract = kind.contract_path.partition(":")
     stem = "".join(word.capitalize() for word in name.split("-"))
     library = _LIBRARIES.get(kind.name)
@@ -96,19 +118,25 @@ def _write(folder: Path, contents: dict[str, str]) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
-            raise FileSystemError(f"{where} is not empty, and nothing is overwritten; name another folder with --path")
+            raise FileSystemError(
+                f"{where} is not empty, and nothing is overwritten; name another folder with --path"
+            )
         for name, content in contents.items():
             file = folder / name
             file.parent.mkdir(parents=True, exist_ok=True)
             with file.open("x", encoding="utf-8") as stream:
                 stream.write(content)
     except OSError as error:
-        raise FileSystemError(f"the project cannot be written to {where}: {error.strerror}; name another folder with --path") from error
+        raise FileSystemError(
+            f"the project cannot be written to {where}: {error.strerror}; name another folder with"
+            " --path"
+        ) from error
 
 
 def _next_steps(folder: Path, words: dict[str, str]) -> str:
     return (
-        f"{printable(str(folder))} is a plugin that works as it stands. In a virtual environment, in that folder:\n"
+        f"{printable(str(folder))} is a plugin that works as it stands. In a virtual environment,"
+        " in that folder:\n"
         "  python -m pip install --group test --editable .\n"
         "  python -m pytest\n"
         f"  tallow plugins allow {words['distribution']}\n"

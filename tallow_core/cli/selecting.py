@@ -1,4 +1,5 @@
-"""What is taken of an offer, as a person says it: numbers of the list, ranges of them, and patterns."""
+"""What is taken of an offer, as a person says it: numbers of the list, ranges of them, and
+patterns."""
 
 from __future__ import annotations
 
@@ -23,10 +24,11 @@ def by_patterns(lines: Sequence[str]) -> Wanted:
 
 
 def by_words(text: str) -> Wanted:
-    """What an answer names: `1 3-5 *.txt` is those alone, `-2 -*.log` all but those; a later word overrides an earlier one.
+    """What an answer names: `1 3-5 *.txt` is those alone, `-2 -*.log` all but those; a later word
+    overrides an earlier one.
 
-    The number of a folder stands for all that is in it. Raises `UsageError` for what is no pattern. Entries must come in order, from the
-    first on.
+    The number of a folder stands for all that is in it. Raises `UsageError` for what is no pattern.
+    Entries must come in order, from the first on.
     """
     terms = [_Term(word) for word in text.split()]
     otherwise = bool(terms) and not terms[0].keeps
@@ -69,7 +71,10 @@ def _matches(patterns: Patterns, entry: Entry) -> bool:
 def numbered(offered: Offered) -> Iterator[str]:
     """The whole list with its numbers, a line at a time."""
     width = len(str(offered.offer.entries))
-    return (f"  {number:>{width}}  {described(entry)}" for number, entry in enumerate(offered.entries(), 1))
+    return (
+        f"  {number:>{width}}  {described(entry)}"
+        for number, entry in enumerate(offered.entries(), 1)
+    )
 
 
 def described(entry: Entry) -> str:

@@ -1,4 +1,5 @@
-"""The table of commands: it prints `tallow --help` and says what to import for each command. Nothing else is imported by it."""
+"""The table of commands: it prints `tallow --help` and says what to import for each command.
+Nothing else is imported by it."""
 
 from __future__ import annotations
 
@@ -17,17 +18,62 @@ class Row(NamedTuple):
 _HERE = "tallow_core.cli.commands"
 
 COMMANDS = (
-    Row(("send",), "PATH... | -", "print a code, and send files, folders, text or standard input", f"{_HERE}.send:send"),
+    Row(
+        ("send",),
+        "PATH... | -",
+        "print a code, and send files, folders, text or standard input",
+        f"{_HERE}.send:send",
+    ),
     Row(("receive",), "[CODE]", "receive what was sent under a code", f"{_HERE}.receive:receive"),
-    Row(("relay", "serve"), "--bind HOST:PORT", "run a relay, which sees sealed bytes only", f"{_HERE}.relay:serve"),
-    Row(("policy", "show"), "", "show which drivers policy admits, in which order, and why", f"{_HERE}.policy:show_command"),
-    Row(("policy", "explain"), "", "say which suite would be chosen against a peer, and why", f"{_HERE}.policy:explain_command"),
-    Row(("bench",), "[--kind KIND]", "time the ciphers, KEMs, signatures, hashes and logins that may be used", f"{_HERE}.bench:bench"),
-    Row(("plugins", "list"), "[--kind KIND]", "list the installed plugins, without importing them", f"{_HERE}.plugins:list_command"),
+    Row(
+        ("relay", "serve"),
+        "--bind HOST:PORT",
+        "run a relay, which sees sealed bytes only",
+        f"{_HERE}.relay:serve",
+    ),
+    Row(
+        ("policy", "show"),
+        "",
+        "show which drivers policy admits, in which order, and why",
+        f"{_HERE}.policy:show_command",
+    ),
+    Row(
+        ("policy", "explain"),
+        "",
+        "say which suite would be chosen against a peer, and why",
+        f"{_HERE}.policy:explain_command",
+    ),
+    Row(
+        ("bench",),
+        "[--kind KIND]",
+        "time the ciphers, KEMs, signatures, hashes and logins that may be used",
+        f"{_HERE}.bench:bench",
+    ),
+    Row(
+        ("plugins", "list"),
+        "[--kind KIND]",
+        "list the installed plugins, without importing them",
+        f"{_HERE}.plugins:list_command",
+    ),
     Row(("plugins", "show"), "NAME", "show one plugin in full", f"{_HERE}.plugins:show_command"),
-    Row(("plugins", "check"), "KIND:NAME... | --all", "hold plugins to the contract of their kind", f"{_HERE}.plugins:check_command"),
-    Row(("plugins", "allow"), "DISTRIBUTION", "allow the plugins of an installed distribution", f"{_HERE}.plugins:allow_command"),
-    Row(("plugins", "new"), "KIND NAME", "write the project of a plugin of yours", f"{_HERE}.plugins:new_command"),
+    Row(
+        ("plugins", "check"),
+        "KIND:NAME... | --all",
+        "hold plugins to the contract of their kind",
+        f"{_HERE}.plugins:check_command",
+    ),
+    Row(
+        ("plugins", "allow"),
+        "DISTRIBUTION",
+        "allow the plugins of an installed distribution",
+        f"{_HERE}.plugins:allow_command",
+    ),
+    Row(
+        ("plugins", "new"),
+        "KIND NAME",
+        "write the project of a plugin of yours",
+        f"{_HERE}.plugins:new_command",
+    ),
 )
 
 _HEAD = """\

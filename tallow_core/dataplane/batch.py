@@ -1,4 +1,5 @@
-"""Small files that came whole: written one by one, named together, so that one word in the journal does for all of them."""
+"""Small files that came whole: written one by one, named together, so that one word in the journal
+does for all of them."""
 
 from __future__ import annotations
 
@@ -38,9 +39,12 @@ class Batch:
         self._ready: deque[_Ready] = deque()
         self._named: list[tuple[FileWhole, str]] = []
 
-    def write(self, file: FileWhole, path: str, place: tuple[Folder, str] | None, mode: int, *, keep: bool) -> bool:
-        """Write one; `path` is what it is called in errors, `place` where it goes, None if it is kept for its links only. Whether all that
-        waited got their names then, because they were many enough."""
+    def write(
+        self, file: FileWhole, path: str, place: tuple[Folder, str] | None, mode: int, *, keep: bool
+    ) -> bool:
+        """Write one; `path` is what it is called in errors, `place` where it goes, None if it is
+        kept for its links only. Whether all that waited got their names then, because they were
+        many enough."""
         landing, temporary = self._landing, self._landing.temporary()
         try:
             # Nobody reaches it where it is, and all of it is verified: it has its own mode at once.
@@ -94,12 +98,16 @@ class Batch:
     def _announce(self, ready: deque[_Ready]) -> None:
         keeping = self._landing.keeping
         if keeping is not None and ready:
-            keeping.journal.placed(*((each.file.number, each.status) for each in ready if each.status is not None))
+            keeping.journal.placed(
+                *((each.file.number, each.status) for each in ready if each.status is not None)
+            )
 
     def _place(self, each: _Ready) -> None:
         landing, folder = self._landing, each.folder
         try:
-            landed = place(landing.overwrite, landing.staging(), each.temporary, folder.fd, each.name)
+            landed = place(
+                landing.overwrite, landing.staging(), each.temporary, folder.fd, each.name
+            )
         except OSError as error:
             raise explain(error, "write", folder.path + each.name) from error
         self._named.append((each.file, folder.path + landed))

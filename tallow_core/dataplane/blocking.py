@@ -1,4 +1,5 @@
-"""Blocking calls that may never return: a read of a terminal or pipe, a write to a pipe that nobody empties.
+"""Blocking calls that may never return: a read of a terminal or pipe, a write to a pipe that nobody
+empties.
 
 They run on threads that the process does not wait for at its end; `asyncio.to_thread` would.
 """

@@ -1,7 +1,8 @@
 """Buffers for records.
 
-What read and recv write into should be aligned: on the machine that was measured, aligned destinations were worth more than any
-other change to the path of the bytes. An anonymous mmap starts at a page; a bytearray does not.
+What read and recv write into should be aligned: on the machine that was measured, aligned
+destinations were worth more than any other change to the path of the bytes. An anonymous mmap
+starts at a page; a bytearray does not.
 """
 
 from __future__ import annotations
@@ -20,9 +21,11 @@ _BEGIN = PAGE - CHUNK.size - 1 - LENGTH.size
 
 
 class RecordBuffer:
-    """Room for one record: `length[4] || type[1] || plaintext || tag`, `plain` starting at the type.
+    """Room for one record: `length[4] || type[1] || plaintext || tag`, `plain` starting at the
+    type.
 
-    The content of a chunk that is the first item of its record begins at a page boundary; so does `aligned`, for receiving.
+    The content of a chunk that is the first item of its record begins at a page boundary; so does
+    `aligned`, for receiving.
     """
 
     def __init__(self, cap: int) -> None:

@@ -13,14 +13,20 @@ WORTH = 64 * 1024
 
 
 def may_be_sparse(status: os.stat_result) -> bool:
-    """Whether so much less than the size is on the disk that there may be holes (or compression)."""
-    return _SEEK_DATA is not None and status.st_size - getattr(status, "st_blocks", status.st_size) * _BLOCK >= WORTH
+    """Whether so much less than the size is on the disk that there may be holes (or
+    compression)."""
+    return (
+        _SEEK_DATA is not None
+        and status.st_size - getattr(status, "st_blocks", status.st_size) * _BLOCK >= WORTH
+    )
 
 
 def data_extents(fd: int, size: int) -> Iterator[tuple[int, int]]:
-    """The parts of the first `size` bytes that hold data, as (start, end), in order; whatever is between them reads as zeros.
+    """The parts of the first `size` bytes that hold data, as (start, end), in order; whatever is
+    between them reads as zeros.
 
-    The descriptor's position is at the start of each part as it is given. Without help of the file system it is one part.
+    The descriptor's position is at the start of each part as it is given. Without help of the file
+    system it is one part.
     """
     at = 0
     while at < size:

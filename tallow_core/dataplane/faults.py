@@ -18,8 +18,13 @@ _CAUSES = {
     errno.ENOENT: "it is not there; check the name",
     errno.EEXIST: "something else of that name is there; move it away, or choose another folder",
     errno.EISDIR: "a folder of that name is there; move it away, or choose another folder",
-    errno.ENOTDIR: "something that is no folder is in the way; move it away, or choose another folder",
-    errno.ELOOP: "a symbolic link is in the way, and links are not followed; move it away, or choose another folder",
+    errno.ENOTDIR: (
+        "something that is no folder is in the way; move it away, or choose another folder"
+    ),
+    errno.ELOOP: (
+        "a symbolic link is in the way, and links are not followed; move it away, or choose"
+        " another folder"
+    ),
     errno.EXDEV: "it is on another file system than the rest; receive into that folder itself",
     errno.EMFILE: "too many files are open; raise the limit (ulimit -n)",
 }
@@ -30,6 +35,10 @@ class ChangedError(FileSystemError):
 
 
 def explain(error: OSError, action: str, path: str) -> FileSystemError:
-    """Make the sentence: `action` is what could not be done ("read", "write"), `path` any text, made printable here."""
-    cause = _CAUSES.get(error.errno or 0) or f"{error.strerror or error}; try again, or choose another folder"
+    """Make the sentence: `action` is what could not be done ("read", "write"), `path` any text,
+    made printable here."""
+    cause = (
+        _CAUSES.get(error.errno or 0)
+        or f"{error.strerror or error}; try again, or choose another folder"
+    )
     return FileSystemError(f"Cannot {action} {printable(path)!r}: {cause}.")

@@ -1,6 +1,8 @@
-"""What is left out of a tree by patterns, as .gitignore files have them (gitignore(5); the library is `pathspec`).
+"""What is left out of a tree by patterns, as .gitignore files have them (gitignore(5); the library
+is `pathspec`).
 
-Patterns given as options are matched against whole paths, the top-level name first, as if they stood in a .gitignore beside it.
+Patterns given as options are matched against whole paths, the top-level name first, as if they
+stood in a .gitignore beside it.
 """
 
 from __future__ import annotations
@@ -20,7 +22,12 @@ MOST_IGNORE = 1 << 20
 """Bytes of a .gitignore that are read."""
 
 _EXCLUDE = os.path.join(".git", "info", "exclude")
-_READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+_READ = (
+    os.O_RDONLY
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_NONBLOCK", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+)
 
 
 class Patterns:
@@ -32,10 +39,13 @@ class Patterns:
         try:
             self._spec: GitIgnoreSpec = GitIgnoreSpec.from_lines(lines)
         except ValueError as error:
-            raise UsageError(f"that is no pattern ({printable(str(error))}): write it as in a .gitignore file") from None
+            raise UsageError(
+                f"that is no pattern ({printable(str(error))}): write it as in a .gitignore file"
+            ) from None
 
     def verdict(self, path: str, *, directory: bool) -> bool | None:
-        """Whether the last pattern that matches the path names it (True) or takes it back (False); None if none matches."""
+        """Whether the last pattern that matches the path names it (True) or takes it back (False);
+        None if none matches."""
         return self._spec.check_file(f"{path}/" if directory else path).include
 
     def match(self, path: str, *, directory: bool) -> bool:
@@ -44,7 +54,8 @@ class Patterns:
 
 
 class Level:
-    """The ignore files that hold in one folder, the nearest first: each with the path, below the folder it stands in, of this one."""
+    """The ignore files that hold in one folder, the nearest first: each with the path, below the
+    folder it stands in, of this one."""
 
     def __init__(self, rules: tuple[tuple[Patterns, str], ...] = ()) -> None:
         self._rules = rules
@@ -53,7 +64,9 @@ class Level:
         """Whether an entry of this folder is ignored. What git keeps for itself always is."""
         if name == ".git":
             return True
-        verdicts = (patterns.verdict(prefix + name, directory=directory) for patterns, prefix in self._rules)
+        verdicts = (
+            patterns.verdict(prefix + name, directory=directory) for patterns, prefix in self._rules
+        )
         return bool(next((verdict for verdict in verdicts if verdict is not None), False))
 
     def below(self, name: str, fd: int) -> Level:
@@ -70,7 +83,8 @@ class Level:
 
 
 def outer_level(path: str) -> Level:
-    """The level of the folder that `path` lies in: the ignore files of its repository down to there, if it lies in one."""
+    """The level of the folder that `path` lies in: the ignore files of its repository down to
+    there, if it lies in one."""
     folder = os.path.dirname(os.path.realpath(path))
     below: list[str] = []
     root = folder
@@ -95,7 +109,8 @@ def _descend(root: str, names: Sequence[str]) -> Level:
 
 
 def _read_patterns(name: str, fd: int | None = None) -> Patterns | None:
-    """The patterns of a file, None if there is none that can be read; one that is a link is not followed, as git does."""
+    """The patterns of a file, None if there is none that can be read; one that is a link is not
+    followed, as git does."""
     text = b""
     with suppress(OSError):
         file = os.open(name, _READ, dir_fd=fd)
@@ -104,7 +119,11 @@ def _read_patterns(name: str, fd: int | None = None) -> Patterns | None:
                 text += part
         finally:
             os.close(file)
-    return Patterns(filter(_is_pattern, text.decode(errors="surrogateescape").splitlines())) if text else None
+    return (
+        Patterns(filter(_is_pattern, text.decode(errors="surrogateescape").splitlines()))
+        if text
+        else None
+    )
 
 
 def _is_pattern(line: str) -> bool:

@@ -1,12 +1,14 @@
-"""The journal of an interrupted transfer: what of it was verified, beside the partial file in the receiver's staging folder.
+"""The journal of an interrupted transfer: what of it was verified, beside the partial file in the
+receiver's staging folder.
 
     file   = "tallow journal 1\\n" || salt[16] || records
     record = length[2] || nonce[12] || ciphertext (ChaCha20-Poly1305) of one or more statements
 
-The key is Expand(key of the state directory, "journal", salt), AD = the record's number[8], nonces are random. So what somebody else wrote,
-moved here or cut short says nothing: reading ends at the first record that does not verify, and writing goes on from there. Each record is
-one write(2), made before what it announces (a name) or after what it vouches for (a segment): a killed process leaves no lie. A segment is
-believed only when its bytes have been hashed again.
+The key is Expand(key of the state directory, "journal", salt), AD = the record's number[8], nonces
+are random. So what somebody else wrote, moved here or cut short says nothing: reading ends at the
+first record that does not verify, and writing goes on from there. Each record is one write(2), made
+before what it announces (a name) or after what it vouches for (a segment): a killed process leaves
+no lie. A segment is believed only when its bytes have been hashed again.
 """
 
 from __future__ import annotations
@@ -35,15 +37,28 @@ NAME = "journal"
 _MAGIC = b"tallow journal 1\n"
 _SALT, _NONCE = 16, 12
 _LENGTH, _COUNT = Struct(">H"), Struct(">Q")
-_NUMBERED, _SEGMENT, _PLACED, _BEGUN = Struct(">BI"), Struct(">BII32s"), Struct(">BIQQq"), Struct(">BIQ16s")
+_NUMBERED, _SEGMENT, _PLACED, _BEGUN = (
+    Struct(">BI"),
+    Struct(">BII32s"),
+    Struct(">BIQQq"),
+    Struct(">BIQ16s"),
+)
 _FACTS, _INTENDED, _MADE, _BEGIN, _SEGMENT_KIND, _PLACED_KIND = range(6)
-_NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
-_THERE = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+_NEW = (
+    os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+)
+_THERE = (
+    os.O_RDWR
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_NONBLOCK", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+)
 _BLOCK = 1 << 18
 
 
 class Facts(NamedTuple):
-    """Which transfer a journal is about: its id, the hash over its manifest, the hash driver's name and the segment size."""
+    """Which transfer a journal is about: its id, the hash over its manifest, the hash driver's name
+    and the segment size."""
 
     transfer_id: bytes
     manifest: bytes
@@ -68,7 +83,8 @@ class FolderMade(NamedTuple):
 
 
 class Past:
-    """What a journal says, by the entries' numbers. Three numbers an entry: memory for millions of them is bounded by the offer."""
+    """What a journal says, by the entries' numbers. Three numbers an entry: memory for millions of
+    them is bounded by the offer."""
 
     def __init__(self, entries: int) -> None:
         self._entries = entries
@@ -79,7 +95,11 @@ class Past:
 
     def placed(self, number: int) -> tuple[int, int, int] | None:
         """(Inode, size, mtime in ns) of what was given its name, or was about to be."""
-        return (inode, self._sizes[number], self._times[number]) if (inode := self._inodes[number]) else None
+        return (
+            (inode, self._sizes[number], self._times[number])
+            if (inode := self._inodes[number])
+            else None
+        )
 
     def take(self, plain: bytes) -> None:
         """Add what one record says. What no journal of this program holds is a `TallowError`."""
@@ -92,14 +112,20 @@ class Past:
 
     def _take(self, reader: Reader, kind: int, number: int) -> None:
         if kind in (_INTENDED, _MADE):
-            self.folders[number] = FolderMade(reader.text8(), reader.u64() if kind == _MADE else None)
+            self.folders[number] = FolderMade(
+                reader.text8(), reader.u64() if kind == _MADE else None
+            )
         elif kind == _BEGIN:
             inode, name = reader.u64(), reader.raw(16).hex()
             self.partial[number] = Partial(name, inode)
         elif kind == _SEGMENT_KIND:
             self._segment(number, reader.u32(), reader.raw(32))
         elif kind == _PLACED_KIND:
-            self._inodes[number], self._sizes[number], self._times[number] = reader.u64(), reader.u64(), reader.i64()
+            self._inodes[number], self._sizes[number], self._times[number] = (
+                reader.u64(),
+                reader.u64(),
+                reader.i64(),
+            )
 
     def _segment(self, number: int, index: int, digest: bytes) -> None:
         partial = self.partial.get(number)
@@ -109,7 +135,8 @@ class Past:
 
 
 class Journal:
-    """An open journal, locked against other processes. `empty`: nothing in it is worth keeping yet."""
+    """An open journal, locked against other processes. `empty`: nothing in it is worth keeping
+    yet."""
 
     def __init__(self, fd: int, key: bytes, salt: bytes) -> None:
         self._fd = fd
@@ -133,14 +160,21 @@ class Journal:
         return journal
 
     @classmethod
-    def reopen(cls, folder: int, key: bytes, facts: Facts, entries: int) -> tuple[Journal, Past] | None:
-        """The journal in `folder` and what it says; None if it is not one of ours about this very transfer."""
+    def reopen(
+        cls, folder: int, key: bytes, facts: Facts, entries: int
+    ) -> tuple[Journal, Past] | None:
+        """The journal in `folder` and what it says; None if it is not one of ours about this very
+        transfer."""
         try:
             fd = os.open(NAME, _THERE, dir_fd=folder)
         except OSError:
             return None
         try:
-            if is_ours(os.fstat(fd)) and _lock(fd) and (found := cls._read(fd, key, facts, entries)) is not None:
+            if (
+                is_ours(os.fstat(fd))
+                and _lock(fd)
+                and (found := cls._read(fd, key, facts, entries)) is not None
+            ):
                 return found
         except OSError:
             pass
@@ -174,7 +208,10 @@ class Journal:
 
         block = b""
         while True:
-            if len(block) < _LENGTH.size or len(block) < _LENGTH.size + _LENGTH.unpack_from(block)[0]:
+            if (
+                len(block) < _LENGTH.size
+                or len(block) < _LENGTH.size + _LENGTH.unpack_from(block)[0]
+            ):
                 if not (more := os.read(self._fd, _BLOCK)):
                     return
                 block += more
@@ -186,7 +223,9 @@ class Journal:
                     break
                 sealed = view[offset + _LENGTH.size : end]
                 try:
-                    plain = self._aead.decrypt(bytes(sealed[:_NONCE]), bytes(sealed[_NONCE:]), _COUNT.pack(self._count))
+                    plain = self._aead.decrypt(
+                        bytes(sealed[:_NONCE]), bytes(sealed[_NONCE:]), _COUNT.pack(self._count)
+                    )
                 except (InvalidTag, ValueError):
                     return
                 self._count += 1
@@ -236,8 +275,16 @@ class Journal:
         self._add(_SEGMENT.pack(_SEGMENT_KIND, number, index, digest))
 
     def placed(self, *entries: tuple[int, os.stat_result]) -> None:
-        """What these entries (number, what it is like on the disk) become is complete and verified, and is about to get its name."""
-        self._add(b"".join([_PLACED.pack(_PLACED_KIND, number, each.st_ino, each.st_size, each.st_mtime_ns) for number, each in entries]))
+        """What these entries (number, what it is like on the disk) become is complete and verified,
+        and is about to get its name."""
+        self._add(
+            b"".join(
+                [
+                    _PLACED.pack(_PLACED_KIND, number, each.st_ino, each.st_size, each.st_mtime_ns)
+                    for number, each in entries
+                ]
+            )
+        )
 
     def close(self) -> None:
         """Close the file, and with that give up the lock. Idempotent."""

@@ -1,7 +1,9 @@
-"""The staging folder of a transfer that can be resumed: the journal and the partial file outlive the process.
+"""The staging folder of a transfer that can be resumed: the journal and the partial file outlive
+the process.
 
-The folder lies in the output folder, 0700, under an unpredictable name that only this user's state directory tells. It is gone when the
-transfer is complete, or failed in a way that leaves nothing to go on with.
+The folder lies in the output folder, 0700, under an unpredictable name that only this user's state
+directory tells. It is gone when the transfer is complete, or failed in a way that leaves nothing to
+go on with.
 """
 
 from __future__ import annotations
@@ -22,8 +24,18 @@ from tallow_core.protocol.resume import MOST_PARTIAL
 from tallow_core.secrets import equal
 from tallow_core.spi.hash import Hash
 
-_FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
-_PARTIAL = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+_FOLDER = (
+    os.O_RDONLY
+    | getattr(os, "O_DIRECTORY", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_NOFOLLOW", 0)
+)
+_PARTIAL = (
+    os.O_RDONLY
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_NONBLOCK", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+)
 
 _BLOCK = 1 << 20
 
@@ -31,7 +43,8 @@ Found = Callable[[int, int, str], None]
 
 
 class Keeping:
-    """An open staging folder `name` in `root` with its journal. `past`: what an earlier run left, after `survey` only what is true."""
+    """An open staging folder `name` in `root` with its journal. `past`: what an earlier run left,
+    after `survey` only what is true."""
 
     def __init__(self, root: int, name: str, fd: int, journal: Journal, past: Past) -> None:
         self.name = name
@@ -39,7 +52,8 @@ class Keeping:
         self.journal = journal
         self.past = past
         self.done = bytearray()
-        """After `survey`: 1 for each entry, folders aside, that is there complete; `files` the same for files alone."""
+        """After `survey`: 1 for each entry, folders aside, that is there complete; `files` the same
+        for files alone."""
         self.files = bytearray()
         self.begun: dict[int, bytes] = {}
         """After `survey`: the hashes of the segments that are here, by file."""
@@ -59,17 +73,23 @@ class Keeping:
         return cls(root, name, fd, Journal.create(fd, key, facts), Past(0))
 
     @classmethod
-    def reopen(cls, root: int, name: str, inode: int, key: bytes, facts: Facts, entries: int) -> Keeping | None:
-        """The folder that an earlier run left; None if it is not there as it was, or another process uses it.
+    def reopen(
+        cls, root: int, name: str, inode: int, key: bytes, facts: Facts, entries: int
+    ) -> Keeping | None:
+        """The folder that an earlier run left; None if it is not there as it was, or another
+        process uses it.
 
-        A folder of ours with a journal that says nothing of this transfer is removed: nobody will come back for it.
+        A folder of ours with a journal that says nothing of this transfer is removed: nobody will
+        come back for it.
         """
         try:
             fd = os.open(name, _FOLDER, dir_fd=root)
         except OSError:
             return None
         status = os.fstat(fd)
-        mine = status.st_ino == inode and (not hasattr(os, "geteuid") or status.st_uid == os.geteuid())
+        mine = status.st_ino == inode and (
+            not hasattr(os, "geteuid") or status.st_uid == os.geteuid()
+        )
         found = Journal.reopen(fd, key, facts, entries) if mine else None
         if found is None:
             if mine and not in_use(fd):
@@ -92,14 +112,21 @@ class Keeping:
         """How many bytes these segments are."""
         return len(segments) // self._digest_size * self._segment_size
 
-    # -- what is there --------------------------------------------------------------------------------------------------------
+    # -- what is there ---------------------------------------------------------------------------
 
     def survey(
-        self, entries: Iterable[Entry], overwrite: Overwrite, driver: type[Hash], segment_size: int, found: Found = lambda *_: None
+        self,
+        entries: Iterable[Entry],
+        overwrite: Overwrite,
+        driver: type[Hash],
+        segment_size: int,
+        found: Found = lambda *_: None,
     ) -> None:
-        """Find out what is still as the journal says. Reads partial files, once; the rest is a look at each entry.
+        """Find out what is still as the journal says. Reads partial files, once; the rest is a look
+        at each entry.
 
-        `found` is called with the number, folder and name of each entry, folders aside, that is there.
+        `found` is called with the number, folder and name of each entry, folders aside, that is
+        there.
         """
         self._digest_size, self._segment_size = driver.digest_size, segment_size
         self._sweep()
@@ -109,12 +136,17 @@ class Keeping:
             self.done.append(view.there(number, entry))
             self.files.append(self.done[-1] and entry.kind in FILES)
             partial = self.past.partial.get(number)
-            if partial is not None and (self.done[-1] or not self._reread(number, entry, partial, driver, segment_size)):
+            if partial is not None and (
+                self.done[-1] or not self._reread(number, entry, partial, driver, segment_size)
+            ):
                 del self.past.partial[number]
         view.leave(0)
 
-    def _reread(self, number: int, entry: Entry, partial: Partial, driver: type[Hash], segment_size: int) -> bool:
-        """Whether some of the file's segments are here; those that are not as they were are forgotten."""
+    def _reread(
+        self, number: int, entry: Entry, partial: Partial, driver: type[Hash], segment_size: int
+    ) -> bool:
+        """Whether some of the file's segments are here; those that are not as they were are
+        forgotten."""
         if entry.kind not in FILES or entry.size is None or len(self.begun) == MOST_PARTIAL:
             return False
         fd = self.open_partial(partial)
@@ -123,7 +155,9 @@ class Keeping:
         try:
             size, good = driver.digest_size, 0
             most = min(len(partial.segments) // size, entry.size // segment_size)
-            while good < most and self._same(fd, good, partial, driver, segment_size, sparse=entry.kind == EntryKind.SPARSE):
+            while good < most and self._same(
+                fd, good, partial, driver, segment_size, sparse=entry.kind == EntryKind.SPARSE
+            ):
                 good += 1
             del partial.segments[good * size :]
         finally:
@@ -132,13 +166,27 @@ class Keeping:
             self.begun[number] = bytes(partial.segments)
         return bool(good)
 
-    def _same(self, fd: int, index: int, partial: Partial, driver: type[Hash], segment_size: int, *, sparse: bool) -> bool:
-        expected = bytes(partial.segments[index * driver.digest_size : (index + 1) * driver.digest_size])
-        digest = _segment_hash(fd, index * segment_size, FileHash(driver, segment_size), sparse=sparse)
+    def _same(
+        self,
+        fd: int,
+        index: int,
+        partial: Partial,
+        driver: type[Hash],
+        segment_size: int,
+        *,
+        sparse: bool,
+    ) -> bool:
+        expected = bytes(
+            partial.segments[index * driver.digest_size : (index + 1) * driver.digest_size]
+        )
+        digest = _segment_hash(
+            fd, index * segment_size, FileHash(driver, segment_size), sparse=sparse
+        )
         return digest is not None and equal(digest, expected)
 
     def open_partial(self, partial: Partial) -> int | None:
-        """Open what was written of a file, to read and write; None if it is not the regular file of ours that it was."""
+        """Open what was written of a file, to read and write; None if it is not the regular file of
+        ours that it was."""
         fd = -1
         try:
             fd = self._open(partial, _PARTIAL)
@@ -166,7 +214,7 @@ class Keeping:
                 with suppress(OSError):
                     os.unlink(name, dir_fd=self.fd)
 
-    # -- the end --------------------------------------------------------------------------------------------------------------
+    # -- the end ---------------------------------------------------------------------------------
 
     def suspend(self) -> None:
         """Leave it for a later run. Idempotent."""
@@ -184,7 +232,8 @@ class Keeping:
 
 
 def remove_staging(root: int, name: str, fd: int) -> None:
-    """Remove the staging folder `name`, open as `fd`, of the folder `root`. What cannot be removed stays."""
+    """Remove the staging folder `name`, open as `fd`, of the folder `root`. What cannot be removed
+    stays."""
     with suppress(OSError):
         for entry in os.listdir(fd):
             with suppress(OSError):
@@ -203,7 +252,9 @@ def expire(output: str, name: str, inode: int) -> None:
             fd = os.open(name, _FOLDER, dir_fd=root)
             try:
                 status = os.fstat(fd)
-                if status.st_ino == inode and (not hasattr(os, "geteuid") or status.st_uid == os.geteuid()):
+                if status.st_ino == inode and (
+                    not hasattr(os, "geteuid") or status.st_uid == os.geteuid()
+                ):
                     remove_staging(root, name, fd)
             finally:
                 os.close(fd)
@@ -241,11 +292,14 @@ class _Survey:
                 os.close(fd)
 
     def there(self, number: int, entry: Entry) -> bool:
-        """Whether an entry other than a folder is there as it was left. A folder is gone into, or forgotten."""
+        """Whether an entry other than a folder is there as it was left. A folder is gone into, or
+        forgotten."""
         self.leave(len(entry.components))
         folder = self._open[-1] if len(self._open) == len(entry.components) else None
         if entry.kind == EntryKind.DIRECTORY:
-            self._open.append(None if folder is None else self._enter(number, entry.components[-1], folder))
+            self._open.append(
+                None if folder is None else self._enter(number, entry.components[-1], folder)
+            )
             return False
         return folder is not None and self._placed(number, entry.components[-1], folder)
 
@@ -271,14 +325,19 @@ class _Survey:
             status = look(folder, candidate)
             if status is None:
                 return False
-            if (status.st_ino, status.st_size, status.st_mtime_ns) == facts and status.st_dev == self._device:
+            if (
+                status.st_ino,
+                status.st_size,
+                status.st_mtime_ns,
+            ) == facts and status.st_dev == self._device:
                 self._found(number, folder, candidate)
                 return True
         return False
 
 
 def _is_made(fd: int, made: tuple[str, int | None]) -> bool:
-    """Whether an open folder is the one that was made, or could be the one that was about to be: ours, private, empty."""
+    """Whether an open folder is the one that was made, or could be the one that was about to be:
+    ours, private, empty."""
     status = os.fstat(fd)
     if made[1] is not None:
         return status.st_ino == made[1]

@@ -1,8 +1,10 @@
-"""The sending pump: read -> hash -> pack, where it pays -> number -> seal -> send, one record at a time, in place.
+"""The sending pump: read -> hash -> pack, where it pays -> number -> seal -> send, one record at a
+time, in place.
 
-A record is filled with items (`tallow_core.protocol.content`): a large file's chunk begins at the aligned place of an empty record, small
-files share one. Reading, hashing and sealing release the GIL, but a hop to a thread costs more than it gains while both cores are
-busy, so all of it runs inline; only a source that may block for long (standard input) is read on a thread.
+A record is filled with items (`tallow_core.protocol.content`): a large file's chunk begins at the
+aligned place of an empty record, small files share one. Reading, hashing and sealing release the
+GIL, but a hop to a thread costs more than it gains while both cores are busy, so all of it runs
+inline; only a source that may block for long (standard input) is read on a thread.
 """
 
 from __future__ import annotations
@@ -16,7 +18,17 @@ from tallow_core.dataplane.faults import ChangedError
 from tallow_core.dataplane.packing import Packing
 from tallow_core.dataplane.turns import Turns
 from tallow_core.errors import FileSystemError
-from tallow_core.protocol.content import CHUNK, FAILED, HOLE, PACKED, TRAILER, FileHash, Item, Reason, hash_whole
+from tallow_core.protocol.content import (
+    CHUNK,
+    FAILED,
+    HOLE,
+    PACKED,
+    TRAILER,
+    FileHash,
+    Item,
+    Reason,
+    hash_whole,
+)
 from tallow_core.protocol.records import FINAL, RecordType
 from tallow_core.spi.hash import Hash
 
@@ -36,8 +48,8 @@ def _no_check() -> None:
 
 
 class Outgoing:
-    """Puts items into records and sends them. `sent` counts bytes of files, holes included; `most` bounds a record's content; `packing`
-    packs chunks, None leaves them as they are."""
+    """Puts items into records and sends them. `sent` counts bytes of files, holes included; `most`
+    bounds a record's content; `packing` packs chunks, None leaves them as they are."""
 
     def __init__(
         self,
@@ -68,12 +80,15 @@ class Outgoing:
     ) -> bytes:
         """Send one file's content, at most `size` bytes of it, and its trailer; returns its hash.
 
-        What is before `start`, a multiple of the segment size, is read and hashed, but not sent: the other side has it.
+        What is before `start`, a multiple of the segment size, is read and hashed, but not sent:
+        the other side has it.
 
-        `extents` are the parts (start, end) that hold data, in order; what is between them is sent as holes. The source stands at the
-        start of each when it comes. `check` raises if what was read is not to be trusted.
+        `extents` are the parts (start, end) that hold data, in order; what is between them is sent
+        as holes. The source stands at the start of each when it comes. `check` raises if what was
+        read is not to be trusted.
 
-        Raises `ChangedError` if it has become shorter, and what `check` raises; then nothing says yet that it failed: call `failed`.
+        Raises `ChangedError` if it has become shorter, and what `check` raises; then nothing says
+        yet that it failed: call `failed`.
         """
         if self._used > 1 and (size is None or size >= LARGE):
             await self.flush()
@@ -99,8 +114,8 @@ class Outgoing:
         return digest
 
     def whole(self, number: int, size: int, read: Callable[[memoryview], None]) -> bytes | None:
-        """As `file`, for a small one, without waiting: `read` puts all of it where it goes. None if it does not fit into what is left of
-        the record: `flush`, and try again, or take `file`.
+        """As `file`, for a small one, without waiting: `read` puts all of it where it goes. None if
+        it does not fit into what is left of the record: `flush`, and try again, or take `file`.
 
         What `read` raises leaves nothing behind.
         """
@@ -138,7 +153,9 @@ class Outgoing:
         self._used = 1
         await self._turns.give()
 
-    async def _known(self, source: Source, running: FileHash, begin: int, end: int, start: int) -> None:
+    async def _known(
+        self, source: Source, running: FileHash, begin: int, end: int, start: int
+    ) -> None:
         """Hash what lies before `start`: zeros up to `begin`, then what is read up to `end`."""
         while running.size < min(begin, start):
             running.zeros(min(running.room, begin - running.size, start - running.size))
@@ -146,7 +163,9 @@ class Outgoing:
         while begin <= running.size < min(end, start):
             if self._used > 1:  # the buffer is read into
                 await self.flush()
-            count = await source.read_into(space[: min(PAYLOAD, running.room, end - running.size, start - running.size)])
+            count = await source.read_into(
+                space[: min(PAYLOAD, running.room, end - running.size, start - running.size)]
+            )
             if not count:
                 raise ChangedError("it became shorter while it was sent")
             running.update(space[:count])
@@ -162,7 +181,9 @@ class Outgoing:
     async def _chunk(self, number: int, source: Source, running: FileHash, size: int | None) -> int:
         """Read on, up to `size` at most, or to the end."""
         begin = self._used + CHUNK.size
-        room = min(self._full - begin, running.room, PAYLOAD if size is None else size - running.size)
+        room = min(
+            self._full - begin, running.room, PAYLOAD if size is None else size - running.size
+        )
         if room <= 0 or (self._used > 1 and size is not None and size - running.size > room):
             await self.flush()
             return await self._chunk(number, source, running, size)
@@ -173,12 +194,15 @@ class Outgoing:
             running.update(space[:count])
             self._put(number, space[:count], offset)
             self.sent += count
-            if self._used >= self._full or size is None:  # a stream may pause: what it has given goes on
+            if (
+                self._used >= self._full or size is None
+            ):  # a stream may pause: what it has given goes on
                 await self.flush()
         return count
 
     def _put(self, number: int, data: memoryview, offset: int) -> None:
-        """Make an item of the chunk that was read to its place: a header in front of it, or a packed chunk instead of it."""
+        """Make an item of the chunk that was read to its place: a header in front of it, or a
+        packed chunk instead of it."""
         plain, frame = self._buffer.plain, self._packing.pack(data) if self._packing else None
         if frame is None:
             CHUNK.pack_into(plain, self._used, Item.CHUNK, number, offset, len(data))

@@ -1,4 +1,5 @@
-"""Whether chunks travel packed: a sample of each file says whether it would shrink, measured times say whether that would be faster."""
+"""Whether chunks travel packed: a sample of each file says whether it would shrink, measured times
+say whether that would be faster."""
 
 from __future__ import annotations
 
@@ -11,26 +12,34 @@ from tallow_core.types import ReadBuffer
 SAMPLE = 64 << 10
 """Bytes at the begin of a file that are packed to see whether it shrinks."""
 AGAIN = 16 << 20
-"""After so many bytes a file is sampled again: an archive or a disk image is not the same all over."""
+"""After so many bytes a file is sampled again: an archive or a disk image is not the same all
+over."""
 RAREST = 8
-"""Of small files, where one after another has not shrunk, at least every so manieth is packed to see whether it does."""
+"""Of small files, where one after another has not shrunk, at least every so manieth is packed to
+see whether it does."""
 WORTH = 0.9
 """A frame is sent in place of its chunk if it is shorter than this part of it."""
 LEAST = 4 << 10
-"""A shorter chunk is sent as it is: the file system and the records cost more than it could save."""
+"""A shorter chunk is sent as it is: the file system and the records cost more than it could
+save."""
 BEGIN = 128 << 10
-"""What a transfer sends before this many bytes is sent as it is: less is moved faster than a library is imported."""
+"""What a transfer sends before this many bytes is sent as it is: less is moved faster than a
+library is imported."""
 
 FIRST = 4 << 20
 LONGEST = 256 << 20
-"""How long one way is kept before the other is tried: at first, and at most. It doubles with every trial that fails."""
+"""How long one way is kept before the other is tried: at first, and at most. It doubles with every
+trial that fails."""
 TRIAL = 8 << 20
-"""A trial that has lasted this long has succeeded: it is more than the buffers of most connections hold."""
+"""A trial that has lasted this long has succeeded: it is more than the buffers of most connections
+hold."""
 MARGIN = 1.1
 SOON_BYTES, SOON_SECONDS = 2 << 20, 0.05
-"""One of them has passed before a way is judged: a first record may have met a full or an empty buffer."""
+"""One of them has passed before a way is judged: a first record may have met a full or an empty
+buffer."""
 SMALL = 1 / 8
-"""Where packing is less than this part of the time, sending as it is can hardly be faster, and is not tried."""
+"""Where packing is less than this part of the time, sending as it is can hardly be faster, and is
+not tried."""
 _HALF_LIFE = 8 << 20
 
 
@@ -58,9 +67,11 @@ class _Pace:
 class Balance:
     """Which way is faster now: `packing` says whether what shrinks is to be sent packed.
 
-    Both ways have one measure: the time that a byte of content takes to be packed and sent. What slows the link, or the other end, is in it
-    whatever it is. Packing comes first: on a slow link it pays from the first byte, and on a fast one the other way is tried after 4 MiB.
-    From then on the slower way is tried now and then, ever more rarely, and only where it may turn out the faster one.
+    Both ways have one measure: the time that a byte of content takes to be packed and sent. What
+    slows the link, or the other end, is in it whatever it is. Packing comes first: on a slow link
+    it pays from the first byte, and on a fast one the other way is tried after 4 MiB. From then on
+    the slower way is tried now and then, ever more rarely, and only where it may turn out the
+    faster one.
     """
 
     def __init__(self) -> None:
@@ -77,7 +88,8 @@ class Balance:
         self._packer.add(size, seconds)
 
     def record(self, packed: bool, size: int, seconds: float) -> None:
-        """A record with `size` bytes of content took `seconds` in all; most of it was `packed`, or it was sent as it is."""
+        """A record with `size` bytes of content took `seconds` in all; most of it was `packed`, or
+        it was sent as it is."""
         self._paces[packed].add(size, seconds)
         if packed != self.packing:
             return  # what does not shrink goes as it is in between
@@ -96,7 +108,13 @@ class Balance:
         """Whether the way that is taken has turned out slower than the other one was."""
         now, then = self._paces[self.packing].value, self._paces[not self.packing].value
         judged = self._run >= SOON_BYTES or self._seconds >= SOON_SECONDS
-        return judged and now is not None and then is not None and now > MARGIN * then and self._may_pay()
+        return (
+            judged
+            and now is not None
+            and then is not None
+            and now > MARGIN * then
+            and self._may_pay()
+        )
 
     def _may_pay(self) -> bool:
         """Whether the other way could be faster at all."""
@@ -112,10 +130,13 @@ class Balance:
 class Packing:
     """Packs the chunks of a transfer where it pays.
 
-    Call `file` where a file begins, `pack` for every chunk, and `sending` and `sent` around the sending of every record.
+    Call `file` where a file begins, `pack` for every chunk, and `sending` and `sent` around the
+    sending of every record.
     """
 
-    def __init__(self, compressor: Compressor, clock: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(
+        self, compressor: Compressor, clock: Callable[[], float] = time.perf_counter
+    ) -> None:
         self._compressor = compressor
         self._clock = clock
         self._balance = Balance()
@@ -134,7 +155,8 @@ class Packing:
         return self._balance.packing
 
     def file(self, size: int | None) -> None:
-        """Another file begins: nothing is known of it. A small one is passed over now and then where those before it did not shrink."""
+        """Another file begins: nothing is known of it. A small one is passed over now and then
+        where those before it did not shrink."""
         self._sample_in = 0
         if size is None or not LEAST <= size <= SAMPLE:
             return
@@ -173,7 +195,9 @@ class Packing:
         if self._content:
             packed = 2 * self._packed >= self._content
             # A sample that came to nothing is no part of what sending as it is takes.
-            self._balance.record(packed, self._content, seconds + (self._seconds if packed else 0.0))
+            self._balance.record(
+                packed, self._content, seconds + (self._seconds if packed else 0.0)
+            )
         self._content = self._packed = 0
         self._seconds = 0.0
 

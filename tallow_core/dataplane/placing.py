@@ -19,9 +19,11 @@ _NUMBERS = 9999
 
 
 class Overwrite(Enum):
-    """What to do when a name is taken: take the next free one (`a (1).txt`), leave the entry out, or replace it.
+    """What to do when a name is taken: take the next free one (`a (1).txt`), leave the entry out,
+    or replace it.
 
-    With NEVER and ALWAYS a folder that is there already is merged into, and keeps its mode and time.
+    With NEVER and ALWAYS a folder that is there already is merged into, and keeps its mode and
+    time.
     """
 
     RENAME = "rename"
@@ -30,9 +32,11 @@ class Overwrite(Enum):
 
 
 def place(overwrite: Overwrite, staging: int, temporary: str, folder: int, name: str) -> str:
-    """Move what is complete from the folder `staging` to `name` in `folder` and return the name it got. Nothing is followed.
+    """Move what is complete from the folder `staging` to `name` in `folder` and return the name it
+    got. Nothing is followed.
 
-    Raises an `OSError`, with NEVER a `FileExistsError` where the name is taken, or a `FileSystemError` where no name is left.
+    Raises an `OSError`, with NEVER a `FileExistsError` where the name is taken, or a
+    `FileSystemError` where no name is left.
     """
     if overwrite is Overwrite.ALWAYS:
         os.replace(temporary, name, src_dir_fd=staging, dst_dir_fd=folder)
@@ -48,8 +52,11 @@ def place(overwrite: Overwrite, staging: int, temporary: str, folder: int, name:
     raise crowded(name)
 
 
-def make_folder(overwrite: Overwrite, parent: int, name: str, intend: Callable[[str], None] = lambda _: None) -> tuple[str, bool]:
-    """Make a folder, 0700 for now, and return the name it got, and whether it is new: with NEVER and ALWAYS one may be there.
+def make_folder(
+    overwrite: Overwrite, parent: int, name: str, intend: Callable[[str], None] = lambda _: None
+) -> tuple[str, bool]:
+    """Make a folder, 0700 for now, and return the name it got, and whether it is new: with NEVER
+    and ALWAYS one may be there.
 
     `intend` is told each name before it is tried.
     """
@@ -102,7 +109,8 @@ def look(folder: int, name: str) -> os.stat_result | None:
 
 
 def candidates(name: str, *, directory: bool) -> Iterator[str]:
-    """Yield `name`, then it with (1), (2), ... before the extension of a file, short enough for a file system."""
+    """Yield `name`, then it with (1), (2), ... before the extension of a file, short enough for a
+    file system."""
     yield name
     stem, suffix = (name, "") if directory else os.path.splitext(name)
     if len(suffix) > 32:
@@ -114,7 +122,9 @@ def candidates(name: str, *, directory: bool) -> Iterator[str]:
 
 def crowded(name: str) -> FileSystemError:
     """The error for a name of which all numbers are taken."""
-    return FileSystemError(f"{printable(name)!r} is there {_NUMBERS} times already: choose another folder.")
+    return FileSystemError(
+        f"{printable(name)!r} is there {_NUMBERS} times already: choose another folder."
+    )
 
 
 def _in_range(mtime_ns: int) -> int:

@@ -8,7 +8,8 @@ Reason = Literal["link", "special", "unreadable", "name", "exists", "changed", "
 
 
 class Skipped(NamedTuple):
-    """A file or folder that was left out. `path` is raw text, joined by `/`: make it printable before it is shown."""
+    """A file or folder that was left out. `path` is raw text, joined by `/`: make it printable
+    before it is shown."""
 
     path: str
     reason: Reason

@@ -1,8 +1,10 @@
-"""Reading what is sent: a tree walked in canonical order, and files opened again later without being led astray.
+"""Reading what is sent: a tree walked in canonical order, and files opened again later without
+being led astray.
 
-A link named on the command line is followed, because the user named it. Inside a tree no link is, unless the user asked for it: folders
-and files are opened one component at a time, relative to the folder above, with O_NOFOLLOW, both when the tree is walked and when a file
-is read. A link that is followed must still lead to the same file or folder then.
+A link named on the command line is followed, because the user named it. Inside a tree no link is,
+unless the user asked for it: folders and files are opened one component at a time, relative to the
+folder above, with O_NOFOLLOW, both when the tree is walked and when a file is read. A link that is
+followed must still lead to the same file or folder then.
 """
 
 from __future__ import annotations
@@ -36,11 +38,13 @@ _LAST_NS = (1 << 63) - 1
 
 _Inode = tuple[int, int]
 _Name = tuple[str, bool, str, str]
-"""A name's key (`fold`), whether it is sent otherwise than it is on the disk, how it is there, and how it is sent."""
+"""A name's key (`fold`), whether it is sent otherwise than it is on the disk, how it is there, and
+how it is sent."""
 
 
 class Choice(NamedTuple):
-    """What of a tree is sent: what no pattern of `exclude` names, with `git` what git does not ignore; `follow`: links are followed."""
+    """What of a tree is sent: what no pattern of `exclude` names, with `git` what git does not
+    ignore; `follow`: links are followed."""
 
     follow: bool = False
     git: bool = False
@@ -72,7 +76,8 @@ class _Top(NamedTuple):
 
 @dataclass(slots=True, eq=False, repr=False)
 class _Level:
-    """A folder being walked: the names still to come (`_Name`), and the key of the last one that was sent."""
+    """A folder being walked: the names still to come (`_Name`), and the key of the last one that
+    was sent."""
 
     fd: int
     components: tuple[str, ...]
@@ -86,11 +91,13 @@ class _Level:
 
 @dataclass(slots=True, eq=False, repr=False)
 class _Found:
-    """What one walk has come across that is needed later: memory for what is out of the ordinary only."""
+    """What one walk has come across that is needed later: memory for what is out of the ordinary
+    only."""
 
     count: int = 0
     linked: dict[_Inode, tuple[int, int]] = field(default_factory=dict)
-    """Files with several names: the number of the first one that is sent, and how many names are still to come."""
+    """Files with several names: the number of the first one that is sent, and how many names are
+    still to come."""
     disk: dict[tuple[str, ...], str] = field(default_factory=dict)
     """What is called otherwise on the disk than it is sent."""
     followed: dict[tuple[str, ...], _Inode] = field(default_factory=dict)
@@ -100,13 +107,17 @@ class _Found:
 class Sources:
     """The files and folders that were named to be sent; each becomes a top-level name.
 
-    A path that is not there, or is neither file nor folder, is a `FileSystemError`; two paths with one name, the root of the file
-    system, or a name that may not be sent is a `UsageError`. Not for several threads at once.
+    A path that is not there, or is neither file nor folder, is a `FileSystemError`; two paths with
+    one name, the root of the file system, or a name that may not be sent is a `UsageError`. Not for
+    several threads at once.
     """
 
     def __init__(self, paths: Sequence[str], choice: Choice | None = None) -> None:
         if os.open not in os.supports_dir_fd:
-            raise ConfigError("Sending files needs a system that opens them relative to a folder (Linux, macOS, BSD): send through '-'.")
+            raise ConfigError(
+                "Sending files needs a system that opens them relative to a folder (Linux, macOS,"
+                " BSD): send through '-'."
+            )
         self._choice = choice or Choice()
         self.skipped: list[Skipped] = []
         self.renamed: list[tuple[str, str]] = []
@@ -120,7 +131,12 @@ class Sources:
     def __enter__(self) -> Sources:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.close()
 
     def close(self) -> None:
@@ -128,10 +144,12 @@ class Sources:
         self._release(0)
 
     def walk(self) -> Iterator[SourceEntry]:
-        """Yield all entries in the canonical order of `TreeOrder`, holding one list of names for each folder on the way down.
+        """Yield all entries in the canonical order of `TreeOrder`, holding one list of names for
+        each folder on the way down.
 
-        What is left out is in `skipped`, which each walk starts anew: links that lead out of their tree, special files, what cannot be
-        read, what is excluded, and names that may not be sent or that collide with the one before on some file system.
+        What is left out is in `skipped`, which each walk starts anew: links that lead out of their
+        tree, special files, what cannot be read, what is excluded, and names that may not be sent
+        or that collide with the one before on some file system.
         """
         self.skipped.clear()
         self.renamed.clear()
@@ -142,16 +160,20 @@ class Sources:
                 self._found.count += 1
 
     def open(self, source: SourceEntry) -> int:
-        """Open a file that `walk` yielded, for reading, and return the descriptor, which is the caller's.
+        """Open a file that `walk` yielded, for reading, and return the descriptor, which is the
+        caller's.
 
-        A file that is not as it was, is another one, or lies behind a link by now, is a `ChangedError`; one that cannot be opened
-        another `FileSystemError`. Fast when files are opened in the order of the walk.
+        A file that is not as it was, is another one, or lies behind a link by now, is a
+        `ChangedError`; one that cannot be opened another `FileSystemError`. Fast when files are
+        opened in the order of the walk.
         """
         path = "/".join(source.components)
         try:
             fd = self._open(source.components)
         except OSError as error:
-            raise _changed(path) if error.errno in _GONE else explain(error, "read", path) from error
+            raise (
+                _changed(path) if error.errno in _GONE else explain(error, "read", path)
+            ) from error
         try:
             check_unchanged(fd, source)
         except FileSystemError:
@@ -160,18 +182,22 @@ class Sources:
         return fd
 
     def read(self, source: SourceEntry, buffer: memoryview) -> None:
-        """Read a whole file that `walk` yielded into `buffer`, which is of its size; raises what `open` raises. Nothing is to be made of
-        what is in `buffer` then."""
+        """Read a whole file that `walk` yielded into `buffer`, which is of its size; raises what
+        `open` raises. Nothing is to be made of what is in `buffer` then."""
         try:
             fd = self._open(source.components)
             try:
                 count = _read(fd, buffer)
-                check_unchanged(fd, source)  # what else it may be is told by that, whatever reading it came to
+                check_unchanged(
+                    fd, source
+                )  # what else it may be is told by that, whatever reading it came to
             finally:
                 os.close(fd)
         except OSError as error:
             path = "/".join(source.components)
-            raise _changed(path) if error.errno in _GONE else explain(error, "read", path) from error
+            raise (
+                _changed(path) if error.errno in _GONE else explain(error, "read", path)
+            ) from error
         if isinstance(count, OSError):
             raise explain(count, "read", "/".join(source.components)) from count
         if count != len(buffer):
@@ -212,10 +238,16 @@ class Sources:
             for level in levels:
                 os.close(level.fd)
 
-    def _descend(self, levels: list[_Level], components: tuple[str, ...], name: str, inode: _Inode) -> bool:
+    def _descend(
+        self, levels: list[_Level], components: tuple[str, ...], name: str, inode: _Inode
+    ) -> bool:
         fd = -1
         try:
-            fd = self._open_folder(components, name, levels[-1].fd) if levels else self._open_top(components[0])
+            fd = (
+                self._open_folder(components, name, levels[-1].fd)
+                if levels
+                else self._open_top(components[0])
+            )
             names = sorted([_named(name) for name in os.listdir(fd)])
         except (OSError, ChangedError) as error:
             if fd >= 0:
@@ -237,7 +269,11 @@ class Sources:
         try:
             status = os.stat(disk, dir_fd=level.fd, follow_symlinks=False)
             link = os.readlink(disk, dir_fd=level.fd) if stat.S_ISLNK(status.st_mode) else None
-            if link is not None and self._choice.follow and not self._left_out(level, components, disk, directory=False):
+            if (
+                link is not None
+                and self._choice.follow
+                and not self._left_out(level, components, disk, directory=False)
+            ):
                 status = self._follow(levels, components, disk)
                 link = None
         except FileNotFoundError:
@@ -254,9 +290,16 @@ class Sources:
         if renamed:
             self._found.disk[components] = disk
             self._tell_renamed(components, disk)
-        return self._entry(components, status, lambda: os.open(disk, _FILE | self._nofollow(components), dir_fd=level.fd), link)
+        return self._entry(
+            components,
+            status,
+            lambda: os.open(disk, _FILE | self._nofollow(components), dir_fd=level.fd),
+            link,
+        )
 
-    def _follow(self, levels: list[_Level], components: tuple[str, ...], disk: str) -> os.stat_result:
+    def _follow(
+        self, levels: list[_Level], components: tuple[str, ...], disk: str
+    ) -> os.stat_result:
         """What a link leads to; the link itself if that is nothing, or a folder that it lies in."""
         level = levels[-1]
         try:
@@ -269,7 +312,12 @@ class Sources:
         return status
 
     def _reason(
-        self, levels: list[_Level], components: tuple[str, ...], child: _Name, status: os.stat_result, link: str | None
+        self,
+        levels: list[_Level],
+        components: tuple[str, ...],
+        child: _Name,
+        status: os.stat_result,
+        link: str | None,
     ) -> Reason | None:
         """Why an entry is left out, if it is; a folder that is not has been entered."""
         level = levels[-1]
@@ -282,30 +330,58 @@ class Sources:
                 return "link"
         elif not (directory or stat.S_ISREG(status.st_mode)):
             return "special"
-        if (check_name(name) if level.short else check_path(components)) is not None or key == level.last:
+        if (
+            check_name(name) if level.short else check_path(components)
+        ) is not None or key == level.last:
             return "name"
         if directory:
             readable = self._descend(levels, components, disk, _inode(status))
         else:
-            readable = link is not None or os.access(disk, os.R_OK, dir_fd=level.fd, effective_ids=_EFFECTIVE)
+            readable = link is not None or os.access(
+                disk, os.R_OK, dir_fd=level.fd, effective_ids=_EFFECTIVE
+            )
         return None if readable else "unreadable"
 
-    def _left_out(self, level: _Level, components: tuple[str, ...], disk: str, *, directory: bool) -> bool:
+    def _left_out(
+        self, level: _Level, components: tuple[str, ...], disk: str, *, directory: bool
+    ) -> bool:
         ignored = level.ignored is not None and level.ignored.ignores(disk, directory=directory)
         return ignored or self._excluded(components, directory=directory)
 
     def _excluded(self, components: tuple[str, ...], *, directory: bool) -> bool:
-        return self._exclude is not None and self._exclude.match("/".join(components), directory=directory)
+        return self._exclude is not None and self._exclude.match(
+            "/".join(components), directory=directory
+        )
 
     def _entry(
-        self, components: tuple[str, ...], status: os.stat_result, opened: Callable[[], int] | None = None, link: str | None = None
+        self,
+        components: tuple[str, ...],
+        status: os.stat_result,
+        opened: Callable[[], int] | None = None,
+        link: str | None = None,
     ) -> SourceEntry:
         mtime_ns, inode = _mtime(status), _inode(status)
         if opened is None or stat.S_ISDIR(status.st_mode):
-            return SourceEntry(Entry(EntryKind.DIRECTORY, components, status.st_mode & 0o777, mtime_ns, 0), inode)
+            return SourceEntry(
+                Entry(EntryKind.DIRECTORY, components, status.st_mode & 0o777, mtime_ns, 0), inode
+            )
         if link is not None:
-            return SourceEntry(Entry(EntryKind.SYMLINK, components, 0, mtime_ns, 0, target=kept_target(components, link) or ""), inode)
-        if status.st_nlink > 1 and components not in self._found.followed and (first := self._first(inode, status)) is not None:
+            return SourceEntry(
+                Entry(
+                    EntryKind.SYMLINK,
+                    components,
+                    0,
+                    mtime_ns,
+                    0,
+                    target=kept_target(components, link) or "",
+                ),
+                inode,
+            )
+        if (
+            status.st_nlink > 1
+            and components not in self._found.followed
+            and (first := self._first(inode, status)) is not None
+        ):
             return SourceEntry(Entry(EntryKind.HARD_LINK, components, 0, 0, 0, first=first), inode)
         entry = Entry(EntryKind.FILE, components, status.st_mode & 0o777, mtime_ns, status.st_size)
         if may_be_sparse(status) and (data := _measured(opened, status)) < status.st_size:
@@ -326,7 +402,7 @@ class Sources:
         if wire_name(disk) != disk:
             self.renamed.append(("/".join((*components[:-1], disk)), components[-1]))
 
-    # -- opening again --------------------------------------------------------------------------------------------------------
+    # -- opening again ---------------------------------------------------------------------------
 
     def _open(self, components: tuple[str, ...]) -> int:
         if len(components) == 1:
@@ -344,13 +420,19 @@ class Sources:
         self._release(same)
         for depth in range(same, len(folders)):
             path = folders[: depth + 1]
-            fd = self._open_folder(path, self._on_disk(path), self._held[-1][1]) if self._held else self._open_top(path[0])
+            fd = (
+                self._open_folder(path, self._on_disk(path), self._held[-1][1])
+                if self._held
+                else self._open_top(path[0])
+            )
             self._held.append((path[-1], fd))
         self._held_path = folders
         return self._held[-1][1]
 
     def _on_disk(self, components: tuple[str, ...]) -> str:
-        return self._found.disk.get(components, components[-1]) if self._found.disk else components[-1]
+        return (
+            self._found.disk.get(components, components[-1]) if self._found.disk else components[-1]
+        )
 
     def _nofollow(self, components: tuple[str, ...]) -> int:
         return 0 if components in self._found.followed else _NOFOLLOW
@@ -378,9 +460,14 @@ class Sources:
 
 
 def check_unchanged(fd: int, source: SourceEntry) -> None:
-    """Raise `ChangedError` unless the open file is the one that was offered, of the same size and time."""
+    """Raise `ChangedError` unless the open file is the one that was offered, of the same size and
+    time."""
     status, entry = os.fstat(fd), source.entry
-    same = (status.st_dev, status.st_ino) == source.inode and status.st_size == entry.size and _mtime(status) == entry.mtime_ns
+    same = (
+        (status.st_dev, status.st_ino) == source.inode
+        and status.st_size == entry.size
+        and _mtime(status) == entry.mtime_ns
+    )
     if not same or not stat.S_ISREG(status.st_mode):
         raise _changed("/".join(entry.components))
 
@@ -393,7 +480,8 @@ def _read(fd: int, buffer: memoryview) -> int | OSError:
 
 
 def _named(disk: str) -> _Name:
-    """Sorted, these are in canonical order; of names with one key, those that are sent as they are come first."""
+    """Sorted, these are in canonical order; of names with one key, those that are sent as they are
+    come first."""
     sent = wire_name(disk)
     return fold(sent), sent != disk, disk, sent
 
@@ -403,7 +491,11 @@ def _measured(opened: Callable[[], int], status: os.stat_result) -> int:
     try:
         fd = opened()
         try:
-            return measure(fd, status.st_size) if _inode(os.fstat(fd)) == _inode(status) else status.st_size
+            return (
+                measure(fd, status.st_size)
+                if _inode(os.fstat(fd)) == _inode(status)
+                else status.st_size
+            )
         finally:
             os.close(fd)
     except OSError:
@@ -423,7 +515,10 @@ def _tops(paths: Sequence[str]) -> dict[str, _Top]:
         if reason := check_path((name,)):
             raise UsageError(f"{printable(path)!r} {reason}: rename it, then send it.")
         if (other := found.get(fold(name))) is not None:
-            raise UsageError(f"{printable(other[1].path)!r} and {printable(path)!r} would arrive under one name: send them one by one.")
+            raise UsageError(
+                f"{printable(other[1].path)!r} and {printable(path)!r} would arrive under one"
+                " name: send them one by one."
+            )
         found[fold(name)] = (name, top)
     return dict(found[key] for key in sorted(found))
 
@@ -443,7 +538,10 @@ def _look(path: str) -> _Top:
     except OSError as error:
         raise explain(error, "send", path) from error
     if not (stat.S_ISDIR(status.st_mode) or stat.S_ISREG(status.st_mode)):
-        raise FileSystemError(f"Cannot send {printable(path)!r}: it is neither a file nor a folder; send what it yields through '-'.")
+        raise FileSystemError(
+            f"Cannot send {printable(path)!r}: it is neither a file nor a folder; send what it"
+            " yields through '-'."
+        )
     return _Top(path, stat.S_ISDIR(status.st_mode), _inode(status))
 
 
@@ -452,4 +550,7 @@ def _inode(status: os.stat_result) -> _Inode:
 
 
 def _changed(path: str) -> ChangedError:
-    return ChangedError(f"{printable(path)!r} was changed while it was being sent: send it again when it is left alone.")
+    return ChangedError(
+        f"{printable(path)!r} was changed while it was being sent: send it again when it is left"
+        " alone."
+    )

@@ -1,7 +1,9 @@
-"""Files whose content has further names to come: kept in the receiver's staging folder until the transfer ends.
+"""Files whose content has further names to come: kept in the receiver's staging folder until the
+transfer ends.
 
-A hard link is made from there, where nobody else can put anything (0700), and only from the very inode that was written and verified. Where
-the file system has no hard links, or no more of them, the further name gets a copy.
+A hard link is made from there, where nobody else can put anything (0700), and only from the very
+inode that was written and verified. Where the file system has no hard links, or no more of them,
+the further name gets a copy.
 """
 
 from __future__ import annotations
@@ -18,13 +20,28 @@ from tallow_core.dataplane.extents import data_extents
 from tallow_core.dataplane.placing import set_facts
 
 _READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
-_WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
-_NO_LINKS = {errno.EPERM, errno.EMLINK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EACCES, errno.EXDEV}
+_WRITE = (
+    os.O_WRONLY
+    | os.O_CREAT
+    | os.O_EXCL
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+)
+_NO_LINKS = {
+    errno.EPERM,
+    errno.EMLINK,
+    errno.ENOSYS,
+    errno.ENOTSUP,
+    errno.EOPNOTSUPP,
+    errno.EACCES,
+    errno.EXDEV,
+}
 _BLOCK = 1 << 20
 
 
 class Stash:
-    """The files, by their numbers in the offer. `staging` gives the folder's descriptor. Failures are `OSError`s."""
+    """The files, by their numbers in the offer. `staging` gives the folder's descriptor. Failures
+    are `OSError`s."""
 
     def __init__(self, staging: Callable[[], int]) -> None:
         self._staging = staging
@@ -45,7 +62,8 @@ class Stash:
         self._inodes.insert(at, os.stat(kept, dir_fd=self._staging(), follow_symlinks=False).st_ino)
 
     def give(self, number: int) -> str | None:
-        """A further name for a file, in the staging folder; None if it is not kept, because it never came whole."""
+        """A further name for a file, in the staging folder; None if it is not kept, because it
+        never came whole."""
         at = bisect_left(self._numbers, number)
         if at == len(self._numbers) or self._numbers[at] != number:
             return None

@@ -6,8 +6,8 @@ import asyncio
 import time
 
 TURN_SECONDS = 0.005
-"""For so long one task may go on: pings, progress and further lanes notice nothing. A turn of the loop after each record would be a
-twentieth of all that Python does for it."""
+"""For so long one task may go on: pings, progress and further lanes notice nothing. A turn of the
+loop after each record would be a twentieth of all that Python does for it."""
 
 
 class Turns:

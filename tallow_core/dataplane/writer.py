@@ -16,12 +16,18 @@ from tallow_core.types import ReadBuffer
 if TYPE_CHECKING:
     from tallow_core.dataplane.landing import Landing
 
-NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+NEW_FILE = (
+    os.O_WRONLY
+    | os.O_CREAT
+    | os.O_EXCL
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+)
 
 
 class Folder:
-    """An open folder of the output. `path` is relative to the output and ends with `/`, or is empty; `users` counts whom it is open
-    for: the stack, and each file on its way into it."""
+    """An open folder of the output. `path` is relative to the output and ends with `/`, or is
+    empty; `users` counts whom it is open for: the stack, and each file on its way into it."""
 
     __slots__ = ("fd", "links", "mode", "mtime_ns", "path", "users")
 
@@ -49,12 +55,30 @@ class Folder:
 
 
 class Writer:
-    """One file on its way. It is under its name only after `commit`. `place`: where that is, None if it is kept for its links only."""
+    """One file on its way. It is under its name only after `commit`. `place`: where that is, None
+    if it is kept for its links only."""
 
-    __slots__ = ("_begun", "_end", "_facts", "_fd", "_keep", "_landing", "_number", "_path", "_place", "_temporary")
+    __slots__ = (
+        "_begun",
+        "_end",
+        "_facts",
+        "_fd",
+        "_keep",
+        "_landing",
+        "_number",
+        "_path",
+        "_place",
+        "_temporary",
+    )
 
     def __init__(
-        self, landing: Landing, path: str, place: tuple[Folder, str] | None, facts: tuple[int, int], keep: int | None, number: int = 0
+        self,
+        landing: Landing,
+        path: str,
+        place: tuple[Folder, str] | None,
+        facts: tuple[int, int],
+        keep: int | None,
+        number: int = 0,
     ) -> None:
         self._landing = landing
         self._path = path
@@ -86,7 +110,8 @@ class Writer:
         return True
 
     def segment(self, index: int, digest: bytes) -> None:
-        """A whole segment was written, and has this hash: an interrupted transfer need not send it again."""
+        """A whole segment was written, and has this hash: an interrupted transfer need not send it
+        again."""
         keeping = self._landing.keeping
         if keeping is None:
             return
@@ -96,7 +121,8 @@ class Writer:
         keeping.journal.segment(self._number, index, digest)
 
     def suspend(self) -> None:
-        """Leave the unfinished file for a later run if any of it was verified; else as `discard`."""
+        """Leave the unfinished file for a later run if any of it was verified; else as
+        `discard`."""
         if not self._begun:
             self.discard()
             return
@@ -113,9 +139,11 @@ class Writer:
             raise explain(error, "write", self._path) from error
 
     def commit(self, size: int = 0) -> str:
-        """Put the file under its name and return the path it got, relative to the output (raw: make it printable to show it).
+        """Put the file under its name and return the path it got, relative to the output (raw: make
+        it printable to show it).
 
-        It has at least `size` bytes then: a hole at its end is not written. On a failure the file is discarded.
+        It has at least `size` bytes then: a hole at its end is not written. On a failure the file
+        is discarded.
         """
         try:
             if size > self._end:
@@ -123,7 +151,8 @@ class Writer:
             set_facts(self._fd, *self._facts)
             if self._landing.keeping is not None:
                 self._landing.keeping.journal.placed((self._number, os.fstat(self._fd)))
-            self._close()  # before the rename: some network file systems report a full disk only here
+            # before the rename: some network file systems report a full disk only here
+            self._close()
             landed = self._land()
         except OSError as error:
             self.discard()
@@ -151,7 +180,9 @@ class Writer:
             self._unlink()
             return ""
         folder, name = self._place
-        return folder.path + place(landing.overwrite, landing.staging(), self._temporary, folder.fd, name)
+        return folder.path + place(
+            landing.overwrite, landing.staging(), self._temporary, folder.fd, name
+        )
 
     def _unlink(self) -> None:
         with suppress(OSError):

@@ -1,7 +1,8 @@
 """Guess budgets: how many wrong proofs one code stands, and how fast they are checked.
 
-A proof is charged before it is made or compared, and given back if it was right, so that nothing that breaks off in between is
-free. The count belongs to the code, over every relay, listener and redial; `Tally` keeps it over restarts too.
+A proof is charged before it is made or compared, and given back if it was right, so that nothing
+that breaks off in between is free. The count belongs to the code, over every relay, listener and
+redial; `Tally` keeps it over restarts too.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ class Tally(Protocol):
 
 
 class Budget:
-    """Counts proofs against a limit; the host's also paces them: a burst of ten, then one a second."""
+    """Counts proofs against a limit; the host's also paces them: a burst of ten, then one a
+    second."""
 
     def __init__(self, limit: int, tally: Tally) -> None:
         self.limit = limit
@@ -54,7 +56,8 @@ class Budget:
         self._tally.write(0)
 
     def delay(self, now: float) -> float:
-        """Take the next place in the pace; returns the seconds to wait before the proof may be checked."""
+        """Take the next place in the pace; returns the seconds to wait before the proof may be
+        checked."""
         if self._filled is not None:
             self._tokens = min(float(BURST), self._tokens + now - self._filled)
         self._filled = now

@@ -1,6 +1,7 @@
 """Code phrases: `NAMEPLATE-word-word-word`.
 
-The nameplate is public and finds the peer; the words are the password of the handshake and go nowhere else.
+The nameplate is public and finds the peer; the words are the password of the handshake and go
+nowhere else.
 """
 
 from __future__ import annotations
@@ -25,13 +26,15 @@ Below = Callable[[int], int]
 
 @cache
 def words() -> tuple[str, ...]:
-    """The 7,772 words of the EFF's large list that hold no hyphen, sorted: log2(7772) = 12.92 bits each."""
+    """The 7,772 words of the EFF's large list that hold no hyphen, sorted: log2(7772) = 12.92 bits
+    each."""
     return tuple(Path(__file__).with_name("words.txt").read_text("ascii").split())
 
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """A code phrase. `secret` is the password (PRS) as text; `custom` says that somebody made it up."""
+    """A code phrase. `secret` is the password (PRS) as text; `custom` says that somebody made it
+    up."""
 
     nameplate: str
     secret: str = field(repr=False)
@@ -49,7 +52,8 @@ class Code:
 
     @property
     def guesses(self) -> int:
-        """How many wrong proofs the host counts before the code is void: about 2^-32 for three words of the list."""
+        """How many wrong proofs the host counts before the code is void: about 2^-32 for three
+        words of the list."""
         return 10 if self.custom else 100
 
     @property
@@ -76,24 +80,30 @@ def draw_nameplate(below: Below, avoid: frozenset[str]) -> str:
 def parse_code(text: str) -> Code:
     """Read a code as a person types it: case, spaces and hyphens between its parts do not matter.
 
-    Words of the list need to be three; anything else is a custom secret of at least 14 characters, kept as typed but in Unicode's
-    NFC. Raises `UsageError`, which never repeats the secret.
+    Words of the list need to be three; anything else is a custom secret of at least 14 characters,
+    kept as typed but in Unicode's NFC. Raises `UsageError`, which never repeats the secret.
     """
     text = unicodedata.normalize("NFC", text).strip()
     nameplate, _, rest = re.sub(r"[\s-]", "-", text, count=1).partition("-")
     if not (nameplate.isascii() and NAMEPLATE.fullmatch(nameplate)):
-        raise UsageError("a code begins with a number of 4 to 10 digits, as in 4821-stamp-daybreak-kindred")
+        raise UsageError(
+            "a code begins with a number of 4 to 10 digits, as in 4821-stamp-daybreak-kindred"
+        )
     typed = [part for part in re.split(r"[\s-]+", rest.lower()) if part]
     if len(typed) >= FEWEST_WORDS and set(typed) <= set(words()):
         if len(typed) > MOST_WORDS:
             raise UsageError(f"a code has at most {MOST_WORDS} words")
         return Code(nameplate, "-".join(typed), custom=False)
     secret = rest.strip()
-    if len(secret) < LEAST_CUSTOM or (typed and set(typed) <= set(words())):  # words of the list, but too few of them
+    if len(secret) < LEAST_CUSTOM or (
+        typed and set(typed) <= set(words())
+    ):  # words of the list, but too few of them
         raise UsageError(
             f"after its number a code has {FEWEST_WORDS} words (is one missing?),"
             f" or a secret of your own of {LEAST_CUSTOM} or more characters"
         )
     if len(secret) > MOST_SECRET or not secret.isprintable():
-        raise UsageError(f"the secret of a code has at most {MOST_SECRET} characters, all of them printable")
+        raise UsageError(
+            f"the secret of a code has at most {MOST_SECRET} characters, all of them printable"
+        )
     return Code(nameplate, secret, custom=True)

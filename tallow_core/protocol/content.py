@@ -1,4 +1,5 @@
-"""The content of files, as items packed into DATA records: chunks, holes, packed chunks, trailers and failures.
+"""The content of files, as items packed into DATA records: chunks, holes, packed chunks, trailers
+and failures.
 
     CHUNK   = 0x01 || file[4] || offset[8] || length[4] || bytes
     TRAILER = 0x02 || file[4] || size[8] || hash[32]
@@ -6,9 +7,10 @@
     HOLE    = 0x04 || file[4] || offset[8] || length[4]
     PACKED  = 0x05 || file[4] || offset[8] || length[4] || size[4] || frame
 
-`file` is the entry's number in the manifest. Small files share records, so no file costs a round trip; neither a chunk nor a hole
-crosses a segment boundary, so every segment is hashed by itself while it streams. A hole is a run of zeros in a sparse file.
-A packed chunk is `length` bytes of content as a frame of `size` bytes, by the compressor of the suite; each stands for itself.
+`file` is the entry's number in the manifest. Small files share records, so no file costs a round
+trip; neither a chunk nor a hole crosses a segment boundary, so every segment is hashed by itself
+while it streams. A hole is a run of zeros in a sparse file. A packed chunk is `length` bytes of
+content as a frame of `size` bytes, by the compressor of the suite; each stands for itself.
 """
 
 from __future__ import annotations
@@ -66,7 +68,8 @@ _ZEROS = memoryview(bytes(1 << 20))
 
 
 class FileHash:
-    """A file's hash = H("tallow/1 file", size[8] || segment size[4] || H("tallow/1 segment", segment) in order)."""
+    """A file's hash = H("tallow/1 file", size[8] || segment size[4] || H("tallow/1 segment",
+    segment) in order)."""
 
     def __init__(self, driver: type[Hash], segment_size: int, segments: bytes = b"") -> None:
         """`segments`: the hashes of those, all whole, that came before."""
@@ -104,7 +107,11 @@ class FileHash:
     def closed(self) -> tuple[int, bytes] | None:
         """(Number, hash) of the segment that ends here; None within one."""
         number, rest = divmod(self.size, self.segment_size)
-        return None if rest or not number else (number - 1, bytes(self._tree[-self._driver.digest_size :]))
+        return (
+            None
+            if rest or not number
+            else (number - 1, bytes(self._tree[-self._driver.digest_size :]))
+        )
 
     def _close_segment(self) -> None:
         if self._segment is not None:
@@ -118,7 +125,8 @@ class FileHash:
 
 
 def hash_whole(driver: type[Hash], segment_size: int, data: ReadBuffer) -> bytes:
-    """The hash of a file that is no longer than a segment, in one step: what `FileHash` makes of it."""
+    """The hash of a file that is no longer than a segment, in one step: what `FileHash` makes of
+    it."""
     tree = b""
     if len(data):
         segment = driver.hasher(SEGMENT_CONTEXT)
@@ -156,7 +164,8 @@ class FileBegin(NamedTuple):
 
 
 class FileChunk(NamedTuple):
-    """Bytes of the current file. `data` is valid until the next event is taken; `packed` says how they came."""
+    """Bytes of the current file. `data` is valid until the next event is taken; `packed` says how
+    they came."""
 
     offset: int
     data: memoryview
@@ -179,8 +188,9 @@ class FileVerified(NamedTuple):
 
 
 class FileWhole(NamedTuple):
-    """A small file that came in one piece: it is whole and its hash is right. No other event tells of it. `data` is valid until the next
-    event is taken, if it came packed, else as long as the record."""
+    """A small file that came in one piece: it is whole and its hash is right. No other event tells
+    of it. `data` is valid until the next event is taken, if it came packed, else as long as the
+    record."""
 
     number: int
     entry: Entry
@@ -208,13 +218,15 @@ def _untold(_number: int, _segment: int, _digest: bytes) -> None:
 
 
 class ContentReader:
-    """Checks what arrives against the manifest, in its order; never holds more than the state of one file.
+    """Checks what arrives against the manifest, in its order; never holds more than the state of
+    one file.
 
-    `entries` are those of the manifest, in order; `chosen` tells by its number whether a file's content was asked for; `most` bounds a
-    file whose size is not known; `compressor` is that of the suite, None where packed chunks are refused.
-    `begun`: the hashes of the segments that are here already, by file; such a file goes on behind them.
-    `segment` (file, segment, hash) is told of each whole segment once what its last event said was done.
-    `wholes`: small files may come as `FileWhole`.
+    `entries` are those of the manifest, in order; `chosen` tells by its number whether a file's
+    content was asked for; `most` bounds a file whose size is not known; `compressor` is that of the
+    suite, None where packed chunks are refused. `begun`: the hashes of the segments that are here
+    already, by file; such a file goes on behind them. `segment` (file, segment, hash) is told of
+    each whole segment once what its last event said was done. `wholes`: small files may come as
+    `FileWhole`.
     """
 
     def __init__(
@@ -282,7 +294,8 @@ class ContentReader:
                 raise malformed(f"an item of kind {kind}")
 
     def end(self) -> Iterator[Event]:
-        """After the final record: the folders that are left. Raises `RemoteProtocolError` if a file is."""
+        """After the final record: the folders that are left. Raises `RemoteProtocolError` if a file
+        is."""
         if self._current is not None:
             raise malformed("the data ended within a file")
         for number, entry in self._entries:
@@ -295,19 +308,36 @@ class ContentReader:
         if self._current is not None or self._awaited is None or self._awaited[0] != number:
             return None
         entry, self._awaited = self._awaited[1], None
-        self._current, self._data = (number, entry, FileHash(self._driver, self._segment_size, self._begun.get(number, b""))), 0
+        self._current, self._data = (
+            (
+                number,
+                entry,
+                FileHash(self._driver, self._segment_size, self._begun.get(number, b"")),
+            ),
+            0,
+        )
         return FileBegin(number, entry)
 
     def _whole(self, reader: Reader) -> FileWhole | None:
-        """The awaited file, if its one chunk and its trailer are the next items and all is right with them; else nothing is taken."""
+        """The awaited file, if its one chunk and its trailer are the next items and all is right
+        with them; else nothing is taken."""
         if self._awaited is None or not self._wholes:
             return None
         number, entry = self._awaited
         size = entry.size
-        if size is None or size >= self._segment_size or entry.kind != EntryKind.FILE or number in self._begun:
+        if (
+            size is None
+            or size >= self._segment_size
+            or entry.kind != EntryKind.FILE
+            or number in self._begun
+        ):
             return None
         data, length = self._one_chunk(reader, number, size) if size else (_NOTHING, 0)
-        if data is None or (trailer := reader.peek(TRAILER, length)) is None or trailer[:3] != (_TRAILER, number, size):
+        if (
+            data is None
+            or (trailer := reader.peek(TRAILER, length)) is None
+            or trailer[:3] != (_TRAILER, number, size)
+        ):
             return None
         digest: bytes = trailer[3]
         if not equal(digest, hash_whole(self._driver, self._segment_size, data)):
@@ -317,7 +347,8 @@ class ContentReader:
         return FileWhole(number, entry, data, digest)
 
     def _one_chunk(self, reader: Reader, number: int, size: int) -> tuple[memoryview | None, int]:
-        """The content, if the next item is a chunk or packed chunk with all of it, and how long that item is."""
+        """The content, if the next item is a chunk or packed chunk with all of it, and how long
+        that item is."""
         head = reader.peek(CHUNK)
         if head == (_CHUNK, number, 0, size):
             return reader.view_at(CHUNK.size, size), CHUNK.size + size
@@ -358,7 +389,9 @@ class ContentReader:
         most = self._most if entry.size is None else entry.size
         self._data += length
         if offset + length > most or (entry.kind == EntryKind.SPARSE and self._data > entry.data):
-            raise malformed(f"more bytes of {printable(entry.components[-1])} than the {most} that are allowed")
+            raise malformed(
+                f"more bytes of {printable(entry.components[-1])} than the {most} that are allowed"
+            )
         return offset, length
 
     def _hole(self, reader: Reader, entry: Entry, running: FileHash) -> FileHole:
@@ -377,6 +410,13 @@ class ContentReader:
     def _trailer(self, reader: Reader, entry: Entry, running: FileHash) -> FileVerified:
         size, digest = reader.fields(_TRAILER_REST)
         self._current = None
-        if size != running.size or (entry.size is not None and size != entry.size) or not equal(digest, running.digest()):
-            raise IntegrityError(f"{printable('/'.join(entry.components))} did not arrive as it was sent; ask for it again")
+        if (
+            size != running.size
+            or (entry.size is not None and size != entry.size)
+            or not equal(digest, running.digest())
+        ):
+            raise IntegrityError(
+                f"{printable('/'.join(entry.components))} did not arrive as it was sent; ask for"
+                " it again"
+            )
         return FileVerified(entry, size, digest)

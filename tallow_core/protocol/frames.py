@@ -1,4 +1,5 @@
-"""Frames: `type[1] || length[4] || body`, what travels in clear before a stream is sealed or spliced."""
+"""Frames: `type[1] || length[4] || body`, what travels in clear before a stream is sealed or
+spliced."""
 
 from __future__ import annotations
 
@@ -45,7 +46,8 @@ class FrameType(IntEnum):
 
 
 class Frame(NamedTuple):
-    """One frame. `encoded` gives the bytes that travelled or will travel: the encoding is unique."""
+    """One frame. `encoded` gives the bytes that travelled or will travel: the encoding is
+    unique."""
 
     type: int
     body: bytes
@@ -59,8 +61,8 @@ class Frame(NamedTuple):
 class FrameParser:
     """Cuts a stream into frames, however it arrives.
 
-    `wants` is how many bytes the current frame still needs: a caller that never feeds more than that keeps what follows the last frame
-    (sealed records, spliced bytes) out of the parser.
+    `wants` is how many bytes the current frame still needs: a caller that never feeds more than
+    that keeps what follows the last frame (sealed records, spliced bytes) out of the parser.
     """
 
     def __init__(self, cap: int = MAX_BODY) -> None:

@@ -1,4 +1,5 @@
-"""The handshake: two sans-IO machines, from the host's Hello to a session that both ends have confirmed.
+"""The handshake: two sans-IO machines, from the host's Hello to a session that both ends have
+confirmed.
 
     host                                   guest
     Hello  versions, random, offers   ->
@@ -7,9 +8,10 @@
                                       <-   Prove   confirmation (one guess, counted by both ends)
     Done   confirmation               ->
 
-Join, which finds the listener or the room, comes before and belongs to `tallow_core.protocol.join`. Feed a machine with `receive`
-(at most `wants` bytes if what follows the handshake must stay out of it), send what `data_to_send` gives, and take `next_event`.
-When a method raises, send what `data_to_send` still gives (the alert) and close.
+Join, which finds the listener or the room, comes before and belongs to `tallow_core.protocol.join`.
+Feed a machine with `receive` (at most `wants` bytes if what follows the handshake must stay out of
+it), send what `data_to_send` gives, and take `next_event`. When a method raises, send what
+`data_to_send` still gives (the alert) and close.
 """
 
 from __future__ import annotations
@@ -33,7 +35,14 @@ from tallow_core.protocol.alerts import Alert, sentence
 from tallow_core.protocol.code import Code
 from tallow_core.protocol.frames import Frame, FrameParser, FrameType
 from tallow_core.protocol.schedule import PROTOCOL, Schedule, transcript_hash
-from tallow_core.protocol.suite import Drivers, NoCommonDriver, choose, offer_of, read_offer, write_offer
+from tallow_core.protocol.suite import (
+    Drivers,
+    NoCommonDriver,
+    choose,
+    offer_of,
+    read_offer,
+    write_offer,
+)
 from tallow_core.protocol.wire import Reader, Writer, lv, malformed
 from tallow_core.secrets import Rng, equal
 from tallow_core.spi.cipher import Cipher
@@ -63,7 +72,8 @@ class Direction(IntEnum):
 
 
 class Wish(IntFlag):
-    """What an end asks of the session, in Hello or Answer; it holds if either end asks. Bits that are not known here are ignored."""
+    """What an end asks of the session, in Hello or Answer; it holds if either end asks. Bits that
+    are not known here are ignored."""
 
     NONE = 0
     PAD = 1
@@ -74,7 +84,8 @@ _WISHES = Wish.PAD | Wish.SAFETY
 
 
 class Established(NamedTuple):
-    """Both ends proved that they know the code and saw the same transcript. `ours` and `theirs` are what each end asked for."""
+    """Both ends proved that they know the code and saw the same transcript. `ours` and `theirs` are
+    what each end asked for."""
 
     schedule: Schedule
     suite: Mapping[str, str]
@@ -92,7 +103,8 @@ class Established(NamedTuple):
 
 
 class ProofDue:
-    """A proof is about to be made (guest) or checked (host): charge the guess budget, then call `prove` or `check`."""
+    """A proof is about to be made (guest) or checked (host): charge the guess budget, then call
+    `prove` or `check`."""
 
 
 Event: TypeAlias = Established | ProofDue
@@ -103,7 +115,9 @@ class Handshake(ABC):
 
     role: ClassVar[Role]
 
-    def __init__(self, code: Code, drivers: Drivers, rng: Rng, veto: Veto, wishes: Wish = Wish.NONE) -> None:
+    def __init__(
+        self, code: Code, drivers: Drivers, rng: Rng, veto: Veto, wishes: Wish = Wish.NONE
+    ) -> None:
         self._code = code
         self._drivers = drivers
         self._rng = rng
@@ -138,8 +152,9 @@ class Handshake(ABC):
     def receive(self, data: ReadBuffer) -> None:
         """Take bytes from the other end.
 
-        Raises `AuthenticationError`, `PolicyError` (no common suite), `RefusedError` (a veto), `UnreachableError` (the other side ended it)
-        or `RemoteProtocolError`; the machine is then over.
+        Raises `AuthenticationError`, `PolicyError` (no common suite), `RefusedError` (a veto),
+        `UnreachableError` (the other side ended it) or `RemoteProtocolError`; the machine is then
+        over.
         """
         if self._ended:
             raise LocalProtocolError("this handshake is over")
@@ -180,7 +195,9 @@ class Handshake(ABC):
         number = reader.u8()
         reader.end()
         self._was_told = True
-        return _CAUSES.get(number, UnreachableError)(f"the other side, or someone between, says: {sentence(number)}")
+        return _CAUSES.get(number, UnreachableError)(
+            f"the other side, or someone between, says: {sentence(number)}"
+        )
 
     def _wipe(self) -> None:
         if self._schedule is not None:
@@ -197,38 +214,72 @@ class Handshake(ABC):
 
     def _derive(self, isk: bytearray, kem_secret: bytearray) -> Schedule:
         kdf = self._driver("hash").kdf
-        return Schedule(kdf, transcript_hash(kdf, self._code.nameplate, *self._frames), isk, kem_secret)
+        return Schedule(
+            kdf, transcript_hash(kdf, self._code.nameplate, *self._frames), isk, kem_secret
+        )
 
     def _pake(self, random_a: bytes, random_b: bytes) -> Any:
         channel = lv(PROTOCOL) + lv(self._code.nameplate.encode())
-        return self._driver("authenticator")(self.role, self._code.password, random_a + random_b, channel)
+        return self._driver("authenticator")(
+            self.role, self._code.password, random_a + random_b, channel
+        )
 
     def _established(self) -> None:
         if self._schedule is None:
             raise LocalProtocolError("no keys yet")
         self._ended = True
-        cipher, kem, hash, compressor = (self._driver(kind) for kind in ("cipher", "kem", "hash", "compressor"))
-        self._events.append(Established(self._schedule, self._suite, cipher, kem, hash, compressor, self._wishes, self._theirs))
+        cipher, kem, hash, compressor = (
+            self._driver(kind) for kind in ("cipher", "kem", "hash", "compressor")
+        )
+        self._events.append(
+            Established(
+                self._schedule,
+                self._suite,
+                cipher,
+                kem,
+                hash,
+                compressor,
+                self._wishes,
+                self._theirs,
+            )
+        )
 
     def _sizes(self) -> bytes:
-        """The sizes of the chosen drivers: two drivers of one name that disagree about them must not go on."""
+        """The sizes of the chosen drivers: two drivers of one name that disagree about them must
+        not go on."""
         kem, cipher = self._driver("kem"), self._driver("cipher")
         writer = Writer()
-        for size in (kem.public_size, kem.ciphertext_size, kem.shared_size, cipher.key_size, cipher.nonce_size, cipher.tag_size):
+        for size in (
+            kem.public_size,
+            kem.ciphertext_size,
+            kem.shared_size,
+            cipher.key_size,
+            cipher.nonce_size,
+            cipher.tag_size,
+        ):
             writer.u16(size)
-        return writer.u16(self._driver("hash").digest_size).u16(self._driver("authenticator").share_size).done()
+        return (
+            writer.u16(self._driver("hash").digest_size)
+            .u16(self._driver("authenticator").share_size)
+            .done()
+        )
 
 
 class HostHandshake(Handshake):
-    """The end that printed the code. One machine a guest, each with fresh randomness, scalar and encapsulation."""
+    """The end that printed the code. One machine a guest, each with fresh randomness, scalar and
+    encapsulation."""
 
     role = Role.HOST
 
-    def __init__(self, code: Code, drivers: Drivers, rng: Rng, veto: Veto, wishes: Wish = Wish.NONE) -> None:
+    def __init__(
+        self, code: Code, drivers: Drivers, rng: Rng, veto: Veto, wishes: Wish = Wish.NONE
+    ) -> None:
         super().__init__(code, drivers, rng, veto, wishes)
         self._random = rng(RANDOM)
         self._proof = b""
-        writer = Writer().u8(1).u8(SESSION_VERSION).raw(self._random).u8(Direction.HOST_SENDS).u8(wishes)
+        writer = (
+            Writer().u8(1).u8(SESSION_VERSION).raw(self._random).u8(Direction.HOST_SENDS).u8(wishes)
+        )
         write_offer(writer, offer_of(drivers))
         self._send(FrameType.HELLO, writer.done(), bound=True)
         self._expected = FrameType.ANSWER
@@ -245,7 +296,9 @@ class HostHandshake(Handshake):
     def _answer(self, frame: Frame) -> None:
         reader = Reader(frame.body, "Answer")
         if reader.u8() != SESSION_VERSION:
-            raise RemoteProtocolError("the other side answers in a version that was not offered", Alert.VERSION)
+            raise RemoteProtocolError(
+                "the other side answers in a version that was not offered", Alert.VERSION
+            )
         random_b = reader.raw(RANDOM)
         self._theirs = _read_wishes(reader)
         theirs = read_offer(reader)
@@ -255,7 +308,9 @@ class HostHandshake(Handshake):
         except PolicyError:
             raise malformed("an Answer although no suite is common") from None
         if named != chosen:
-            raise RemoteProtocolError("the other side names another suite than both offers give", Alert.FAILED)
+            raise RemoteProtocolError(
+                "the other side names another suite than both offers give", Alert.FAILED
+            )
         self._settle(chosen)
         sizes = self._sizes()
         if reader.raw(len(sizes)) != sizes:
@@ -279,7 +334,8 @@ class HostHandshake(Handshake):
         self._expected = FrameType.PROVE
 
     def check(self) -> None:
-        """Check the proof after it was charged: `Established` follows, or `AuthenticationError` is raised."""
+        """Check the proof after it was charged: `Established` follows, or `AuthenticationError` is
+        raised."""
         schedule, proof = self._schedule, self._proof
         if self._ended or schedule is None or not proof:
             raise LocalProtocolError("no proof to check")
@@ -302,7 +358,9 @@ class GuestHandshake(Handshake):
 
     role = Role.GUEST
 
-    def __init__(self, code: Code, drivers: Drivers, rng: Rng, veto: Veto, wishes: Wish = Wish.NONE) -> None:
+    def __init__(
+        self, code: Code, drivers: Drivers, rng: Rng, veto: Veto, wishes: Wish = Wish.NONE
+    ) -> None:
         super().__init__(code, drivers, rng, veto, wishes)
         self._pair: KemPair | None = None
         self._pake_run: Any = None
@@ -326,7 +384,11 @@ class GuestHandshake(Handshake):
         theirs = read_offer(reader)
         reader.end()
         if SESSION_VERSION not in versions:
-            raise RemoteProtocolError("the other side speaks another version of the protocol: use the same Tallow on both", Alert.VERSION)
+            raise RemoteProtocolError(
+                "the other side speaks another version of the protocol: use the same Tallow on"
+                " both",
+                Alert.VERSION,
+            )
         if direction != Direction.HOST_SENDS:
             raise malformed(f"transfer role {direction}")
         self._frames.append(frame.encoded)
@@ -373,7 +435,9 @@ class GuestHandshake(Handshake):
         if self._schedule is None:
             raise LocalProtocolError("no keys yet")
         if not equal(frame.body, self._schedule.confirmation_host(self._proof)):
-            raise AuthenticationError("the other side did not prove that it knows the code; ask for a new one")
+            raise AuthenticationError(
+                "the other side did not prove that it knows the code; ask for a new one"
+            )
         self._established()
 
     def _wipe(self) -> None:
@@ -391,7 +455,8 @@ _ALERTS: Mapping[type[TallowError], Alert] = {
     NoCommonDriver: Alert.NO_SUITE,
     RefusedError: Alert.VETOED,
 }
-"""What the other side is told of an error that carries no alert of its own; any other is MALFORMED."""
+"""What the other side is told of an error that carries no alert of its own; any other is
+MALFORMED."""
 
 _CAUSES: Mapping[int, type[TallowError]] = {
     Alert.FAILED: AuthenticationError,

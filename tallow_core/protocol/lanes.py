@@ -4,8 +4,9 @@
     acceptor -> LaneAccept(random_a[32], mac_acceptor[32])
     dialler -> LaneReady(mac_dialler[32])
 
-mac_x = HMAC(K("lane x"), H(LaneHello frame || random_a)). Both ends put fresh randomness into the lane's secrets, so nothing replayed
-or reopened can meet an old (key, nonce). Lane 0 is the control lane, on the stream of the handshake itself.
+mac_x = HMAC(K("lane x"), H(LaneHello frame || random_a)). Both ends put fresh randomness into the
+lane's secrets, so nothing replayed or reopened can meet an old (key, nonce). Lane 0 is the control
+lane, on the stream of the handshake itself.
 """
 
 from __future__ import annotations
@@ -30,19 +31,22 @@ MOST_CARRYING = 16
 
 
 def lane_tag(schedule: Schedule) -> bytes:
-    """K("lane tag"): finds the session at the acceptor. It is seen on the wire of a direct path and says nothing else."""
+    """K("lane tag"): finds the session at the acceptor. It is seen on the wire of a direct path and
+    says nothing else."""
     return bytes(schedule.key(LANE_TAG, length=TAG))
 
 
 class LaneKeys(NamedTuple):
-    """What a lane's secrets are derived from; with the root of the session it gives them, anew after a rekey."""
+    """What a lane's secrets are derived from; with the root of the session it gives them, anew
+    after a rekey."""
 
     lane: int
     random_d: bytes
     random_a: bytes
 
     def secret(self, schedule: Schedule, sender: Role) -> bytearray:
-        """K("control", direction) for lane 0, else K("lane", lane id, random_d, random_a, direction)."""
+        """K("control", direction) for lane 0, else K("lane", lane id, random_d, random_a,
+        direction)."""
         direction = bytes([direction_of(sender)])
         if self.lane == CONTROL_LANE:
             return schedule.key(CONTROL, direction)
@@ -65,7 +69,9 @@ class LaneHello(NamedTuple):
 
     def frame(self) -> Frame:
         """tag[16] || lane id[4] || random_d[32]."""
-        return Frame(FrameType.LANE_HELLO, Writer().raw(self.tag).u32(self.lane).raw(self.random_d).done())
+        return Frame(
+            FrameType.LANE_HELLO, Writer().raw(self.tag).u32(self.lane).raw(self.random_d).done()
+        )
 
 
 def read_lane_hello(frame: Frame) -> LaneHello:
@@ -113,7 +119,9 @@ class _LaneMachine:
 
     def _verify(self, mac: bytes, who: str, hello: bytes, random_a: bytes) -> None:
         if not equal(mac, _mac(self._schedule, who, hello, random_a)):
-            raise AuthenticationError("a further connection did not prove that it belongs to this session")
+            raise AuthenticationError(
+                "a further connection did not prove that it belongs to this session"
+            )
 
 
 class LaneDialler(_LaneMachine):

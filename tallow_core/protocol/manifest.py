@@ -1,7 +1,9 @@
-"""The manifest: what a sender offers, in pages, checked entry by entry in memory that does not grow with the number of entries.
+"""The manifest: what a sender offers, in pages, checked entry by entry in memory that does not grow
+with the number of entries.
 
-Pages are OFFER_PAGE records on the control lane. Entries come in the canonical order (`tallow_core.protocol.names`), which lets the
-receiver find duplicates, case collisions and files used as folders without remembering them.
+Pages are OFFER_PAGE records on the control lane. Entries come in the canonical order
+(`tallow_core.protocol.names`), which lets the receiver find duplicates, case collisions and files
+used as folders without remembering them.
 """
 
 from __future__ import annotations
@@ -59,7 +61,8 @@ class OfferKind(IntEnum):
 
 
 class Entry(NamedTuple):
-    """One file, folder or link. `size` is None where it is not known beforehand; `mode` holds permission bits only.
+    """One file, folder or link. `size` is None where it is not known beforehand; `mode` holds
+    permission bits only.
 
     A folder's size is 0; so are a link's size, and a hard link's mode and time.
     """
@@ -82,8 +85,9 @@ class Entry(NamedTuple):
         return self.data if self.kind == EntryKind.SPARSE else self.size
 
     def encoded(self) -> bytes:
-        """kind[1] mode[2] mtime_ns[8, signed] size[8] depth[1], each component as length[1] || UTF-8, and what the kind adds: a symbolic
-        link up[1] depth[1] and the names of its target, a hard link first[4], a sparse file data[8]."""
+        """kind[1] mode[2] mtime_ns[8, signed] size[8] depth[1], each component as length[1] ||
+        UTF-8, and what the kind adds: a symbolic link up[1] depth[1] and the names of its target, a
+        hard link first[4], a sparse file data[8]."""
         size = UNKNOWN if self.size is None else self.size
         names = [component.encode() for component in self.components]
         head = _HEAD.pack(self.kind, self.mode, self.mtime_ns, size, len(names))
@@ -97,11 +101,14 @@ class Entry(NamedTuple):
             return _DATA.pack(self.data)
         names = [name.encode() for name in self.target.split("/") if name != "."]
         up = names.count(b"..")
-        return bytes((up, len(names) - up)) + b"".join([bytes((len(name),)) + name for name in names[up:]])
+        return bytes((up, len(names) - up)) + b"".join(
+            [bytes((len(name),)) + name for name in names[up:]]
+        )
 
 
 class Folders:
-    """Which folders the entry that was read last lies in, as they were encoded: the next one most often lies in the same."""
+    """Which folders the entry that was read last lies in, as they were encoded: the next one most
+    often lies in the same."""
 
     def __init__(self) -> None:
         self._encoded = b""
@@ -117,12 +124,17 @@ class Folders:
 
 
 def read_entry(
-    reader: Reader, *, trusted: bool = False, folders: Folders | None = None, check: Callable[[Sequence[str]], str | None] = check_path
+    reader: Reader,
+    *,
+    trusted: bool = False,
+    folders: Folders | None = None,
+    check: Callable[[Sequence[str]], str | None] = check_path,
 ) -> Entry:
-    """Read one entry and check everything about it that needs no other entry; raises `RemoteProtocolError`.
+    """Read one entry and check everything about it that needs no other entry; raises
+    `RemoteProtocolError`.
 
-    `trusted`: it was checked before, and kept by this process since. `folders` is for reading one entry after another, and so is
-    `check`, which does what `check_path` does.
+    `trusted`: it was checked before, and kept by this process since. `folders` is for reading one
+    entry after another, and so is `check`, which does what `check_path` does.
     """
     kind, mode, mtime_ns, size, depth = reader.fields(_HEAD)
     components = (folders or Folders()).read(reader, depth)
@@ -139,9 +151,13 @@ def read_list(reader: Reader, count: int) -> Iterator[Entry]:
         yield read_entry(reader, trusted=True, folders=folders)
 
 
-def _check(components: tuple[str, ...], kind: int, mode: int, size: int, reason: str | None) -> None:
+def _check(
+    components: tuple[str, ...], kind: int, mode: int, size: int, reason: str | None
+) -> None:
     if reason is not None:
-        raise malformed(f"the offered name {printable('/'.join(components))[:200]} is not safe: {reason}")
+        raise malformed(
+            f"the offered name {printable('/'.join(components))[:200]} is not safe: {reason}"
+        )
     if kind not in _KINDS:
         raise malformed(f"an entry of kind {kind}")
     if mode & ~0o777 or (size > LARGEST and size != UNKNOWN) or (size and kind not in FILES):
@@ -161,7 +177,9 @@ def _read_more(reader: Reader, entry: Entry, facts: int) -> Entry:
     up, depth = reader.fields(_TARGET)
     names = [reader.text8() for _ in range(depth)]
     target = "/".join([".."] * up + names) or "."
-    if (reason := check_target(entry.components, target) or (names and check_path(names))) or entry.mode:
+    if (
+        reason := check_target(entry.components, target) or (names and check_path(names))
+    ) or entry.mode:
         where = printable("/".join(entry.components))[:200]
         raise malformed(f"the offered link {where} is not safe: it {reason or 'has a mode'}")
     return entry._replace(target=target)
@@ -225,11 +243,12 @@ def pages(
     segment_size: int = SEGMENT,
     keep: Callable[[int, bytes], None] = lambda _count, _encoded: None,
 ) -> Iterator[tuple[bytes, Offer | None]]:
-    """The bodies of the OFFER_PAGE records, each as soon as it is full; with the last comes the whole offer. `keep` gets the entries of
-    each page, how many they are and as encoded.
+    """The bodies of the OFFER_PAGE records, each as soon as it is full; with the last comes the
+    whole offer. `keep` gets the entries of each page, how many they are and as encoded.
 
-    page = number[4] last[1]; on page 0 kind[1] transfer_id[16] segment_size[4]; count[2] entries; on the last page files[4] directories[4]
-    links[4] size[8] and the hash (context "tallow/1 manifest") over all entries as encoded.
+    page = number[4] last[1]; on page 0 kind[1] transfer_id[16] segment_size[4]; count[2] entries;
+    on the last page files[4] directories[4] links[4] size[8] and the hash (context "tallow/1
+    manifest") over all entries as encoded.
     """
     hasher, counts = hash_driver.hasher(MANIFEST_CONTEXT), Counts()
     batch: list[bytes] = []
@@ -255,7 +274,8 @@ def pages(
         counts.add(entry)
         if counts.entries > MOST_ENTRIES:
             raise FileSystemError(
-                f"that is more than {MOST_ENTRIES} files, folders and links; send them in several parts, or as one archive"
+                f"that is more than {MOST_ENTRIES} files, folders and links; send them in several"
+                " parts, or as one archive"
             )
     last = page(last=True).u32(counts.files).u32(counts.directories).u32(counts.links)
     last.u64(UNKNOWN if counts.size is None else counts.size).raw(hasher.digest())
@@ -263,11 +283,21 @@ def pages(
 
 
 def _offer(kind: OfferKind, transfer_id: bytes, segment_size: int, counts: Counts) -> Offer:
-    return Offer(kind, transfer_id, segment_size, counts.files, counts.directories, counts.links, counts.size, counts.stored)
+    return Offer(
+        kind,
+        transfer_id,
+        segment_size,
+        counts.files,
+        counts.directories,
+        counts.links,
+        counts.size,
+        counts.stored,
+    )
 
 
 class OfferReader:
-    """Takes the pages at the receiver. `offer` is set once the last page agreed with all that came before."""
+    """Takes the pages at the receiver. `offer` is set once the last page agreed with all that came
+    before."""
 
     def __init__(self, hash_driver: type[Hash]) -> None:
         self._hash_driver = hash_driver
@@ -280,7 +310,8 @@ class OfferReader:
         self._transfer_id = b""
         self._segment_size = 0
         self.marks = bytearray()
-        """One byte for each entry: `FILE_MARK` for a file, with `LINKED_MARK` if a hard link names it."""
+        """One byte for each entry: `FILE_MARK` for a file, with `LINKED_MARK` if a hard link names
+        it."""
         self.listed = b""
         """The entries of the last page as they came: count[2] || entries."""
         self.offer: Offer | None = None
@@ -344,9 +375,12 @@ class OfferReader:
         files, directories, links, size = reader.u32(), reader.u32(), reader.u32(), reader.u64()
         self.digest = digest = reader.raw(self._hash_driver.digest_size)
         expected = UNKNOWN if counts.size is None else counts.size
-        if (files, directories, links, size) != (counts.files, counts.directories, counts.links, expected) or not equal(
-            digest, self._hasher.digest()
-        ):
+        if (files, directories, links, size) != (
+            counts.files,
+            counts.directories,
+            counts.links,
+            expected,
+        ) or not equal(digest, self._hasher.digest()):
             raise malformed("the end of the offer does not fit its pages")
         if self._kind != OfferKind.FILES and counts.entries != 1:
             raise malformed("a text or stream that is not one entry")

@@ -17,12 +17,14 @@ def clip(text: str) -> bytes:
 
 
 def write_reason(exit_status: int, text: str) -> bytes:
-    """The body of REFUSE and ERROR: exit_status[1] || text (length[2] || UTF-8, at most 512 bytes)."""
+    """The body of REFUSE and ERROR: exit_status[1] || text (length[2] || UTF-8, at most 512
+    bytes)."""
     return Writer().u8(exit_status & 0xFF).bytes16(clip(text)).done()
 
 
 def read_reason(body: ReadBuffer) -> tuple[int, str]:
-    """Read the body of REFUSE or ERROR: (exit status of the other side, its sentence, not yet safe to show)."""
+    """Read the body of REFUSE or ERROR: (exit status of the other side, its sentence, not yet safe
+    to show)."""
     reader = Reader(body, "Error")
     status, text = reader.u8(), reader.text16(MOST_REASON)
     reader.end()
@@ -30,8 +32,9 @@ def read_reason(body: ReadBuffer) -> tuple[int, str]:
 
 
 class Receipt(NamedTuple):
-    """What the receiver verified (files it left alone because they existed are among them): `size` counts all content bytes; `digest` is
-    the hash (context "tallow/1 receipt") over the hashes of all files, in order."""
+    """What the receiver verified (files it left alone because they existed are among them): `size`
+    counts all content bytes; `digest` is the hash (context "tallow/1 receipt") over the hashes of
+    all files, in order."""
 
     files: int
     size: int
@@ -70,8 +73,9 @@ def read_rekey(body: ReadBuffer) -> Rekey:
 
 
 class Arrived(NamedTuple):
-    """ACK: how many Data records of a path the receiver has verified, and for how many milliseconds it has waited for them. `lane` is the
-    first lane of that path: the one that the data moved to."""
+    """ACK: how many Data records of a path the receiver has verified, and for how many milliseconds
+    it has waited for them. `lane` is the first lane of that path: the one that the data moved
+    to."""
 
     lane: int
     records: int
@@ -91,7 +95,8 @@ def read_arrived(body: ReadBuffer) -> Arrived:
 
 
 class Lost(NamedTuple):
-    """LOST: how many of a path that broke, and the least id of the lane by which the receiver wants the rest."""
+    """LOST: how many of a path that broke, and the least id of the lane by which the receiver wants
+    the rest."""
 
     lane: int
     records: int
@@ -111,7 +116,8 @@ def read_lost(body: ReadBuffer) -> Lost:
 
 
 class Further(NamedTuple):
-    """LANES: that the receiver is to open `lanes` further lanes to where `lane` leads, which it dialled; 0 is the path of the session."""
+    """LANES: that the receiver is to open `lanes` further lanes to where `lane` leads, which it
+    dialled; 0 is the path of the session."""
 
     lane: int
     lanes: int
@@ -137,7 +143,8 @@ def write_wanted(count: int) -> bytes:
 
 
 def read_wanted(body: ReadBuffer) -> int:
-    """Read the body of LANES_WANTED: by how many lanes the receiver wants the data; raises `RemoteProtocolError` outside 1 to 16."""
+    """Read the body of LANES_WANTED: by how many lanes the receiver wants the data; raises
+    `RemoteProtocolError` outside 1 to 16."""
     reader = Reader(body, "LanesWanted")
     count = reader.u8()
     reader.end()
@@ -152,7 +159,8 @@ def write_lane(lane: int) -> bytes:
 
 
 def read_lane(body: ReadBuffer, what: str) -> int:
-    """Read such a body: the lane that the data goes on by (MOVED), also by (SPREAD), or no more by (GIVEN_UP)."""
+    """Read such a body: the lane that the data goes on by (MOVED), also by (SPREAD), or no more by
+    (GIVEN_UP)."""
     reader = Reader(body, what)
     lane = reader.u32()
     reader.end()

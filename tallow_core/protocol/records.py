@@ -1,11 +1,14 @@
 """Sealed records of one lane: counter nonces, keys per direction and epoch, an authenticated end.
 
-record = length[4] || ciphertext; the first plaintext byte is the type, its top bit the final flag. AD = length[4] || lane id[4] ||
-direction[1] || epoch[4] || counter[8]; nonce = IV xor the left-padded counter. Neither side ever sends an epoch or a counter: both count,
-so a record that was dropped, repeated, reordered, reflected or moved to another lane does not verify. Within an epoch at most 2^16
-records, or the cipher's own limit if that is less, are sealed; then both ends take the next secret, without a message.
+record = length[4] || ciphertext; the first plaintext byte is the type, its top bit the final flag.
+AD = length[4] || lane id[4] || direction[1] || epoch[4] || counter[8]; nonce = IV xor the
+left-padded counter. Neither side ever sends an epoch or a counter: both count, so a record that was
+dropped, repeated, reordered, reflected or moved to another lane does not verify. Within an epoch at
+most 2^16 records, or the cipher's own limit if that is less, are sealed; then both ends take the
+next secret, without a message.
 
-Where padding was agreed, every plaintext is type || body || zeros || length of the body[4], and a record has one of the lengths below.
+Where padding was agreed, every plaintext is type || body || zeros || length of the body[4], and a
+record has one of the lengths below.
 """
 
 from __future__ import annotations
@@ -31,14 +34,16 @@ DATA_CAP = (1 << 20) + 64
 
 PADDED_CONTROL = (256, 4096, CONTROL_CAP)
 PADDED_DATA = (DATA_CAP,)
-"""The lengths of padded records' ciphertexts: DATA has one, every other type the least that holds it."""
+"""The lengths of padded records' ciphertexts: DATA has one, every other type the least that holds
+it."""
 
 FINAL = 0x80
 PADDED = 0x40
 
 
 class RecordType(IntEnum):
-    """Numbers of record types; never reused. The top bit is the final flag, the next says that the record is padded."""
+    """Numbers of record types; never reused. The top bit is the final flag, the next says that the
+    record is padded."""
 
     OFFER_PAGE = 0x01
     ACCEPT = 0x02
@@ -71,9 +76,19 @@ def direction_of(sender: Role) -> int:
 
 
 class Half:
-    """One direction of one lane: the keys of the current epoch and the counters, alike on both ends. `padded`: every record is."""
+    """One direction of one lane: the keys of the current epoch and the counters, alike on both
+    ends. `padded`: every record is."""
 
-    def __init__(self, cipher: type[Cipher], kdf: str, lane: int, sender: Role, secret: bytearray, *, padded: bool = False) -> None:
+    def __init__(
+        self,
+        cipher: type[Cipher],
+        kdf: str,
+        lane: int,
+        sender: Role,
+        secret: bytearray,
+        *,
+        padded: bool = False,
+    ) -> None:
         self._cipher_class = cipher
         self._kdf = kdf
         self._lane = lane
@@ -120,7 +135,8 @@ class Half:
         self._bytes = 0
 
     def _next(self, length: int) -> tuple[Cipher, bytes, bytes]:
-        """The cipher, nonce and AD for a record of `length` ciphertext bytes; the pair (key, nonce) is used up by this call."""
+        """The cipher, nonce and AD for a record of `length` ciphertext bytes; the pair (key, nonce)
+        is used up by this call."""
         if self._cipher is None:
             raise LocalProtocolError("the keys of this lane were dropped")
         size = length - self.overhead
@@ -138,7 +154,8 @@ class Sealer(Half):
     """The sending half."""
 
     def seal(self, raw: memoryview, size: int) -> int:
-        """Seal `raw[:size]` (type byte first) in place; `raw` has room for padding and tag. Returns the ciphertext's length."""
+        """Seal `raw[:size]` (type byte first) in place; `raw` has room for padding and tag. Returns
+        the ciphertext's length."""
         if self.finished:
             raise LocalProtocolError("a record after the final one")
         self.finished = bool(raw[0] & FINAL)
@@ -162,15 +179,20 @@ class Opener(Half):
     """The receiving half."""
 
     def open(self, raw: memoryview) -> memoryview:
-        """Open the record `raw` in place and return its plaintext without padding, type byte first, the final flag still in it.
+        """Open the record `raw` in place and return its plaintext without padding, type byte first,
+        the final flag still in it.
 
-        Raises `ForgedRecord` (the plaintext is wiped) or `RemoteProtocolError`; the lane is then over.
+        Raises `ForgedRecord` (the plaintext is wiped) or `RemoteProtocolError`; the lane is then
+        over.
         """
         if self.finished:
             raise malformed("a record after the final one")
         size = len(raw) - self.overhead
         if size < 1:
-            raise ForgedRecord("A record is too short to hold anything: it was changed on the way. Start the transfer again.")
+            raise ForgedRecord(
+                "A record is too short to hold anything: it was changed on the way. Start the"
+                " transfer again."
+            )
         cipher, nonce, aad = self._next(len(raw))
         try:
             cipher.open_into(nonce, aad, raw, raw[:size])
@@ -179,35 +201,46 @@ class Opener(Half):
             self.wipe()
             raise
         if bool(raw[0] & PADDED) is not self._padded:
-            raise malformed("an unpadded record where padding was agreed" if self._padded else "a padded record that was not agreed")
+            raise malformed(
+                "an unpadded record where padding was agreed"
+                if self._padded
+                else "a padded record that was not agreed"
+            )
         if self._padded:
             size = self._unpad(raw, size)
         self.finished = bool(raw[0] & FINAL)
         return raw[:size]
 
     def _unpad(self, raw: memoryview, size: int) -> int:
-        """Check the padding of `raw[:size]`, down to its last byte, and take the flag off; returns the size of type and body."""
+        """Check the padding of `raw[:size]`, down to its last byte, and take the flag off; returns
+        the size of type and body."""
         if size <= _BODY.size:
             raise malformed("a padded record too short to hold its length")
         end = size - _BODY.size
         used = 1 + int(_BODY.unpack_from(raw, end)[0])
-        if padded_length(raw[0], used, self.overhead) != len(raw) or bytes(raw[used:end]) != bytes(end - used):
+        if padded_length(raw[0], used, self.overhead) != len(raw) or bytes(raw[used:end]) != bytes(
+            end - used
+        ):
             raise malformed("a record padded in another way than agreed")
         raw[0] &= ~PADDED & 0xFF
         return used
 
 
 def padded_length(first: int, used: int, overhead: int) -> int:
-    """The ciphertext's length of a padded record whose plaintext begins with the byte `first` and has `used` bytes of type and body; 0 if
-    it is too long for any."""
+    """The ciphertext's length of a padded record whose plaintext begins with the byte `first` and
+    has `used` bytes of type and body; 0 if it is too long for any."""
     lengths = PADDED_DATA if first & ~(FINAL | PADDED) == RecordType.DATA else PADDED_CONTROL
     return next((length for length in lengths if used + _BODY.size + overhead <= length), 0)
 
 
 def record_length(header: bytes | bytearray | memoryview, cap: int) -> int:
-    """The ciphertext's length out of its four bytes, which are in clear: anybody may have changed one outside 1..cap (`ForgedRecord`)."""
+    """The ciphertext's length out of its four bytes, which are in clear: anybody may have changed
+    one outside 1..cap (`ForgedRecord`)."""
     (length,) = LENGTH.unpack(header)
     if not 1 <= length <= cap:
-        raise ForgedRecord(f"The other side, or someone between, sent a record of {length} bytes, outside 1 to {cap}. Try again.")
+        raise ForgedRecord(
+            f"The other side, or someone between, sent a record of {length} bytes, outside 1 to"
+            f" {cap}. Try again."
+        )
     assert isinstance(length, int)
     return length

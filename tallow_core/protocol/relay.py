@@ -1,14 +1,16 @@
 """What hosts, guests and relays say to each other, in frames, before a stream is spliced.
 
-    host  -> relay  Open(wanted nameplate or none)            relay -> host   Opened(nameplate, token)
-    host  -> relay  Resume(nameplate, token)                  relay -> host   Opened(nameplate, token)
-    guest -> relay  Join(nameplate, wait, lane)               relay -> guest  Waiting, again and again; or Refused
-    relay -> host   Guest(id, lane)                           on the host's control connection
-    host  -> relay  Take(nameplate, token, id)                on a new connection: from here on, byte for byte to that guest
-    relay -> host   Ping                                      host -> relay   Pong
-    host  -> relay  Leave                                     the room is freed at once; otherwise it waits a minute for Resume
+    host  -> relay  Open(wanted nameplate or none)            relay -> host   Opened(nameplate,
+    token) host  -> relay  Resume(nameplate, token)                  relay -> host
+    Opened(nameplate, token) guest -> relay  Join(nameplate, wait, lane)               relay ->
+    guest  Waiting, again and again; or Refused relay -> host   Guest(id, lane)
+    on the host's control connection host  -> relay  Take(nameplate, token, id)                on a
+    new connection: from here on, byte for byte to that guest relay -> host   Ping
+    host -> relay   Pong host  -> relay  Leave                                     the room is freed
+    at once; otherwise it waits a minute for Resume
 
-After Take there is no framing: the relay copies bytes. It sees nameplates, sealed streams, sizes and times.
+After Take there is no framing: the relay copies bytes. It sees nameplates, sealed streams, sizes
+and times.
 """
 
 from __future__ import annotations
@@ -52,7 +54,9 @@ SENTENCES = {
     Refusal.BUSY: "too many tries from this address for that number; try again in a minute",
     Refusal.BAD_TOKEN: "the relay does not know this host any more",
     Refusal.NOT_TAKEN: "the other side did not answer",
-    Refusal.MALFORMED: "the relay did not understand a message; use the same Tallow on all machines",
+    Refusal.MALFORMED: (
+        "the relay did not understand a message; use the same Tallow on all machines"
+    ),
     Refusal.CLOSING: "the relay is shutting down",
     Refusal.HOST_GONE: "the other side has gone",
     Refusal.REPLACED: "another connection took over this room",
@@ -64,7 +68,9 @@ class RelayRefused(UnreachableError):
 
     def __init__(self, number: int) -> None:
         known = number in tuple(Refusal)
-        super().__init__(f"the relay refused: {SENTENCES[Refusal(number)] if known else f'refusal {number}'}")
+        super().__init__(
+            f"the relay refused: {SENTENCES[Refusal(number)] if known else f'refusal {number}'}"
+        )
         self.number = number
 
 
@@ -86,7 +92,9 @@ class Resume(NamedTuple):
 
     def frame(self) -> Frame:
         """magic[6] || wire version[1] || nameplate || token[32]."""
-        return Frame(FrameType.RELAY_RESUME, _opening().text8(self.nameplate).raw(self.token).done())
+        return Frame(
+            FrameType.RELAY_RESUME, _opening().text8(self.nameplate).raw(self.token).done()
+        )
 
 
 class Take(NamedTuple):
@@ -98,7 +106,10 @@ class Take(NamedTuple):
 
     def frame(self) -> Frame:
         """magic[6] || wire version[1] || nameplate || token[32] || guest id[4]."""
-        return Frame(FrameType.RELAY_TAKE, _opening().text8(self.nameplate).raw(self.token).u32(self.guest).done())
+        return Frame(
+            FrameType.RELAY_TAKE,
+            _opening().text8(self.nameplate).raw(self.token).u32(self.guest).done(),
+        )
 
 
 class Opened(NamedTuple):
@@ -143,7 +154,9 @@ def _opened(frame: Frame) -> Reader:
     if reader.raw(len(MAGIC)) != MAGIC:
         raise malformed("it does not begin as Tallow does")
     if reader.u8() != WIRE_VERSION:
-        raise RemoteProtocolError("the other side speaks another version of the protocol", Alert.VERSION)
+        raise RemoteProtocolError(
+            "the other side speaks another version of the protocol", Alert.VERSION
+        )
     return reader
 
 

@@ -1,12 +1,14 @@
 """Messages with which a later session goes on with a transfer that was interrupted.
 
-    RESUME  (sender -> receiver, before the offer)     count[1] || count x (transfer id[16] || proof[32])
-    RESUMED (receiver -> sender, at once)              nothing, or transfer id[16] || proof[32]
-    HAVE    (receiver -> sender, before ACCEPT)        count[1] || count x (file[4] || offset[8]); then pages of bits as ACCEPT has
+    RESUME  (sender -> receiver, before the offer)     count[1] || count x (transfer id[16] ||
+    proof[32]) RESUMED (receiver -> sender, at once)              nothing, or transfer id[16] ||
+    proof[32] HAVE    (receiver -> sender, before ACCEPT)        count[1] || count x (file[4] ||
+    offset[8]); then pages of bits as ACCEPT has
 
-proof = HMAC(resume secret, "sender" or "receiver" || TH), where the resume secret is K("resume") of the session in which the transfer
-began, and TH the transcript hash of the present one. A receiver that finds no proof right says nothing, and so does one that has nothing:
-nobody learns which transfers it knows.
+proof = HMAC(resume secret, "sender" or "receiver" || TH), where the resume secret is K("resume") of
+the session in which the transfer began, and TH the transcript hash of the present one. A receiver
+that finds no proof right says nothing, and so does one that has nothing: nobody learns which
+transfers it knows.
 """
 
 from __future__ import annotations
@@ -42,18 +44,26 @@ class Proof(NamedTuple):
 
 
 def prove(earlier: Earlier, end: str, kdf: str, transcript: bytes) -> Proof:
-    """The proof of this end, "sender" or "receiver", for a session with the hash `kdf` and the transcript hash `transcript`."""
+    """The proof of this end, "sender" or "receiver", for a session with the hash `kdf` and the
+    transcript hash `transcript`."""
     return Proof(earlier.transfer_id, resume_proof(kdf, earlier.secret, end, transcript))
 
 
 def proves(proof: Proof, earlier: Earlier, end: str, kdf: str, transcript: bytes) -> bool:
     """Whether the other end, `end`, was part of `earlier`."""
-    return proof.transfer_id == earlier.transfer_id and equal(proof.mac, prove(earlier, end, kdf, transcript).mac)
+    return proof.transfer_id == earlier.transfer_id and equal(
+        proof.mac, prove(earlier, end, kdf, transcript).mac
+    )
 
 
 def write_resume(proofs: Sequence[Proof]) -> bytes:
     """The body of RESUME, for one to `MOST_NAMED` transfers."""
-    return Writer().u8(len(proofs)).raw(b"".join(proof.transfer_id + proof.mac for proof in proofs)).done()
+    return (
+        Writer()
+        .u8(len(proofs))
+        .raw(b"".join(proof.transfer_id + proof.mac for proof in proofs))
+        .done()
+    )
 
 
 def read_resume(body: ReadBuffer) -> list[Proof]:
@@ -89,7 +99,8 @@ def _proof(reader: Reader) -> Proof:
 
 
 def write_have(partial: Mapping[int, int], done: bytearray) -> Iterator[bytes]:
-    """The bodies of HAVE: `partial` gives, by file, how many bytes are here (whole segments), `done` is 1 for each file that is whole."""
+    """The bodies of HAVE: `partial` gives, by file, how many bytes are here (whole segments),
+    `done` is 1 for each file that is whole."""
     writer = Writer().u8(len(partial))
     for number, offset in sorted(partial.items()):
         writer.u32(number).u64(offset)

@@ -1,7 +1,9 @@
-"""The key schedule: every label and context string of the protocol, and the only place where keys are derived.
+"""The key schedule: every label and context string of the protocol, and the only place where keys
+are derived.
 
-HKDF is RFC 5869 over the hash H that belongs to the chosen hash driver; PRK = Extract(salt = TH, IKM = lv(ISK) || lv(kem_secret));
-K(label, context...) = Expand(PRK, lv("tallow/1") || lv(label) || lv(context)...).
+HKDF is RFC 5869 over the hash H that belongs to the chosen hash driver; PRK = Extract(salt = TH,
+IKM = lv(ISK) || lv(kem_secret)); K(label, context...) = Expand(PRK, lv("tallow/1") || lv(label) ||
+lv(context)...).
 """
 
 from __future__ import annotations
@@ -17,7 +19,8 @@ from tallow_core.protocol.wire import lv
 from tallow_core.secrets import wipe
 from tallow_core.types import ReadBuffer
 
-# No string of this kind is written anywhere else, but for `"tallow/1 kem " + driver`: a KEM's driver makes it from its own name.
+# No string of this kind is written anywhere else, but for `"tallow/1 kem " + driver`: a KEM's
+# driver makes it from its own name.
 PROTOCOL = b"tallow/1"
 TRANSCRIPT = b"tallow/1 transcript"
 
@@ -52,16 +55,20 @@ def hkdf_expand(kdf: str, secret: ReadBuffer, length: int, info: bytes) -> bytea
 
 def expand(kdf: str, secret: ReadBuffer, length: int, label: bytes, *context: bytes) -> bytearray:
     """HKDF-Expand under `secret` with info = lv("tallow/1") || lv(label) || lv(context)..."""
-    return hkdf_expand(kdf, secret, length, b"".join(lv(part) for part in (PROTOCOL, label, *context)))
+    return hkdf_expand(
+        kdf, secret, length, b"".join(lv(part) for part in (PROTOCOL, label, *context))
+    )
 
 
 def transcript_hash(kdf: str, nameplate: str, *frames: bytes) -> bytes:
-    """TH = H(lv("tallow/1 transcript") || lv(nameplate) || Hello || Answer || Share), each frame as it travelled."""
+    """TH = H(lv("tallow/1 transcript") || lv(nameplate) || Hello || Answer || Share), each frame as
+    it travelled."""
     return hashlib.new(kdf, lv(TRANSCRIPT) + lv(nameplate.encode()) + b"".join(frames)).digest()
 
 
 def resume_proof(kdf: str, secret: ReadBuffer, end: str, transcript: bytes) -> bytes:
-    """HMAC(resume secret, end || TH): that this end, "sender" or "receiver", of the present session was one of an earlier transfer."""
+    """HMAC(resume secret, end || TH): that this end, "sender" or "receiver", of the present session
+    was one of an earlier transfer."""
     return hmac.digest(secret, RESUME_PROOF[end] + transcript, kdf)
 
 
@@ -75,7 +82,8 @@ class Schedule:
         wipe(isk, kem_secret)
 
     def key(self, label: bytes, *context: bytes, length: int = 32) -> bytearray:
-        """K(label, context...); a `LocalProtocolError` after `wipe`: keys from a root of zeros would be anybody's."""
+        """K(label, context...); a `LocalProtocolError` after `wipe`: keys from a root of zeros
+        would be anybody's."""
         if not self._root:
             raise LocalProtocolError("the keys of this session were dropped")
         return expand(self.kdf, self._root, length, label, *context)
@@ -97,7 +105,8 @@ class Schedule:
         return self.mac(CONFIRM["host"], self.transcript + confirmation_guest)
 
     def renew(self, kem_secret: bytearray, messages: bytes) -> None:
-        """root' = Extract(root, lv(kem_secret) || lv(H(both messages))): a fresh KEM within the session."""
+        """root' = Extract(root, lv(kem_secret) || lv(H(both messages))): a fresh KEM within the
+        session."""
         if not self._root:
             raise LocalProtocolError("the keys of this session were dropped")
         digest = hashlib.new(self.kdf, messages).digest()

@@ -1,10 +1,11 @@
 """What a receiver takes of an offer, and the ACCEPT records that say so.
 
-A sender is told which files' content to send, and nothing else: folders and links have none, so which of them the receiver makes is its
-own affair. A hard link is another name of an earlier file: a receiver that wants the link asks for that file's content.
+A sender is told which files' content to send, and nothing else: folders and links have none, so
+which of them the receiver makes is its own affair. A hard link is another name of an earlier file:
+a receiver that wants the link asks for that file's content.
 
-No ACCEPT body: everything. Else page[4] last[1] bits: the pages joined are one bit an entry, the first entry in the lowest bit of the
-first byte, set for each file whose content is to come.
+No ACCEPT body: everything. Else page[4] last[1] bits: the pages joined are one bit an entry, the
+first entry in the lowest bit of the first byte, set for each file whose content is to come.
 """
 
 from __future__ import annotations
@@ -19,13 +20,17 @@ PAGE_BITS = 32 * 1024
 """Bytes of bits in one ACCEPT record; the last may have fewer."""
 
 WANTED, CONTENT, KEPT = 1, 2, 4
-"""What becomes of an entry: it gets its name here; its content is sent; its content is another wanted entry's too."""
+"""What becomes of an entry: it gets its name here; its content is sent; its content is another
+wanted entry's too."""
 
 
 class Selection:
-    """Which entries of an offer are taken. `counts`: what they come to, content that is taken for the sake of a hard link included."""
+    """Which entries of an offer are taken. `counts`: what they come to, content that is taken for
+    the sake of a hard link included."""
 
-    def __init__(self, flags: Callable[[int], int], counts: Counts, *, whole: bool, content: bytearray) -> None:
+    def __init__(
+        self, flags: Callable[[int], int], counts: Counts, *, whole: bool, content: bytearray
+    ) -> None:
         self.flags = flags
         self.counts = counts
         self.whole = whole
@@ -39,8 +44,14 @@ class Selection:
         return cls(lambda number: flags[marks[number]], counts, whole=True, content=marks)
 
     @classmethod
-    def of(cls, entries: Callable[[], Iterable[Entry]], marks: bytearray, wanted: Callable[[int, Entry], bool]) -> Selection:
-        """Those for which `wanted` (number, entry) holds, with the folders that they lie in. `entries` gives all, each time anew."""
+    def of(
+        cls,
+        entries: Callable[[], Iterable[Entry]],
+        marks: bytearray,
+        wanted: Callable[[int, Entry], bool],
+    ) -> Selection:
+        """Those for which `wanted` (number, entry) holds, with the folders that they lie in.
+        `entries` gives all, each time anew."""
         flags, counts = bytearray(len(marks)), Counts()
         above: list[int] = []
         for number, entry in enumerate(entries()):
@@ -81,7 +92,13 @@ def bit_pages(flags: bytearray) -> Iterator[bytes]:
     bits = _packed(flags)
     starts = range(0, max(len(bits), 1), PAGE_BITS)
     for page, start in enumerate(starts):
-        yield Writer().u32(page).u8(page == len(starts) - 1).raw(bits[start : start + PAGE_BITS]).done()
+        yield (
+            Writer()
+            .u32(page)
+            .u8(page == len(starts) - 1)
+            .raw(bits[start : start + PAGE_BITS])
+            .done()
+        )
 
 
 def _packed(flags: bytearray) -> bytes:
@@ -93,7 +110,8 @@ def _packed(flags: bytearray) -> bytes:
 
 
 class AcceptReader:
-    """Takes the ACCEPT records at the sender of `entries` entries. `done` once the last one came."""
+    """Takes the ACCEPT records at the sender of `entries` entries. `done` once the last one
+    came."""
 
     def __init__(self, entries: int) -> None:
         self._entries = entries

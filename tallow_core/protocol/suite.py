@@ -1,8 +1,9 @@
 """Offers, and the choice of a suite that both ends compute alike.
 
-An offer lists, for each kind that peers agree on, the drivers that policy allows here, best first. The choice per kind is the common
-name with the least (worse of the two ranks, sum of the ranks, name), so neither end decides alone and nobody between can lower it
-unseen: both offers are part of the transcript.
+An offer lists, for each kind that peers agree on, the drivers that policy allows here, best first.
+The choice per kind is the common name with the least (worse of the two ranks, sum of the ranks,
+name), so neither end decides alone and nobody between can lower it unseen: both offers are part of
+the transcript.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ def write_offer(writer: Writer, offer: Offer) -> None:
 
 
 def read_offer(reader: Reader) -> dict[str, tuple[str, ...]]:
-    """Read what `write_offer` wrote; names unknown here are kept, malformed or repeated ones refused."""
+    """Read what `write_offer` wrote; names unknown here are kept, malformed or repeated ones
+    refused."""
     return {kind: _names(reader, kind) for kind in KINDS}
 
 
@@ -55,7 +57,8 @@ def _names(reader: Reader, kind: str) -> tuple[str, ...]:
 
 
 class NoCommonDriver(PolicyError):
-    """The two sides share no driver of `kind`; `theirs` are the names that the other side offers."""
+    """The two sides share no driver of `kind`; `theirs` are the names that the other side
+    offers."""
 
     def __init__(self, message: str, kind: str, theirs: tuple[str, ...]) -> None:
         super().__init__(message)
@@ -72,13 +75,17 @@ def _choose(kind: str, ours: tuple[str, ...], theirs: tuple[str, ...]) -> str:
     common = ranked(ours, theirs)
     if not common:
         raise NoCommonDriver(
-            f"the two sides share no {kind}: policy here allows {', '.join(ours)}, there {printable(', '.join(theirs))}", kind, theirs
+            f"the two sides share no {kind}: policy here allows {', '.join(ours)}, there"
+            f" {printable(', '.join(theirs))}",
+            kind,
+            theirs,
         )
     return common[0]
 
 
 def ranked(ours: Sequence[str], theirs: Sequence[str]) -> list[str]:
-    """The common names, the choice first: by the worse of the two ranks, then their sum, then the name."""
+    """The common names, the choice first: by the worse of the two ranks, then their sum, then the
+    name."""
 
     def rank(name: str) -> tuple[int, int, str]:
         mine, other = ours.index(name), theirs.index(name)

@@ -1,6 +1,8 @@
-"""Reading and writing the fixed binary layouts of the protocol: big-endian integers and length-prefixed fields.
+"""Reading and writing the fixed binary layouts of the protocol: big-endian integers and
+length-prefixed fields.
 
-A `Reader` never trusts: every read is checked against what is there, and `end` refuses bytes left over. Errors are `RemoteProtocolError`.
+A `Reader` never trusts: every read is checked against what is there, and `end` refuses bytes left
+over. Errors are `RemoteProtocolError`.
 """
 
 from __future__ import annotations
@@ -95,7 +97,8 @@ class Reader:
         self._what = what
 
     def fields(self, layout: Struct) -> tuple[Any, ...]:
-        """Take several fields of fixed size in one step, for layouts that come by the hundred thousand."""
+        """Take several fields of fixed size in one step, for layouts that come by the hundred
+        thousand."""
         end = self.at + layout.size
         if end > self._size:
             raise malformed(f"{self._what} is too short")
@@ -104,7 +107,8 @@ class Reader:
         return values
 
     def peek(self, layout: Struct, ahead: int = 0) -> tuple[Any, ...] | None:
-        """The fields that come after `ahead` more bytes, without taking them; None if there are not so many."""
+        """The fields that come after `ahead` more bytes, without taking them; None if there are not
+        so many."""
         start = self.at + ahead
         return layout.unpack_from(self._view, start) if start + layout.size <= self._size else None
 
@@ -142,7 +146,8 @@ class Reader:
         return part
 
     def view_at(self, ahead: int, size: int) -> memoryview | None:
-        """The `size` bytes that come after `ahead` more, without taking them; None if there are not so many."""
+        """The `size` bytes that come after `ahead` more, without taking them; None if there are not
+        so many."""
         start = self.at + ahead
         return self._view[start : start + size] if start + size <= self._size else None
 

@@ -52,16 +52,21 @@ class Context:
         self.plugins.observe({"event": name, "v": 1, **told})
 
     def drivers(self, route: Route) -> Drivers:
-        """For each kind that two peers agree on, the drivers that policy allows on `route`, best first; a `PolicyError` if a rule leaves
-        none there."""
+        """For each kind that two peers agree on, the drivers that policy allows on `route`, best
+        first; a `PolicyError` if a rule leaves none there."""
         offers = self.policy.offers(route)
         return {
-            kind.name: {driver.name: driver for driver in self.policy.drivers(kind, route) if driver.name in offers[kind.name]}
+            kind.name: {
+                driver.name: driver
+                for driver in self.policy.drivers(kind, route)
+                if driver.name in offers[kind.name]
+            }
             for kind in SUITE_KINDS
         }
 
     def admits(self, suite: Mapping[str, str], route: Route) -> bool:
-        """Whether policy lets a session with `suite` use a path like `route`: a rule may admit less there than where the session began."""
+        """Whether policy lets a session with `suite` use a path like `route`: a rule may admit less
+        there than where the session began."""
         try:
             offers = self.policy.offers(route)
         except PolicyError:
@@ -71,25 +76,34 @@ class Context:
     @cached_property
     def transports(self) -> Mapping[str, Transport]:
         """The stream transports that policy allows, best first."""
-        built = {driver.name: driver(self.settings) for driver in self.policy.drivers(TRANSPORT) if driver.shape == "stream"}
+        built = {
+            driver.name: driver(self.settings)
+            for driver in self.policy.drivers(TRANSPORT)
+            if driver.shape == "stream"
+        }
         if not built:
-            raise PolicyError("policy allows no transport; allow one with [policy] transports in the config file")
+            raise PolicyError(
+                "policy allows no transport; allow one with [policy] transports in the config file"
+            )
         return built
 
     @property
     def hidden(self) -> bool:
-        """Whether no address of this machine may be given away: the profile or `[relay] only` says so."""
+        """Whether no address of this machine may be given away: the profile or `[relay] only` says
+        so."""
         return self.policy.limits.hidden or self.settings.relay.only
 
     @cached_property
     def discoveries(self) -> list[Discovery]:
-        """The discovery drivers that policy allows; none where no address of this machine may be given away."""
+        """The discovery drivers that policy allows; none where no address of this machine may be
+        given away."""
         if self.hidden:
             return []
         return [driver(self.settings) for driver in self.policy.drivers(DISCOVERY)]
 
     def announced(self) -> frozenset[str]:
-        """The nameplates that discovery sees now. A driver that cannot look (`ConfigError`) is left out from then on, with a warning."""
+        """The nameplates that discovery sees now. A driver that cannot look (`ConfigError`) is left
+        out from then on, with a warning."""
         found: set[str] = set()
         for driver in list(self.discoveries):
             try:
@@ -104,7 +118,10 @@ class Context:
         try:
             return self.transports[scheme]
         except KeyError:
-            raise PolicyError(f"the transport {scheme} is not allowed or not installed; allowed are {', '.join(self.transports)}") from None
+            raise PolicyError(
+                f"the transport {scheme} is not allowed or not installed; allowed are"
+                f" {', '.join(self.transports)}"
+            ) from None
 
     def endpoint(self, text: str, default: str) -> Endpoint:
         """Read `[SCHEME://]HOST:PORT[#sha256=PIN]`; raises `UsageError` or `PolicyError`."""

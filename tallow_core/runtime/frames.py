@@ -1,4 +1,5 @@
-"""Frames over a stream: never a byte more is read than the frame has, so what follows stays in the stream."""
+"""Frames over a stream: never a byte more is read than the frame has, so what follows stays in the
+stream."""
 
 from __future__ import annotations
 
@@ -13,7 +14,8 @@ WRITE_SECONDS = 20.0
 
 
 async def read_frame(stream: ByteStream, seconds: float | None, *, cap: int = MAX_BODY) -> Frame:
-    """The next frame. Raises `UnreachableError` after `seconds`, `BrokenOffError` if the stream ends, `RemoteProtocolError`."""
+    """The next frame. Raises `UnreachableError` after `seconds`, `BrokenOffError` if the stream
+    ends, `RemoteProtocolError`."""
     parser = FrameParser(cap)
     try:
         async with asyncio.timeout(seconds):
@@ -21,11 +23,14 @@ async def read_frame(stream: ByteStream, seconds: float | None, *, cap: int = MA
                 parser.feed(await read_some(stream, parser.wants))
             return frame
     except TimeoutError:
-        raise UnreachableError(f"the other side did not answer within {seconds:g} s; try again") from None
+        raise UnreachableError(
+            f"the other side did not answer within {seconds:g} s; try again"
+        ) from None
 
 
 async def read_some(stream: ByteStream, most: int) -> memoryview:
-    """Between 1 and `most` bytes (at most 16 KiB at once); raises `BrokenOffError` at the end of the stream."""
+    """Between 1 and `most` bytes (at most 16 KiB at once); raises `BrokenOffError` at the end of
+    the stream."""
     buffer = memoryview(bytearray(min(most, MAX_BODY)))
     count = await stream.receive_into(buffer)
     if count == 0:
@@ -34,7 +39,8 @@ async def read_some(stream: ByteStream, most: int) -> memoryview:
 
 
 async def write_frame(stream: ByteStream, frame: Frame) -> None:
-    """Send one frame; raises `BrokenOffError`, also if the other side takes nothing for `WRITE_SECONDS`."""
+    """Send one frame; raises `BrokenOffError`, also if the other side takes nothing for
+    `WRITE_SECONDS`."""
     try:
         async with asyncio.timeout(WRITE_SECONDS):
             await stream.send(frame.encoded)

@@ -1,4 +1,5 @@
-"""The host: makes the code, waits at every path at once, and lets in the first guest that proves it knows the code."""
+"""The host: makes the code, waits at every path at once, and lets in the first guest that proves it
+knows the code."""
 
 from __future__ import annotations
 
@@ -8,7 +9,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tallow_core.errors import AuthenticationError, ConfigError, PolicyError, TallowError, UnreachableError
+from tallow_core.errors import (
+    AuthenticationError,
+    ConfigError,
+    PolicyError,
+    TallowError,
+    UnreachableError,
+)
 from tallow_core.protocol.alerts import Alert
 from tallow_core.protocol.budget import Budget
 from tallow_core.protocol.code import Code, draw_nameplate, make_code, parse_code
@@ -32,7 +39,8 @@ MOST_UNPROVED = 8
 MOST_TURNED = 64
 """Connections that are being told at once that all places are taken."""
 MOST_TAKES = 16
-"""Guests of a room that are being taken at once; the next ones wait, and with them the relay that announces them."""
+"""Guests of a room that are being taken at once; the next ones wait, and with them the relay that
+announces them."""
 SAFE_SECONDS = 2.0
 """For how long a guest that has not proved itself cannot be displaced by a further one."""
 
@@ -78,22 +86,28 @@ class Host:
         self._turning = 0
         self._said: set[str] = set()
         self._rooms = 0
-        self._proved: asyncio.Future[tuple[Established, ByteStream, Path]] = asyncio.get_running_loop().create_future()
+        self._proved: asyncio.Future[tuple[Established, ByteStream, Path]] = (
+            asyncio.get_running_loop().create_future()
+        )
 
     async def session(self) -> Session:
         """Wait for a guest that proves itself. Raises `CodeVoid` when the guess budget is spent."""
         if self._budget.void:
-            raise CodeVoid("this code is void after too many wrong guesses; send again for a new one")
+            raise CodeVoid(
+                "this code is void after too many wrong guesses; send again for a new one"
+            )
         established, stream, path = await self._proved
         self._session = Session(self.context, Role.HOST, established, stream, path)
         return self._session
 
     def forget_guesses(self) -> None:
-        """The code is new: what was counted under its number, which a relay may have chosen, was for other words."""
+        """The code is new: what was counted under its number, which a relay may have chosen, was
+        for other words."""
         self._budget.clear()
 
     def again(self) -> None:
-        """The guest left before it accepted anything: wait for it, or another, to prove itself again."""
+        """The guest left before it accepted anything: wait for it, or another, to prove itself
+        again."""
         self._session = None
         self._won = False
         self._proved = asyncio.get_running_loop().create_future()
@@ -127,7 +141,7 @@ class Host:
         if self._proved.done() and not self._proved.cancelled():
             self._proved.exception()  # seen
 
-    # -- paths ----------------------------------------------------------------------------------------------------------------
+    # -- paths -----------------------------------------------------------------------------------
 
     async def accept(self, listener: Listener, kind: str) -> None:
         """Serve a listener until cancelled."""
@@ -139,7 +153,8 @@ class Host:
             self._meet(stream, Path(kind, stream.facts.peer, listener.endpoint.scheme), None)
 
     async def attend(self, room: HostRoom) -> None:
-        """Take the guests of a room until cancelled. A relay that takes the room away ends the wait if there is no other path."""
+        """Take the guests of a room until cancelled. A relay that takes the room away ends the wait
+        if there is no other path."""
         self._rooms += 1
         places = asyncio.Semaphore(MOST_TAKES)
         try:
@@ -161,7 +176,8 @@ class Host:
         self._meet(stream, Path("relay", room.endpoint.url, room.endpoint.scheme), guest.lane)
 
     def _meet(self, stream: ByteStream, path: Path, lane: bool | None) -> None:
-        """Give a new connection a place among those that have proved nothing; `lane` is what its Join said, if a relay read that."""
+        """Give a new connection a place among those that have proved nothing; `lane` is what its
+        Join said, if a relay read that."""
         now = asyncio.get_running_loop().time()
         if len(self._strangers) >= MOST_UNPROVED:
             oldest = next((stranger for stranger in self._strangers if not stranger.proving), None)
@@ -218,7 +234,7 @@ class Host:
         await session.accept_lane(stream, hello)
         return True
 
-    # -- the handshake --------------------------------------------------------------------------------------------------------
+    # -- the handshake ---------------------------------------------------------------------------
 
     async def _handshake(self, stream: ByteStream, path: Path) -> bool:
         if self._won:
@@ -230,7 +246,9 @@ class Host:
             self._say_once(f"a guest came by a path that policy closes: {error}")
             await best_effort(stream, _alert(Alert.NO_SUITE).encoded)
             raise
-        machine = HostHandshake(self.code, drivers, system_rng, self.context.veto_suite, self._wishes)
+        machine = HostHandshake(
+            self.code, drivers, system_rng, self.context.veto_suite, self._wishes
+        )
         try:
             async with asyncio.timeout(STATE_SECONDS):
                 await _until_proof(machine, stream)
@@ -268,7 +286,8 @@ class Host:
             raise
 
     async def _check(self, machine: HostHandshake) -> Established:
-        """Check one proof: one at a time, in the pace of the budget, charged before it is compared."""
+        """Check one proof: one at a time, in the pace of the budget, charged before it is
+        compared."""
         for stranger in self._strangers:
             stranger.proving |= stranger.task is asyncio.current_task()
         async with self._checking:
@@ -298,9 +317,13 @@ class Host:
 
     def _wrong(self) -> None:
         spent, limit = self._budget.spent, self._budget.limit
-        self.context.reporter.warn(f"somebody tried a wrong code ({spent} of {limit} guesses); still waiting")
+        self.context.reporter.warn(
+            f"somebody tried a wrong code ({spent} of {limit} guesses); still waiting"
+        )
         if self._budget.void:
-            self._end(CodeVoid(f"this code is void after {limit} wrong guesses; send again for a new one"))
+            self._end(
+                CodeVoid(f"this code is void after {limit} wrong guesses; send again for a new one")
+            )
 
 
 def _alert(number: Alert) -> Frame:
@@ -323,12 +346,17 @@ async def _until_proof(machine: HostHandshake, stream: ByteStream) -> None:
 
 @asynccontextmanager
 async def open_host(context: Context, phrase: str | None) -> AsyncIterator[Host]:
-    """Open rooms and listeners, make the code (or take `phrase`), announce it, and report the `code` event."""
+    """Open rooms and listeners, make the code (or take `phrase`), announce it, and report the
+    `code` event."""
     given = parse_code(phrase) if phrase is not None else None
     if given is not None:
         check_code(context, given)
     urls = relay_urls(context)
-    check_hidden(context, urls, "listening (--listen, or `[send] listen`)" if context.settings.send.listen else "")
+    check_hidden(
+        context,
+        urls,
+        "listening (--listen, or `[send] listen`)" if context.settings.send.listen else "",
+    )
     async with AsyncExitStack() as stack:
         rooms = await open_rooms(context, urls, given.nameplate if given else None)
         for room in rooms:
@@ -339,11 +367,16 @@ async def open_host(context: Context, phrase: str | None) -> AsyncIterator[Host]
         stack.push_async_callback(host.aclose)
         listeners = await _listen(context, host, stack)
         if not rooms and not listeners:
-            raise PolicyError("nobody could reach this sender: name a relay (--relay URL) or an address (--listen HOST:PORT)")
+            raise PolicyError(
+                "nobody could reach this sender: name a relay (--relay URL) or an address"
+                " (--listen HOST:PORT)"
+            )
         await _announce(context, host, stack, alone=not rooms)
         for room in rooms:
             host.spawn(host.attend(room))
-        context.event("code", code=host.code.phrase, listen=[endpoint.url for endpoint in host.listening])
+        context.event(
+            "code", code=host.code.phrase, listen=[endpoint.url for endpoint in host.listening]
+        )
         context.reporter.note(_instruction(context, host, rooms), 0)
         yield host
 
@@ -357,13 +390,18 @@ def _instruction(context: Context, host: Host, rooms: list[HostRoom]) -> str:
     elif context.settings.send.listen:
         how = f"On the other machine, run:  tallow receive --at {host.listening[0].url}"
     else:
-        how = "On this machine, run:  tallow receive\n(for another one, name a relay with --relay, or an address of yours with --listen)"
+        how = (
+            "On this machine, run:  tallow receive\n(for another one, name a relay with --relay,"
+            " or an address of yours with --listen)"
+        )
     return f"{how}\nand type the code there. Waiting ..."
 
 
 def _new_code(context: Context, rooms: list[HostRoom]) -> Code:
     nameplate = rooms[0].nameplate if rooms else draw_nameplate(below, context.announced())
-    return make_code(nameplate, max(context.settings.send.words, context.policy.limits.words), below)
+    return make_code(
+        nameplate, max(context.settings.send.words, context.policy.limits.words), below
+    )
 
 
 async def _listen(context: Context, host: Host, stack: AsyncExitStack) -> list[Listener]:
@@ -379,20 +417,28 @@ async def _listen(context: Context, host: Host, stack: AsyncExitStack) -> list[L
 
 
 def _asked(context: Context, texts: tuple[str, ...]) -> list[Endpoint]:
-    """Each `--listen` through each transport that policy allows and that has ports; one fixed port serves one transport, the first."""
+    """Each `--listen` through each transport that policy allows and that has ports; one fixed port
+    serves one transport, the first."""
     endpoints = []
-    schemes = [transport.name for transport in context.transports.values() if transport.addressing == "ip"]
+    schemes = [
+        transport.name for transport in context.transports.values() if transport.addressing == "ip"
+    ]
     for text in texts:
         first = context.endpoint(text, next(iter(schemes or context.transports)))
         endpoints.append(first)
         if first.port == 0 and "://" not in text:
-            endpoints += [replace(first, scheme=scheme) for scheme in schemes if scheme != first.scheme]
+            endpoints += [
+                replace(first, scheme=scheme) for scheme in schemes if scheme != first.scheme
+            ]
     return endpoints
 
 
 def _default(context: Context) -> list[Endpoint]:
     """Without `--listen`: loopback and a free port, for discovery on this machine alone."""
-    first = next((transport for transport in context.transports.values() if transport.addressing == "ip"), None)
+    first = next(
+        (transport for transport in context.transports.values() if transport.addressing == "ip"),
+        None,
+    )
     return [first.local()] if context.discoveries and first is not None else []
 
 

@@ -1,7 +1,9 @@
-"""The receiver's Data records, in order: read from the lanes in use, one from each in turn, as the sender deals them out.
+"""The receiver's Data records, in order: read from the lanes in use, one from each in turn, as the
+sender deals them out.
 
-Nothing is put in order here. Of each lane one record is read ahead, into the buffer that the lane has in any case, so that none stands
-still while another is slow; what comes after it stays in the socket. The sender's end is `tallow_core.runtime.outflow`.
+Nothing is put in order here. Of each lane one record is read ahead, into the buffer that the lane
+has in any case, so that none stands still while another is slow; what comes after it stays in the
+socket. The sender's end is `tallow_core.runtime.outflow`.
 """
 
 from __future__ import annotations
@@ -21,9 +23,11 @@ from tallow_core.runtime.spares import Record
 ACK_EVERY, ACK_SECONDS = 8, 0.25
 """The sender hears what has arrived after so many records, and after so long if any has."""
 OWN_EVERY = 2
-"""By the session's own path after fewer: the sender lets little be on its way there while a better one is looked for."""
+"""By the session's own path after fewer: the sender lets little be on its way there while a better
+one is looked for."""
 SILENT_SECONDS = 10.0
-"""After which a receiver takes a path beside the session's own for dead; its sender says something every `ALIVE_SECONDS`."""
+"""After which a receiver takes a path beside the session's own for dead; its sender says something
+every `ALIVE_SECONDS`."""
 
 
 class Inflow:
@@ -80,7 +84,9 @@ class Inflow:
 
     def _other(self, lane: Lane, kind: int, body: memoryview) -> None:
         if lane.opener.finished:
-            raise malformed(f"record {kind:#04x} as the last on a data lane, before all data was there")
+            raise malformed(
+                f"record {kind:#04x} as the last on a data lane, before all data was there"
+            )
         if kind == RecordType.SPREAD and len(self._lanes) < MOST_CARRYING:
             spare = self._session.spares.joining(read_lane(body, "Spread"), aside=bool(self._aside))
             self._ahead[spare.lane] = spare.reading
@@ -100,9 +106,15 @@ class Inflow:
             self._since = 0.0
 
     def _read_ahead(self) -> None:
-        """The record that was given out last is done with: its lane may read on while the others have their turns."""
+        """The record that was given out last is done with: its lane may read on while the others
+        have their turns."""
         lane, self._given = self._given, None
-        if lane is not None and lane in self._lanes and len(self._lanes) > 1 and not lane.opener.finished:
+        if (
+            lane is not None
+            and lane in self._lanes
+            and len(self._lanes) > 1
+            and not lane.opener.finished
+        ):
             self._ahead[lane] = task = self._session.task(_one(lane))
             task.add_done_callback(_seen)
 
@@ -112,18 +124,26 @@ class Inflow:
             self._turn = (self._turn + 1) % len(self._lanes)
         self._count += 1
         count, seconds = self._count - self._told, time.monotonic() - self._told_at
-        if self._final or count >= (ACK_EVERY if self._aside else OWN_EVERY) or seconds >= ACK_SECONDS:
+        if (
+            self._final
+            or count >= (ACK_EVERY if self._aside else OWN_EVERY)
+            or seconds >= ACK_SECONDS
+        ):
             await self._tell()
 
     async def _tell(self) -> None:
-        """Tell the sender what has arrived, where it wants to know: by a path that may break, and by one beside which others are tried."""
+        """Tell the sender what has arrived, where it wants to know: by a path that may break, and
+        by one beside which others are tried."""
         if self._aside or self._session.races:
             self._told, self._told_at = self._count, time.monotonic()
-            arrived = Arrived(self._number, self._count, min(int(self._waited * 1000), (1 << 32) - 1))
+            arrived = Arrived(
+                self._number, self._count, min(int(self._waited * 1000), (1 << 32) - 1)
+            )
             await self._session.send(RecordType.ACK, arrived.encoded())
 
     async def _ends(self) -> None:
-        """Read the end of every other lane in use: one that was cut is an error, though all data is there."""
+        """Read the end of every other lane in use: one that was cut is an error, though all data is
+        there."""
         try:
             async with asyncio.timeout(SILENT_SECONDS if self._aside else None):
                 for lane in self._lanes:
@@ -140,7 +160,7 @@ class Inflow:
         elif kind != RecordType.PING if not lane.opener.finished else kind != RecordType.CLOSE:
             raise malformed(f"record {kind:#04x} where a data lane should end")
 
-    # -- other paths ----------------------------------------------------------------------------------------------------------
+    # -- other paths -----------------------------------------------------------------------------
 
     async def _move(self, number: int) -> None:
         self._session.spares.stop_opening("")
@@ -160,7 +180,11 @@ class Inflow:
         while self._lanes[0] is first and not self._final:
             await asyncio.sleep(1)
             heard = max(lane.heard for lane in self._lanes)
-            if self._since and self._lanes[0] is first and time.monotonic() - max(self._since, heard) > SILENT_SECONDS:
+            if (
+                self._since
+                and self._lanes[0] is first
+                and time.monotonic() - max(self._since, heard) > SILENT_SECONDS
+            ):
                 for lane in self._lanes:
                     await lane.stream.aclose()
                 return
@@ -180,7 +204,8 @@ class Inflow:
         self._use(await session.dial_lane(), reason)
 
     async def _on_given_up(self, body: bytes) -> None:
-        """The sender has found the path slower than the session's own: what is still on its way there is sent again."""
+        """The sender has found the path slower than the session's own: what is still on its way
+        there is sent again."""
         number = read_lane(body, "GivenUp")
         if number in self._former:
             return  # it broke meanwhile
@@ -215,6 +240,7 @@ async def _one(lane: Lane) -> Record | None:
 
 
 def _seen(task: asyncio.Task[Record | None]) -> None:
-    """Whether it failed is asked when the lane's turn comes; if that never comes, nobody needs to know."""
+    """Whether it failed is asked when the lane's turn comes; if that never comes, nobody needs to
+    know."""
     if not task.cancelled():
         task.exception()

@@ -9,7 +9,8 @@ from tallow_core.protocol.candidates import Address, refusal
 
 
 def own_addresses() -> list[Address]:
-    """The addresses of all interfaces, without those that nobody is told; IPv6 and IPv4 in turn. None where the system does not say."""
+    """The addresses of all interfaces, without those that nobody is told; IPv6 and IPv4 in turn.
+    None where the system does not say."""
     import ifaddr  # only sessions through a relay need it
 
     found: dict[Address, None] = {}
@@ -24,4 +25,6 @@ def own_addresses() -> list[Address]:
                 found[address] = None
     sixes = [address for address in found if address.version == 6]
     fours = [address for address in found if address.version == 4]
-    return [address for address in chain.from_iterable(zip_longest(sixes, fours)) if address is not None]
+    return [
+        address for address in chain.from_iterable(zip_longest(sixes, fours)) if address is not None
+    ]

@@ -1,7 +1,7 @@
 """The guest: looks for the host on every path that is allowed, and proves that it knows the code.
 
-What discovery and relays answer is a hint that anybody may forge, so each answer is just one more try, and proofs that no valid Done
-answers are counted against the guest's own budget of ten.
+What discovery and relays answer is a hint that anybody may forge, so each answer is just one more
+try, and proofs that no valid Done answers are counted against the guest's own budget of ten.
 """
 
 from __future__ import annotations
@@ -10,11 +10,25 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Any, NamedTuple
 
-from tallow_core.errors import AuthenticationError, BrokenOffError, PolicyError, RefusedError, TallowError, TransportError, UnreachableError
+from tallow_core.errors import (
+    AuthenticationError,
+    BrokenOffError,
+    PolicyError,
+    RefusedError,
+    TallowError,
+    TransportError,
+    UnreachableError,
+)
 from tallow_core.protocol.budget import GUEST_PROOFS, Budget
 from tallow_core.protocol.code import Code
 from tallow_core.protocol.frames import Frame
-from tallow_core.protocol.handshake import STATE_SECONDS, Displaced, Established, GuestHandshake, ProofDue
+from tallow_core.protocol.handshake import (
+    STATE_SECONDS,
+    Displaced,
+    Established,
+    GuestHandshake,
+    ProofDue,
+)
 from tallow_core.protocol.join import LONGEST_WAIT, Join
 from tallow_core.protocol.suite import NoCommonDriver
 from tallow_core.runtime.choosing import why_no_common
@@ -46,7 +60,8 @@ class ProofsSpent(AuthenticationError):
 
 
 class _Way(NamedTuple):
-    """One way to try: `dial` connects, `first` reads the host's first frame, past what a relay says before it."""
+    """One way to try: `dial` connects, `first` reads the host's first frame, past what a relay says
+    before it."""
 
     kind: str
     address: str
@@ -56,13 +71,16 @@ class _Way(NamedTuple):
 
 
 async def connect(context: Context, code: Code, at: str | None) -> Session:
-    """Find the host of `code` and prove ourselves. `at` is the one place to try, or None for discovery and the relays.
+    """Find the host of `code` and prove ourselves. `at` is the one place to try, or None for
+    discovery and the relays.
 
-    Raises `UnreachableError` after `[receive] wait`, `AuthenticationError` for a wrong code, `PolicyError` if no suite is common or
-    the profile forbids the code or the way.
+    Raises `UnreachableError` after `[receive] wait`, `AuthenticationError` for a wrong code,
+    `PolicyError` if no suite is common or the profile forbids the code or the way.
     """
     check_code(context, code)
-    check_hidden(context, relay_urls(context), "dialling the sender (--at)" if at is not None else "")
+    check_hidden(
+        context, relay_urls(context), "dialling the sender (--at)" if at is not None else ""
+    )
     guest = _Guest(context, code)
     endpoint = None if at is None else context.endpoint(at, "tcp")
     context.reporter.note("Looking for the sender ...", 0)
@@ -72,9 +90,14 @@ async def connect(context: Context, code: Code, at: str | None) -> Session:
             return await (guest.search() if endpoint is None else guest.at(endpoint))
     except TimeoutError:
         guest.raise_problem()
-        where = "" if at is not None or relay_urls(context) else "; only this machine was searched: name the sender's --relay, or --at"
+        where = (
+            ""
+            if at is not None or relay_urls(context)
+            else "; only this machine was searched: name the sender's --relay, or --at"
+        )
         raise UnreachableError(
-            f"nobody with that code was found within {wait:g} s; check the number, and that the sender is still waiting{where}"
+            f"nobody with that code was found within {wait:g} s; check the number, and that the"
+            f" sender is still waiting{where}"
         ) from None
 
 
@@ -82,7 +105,9 @@ class _Guest:
     def __init__(self, context: Context, code: Code) -> None:
         self._context = context
         self._code = code
-        self._budget = Budget(GUEST_PROOFS, FileTally(context.settings.directories.state, Role.GUEST, code.nameplate))
+        self._budget = Budget(
+            GUEST_PROOFS, FileTally(context.settings.directories.state, Role.GUEST, code.nameplate)
+        )
         context.policy.demand()  # now: what policy refuses must be said before anybody waits
         self._problems: list[TallowError] = []
         self._dead: list[TransportError] = []
@@ -96,7 +121,7 @@ class _Guest:
                 if isinstance(problem, kind):
                     raise problem
 
-    # -- where to look --------------------------------------------------------------------------------------------------------
+    # -- where to look ---------------------------------------------------------------------------
 
     async def at(self, endpoint: Endpoint) -> Session:
         """Try one place; a host that is busy with strangers is asked again."""
@@ -109,7 +134,9 @@ class _Guest:
             try:
                 return await self._meet(way, stream)
             except Displaced:
-                self._context.reporter.note(f"{way.address}: too many others are trying; trying again")
+                self._context.reporter.note(
+                    f"{way.address}: too many others are trying; trying again"
+                )
             await asyncio.sleep(RETRY_SECONDS)
             stream = await way.dial()
 
@@ -119,7 +146,10 @@ class _Guest:
         announced = self._context.announced()
         drivers = self._context.discoveries
         if not endpoints and not drivers:
-            raise PolicyError("there is no way to find the sender: name a relay (--relay URL) or an address (--at HOST:PORT)")
+            raise PolicyError(
+                "there is no way to find the sender: name a relay (--relay URL) or an address"
+                " (--at HOST:PORT)"
+            )
         head_start = HEAD_START if self._code.nameplate in announced else 0.0
         self._relays_left = len(endpoints)
         searches = [self._browse(driver) for driver in drivers]
@@ -127,11 +157,15 @@ class _Guest:
         found = await _first(searches)
         if found is None:
             self.raise_problem()
-            raise UnreachableError("nobody with that code was found; check the number, and that the sender is still waiting")
+            raise UnreachableError(
+                "nobody with that code was found; check the number, and that the sender is still"
+                " waiting"
+            )
         return found
 
     async def _browse(self, driver: Discovery) -> Session | None:
-        """Try what discovery answers, one after the other; ends only when a try has failed and nothing else turns up."""
+        """Try what discovery answers, one after the other; ends only when a try has failed and
+        nothing else turns up."""
         answers = driver.browse(self._code.nameplate)
         pending: asyncio.Task[Endpoint] | None = None
         try:
@@ -150,7 +184,8 @@ class _Guest:
                 await asyncio.gather(pending, return_exceptions=True)
 
     async def _hint(self, way: _Way) -> Session | None:
-        """Try an answer of discovery, which may be forged or stale: only the spent budget is final."""
+        """Try an answer of discovery, which may be forged or stale: only the spent budget is
+        final."""
         self._hints += 1
         try:
             return await self._enter(way, await self._dial_patiently(way))
@@ -173,11 +208,13 @@ class _Guest:
         return await way.dial()
 
     def _final(self) -> bool:
-        """Whether what went wrong so far is worth ending the search for; what is merely unreachable may be a stale or forged answer."""
+        """Whether what went wrong so far is worth ending the search for; what is merely unreachable
+        may be a stale or forged answer."""
         return any(not isinstance(problem, TransportError) for problem in self._problems)
 
     async def _room(self, endpoint: Endpoint, head_start: float, relays: int) -> Session | None:
-        """Wait in the room of one relay. A pin that does not match is final; a dead relay is, if it was the last."""
+        """Wait in the room of one relay. A pin that does not match is final; a dead relay is, if it
+        was the last."""
         way = self._relay(endpoint)
         await asyncio.sleep(head_start)
         try:
@@ -186,7 +223,9 @@ class _Guest:
                 return await self._enter(way, stream)
             except ProofsSpent:
                 raise
-            except BrokenOffError as error:  # nothing had begun yet: to the user, the relay was lost
+            except (
+                BrokenOffError
+            ) as error:  # nothing had begun yet: to the user, the relay was lost
                 self._problems.append(UnreachableError(str(error)))
             except TallowError as error:
                 self._context.reporter.note(f"{way.address} did not work: {error}")
@@ -197,23 +236,39 @@ class _Guest:
                 await asyncio.sleep(0.1)
             if len(self._dead) == relays:
                 sentences = "; ".join(str(dead).rstrip(".") for dead in self._dead)
-                raise UnreachableError(sentences if relays == 1 else f"no relay answered: {sentences}") from None
+                raise UnreachableError(
+                    sentences if relays == 1 else f"no relay answered: {sentences}"
+                ) from None
             self._context.reporter.warn(f"one relay is left out: {error}")
         finally:
             self._relays_left -= 1
         return None
 
-    # -- how to get in --------------------------------------------------------------------------------------------------------
+    # -- how to get in ---------------------------------------------------------------------------
 
     def _direct(self, endpoint: Endpoint, kind: str) -> _Way:
         async def dial() -> ByteStream:
             deadline = asyncio.get_running_loop().time() + DIAL_SECONDS
-            return await self._context.transport(endpoint.scheme).dial(endpoint, deadline, trust=Trust.SESSION)
+            return await self._context.transport(endpoint.scheme).dial(
+                endpoint, deadline, trust=Trust.SESSION
+            )
 
-        return _Way(kind, endpoint.url, endpoint.scheme, dial, lambda stream: read_frame(stream, STATE_SECONDS))
+        return _Way(
+            kind,
+            endpoint.url,
+            endpoint.scheme,
+            dial,
+            lambda stream: read_frame(stream, STATE_SECONDS),
+        )
 
     def _relay(self, endpoint: Endpoint) -> _Way:
-        return _Way("relay", endpoint.url, endpoint.scheme, lambda: dial_relay(self._context, endpoint), first_frame)
+        return _Way(
+            "relay",
+            endpoint.url,
+            endpoint.scheme,
+            lambda: dial_relay(self._context, endpoint),
+            first_frame,
+        )
 
     async def _meet(self, way: _Way, stream: ByteStream) -> Session:
         async def dial_lane() -> ByteStream:
@@ -227,18 +282,24 @@ class _Guest:
 
         path = Path(way.kind, way.address, way.transport, dial_lane)
         try:
-            drivers = self._context.drivers(path.route)  # before a word is said: a rule may close this path
+            drivers = self._context.drivers(
+                path.route
+            )  # before a word is said: a rule may close this path
             wait = min(LONGEST_WAIT, int(self._context.settings.receive.wait) + 1)
             await write_frame(stream, Join(self._code.nameplate, wait).frame())
             asked = wishes(self._context.policy.limits)
-            machine = GuestHandshake(self._code, drivers, system_rng, self._context.veto_suite, asked)
+            machine = GuestHandshake(
+                self._code, drivers, system_rng, self._context.veto_suite, asked
+            )
             established = await self._handshake(machine, path, stream, await way.first(stream))
         except BaseException:
             await stream.aclose()
             raise
         return Session(self._context, Role.GUEST, established, stream, path)
 
-    async def _handshake(self, machine: GuestHandshake, path: Path, stream: ByteStream, first: Frame) -> Established:
+    async def _handshake(
+        self, machine: GuestHandshake, path: Path, stream: ByteStream, first: Frame
+    ) -> Established:
         try:
             async with asyncio.timeout(STATE_SECONDS):
                 machine.receive(first.encoded)
@@ -248,7 +309,9 @@ class _Guest:
             async with asyncio.timeout(DONE_SECONDS):
                 event = await self._until(machine, stream, Established)
         except TimeoutError:
-            raise UnreachableError("the other side stopped in the middle of the handshake; try again") from None
+            raise UnreachableError(
+                "the other side stopped in the middle of the handshake; try again"
+            ) from None
         except NoCommonDriver as error:
             raise PolicyError(why_no_common(self._context.policy, path.route, error)) from None
         finally:
@@ -261,12 +324,15 @@ class _Guest:
     def _charge(self) -> None:
         if self._budget.void:
             raise ProofsSpent(
-                f"{GUEST_PROOFS} tries with this number did not reach the sender: somebody may be answering in its place;"
+                f"{GUEST_PROOFS} tries with this number did not reach the sender: somebody may be"
+                " answering in its place;"
                 " ask the sender for a new code"
             )
         self._budget.charge()
 
-    async def _until(self, machine: GuestHandshake, stream: ByteStream, kind: type[ProofDue | Established]) -> object:
+    async def _until(
+        self, machine: GuestHandshake, stream: ByteStream, kind: type[ProofDue | Established]
+    ) -> object:
         while not isinstance(event := machine.next_event(), kind):
             if data := machine.data_to_send():
                 await stream.send(data)
@@ -279,13 +345,16 @@ async def _next(answers: AsyncIterator[Endpoint]) -> Endpoint:
 
 
 async def _first(searches: list[Coroutine[Any, Any, Session | None]]) -> Session | None:
-    """The first session that any search finds; the others are stopped. None once all have ended without one."""
+    """The first session that any search finds; the others are stopped. None once all have ended
+    without one."""
     tasks = {asyncio.create_task(search) for search in searches}
     try:
         pending = tasks
         while pending:
             done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-            for task in sorted(done, key=lambda task: task.exception() is not None):  # a session counts before a failure
+            for task in sorted(
+                done, key=lambda task: task.exception() is not None
+            ):  # a session counts before a failure
                 if session := task.result():
                     tasks.discard(task)
                     return session

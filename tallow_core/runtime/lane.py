@@ -10,7 +10,16 @@ from tallow_core.dataplane.buffers import RecordBuffer
 from tallow_core.errors import BrokenOffError
 from tallow_core.protocol.handshake import Established
 from tallow_core.protocol.lanes import CONTROL_LANE, LaneKeys
-from tallow_core.protocol.records import CONTROL_CAP, DATA_CAP, FINAL, LENGTH, Opener, RecordType, Sealer, record_length
+from tallow_core.protocol.records import (
+    CONTROL_CAP,
+    DATA_CAP,
+    FINAL,
+    LENGTH,
+    Opener,
+    RecordType,
+    Sealer,
+    record_length,
+)
 from tallow_core.protocol.schedule import Schedule
 from tallow_core.protocol.wire import u32
 from tallow_core.spi.transport import ByteStream
@@ -22,14 +31,25 @@ Dial = Callable[[], Awaitable[ByteStream]]
 class Lane:
     """Sends and receives sealed records. Sending is serialised; one task receives."""
 
-    def __init__(self, stream: ByteStream, keys: LaneKeys, established: Established, role: Role) -> None:
+    def __init__(
+        self, stream: ByteStream, keys: LaneKeys, established: Established, role: Role
+    ) -> None:
         self.stream = stream
         self.keys = keys
         self._role = role
         self.cap = CONTROL_CAP if keys.lane == CONTROL_LANE else DATA_CAP
         cipher, schedule, padded = established.cipher, established.schedule, established.padded
-        self.sealer = Sealer(cipher, schedule.kdf, keys.lane, role, keys.secret(schedule, role), padded=padded)
-        self.opener = Opener(cipher, schedule.kdf, keys.lane, role.peer, keys.secret(schedule, role.peer), padded=padded)
+        self.sealer = Sealer(
+            cipher, schedule.kdf, keys.lane, role, keys.secret(schedule, role), padded=padded
+        )
+        self.opener = Opener(
+            cipher,
+            schedule.kdf,
+            keys.lane,
+            role.peer,
+            keys.secret(schedule, role.peer),
+            padded=padded,
+        )
         self._sending = asyncio.Lock()
         self._out = RecordBuffer.for_control()
         self._in = RecordBuffer(self.cap)
@@ -81,7 +101,8 @@ class Lane:
         self.cut = False
 
     async def receive(self) -> tuple[int, memoryview]:
-        """The next record: (its type, its body, valid until the next call). `opener.finished` says whether it was the final one.
+        """The next record: (its type, its body, valid until the next call). `opener.finished` says
+        whether it was the final one.
 
         Raises `BrokenOffError` if the stream ends before the final record.
         """
@@ -89,7 +110,9 @@ class Lane:
             self._have += await self._some(self._head[self._have :])
         length = record_length(self._head, self.cap)
         raw, got = self._in.aligned, 0
-        while got < length:  # up to four bytes of the next record's length come along: one call less a record
+        while (
+            got < length
+        ):  # up to four bytes of the next record's length come along: one call less a record
             got += await self._some(raw[got : length + LENGTH.size])
         self._have = got - length
         self._head[: self._have] = raw[length:got]
@@ -103,7 +126,9 @@ class Lane:
     async def _some(self, view: memoryview) -> int:
         count = await self.stream.receive_into(view)
         if count == 0:
-            raise BrokenOffError("the connection ended before the other side had finished; try again")
+            raise BrokenOffError(
+                "the connection ended before the other side had finished; try again"
+            )
         self.heard = time.monotonic()
         return count
 

@@ -1,9 +1,11 @@
-"""The sender's Data records, in order, over as many lanes and paths as it takes: from relay to direct, and back if that path breaks.
+"""The sender's Data records, in order, over as many lanes and paths as it takes: from relay to
+direct, and back if that path breaks.
 
-The records are dealt to the lanes in use, one to each in turn. The host decides which those are: Spread adds one, Moved ends them all and
-names the one that the next record is on. Both stand between the records of the lane whose turn it is, so the order of all records is exact
-whatever the paths do. On a path beside the session's own the sender keeps what the receiver has not told it to have, and sends it again, by
-the session's own path, if the other breaks, or is found to be slower.
+The records are dealt to the lanes in use, one to each in turn. The host decides which those are:
+Spread adds one, Moved ends them all and names the one that the next record is on. Both stand
+between the records of the lane whose turn it is, so the order of all records is exact whatever the
+paths do. On a path beside the session's own the sender keeps what the receiver has not told it to
+have, and sends it again, by the session's own path, if the other breaks, or is found to be slower.
 """
 
 from __future__ import annotations
@@ -28,15 +30,18 @@ WIDE_AFTER = 2
 MOST_KEPT = 32
 """Records that a sender keeps: with those of 1 MiB, 32 MiB on the way."""
 FIRST_FLYING, FLYING_SECONDS = 4 << 20, 1.0
-"""Bytes that are on their way at once by the session's own path while a better one is looked for, and seconds of its rate once that is
-known: all of them are read before the first record of the better path."""
+"""Bytes that are on their way at once by the session's own path while a better one is looked for,
+and seconds of its rate once that is known: all of them are read before the first record of the
+better path."""
 WATCH_SECONDS = 0.05
 MOST_SIZES = 4096
-"""Records whose size is remembered until they have arrived; a receiver that says nothing makes a sender remember no more."""
+"""Records whose size is remembered until they have arrived; a receiver that says nothing makes a
+sender remember no more."""
 ALIVE_SECONDS = 3.0
 JUDGE_SECONDS = 0.25
 LOST_SECONDS = 60.0
-"""How long a sender whose lane broke waits for the receiver to say so: longer than the receiver's `SILENT_SECONDS`."""
+"""How long a sender whose lane broke waits for the receiver to say so: longer than the receiver's
+`SILENT_SECONDS`."""
 
 
 class Outflow:
@@ -89,7 +94,8 @@ class Outflow:
         return self._lanes[0].keys.lane
 
     async def send(self, buffer: RecordBuffer, size: int) -> None:
-        """Seal and send `buffer.plain[:size]` by the best path there is; the buffer may be reused afterwards."""
+        """Seal and send `buffer.plain[:size]` by the best path there is; the buffer may be reused
+        afterwards."""
         await self._choose()
         await self._spread()
         while self._aside and len(self._kept) >= MOST_KEPT:
@@ -104,11 +110,17 @@ class Outflow:
             await self._fall_back()
 
     async def _choose(self) -> None:
-        """Move to a better path, if there is one; wait while much is on its way by the session's own."""
+        """Move to a better path, if there is one; wait while much is on its way by the session's
+        own."""
         while not self._aside:
-            if (self._own_rate or self._pace.settled) and (better := self._session.spares.best()) is not None:
+            if (self._own_rate or self._pace.settled) and (
+                better := self._session.spares.best()
+            ) is not None:
                 await self._move(better)
-            elif self._flying <= max(FIRST_FLYING, FLYING_SECONDS * self._pace.best) or not self._hopes:
+            elif (
+                self._flying <= max(FIRST_FLYING, FLYING_SECONDS * self._pace.best)
+                or not self._hopes
+            ):
                 return
             else:
                 self._changed.clear()
@@ -127,9 +139,11 @@ class Outflow:
             await self._change()
 
     async def _put(self, buffer: RecordBuffer, size: int) -> None:
-        """Send a record by the lane whose turn it is. The final one is the end of that lane, and then the others end too.
+        """Send a record by the lane whose turn it is. The final one is the end of that lane, and
+        then the others end too.
 
-        Several lanes send side by side, each a copy of its own: else all but one would run dry while that one is slow.
+        Several lanes send side by side, each a copy of its own: else all but one would run dry
+        while that one is slow.
         """
         final = bool(buffer.plain[0] & FINAL)
         self._sent += 1
@@ -141,11 +155,17 @@ class Outflow:
         lane = self._lanes[self._turn]
         with self._pace.sending():
             await self._free_to_send(lane)
-            await (lane.send_filled(buffer, size) if len(self._lanes) == 1 else self._go(lane, buffer, size))
+            await (
+                lane.send_filled(buffer, size)
+                if len(self._lanes) == 1
+                else self._go(lane, buffer, size)
+            )
         self._spoke = time.monotonic()
         if final:
             await self._free_to_send(lane)
-            with contextlib.suppress(*((TransportError,) if self._aside else ())):  # there, the receiver's word on what it has counts
+            with contextlib.suppress(
+                *((TransportError,) if self._aside else ())
+            ):  # there, the receiver's word on what it has counts
                 await self._end_others()
         self._turn = (self._turn + 1) % len(self._lanes)
 
@@ -161,7 +181,9 @@ class Outflow:
         if (going := self._going.pop(lane, None)) is not None:
             await going
 
-    async def _say(self, lane: Lane, kind: RecordType, body: bytes = b"", *, final: bool = False) -> None:
+    async def _say(
+        self, lane: Lane, kind: RecordType, body: bytes = b"", *, final: bool = False
+    ) -> None:
         """Send a small record behind what goes out on a lane."""
         await self._free_to_send(lane)
         await lane.send(kind, body, final=final)
@@ -177,7 +199,8 @@ class Outflow:
         self._kept.append(copy)
 
     async def _change(self) -> None:
-        """Wait for a word of the receiver's on what it has; one that has lost the path is sent the rest again."""
+        """Wait for a word of the receiver's on what it has; one that has lost the path is sent the
+        rest again."""
         self._changed.clear()
         if not self._lost:
             with self._pace.sending():
@@ -185,13 +208,18 @@ class Outflow:
         if self._lost:
             await self._fall_back()
 
-    # -- further lanes, other paths -------------------------------------------------------------------------------------------
+    # -- further lanes, other paths --------------------------------------------------------------
 
     async def _spread(self) -> None:
         """Take in the lanes that have joined by the path in use."""
-        while len(self._lanes) < MOST_CARRYING and (further := self._session.spares.further(self._aside)) is not None:
+        while (
+            len(self._lanes) < MOST_CARRYING
+            and (further := self._session.spares.further(self._aside)) is not None
+        ):
             try:
-                await self._say(self._lanes[self._turn], RecordType.SPREAD, write_lane(further.keys.lane))
+                await self._say(
+                    self._lanes[self._turn], RecordType.SPREAD, write_lane(further.keys.lane)
+                )
             except TransportError:
                 if not self._aside:
                     raise
@@ -199,10 +227,14 @@ class Outflow:
                 return  # the next record will not get through either
             further.carries = True
             self._lanes.append(further)
-            self._session.context.reporter.note(f"the data goes by {len(self._lanes)} connections", 2)
+            self._session.context.reporter.note(
+                f"the data goes by {len(self._lanes)} connections", 2
+            )
 
     async def _move(self, better: Lane) -> None:
-        await self._say(self._lanes[self._turn], RecordType.MOVED, write_lane(better.keys.lane), final=True)
+        await self._say(
+            self._lanes[self._turn], RecordType.MOVED, write_lane(better.keys.lane), final=True
+        )
         await self._end_others()
         self._begin(better)
         self._spoke = time.monotonic()
@@ -211,28 +243,47 @@ class Outflow:
         self._session.tell_path(better, "found")
 
     async def _judge(self, lane: Lane) -> None:
-        """Give a path up that turns out to be slower than the session's own was; the receiver's answer is as if it had broken."""
-        while not self._lost and self._lanes[0] is lane and not self._lanes[self._turn].sealer.finished:
+        """Give a path up that turns out to be slower than the session's own was; the receiver's
+        answer is as if it had broken."""
+        while (
+            not self._lost
+            and self._lanes[0] is lane
+            and not self._lanes[self._turn].sealer.finished
+        ):
             await asyncio.sleep(JUDGE_SECONDS)
             if self._lanes[0] is lane and not self._lost and self._pace.slower_than(self._own_rate):
                 self._reason, self._session.spares.stay = "slower", True
-                better = f"less than the {self._own_rate / 1e6:.1f} MB/s by {self._session.path.address}"
-                self._session.context.reporter.note(f"{lane.address} gives {better}; going back there")
+                better = (
+                    f"less than the {self._own_rate / 1e6:.1f} MB/s by {self._session.path.address}"
+                )
+                self._session.context.reporter.note(
+                    f"{lane.address} gives {better}; going back there"
+                )
                 with contextlib.suppress(LocalProtocolError):  # our final word has gone out
                     await self._session.send(RecordType.GIVEN_UP, write_lane(lane.keys.lane))
                 return
 
     async def _keep_alive(self, lane: Lane) -> None:
-        """Say something on a path by which nothing else is said, so that silence means that it is broken."""
+        """Say something on a path by which nothing else is said, so that silence means that it is
+        broken."""
         with contextlib.suppress(TransportError, LocalProtocolError):
-            while not self._lost and self._lanes[0] is lane and not self._lanes[self._turn].sealer.finished:
+            while (
+                not self._lost
+                and self._lanes[0] is lane
+                and not self._lanes[self._turn].sealer.finished
+            ):
                 await asyncio.sleep(ALIVE_SECONDS)
                 heard = self._lanes[self._turn]  # where the receiver listens
-                if time.monotonic() - self._spoke >= ALIVE_SECONDS and self._lanes[0] is lane and not heard.sealer.finished:
+                if (
+                    time.monotonic() - self._spoke >= ALIVE_SECONDS
+                    and self._lanes[0] is lane
+                    and not heard.sealer.finished
+                ):
                     await heard.send(RecordType.PING)
 
     async def _fall_back(self) -> None:
-        """Go on, on a new lane of the session's own path, with the first record that the receiver does not have."""
+        """Go on, on a new lane of the session's own path, with the first record that the receiver
+        does not have."""
         self._session.spares.forget(self._aside)
         for broken in self._lanes:
             self._session.drop(broken)
@@ -242,7 +293,10 @@ class Outflow:
                     self._changed.clear()
                     await self._changed.wait()
         except TimeoutError:
-            raise BrokenOffError("the direct connection broke, and the other side did not come back by the relay; try again") from None
+            raise BrokenOffError(
+                "the direct connection broke, and the other side did not come back by the relay;"
+                " try again"
+            ) from None
         self._begin(await self._session.next_lane(self._onwards))
         self._session.tell_path(self._lanes[0], self._reason)
         self._reason = "broken"
@@ -294,6 +348,7 @@ class Outflow:
 
 
 def _seen(task: asyncio.Task[None]) -> None:
-    """Whether it failed is asked when the lane's turn comes again; if that never comes, nobody needs to know."""
+    """Whether it failed is asked when the lane's turn comes again; if that never comes, nobody
+    needs to know."""
     if not task.cancelled():
         task.exception()

@@ -1,8 +1,9 @@
 """How fast a path is, and whether it is the path that holds the data up, as the sender can tell.
 
-The receiver says what has arrived, and for how long it has waited for more; the sender knows for how long it has waited to get rid of it.
-Where both wait, the path between them is what they wait for. Where either does not, a file, a disk, a throttle or a processor sets the
-pace, and any path would give the same.
+The receiver says what has arrived, and for how long it has waited for more; the sender knows for
+how long it has waited to get rid of it. Where both wait, the path between them is what they wait
+for. Where either does not, a file, a disk, a throttle or a processor sets the pace, and any path
+would give the same.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ LEAST = 1.0
 SILENCE = 1.0
 """A path of which nothing was heard for longer has given nothing meanwhile."""
 SOURCE_SECONDS, PATH_SECONDS = 0.5, 3.0
-"""When a path is left for a better one: after that long if something else sets the pace, and after this at the latest."""
+"""When a path is left for a better one: after that long if something else sets the pace, and after
+this at the latest."""
 FAIR_SECONDS, FAIR_BYTES = 3.0, 8 << 20
 """A fair trial of a new path: it begins slowly, and its first records say little."""
 CLEAR_SECONDS = 2.0
@@ -62,7 +64,8 @@ class Pace:
             self._since = None
 
     def begin(self) -> None:
-        """What was sent before by another path has arrived: from now on the receiver reads from this one."""
+        """What was sent before by another path has arrived: from now on the receiver reads from
+        this one."""
         self._samples = deque([_Sample(self._clock(), 0, self._held_now(), 0.0)])
 
     def arrived(self, size: int, starved: float) -> None:
@@ -82,20 +85,27 @@ class Pace:
 
     @property
     def rate(self) -> float:
-        """What the path gives at least, in bytes a second, also where it was used for too short a time for `best`."""
+        """What the path gives at least, in bytes a second, also where it was used for too short a
+        time for `best`."""
         seconds = 0.0 if self._began is None else self._clock() - self._began
         return self.best or (self._arrived / seconds if seconds else 0.0)
 
     @property
     def settled(self) -> bool:
-        """Whether it is known what this path gives, or cannot be known, so that it may be left for another."""
+        """Whether it is known what this path gives, or cannot be known, so that it may be left for
+        another."""
         if self._began is None:
             return False
         seconds = self._clock() - self._began
-        return self.best > 0 or seconds >= PATH_SECONDS or (seconds >= SOURCE_SECONDS and self._held_now() < seconds / 2)
+        return (
+            self.best > 0
+            or seconds >= PATH_SECONDS
+            or (seconds >= SOURCE_SECONDS and self._held_now() < seconds / 2)
+        )
 
     def slower_than(self, rate: float) -> bool:
-        """Whether this path has had a fair trial, is what both ends wait for, and gives clearly less than `rate` bytes a second."""
+        """Whether this path has had a fair trial, is what both ends wait for, and gives clearly
+        less than `rate` bytes a second."""
         if not self._samples:
             return False
         now, first, last = self._clock(), self._samples[0], self._samples[-1]

@@ -1,4 +1,5 @@
-"""The receiver's side of a transfer that can be resumed, within one session: what is known of it, and what becomes of that."""
+"""The receiver's side of a transfer that can be resumed, within one session: what is known of it,
+and what becomes of that."""
 
 from __future__ import annotations
 
@@ -24,7 +25,8 @@ _NOTHING: Mapping[int, bytes] = MappingProxyType({})
 
 
 class Received:
-    """`earlier`: the transfer that goes on, or after `attach` the one that could; `there`: the files and bytes that were here before."""
+    """`earlier`: the transfer that goes on, or after `attach` the one that could; `there`: the
+    files and bytes that were here before."""
 
     def __init__(self, context: Context, established: Established, secret: bytes) -> None:
         self._context = context
@@ -39,7 +41,8 @@ class Received:
         self.keeping: Keeping | None = None
         self.there = (0, 0)
         self.kept_in = ""
-        """After `failed`: the output folder (printable) in which something is kept for a later session."""
+        """After `failed`: the output folder (printable) in which something is kept for a later
+        session."""
 
     @property
     def places(self) -> list[str]:
@@ -53,10 +56,13 @@ class Received:
 
     def is_there(self, number: int) -> bool:
         """Whether an entry, no folder, is here complete."""
-        return self.keeping is not None and bool(self.keeping.done) and bool(self.keeping.done[number])
+        return (
+            self.keeping is not None and bool(self.keeping.done) and bool(self.keeping.done[number])
+        )
 
     def answer(self, body: bytes) -> bytes:
-        """The body of RESUMED for that of RESUME: only a sender that proves to be that of an earlier transfer gets anything but nothing."""
+        """The body of RESUMED for that of RESUME: only a sender that proves to be that of an
+        earlier transfer gets anything but nothing."""
         kdf, transcript = self._established.schedule.kdf, self._established.schedule.transcript
         known = self._records.find(read_resume(body), kdf, transcript)
         if known is None:
@@ -69,10 +75,13 @@ class Received:
         """Whether a part of it lies in this folder."""
         return os.path.realpath(output) in self.places
 
-    # -- before anything is written -------------------------------------------------------------------------------------------
+    # -- before anything is written --------------------------------------------------------------
 
-    async def attach(self, sink: FolderSink, offer: Offer, digest: bytes, entries: Callable[[], Iterator[Entry]]) -> None:
-        """Go on in the staging folder of the earlier transfer, or make one. What looks at much does so on a thread."""
+    async def attach(
+        self, sink: FolderSink, offer: Offer, digest: bytes, entries: Callable[[], Iterator[Entry]]
+    ) -> None:
+        """Go on in the staging folder of the earlier transfer, or make one. What looks at much does
+        so on a thread."""
         self._records.expire()
         earlier = self.earlier or Earlier(offer.transfer_id, self._secret)
         facts = Facts(earlier.transfer_id, digest, self._established.hash.name, offer.segment_size)
@@ -86,14 +95,25 @@ class Received:
         self._record = self._records.save(earlier, sink.output, keeping.name, keeping.inode)
         sink.keep(keeping)
         if self.resumed:
-            await detached(partial(keeping.survey, entries(), sink.overwrite, self._established.hash, offer.segment_size, sink.found))
+            await detached(
+                partial(
+                    keeping.survey,
+                    entries(),
+                    sink.overwrite,
+                    self._established.hash,
+                    offer.segment_size,
+                    sink.found,
+                )
+            )
             self.there = await detached(partial(_amount, keeping, entries()))
             self._context.event("resume", files=self.there[0], bytes=self.there[1])
 
     def _reopened(self, sink: FolderSink, facts: Facts, entries: int) -> Keeping | None:
         for record in self._found:
             if record.output == sink.output:
-                return Keeping.reopen(sink.root, record.staging, record.inode, self._records.key(), facts, entries)
+                return Keeping.reopen(
+                    sink.root, record.staging, record.inode, self._records.key(), facts, entries
+                )
         return None
 
     def have(self, entries: int) -> Iterator[bytes]:
@@ -102,25 +122,35 @@ class Received:
             return
         keeping = self.keeping
         done = bytearray(entries) if keeping is None or not keeping.done else keeping.files
-        yield from write_have({} if keeping is None else {n: keeping.written(seen) for n, seen in keeping.begun.items()}, done)
+        yield from write_have(
+            {}
+            if keeping is None
+            else {n: keeping.written(seen) for n, seen in keeping.begun.items()},
+            done,
+        )
 
-    # -- the end --------------------------------------------------------------------------------------------------------------
+    # -- the end ---------------------------------------------------------------------------------
 
     def failed(self, error: BaseException) -> None:
-        """Keep what was verified, unless the sender itself broke the protocol, sent what does not fit, or refused.
+        """Keep what was verified, unless the sender itself broke the protocol, sent what does not
+        fit, or refused.
 
-        A record that was forged says nothing against those before it: somebody between must not be able to have them removed.
+        A record that was forged says nothing against those before it: somebody between must not be
+        able to have them removed.
         """
         if self.keeping is None:
             return
-        if self.keeping.worth and not isinstance(error, IntegrityError | RemoteProtocolError | RefusedError):
+        if self.keeping.worth and not isinstance(
+            error, IntegrityError | RemoteProtocolError | RefusedError
+        ):
             self.keeping.suspend()
             self.kept_in = printable(self._record.output) if self._record else ""
         else:
             self._remove()
 
     def received(self, *, certain: bool) -> None:
-        """All is here. Without the sender's last word it is not certain that it knows: then it may ask again."""
+        """All is here. Without the sender's last word it is not certain that it knows: then it may
+        ask again."""
         if self.keeping is not None:
             if certain:
                 self._remove()
@@ -139,5 +169,9 @@ def _amount(keeping: Keeping, entries: Iterator[Entry]) -> tuple[int, int]:
     size = 0
     for number, entry in enumerate(entries):
         if entry.kind in FILES:
-            size += (entry.size or 0) if keeping.files[number] else keeping.written(keeping.begun.get(number, b""))
+            size += (
+                (entry.size or 0)
+                if keeping.files[number]
+                else keeping.written(keeping.begun.get(number, b""))
+            )
     return sum(keeping.files), size

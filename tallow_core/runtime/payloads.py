@@ -36,7 +36,8 @@ class Opened(Source, Protocol):
 
 
 class Payload(Protocol):
-    """What is sent. `entries` may be walked once a session; `skipped` is what a walk left out, `renamed` what it gave another name.
+    """What is sent. `entries` may be walked once a session; `skipped` is what a walk left out,
+    `renamed` what it gave another name.
 
     `key` names the same sources in a later run; None if they cannot be sent twice.
     """
@@ -84,7 +85,11 @@ class _OpenFile(FileSource):
         self._offered = source
 
     def extents(self) -> Iterator[tuple[int, int]] | None:
-        return self._extents(self._offered.entry) if self._offered.entry.kind == EntryKind.SPARSE else None
+        return (
+            self._extents(self._offered.entry)
+            if self._offered.entry.kind == EntryKind.SPARSE
+            else None
+        )
 
     def _extents(self, entry: Entry) -> Iterator[tuple[int, int]]:
         left = entry.data
@@ -127,7 +132,9 @@ class TextPayload:
         try:
             self._data = text.encode()
         except UnicodeEncodeError:
-            raise UsageError("that text is not valid in this terminal's encoding; send it as a file") from None
+            raise UsageError(
+                "that text is not valid in this terminal's encoding; send it as a file"
+            ) from None
         if len(self._data) > MOST_TEXT:
             raise FileSystemError(f"a text has at most {MOST_TEXT} bytes; send it as a file")
         self.skipped: list[Skipped] = []
@@ -190,7 +197,10 @@ class _Pipe(_Whole):
     async def read_into(self, buffer: memoryview) -> int:
         def fill() -> int:
             got = os.readv(self._descriptor, [buffer])
-            while 0 < got < len(buffer) and select.select([self._descriptor], [], [], PAUSE_SECONDS)[0]:
+            while (
+                0 < got < len(buffer)
+                and select.select([self._descriptor], [], [], PAUSE_SECONDS)[0]
+            ):
                 count = os.readv(self._descriptor, [buffer[got:]])
                 if not count:
                     break

@@ -16,8 +16,11 @@ WINDOW = 15
 
 
 @contextlib.asynccontextmanager
-async def progress(context: Context, moved: Callable[[], int], total: int | None) -> AsyncIterator[None]:
-    """Report `progress` events (bytes, total, rate in bytes a second) while the block runs, and one at its end."""
+async def progress(
+    context: Context, moved: Callable[[], int], total: int | None
+) -> AsyncIterator[None]:
+    """Report `progress` events (bytes, total, rate in bytes a second) while the block runs, and one
+    at its end."""
     samples: deque[tuple[float, int]] = deque([(time.monotonic(), 0)], maxlen=WINDOW)
 
     def report() -> None:

@@ -1,8 +1,9 @@
 """Racing: while a session runs through a relay, both ends look for a direct path beside it.
 
-Each end listens at the addresses of its interfaces and tells the other, sealed; each dials what the other tells, several at once. What
-joins is a spare lane; the host moves the data to it (`tallow_core.runtime.flow`). An end that gives no address away takes no part, and then
-neither dials nor listens. Addresses come and go, so both are looked at again, ever less often.
+Each end listens at the addresses of its interfaces and tells the other, sealed; each dials what the
+other tells, several at once. What joins is a spare lane; the host moves the data to it
+(`tallow_core.runtime.flow`). An end that gives no address away takes no part, and then neither
+dials nor listens. Addresses come and go, so both are looked at again, ever less often.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ STAGGER_SECONDS = 0.075
 AT_ONCE = 8
 MOST_UNPROVED = 8
 MOST_DIALLED = 64
-"""Different places that one session has us dial at most: what a peer lists is its choice, and it may be using us to look around."""
+"""Different places that one session has us dial at most: what a peer lists is its choice, and it
+may be using us to look around."""
 FIRST_PAUSE, LONGEST_PAUSE = 2.0, 60.0
 HELLO_CAP = 64
 
@@ -74,7 +76,10 @@ class Racer:
                 await self._dial_all()
                 pause = FIRST_PAUSE if await self._woken(pause) else min(pause * 2, LONGEST_PAUSE)
         finally:
-            await asyncio.gather(*(listener.aclose() for listener in self._listeners.values()), return_exceptions=True)
+            await asyncio.gather(
+                *(listener.aclose() for listener in self._listeners.values()),
+                return_exceptions=True,
+            )
 
     async def _woken(self, pause: float) -> bool:
         """Wait for the other end's next list, or `pause`."""
@@ -86,17 +91,27 @@ class Racer:
         self._wake.clear()
         return True
 
-    # -- ours -----------------------------------------------------------------------------------------------------------------
+    # -- ours ------------------------------------------------------------------------------------
 
     async def _tell(self) -> None:
-        """Listen at the addresses that there are now, and tell the other end if they are others than before."""
+        """Listen at the addresses that there are now, and tell the other end if they are others
+        than before."""
         await self._listen(own_addresses()[:MOST_CANDIDATES])
-        ours = [_candidate(address, listener.endpoint) for address, listener in self._listeners.items()]
-        if not ours or ours == self._told or self._lists_sent >= MOST_LISTS or self._session.control.sealer.finished:
+        ours = [
+            _candidate(address, listener.endpoint) for address, listener in self._listeners.items()
+        ]
+        if (
+            not ours
+            or ours == self._told
+            or self._lists_sent >= MOST_LISTS
+            or self._session.control.sealer.finished
+        ):
             return
         self._told = ours
         self._lists_sent += 1
-        with contextlib.suppress(LocalProtocolError):  # our final word went out while this one waited its turn
+        with contextlib.suppress(
+            LocalProtocolError
+        ):  # our final word went out while this one waited its turn
             await self._session.send(RecordType.CANDIDATES, write_candidates(ours))
 
     async def _listen(self, addresses: list[Address]) -> None:
@@ -108,7 +123,9 @@ class Racer:
                 continue
             with contextlib.suppress(TransportError):  # it may be too new, or gone again
                 place = Endpoint(self._transport.name, str(address), 0)
-                listener = self._listeners[address] = await self._transport.listen(place, lasting=False)
+                listener = self._listeners[address] = await self._transport.listen(
+                    place, lasting=False
+                )
                 self._session.spawn(self._accept(listener))
 
     async def _accept(self, listener: Listener) -> None:
@@ -138,13 +155,15 @@ class Racer:
                     raise malformed("a lane of another session")
                 await self._session.spares.accept(stream, hello, address)
         except (TallowError, TimeoutError) as error:
-            self._context.reporter.note(f"a connection from {address} did not become a lane: {error}", 2)
+            self._context.reporter.note(
+                f"a connection from {address} did not become a lane: {error}", 2
+            )
             await stream.aclose()
         except BaseException:
             await stream.aclose()
             raise
 
-    # -- theirs ---------------------------------------------------------------------------------------------------------------
+    # -- theirs ----------------------------------------------------------------------------------
 
     async def _hear(self, body: bytes) -> None:
         """The other end's list. It is checked and counted also where we take no part."""
@@ -165,7 +184,8 @@ class Racer:
         return not why
 
     async def _dial_all(self) -> None:
-        """Dial all that the other end has listed, side by side, each a little after the one before; the first that joins ends it."""
+        """Dial all that the other end has listed, side by side, each a little after the one before;
+        the first that joins ends it."""
         pending: set[asyncio.Task[None]] = set()
         try:
             for candidate in self._theirs:
@@ -198,7 +218,9 @@ class Racer:
             self._ask_plugins(endpoint.url)
             await self._session.spares.dial(functools.partial(self._open, endpoint), endpoint.url)
         except (TallowError, TimeoutError) as error:
-            self._context.reporter.note(f"no direct path by {endpoint.url}: {error or 'no answer in time'}", 2)
+            self._context.reporter.note(
+                f"no direct path by {endpoint.url}: {error or 'no answer in time'}", 2
+            )
 
     async def _open(self, endpoint: Endpoint) -> ByteStream:
         assert self._transport is not None
@@ -212,12 +234,15 @@ def _candidate(address: Address, endpoint: Endpoint) -> Candidate:
 
 
 def _transport(session: Session) -> Transport | None:
-    """What direct lanes use: the first transport with addresses that policy allows there together with the suite of this session. None
-    where no address may be given away, and where either end asks for padding or the safety number, as one that hides does."""
+    """What direct lanes use: the first transport with addresses that policy allows there together
+    with the suite of this session. None where no address may be given away, and where either end
+    asks for padding or the safety number, as one that hides does."""
     context, established = session.context, session.established
     if context.hidden or established.padded or session.safety.wanted:
         return None
     for transport in context.transports.values():
-        if transport.addressing == "ip" and context.admits(established.suite, Route(transport.name, relay=False)):
+        if transport.addressing == "ip" and context.admits(
+            established.suite, Route(transport.name, relay=False)
+        ):
             return transport
     return None

@@ -1,4 +1,5 @@
-"""The guest's side of one session: the offer is read and checked, what is accepted of it is received, and the receipt is sent."""
+"""The guest's side of one session: the offer is read and checked, what is accepted of it is
+received, and the receipt is sent."""
 
 from __future__ import annotations
 
@@ -53,11 +54,13 @@ from tallow_core.text import printable
 
 PARTING_SECONDS = 5.0
 MOST_LISTED = 10_000
-"""Files that the sender failed to read, listed one by one: how many there are is for the sender to choose."""
+"""Files that the sender failed to read, listed one by one: how many there are is for the sender to
+choose."""
 
 
 class Offered(NamedTuple):
-    """What the person is asked about. `entries` may be read as often as needed; their names were checked."""
+    """What the person is asked about. `entries` may be read as often as needed; their names were
+    checked."""
 
     offer: Offer
     entries: Callable[[], Iterator[Entry]]
@@ -66,14 +69,16 @@ class Offered(NamedTuple):
     digest: bytes = b""
     """The hash over all entries."""
     resumable: bool = False
-    """Whether this goes on with a transfer that was interrupted, in the output folder of the settings."""
+    """Whether this goes on with a transfer that was interrupted, in the output folder of the
+    settings."""
 
     def everything(self) -> Selection:
         """All of it."""
         return Selection.everything(self.offer, self.marks)
 
     def only(self, wanted: Callable[[int, Entry], bool]) -> Selection:
-        """The entries for which `wanted` (number, entry) holds, with the folders that they lie in."""
+        """The entries for which `wanted` (number, entry) holds, with the folders that they lie
+        in."""
         return Selection.of(self.entries, self.marks, wanted)
 
 
@@ -85,7 +90,8 @@ class Decision(NamedTuple):
 
 
 class Going:
-    """What a receiver takes along from one session of a run to the next. `earlier`: the transfer that can be gone on with."""
+    """What a receiver takes along from one session of a run to the next. `earlier`: the transfer
+    that can be gone on with."""
 
     def __init__(self) -> None:
         self.earlier: Earlier | None = None
@@ -95,16 +101,21 @@ class Going:
         self.kept_in = ""
         self._digest = b""
 
-    def accepted(self, earlier: Earlier, decision: Decision, digest: bytes, there: tuple[int, int]) -> None:
+    def accepted(
+        self, earlier: Earlier, decision: Decision, digest: bytes, there: tuple[int, int]
+    ) -> None:
         """The offer with this digest was accepted."""
         self.earlier, self.decision, self._digest, self.there = earlier, decision, digest, there
 
     def again(self, digest: bytes) -> Decision:
-        """What was decided before, to be done in another session; raises `RefusedError` if the offer is another one."""
+        """What was decided before, to be done in another session; raises `RefusedError` if the
+        offer is another one."""
         assert self.decision is not None
         selection, sink = self.decision
         if digest != self._digest or not isinstance(sink, FolderSink):
-            raise RefusedError("what is offered now is not what was accepted before; receive it anew")
+            raise RefusedError(
+                "what is offered now is not what was accepted before; receive it anew"
+            )
         return Decision(selection, sink.again())
 
 
@@ -124,7 +135,10 @@ def check_space(output: str, size: int | None) -> None:
     except OSError:
         return  # what cannot be asked is found out by writing
     if size is not None and size > free:
-        raise FileSystemError(f"it takes {size} bytes, but only {free} are free in {printable(str(place))}; make room or use --output")
+        raise FileSystemError(
+            f"it takes {size} bytes, but only {free} are free in {printable(str(place))}; make"
+            " room or use --output"
+        )
 
 
 class Receiver:
@@ -134,7 +148,9 @@ class Receiver:
         self._context = context
         self._session = session
         self._going = going
-        self._kept = Received(context, session.established, bytes(session.established.schedule.key(RESUME)))  # a rekey replaces the root
+        self._kept = Received(
+            context, session.established, bytes(session.established.schedule.key(RESUME))
+        )  # a rekey replaces the root
         self._hash = session.established.hash
         self._hashes = self._hash.hasher(RECEIPT_CONTEXT)
         self._files = 0
@@ -167,16 +183,22 @@ class Receiver:
         resumable = self._kept.lies_in(output)
         if self._kept.earlier is not None and not resumable:
             where = printable(self._kept.places[0])
-            self._context.reporter.warn(f"a part of this was received into {where} before: to go on there, receive with --output {where}")
+            self._context.reporter.warn(
+                f"a part of this was received into {where} before: to go on there, receive with"
+                f" --output {where}"
+            )
         return Offered(offer, lambda: _entries(spool), reader.marks, reader.digest, resumable)
 
     async def _first(self) -> tuple[int, bytes]:
-        """The sender's first word. The one of before says at once which transfer it goes on with."""
+        """The sender's first word. The one of before says at once which transfer it goes on
+        with."""
         try:
             async with asyncio.timeout(None if self._going.earlier is None else STATE_SECONDS):
                 return await self._session.receive()
         except TimeoutError:
-            raise BrokenOffError("who answered did not prove to be the sender of before; try again") from None
+            raise BrokenOffError(
+                "who answered did not prove to be the sender of before; try again"
+            ) from None
 
     async def take(self, offered: Offered, decision: Decision) -> None:
         """Accept, receive everything, send the receipt, report."""
@@ -192,9 +214,18 @@ class Receiver:
             certain = await self._parting()
         self._kept.received(certain=certain)
         if sink.single and self._failed_files:
-            raise IntegrityError("the sender could not read all of it, so what came is not whole; ask for it again")
+            raise IntegrityError(
+                "the sender could not read all of it, so what came is not whole; ask for it again"
+            )
         files, size = self._kept.there
-        report_done(self._context, files + sink.files, sink.links, size + self._bytes, seconds, self._skipped + sink.skipped)
+        report_done(
+            self._context,
+            files + sink.files,
+            sink.links,
+            size + self._bytes,
+            seconds,
+            self._skipped + sink.skipped,
+        )
         self._warn(sink)
 
     @contextlib.contextmanager
@@ -208,7 +239,8 @@ class Receiver:
             raise
 
     async def _into(self, sink: Sink, work: Coroutine[Any, Any, Inflow]) -> Inflow:
-        """Do the work, and close the sink whatever becomes of it; what stands in the way here is told with what stays."""
+        """Do the work, and close the sink whatever becomes of it; what stands in the way here is
+        told with what stays."""
         failed = True
         try:
             try:
@@ -222,15 +254,23 @@ class Receiver:
         except FileSystemError as error:
             if sink.single or not sink.files:
                 raise
-            stay = "1 file that was verified before is" if sink.files == 1 else f"{sink.files} files that were verified before are"
+            stay = (
+                "1 file that was verified before is"
+                if sink.files == 1
+                else f"{sink.files} files that were verified before are"
+            )
             raise FileSystemError(f"{str(error).rstrip('.')}; {stay} kept") from error
         return flow
 
     async def _accepted(self, offered: Offered, selection: Selection, sink: Sink) -> Inflow:
         if isinstance(sink, FolderSink) and offered.offer.kind is OfferKind.FILES:
-            await self._session.guard(self._kept.attach(sink, offered.offer, offered.digest, offered.entries))
+            await self._session.guard(
+                self._kept.attach(sink, offered.offer, offered.digest, offered.entries)
+            )
             if self._kept.resumed and (stored := selection.counts.stored) is not None:
-                begun = len(self._kept.begun) * offered.offer.segment_size  # at most: what was written after the last segment is there, too
+                begun = (
+                    len(self._kept.begun) * offered.offer.segment_size
+                )  # at most: what was written after the last segment is there, too
                 check_space(sink.output, stored - self._kept.there[1] - begun)
         for body in self._kept.have(offered.offer.entries):
             await self._session.send(RecordType.HAVE, body)
@@ -238,14 +278,19 @@ class Receiver:
         for body in selection.pages():
             await self._session.send(RecordType.ACCEPT, body)
         if (earlier := self._kept.earlier) is not None and self._kept.keeping is not None:
-            self._going.accepted(earlier, Decision(selection, sink), offered.digest, self._kept.there)
+            self._going.accepted(
+                earlier, Decision(selection, sink), offered.digest, self._kept.there
+            )
         flow = Inflow(self._session, await self._session.guard(self._session.dial_lane()))
-        async with progress(self._context, lambda: self._kept.there[1] + self._bytes, selection.counts.size):
+        async with progress(
+            self._context, lambda: self._kept.there[1] + self._bytes, selection.counts.size
+        ):
             await self._session.guard(self._content(flow, offered, selection, sink))
         return flow
 
     async def _parting(self) -> bool:
-        """The receipt was handed over; the sender's last word is waited for, so that closing cannot cut the receipt off.
+        """The receipt was handed over; the sender's last word is waited for, so that closing cannot
+        cut the receipt off.
 
         Whether it came: then the sender has the receipt.
         """
@@ -257,11 +302,15 @@ class Receiver:
     def _warn(self, sink: Sink) -> None:
         if self._skipped:
             names = ", ".join(printable(skipped.path) for skipped in self._skipped[:3])
-            self._context.reporter.warn(f"the sender could not read {self._failed_files} of the files it offered: {names}")
+            self._context.reporter.warn(
+                f"the sender could not read {self._failed_files} of the files it offered: {names}"
+            )
         if there := sum(skipped.reason == "exists" for skipped in sink.skipped):
             self._context.reporter.warn(f"{there} left alone because they exist here already")
 
-    async def _content(self, flow: Inflow, offered: Offered, selection: Selection, sink: Sink) -> None:
+    async def _content(
+        self, flow: Inflow, offered: Offered, selection: Selection, sink: Sink
+    ) -> None:
         settings = self._context.settings.receive
         content = ContentReader(
             offered.entries(),
@@ -321,7 +370,9 @@ class Receiver:
         """Say once for each top-level name that it was received under another."""
         if landed not in ("", sent, self._renamed):
             self._renamed = landed
-            self._context.reporter.note(f"{printable(sent)} exists here already: received as {printable(landed)}", 0)
+            self._context.reporter.note(
+                f"{printable(sent)} exists here already: received as {printable(landed)}", 0
+            )
 
     def _whole(self, event: FileWhole, sink: FolderSink) -> None:
         self._bytes += len(event.data)

@@ -1,7 +1,7 @@
 """Receiving: the guest's side of a transfer, from the code to the receipt.
 
-Nothing that a sender says reaches the file system before the whole offer was checked and accepted, and no file has its name before
-its hash was right.
+Nothing that a sender says reaches the file system before the whole offer was checked and accepted,
+and no file has its name before its hash was right.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ from tallow_core.runtime.telling import announce_session
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0
 """Seconds between attempts to find the sender again."""
 PASSING = (TransportError, RemoteProtocolError, AuthenticationError, PolicyError, RefusedError)
-"""What an attempt to find it again may end with: somebody else may be where it was, or only a path that policy closes be left."""
+"""What an attempt to find it again may end with: somebody else may be where it was, or only a path
+that policy closes be left."""
 
 
 Decide = Callable[[Offered], Awaitable[Decision]]
@@ -44,7 +45,8 @@ Decide = Callable[[Offered], Awaitable[Decision]]
 async def receive(context: Context, code: Code, at: str | None, decide: Decide, ask: Ask) -> None:
     """Find the sender, check the offer, ask `decide`, and receive; raises any `TallowError`.
 
-    `ask` has the safety number of the other side typed in, where policy here wants that: before `decide`, and before anything is accepted.
+    `ask` has the safety number of the other side typed in, where policy here wants that: before
+    `decide`, and before anything is accepted.
     """
     going = Going()
     try:
@@ -56,7 +58,9 @@ async def receive(context: Context, code: Code, at: str | None, decide: Decide, 
         raise
 
 
-async def _sessions(context: Context, code: Code, at: str | None, going: Going, decide: Decide, ask: Ask) -> None:
+async def _sessions(
+    context: Context, code: Code, at: str | None, going: Going, decide: Decide, ask: Ask
+) -> None:
     session, redialling = await connect(context, code, at), Redialling(context)
     while True:
         try:
@@ -66,18 +70,26 @@ async def _sessions(context: Context, code: Code, at: str | None, going: Going, 
                     await _receive(context, session, going, spool, decide, ask)
                 return
         except TransportError as error:
-            if going.earlier is None or isinstance(error, StoppedError) or not context.settings.session.reconnect:
+            if (
+                going.earlier is None
+                or isinstance(error, StoppedError)
+                or not context.settings.session.reconnect
+            ):
                 raise
             lost = error
         redialling.lost(lost, going.there)
         session = await _redial(context, code, at, lost, redialling.deadline)
 
 
-async def _receive(context: Context, session: Session, going: Going, spool: Spool, decide: Decide, ask: Ask) -> None:
+async def _receive(
+    context: Context, session: Session, going: Going, spool: Spool, decide: Decide, ask: Ask
+) -> None:
     receiver = Receiver(context, session, going)
     offered = await receiver.offered(spool)
     try:
-        if going.decision is not None:  # the sender proved to be that of before, with what this very session has
+        if (
+            going.decision is not None
+        ):  # the sender proved to be that of before, with what this very session has
             decision = going.again(offered.digest)
         else:
             _veto(context, offered.offer)
@@ -89,8 +101,11 @@ async def _receive(context: Context, session: Session, going: Going, spool: Spoo
     await receiver.take(offered, decision)
 
 
-async def _redial(context: Context, code: Code, at: str | None, lost: TransportError, deadline: float) -> Session:
-    """Find the sender again, by any path; raises what was lost when the time is over, and `ProofsSpent`."""
+async def _redial(
+    context: Context, code: Code, at: str | None, lost: TransportError, deadline: float
+) -> Session:
+    """Find the sender again, by any path; raises what was lost when the time is over, and
+    `ProofsSpent`."""
     loop, pause = asyncio.get_running_loop(), FIRST_PAUSE
     said: set[str] = set()
     while True:
@@ -103,7 +118,9 @@ async def _redial(context: Context, code: Code, at: str | None, lost: TransportE
         except (TimeoutError, *PASSING) as error:
             if not isinstance(error, TimeoutError | TransportError) and str(error) not in said:
                 said.add(str(error))
-                context.reporter.warn(f"the sender was not found where it was ({error}); still looking")
+                context.reporter.warn(
+                    f"the sender was not found where it was ({error}); still looking"
+                )
             if loop.time() + pause >= deadline:
                 raise lost from error
             pause = min(2 * pause, LONGEST_PAUSE)
@@ -121,6 +138,10 @@ def _veto(context: Context, offer: Offer) -> None:
 
 async def _refuse(session: Session, error: TallowError) -> None:
     """Tell the sender no. What it need not know of this side (paths, free space) stays here."""
-    text = str(error) if isinstance(error, RefusedError | AuthenticationError) else "it cannot be taken there"
+    text = (
+        str(error)
+        if isinstance(error, RefusedError | AuthenticationError)
+        else "it cannot be taken there"
+    )
     with contextlib.suppress(TallowError):
         await session.send(RecordType.REFUSE, write_reason(error.exit_status, text), final=True)

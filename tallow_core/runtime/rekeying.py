@@ -1,4 +1,5 @@
-"""Fresh keys within a session: a KEM run on the control lane, and an Epoch on every lane, with which its direction begins to use them."""
+"""Fresh keys within a session: a KEM run on the control lane, and an Epoch on every lane, with
+which its direction begins to use them."""
 
 from __future__ import annotations
 
@@ -40,7 +41,8 @@ class Rekeying:
         session.handlers[RecordType.REKEY_ANSWER] = self._answered
 
     async def if_due(self) -> None:
-        """If enough bytes or time have passed for our own limits: begin a run (host), or ask the host for one (guest)."""
+        """If enough bytes or time have passed for our own limits: begin a run (host), or ask the
+        host for one (guest)."""
         moved, seconds = self._since()
         if moved < self._limits.rekey_bytes and seconds < self._limits.rekey_seconds:
             return
@@ -60,10 +62,13 @@ class Rekeying:
         return self._session.moved - self._bytes, time.monotonic() - self._at
 
     async def _asked_for(self, body: bytes) -> None:
-        """The guest's limits are stricter. One that asks all the time gets no more than what a limit may be set to."""
+        """The guest's limits are stricter. One that asks all the time gets no more than what a
+        limit may be set to."""
         moved, seconds = self._since()
         if self._session.role is not Role.HOST or body:
-            raise malformed("a wish for fresh keys from the end that makes them, or with more in it")
+            raise malformed(
+                "a wish for fresh keys from the end that makes them, or with more in it"
+            )
         if moved >= LEAST_REKEY_BYTES or seconds >= LEAST_REKEY_SECONDS:
             await self._begin()
 
@@ -76,11 +81,17 @@ class Rekeying:
 
     def _unanswered(self) -> bool:
         """Whether a lane has yet to follow the last run."""
-        return any(lane.rekeys < self.count and not lane.opener.finished for lane in self._session.lanes)
+        return any(
+            lane.rekeys < self.count and not lane.opener.finished for lane in self._session.lanes
+        )
 
     async def _asked(self, body: bytes) -> None:
         request = read_rekey(body)
-        if self._session.role is not Role.GUEST or request.number != self.count + 1 or self._unanswered():
+        if (
+            self._session.role is not Role.GUEST
+            or request.number != self.count + 1
+            or self._unanswered()
+        ):
             raise malformed("a Rekey out of turn")
         ciphertext, secret = self._session.established.kem.encapsulate(request.material)
         answer = Rekey(request.number, ciphertext).encoded()
@@ -102,7 +113,8 @@ class Rekeying:
                 await lane.send_epoch(self.count, self._session.established.schedule)
 
     async def catch_up(self, lane: Lane) -> None:
-        """At the host: end the epoch of a lane beside the session's path that was not there, or not whole, when the keys changed."""
+        """At the host: end the epoch of a lane beside the session's path that was not there, or not
+        whole, when the keys changed."""
         if self._session.role is Role.HOST and lane.rekeys < self.count:
             with contextlib.suppress(TransportError):
                 await lane.send_epoch(self.count, self._session.established.schedule)
@@ -111,10 +123,13 @@ class Rekeying:
         self._session.established.schedule.renew(secret, messages)
         self.count += 1
         self._bytes, self._at = self._session.moved, time.monotonic()
-        self._session.context.reporter.note(f"fresh keys from a new KEM run (number {self.count})", 2)
+        self._session.context.reporter.note(
+            f"fresh keys from a new KEM run (number {self.count})", 2
+        )
 
     async def epoch(self, lane: Lane, body: memoryview) -> None:
-        """The other end ended its epoch on `lane`; the guest answers with its own, so that the host knows when all have moved on."""
+        """The other end ended its epoch on `lane`; the guest answers with its own, so that the host
+        knows when all have moved on."""
         reader = Reader(body, "Epoch")
         number = reader.u32()
         reader.end()

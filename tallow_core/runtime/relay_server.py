@@ -1,7 +1,8 @@
 """The relay: rooms that hosts wait in, and connections spliced byte for byte.
 
-It sees nameplates, sealed streams, sizes and times. It stores a hash of each host's token, logs no address and no nameplate, and
-everything that a stranger can make it hold is bounded: connections, rooms, guests of a room, frame sizes, times.
+It sees nameplates, sealed streams, sizes and times. It stores a hash of each host's token, logs no
+address and no nameplate, and everything that a stranger can make it hold is bounded: connections,
+rooms, guests of a room, frame sizes, times.
 """
 
 from __future__ import annotations
@@ -48,7 +49,8 @@ from tallow_core.spi.transport import ByteStream, Listener
 
 WAITING_PER_ADDRESS = 2
 JOINS_PER_MINUTE, LANES_PER_MINUTE = 10, 48
-"""Of one address for one nameplate: handshakes, and further connections of a session, which has up to 16 and may be begun again."""
+"""Of one address for one nameplate: handshakes, and further connections of a session, which has up
+to 16 and may be begun again."""
 MOST_WAITING = 64
 """Guests of one address that wait at once, over all rooms."""
 SAFE_SECONDS = 2.0
@@ -59,7 +61,8 @@ WAITING_SECONDS = 15.0
 
 @dataclass(slots=True, eq=False)
 class _Waiting:
-    """A guest that was not taken yet; `taken` gets the host's stream, `spliced` is set when both directions have ended."""
+    """A guest that was not taken yet; `taken` gets the host's stream, `spliced` is set when both
+    directions have ended."""
 
     join: Join
     stream: ByteStream
@@ -81,7 +84,8 @@ class _Room:
     telling: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def tell(self, stream: ByteStream, frame: Frame) -> None:
-        """Send a frame to the host, one at a time: guests and the pinger do so from tasks of their own."""
+        """Send a frame to the host, one at a time: guests and the pinger do so from tasks of their
+        own."""
         async with self.telling:
             await write_frame(stream, frame)
 
@@ -109,7 +113,9 @@ class RelayServer:
                 stream = await listener.accept()
                 address = _network(stream.facts.peer)
                 admitted = self._has_place(address)
-                task = asyncio.create_task(self._connection(stream) if admitted else stream.aclose())
+                task = asyncio.create_task(
+                    self._connection(stream) if admitted else stream.aclose()
+                )
                 if admitted:
                     self._half_open[task] = address
                 self._connections.add(task)
@@ -120,13 +126,16 @@ class RelayServer:
             await self._goodbye()
 
     def _has_place(self, address: str) -> bool:
-        """Whether one more connection from `address` fits; one that has said nothing yet makes room, the oldest first."""
+        """Whether one more connection from `address` fits; one that has said nothing yet makes
+        room, the oldest first."""
         if self._addresses[address] >= self._limits.connections_per_address:
             return self._evict(address)
         return len(self._connections) < self._limits.connections or self._evict(None)
 
     def _evict(self, address: str | None) -> bool:
-        oldest = next((task for task, whose in self._half_open.items() if address in (None, whose)), None)
+        oldest = next(
+            (task for task, whose in self._half_open.items() if address in (None, whose)), None
+        )
         if oldest is None:
             return False
         del self._half_open[oldest]
@@ -142,7 +151,10 @@ class RelayServer:
             async with asyncio.timeout(1):
                 for room in list(self._rooms.values()):
                     await best_effort(room.stream, refused(Refusal.CLOSING).encoded)
-        tasks = [*self._connections, *(room.expiry for room in self._rooms.values() if room.expiry is not None)]
+        tasks = [
+            *self._connections,
+            *(room.expiry for room in self._rooms.values() if room.expiry is not None),
+        ]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -166,7 +178,7 @@ class RelayServer:
         finally:
             await stream.aclose()
 
-    # -- hosts ----------------------------------------------------------------------------------------------------------------
+    # -- hosts -----------------------------------------------------------------------------------
 
     async def _host(self, stream: ByteStream, frame: Frame) -> None:
         request = read_host_request(frame)
@@ -180,7 +192,9 @@ class RelayServer:
     async def _open(self, stream: ByteStream, request: Open) -> None:
         token = system_rng(TOKEN)
         try:
-            nameplate = await self._store.open(request.wanted, hashlib.sha256(token).digest(), time.monotonic())
+            nameplate = await self._store.open(
+                request.wanted, hashlib.sha256(token).digest(), time.monotonic()
+            )
         except RoomTaken:
             raise RelayRefused(Refusal.TAKEN) from None
         except RoomsFull:
@@ -206,11 +220,14 @@ class RelayServer:
         await best_effort(former, refused(Refusal.REPLACED).encoded)
         await former.aclose()
         if self._rooms.get(request.nameplate) is not room or room.stream is not stream:
-            raise RelayRefused(Refusal.NO_ROOM)  # freed or resumed again meanwhile: it may be somebody else's by now
+            raise RelayRefused(
+                Refusal.NO_ROOM
+            )  # freed or resumed again meanwhile: it may be somebody else's by now
         await self._attend(stream, request.nameplate, request.token, room)
 
     async def _attend(self, stream: ByteStream, nameplate: str, token: bytes, room: _Room) -> None:
-        """Keep a host's control connection: tell it of guests, ping it, and free the room when it goes."""
+        """Keep a host's control connection: tell it of guests, ping it, and free the room when it
+        goes."""
         pinger = None
         try:
             await room.tell(stream, Opened(nameplate, token).frame())
@@ -253,10 +270,16 @@ class RelayServer:
         waiting.taken.set_result(stream)
         await waiting.spliced.wait()
 
-    # -- guests ---------------------------------------------------------------------------------------------------------------
+    # -- guests ----------------------------------------------------------------------------------
 
     async def _guest(self, stream: ByteStream, join: Join) -> None:
-        waiting = _Waiting(join, stream, _network(stream.facts.peer), next(self._ids), asyncio.get_running_loop().create_future())
+        waiting = _Waiting(
+            join,
+            stream,
+            _network(stream.facts.peer),
+            next(self._ids),
+            asyncio.get_running_loop().create_future(),
+        )
         self._admit(waiting)
         self._waiting[waiting.address] += 1
         waiting.taken.add_done_callback(lambda _: _count_down(self._waiting, waiting.address))
@@ -286,7 +309,8 @@ class RelayServer:
             raise RelayRefused(Refusal.NO_ROOM)
 
     def _displace(self, others: list[_Waiting], now: float) -> None:
-        """Make room among the guests of one nameplate: strangers must not be able to keep the right one out."""
+        """Make room among the guests of one nameplate: strangers must not be able to keep the right
+        one out."""
         oldest = next((other for other in others if not other.taken.done()), None)
         if oldest is None or now - oldest.since < SAFE_SECONDS:
             raise RelayRefused(Refusal.BUSY)
@@ -295,18 +319,24 @@ class RelayServer:
 
     def _in_pace(self, waiting: _Waiting, now: float) -> bool:
         if len(self._joins) > self._most_joins:
-            self._joins = {key: times for key, times in self._joins.items() if times and now - times[-1] < 60}
-            # In a flood most of them are fresh: the next walk over all comes when there are twice as many.
+            self._joins = {
+                key: times for key, times in self._joins.items() if times and now - times[-1] < 60
+            }
+            # In a flood most of them are fresh: the next walk over all comes when there are twice
+            # as many.
             self._most_joins = max(self._limits.connections, 2 * len(self._joins))
         most = LANES_PER_MINUTE if waiting.join.lane else JOINS_PER_MINUTE
-        times = self._joins.setdefault((waiting.address, waiting.join.nameplate, waiting.join.lane), deque(maxlen=most))
+        times = self._joins.setdefault(
+            (waiting.address, waiting.join.nameplate, waiting.join.lane), deque(maxlen=most)
+        )
         if len(times) == most and now - times[0] < 60:
             return False
         times.append(now)
         return True
 
     async def _outward(self, waiting: _Waiting) -> int:
-        """Guest to host. Reading begins at once, so that a guest that leaves while it waits is noticed."""
+        """Guest to host. Reading begins at once, so that a guest that leaves while it waits is
+        noticed."""
         first = memoryview(bytearray(MAX_BODY))
         count = await waiting.stream.receive_into(first)
         if count == 0:
@@ -333,7 +363,11 @@ class RelayServer:
                 outward.result()
             if not waiting.taken.done() and announced:
                 raise RelayRefused(Refusal.NOT_TAKEN)
-            if not waiting.taken.done() and not self._is_announced(waiting) and time.monotonic() >= opened:
+            if (
+                not waiting.taken.done()
+                and not self._is_announced(waiting)
+                and time.monotonic() >= opened
+            ):
                 raise RelayRefused(Refusal.NO_ROOM)
         return waiting.taken.result()
 
@@ -367,7 +401,8 @@ class RelayServer:
 
 
 async def _both(splice: Splice, outward: asyncio.Task[int], inward: asyncio.Task[int]) -> None:
-    """Let both directions end, or both be silent for too long; once one has ended, the other may take a while, unless it failed."""
+    """Let both directions end, or both be silent for too long; once one has ended, the other may
+    take a while, unless it failed."""
     silence = asyncio.create_task(splice.watch())
     tasks: set[asyncio.Task[Any]] = {outward, inward, silence}
     try:

@@ -1,8 +1,10 @@
-"""What both ends keep of a transfer so that a later session can go on with it: small private files in the state directory.
+"""What both ends keep of a transfer so that a later session can go on with it: small private files
+in the state directory.
 
-The sender's tell what was offered, as it was then, and the secret that the two ends share; the receiver's where the staging folder lies.
-Each is written to a temporary file and renamed, and ends with a SHA-256 over the rest: one that was torn is as good as none. They are
-deleted when the transfer is complete, and after a week.
+The sender's tell what was offered, as it was then, and the secret that the two ends share; the
+receiver's where the staging folder lies. Each is written to a temporary file and renamed, and ends
+with a SHA-256 over the rest: one that was torn is as good as none. They are deleted when the
+transfer is complete, and after a week.
 """
 
 from __future__ import annotations
@@ -35,13 +37,25 @@ LIFETIME = 7 * 86_400.0
 _MAGIC_SENT, _MAGIC_RECEIVED = b"tallow sent 2\n", b"tallow received 1\n"
 _SECRET = 32
 _COUNT, _INODE = Struct(">H"), Struct(">QQ")
-_READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
-_WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+_READ = (
+    os.O_RDONLY
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_NONBLOCK", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+)
+_WRITE = (
+    os.O_WRONLY
+    | os.O_CREAT
+    | os.O_EXCL
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+)
 _BLOCK = 1 << 18
 
 
 def write_sources(inodes: Sequence[tuple[int, int]], entries: bytes) -> bytes:
-    """A part of the sender's list: count[2] || count x (device[8] || inode[8]) || the entries as encoded."""
+    """A part of the sender's list: count[2] || count x (device[8] || inode[8]) || the entries as
+    encoded."""
     return _COUNT.pack(len(inodes)) + b"".join([_INODE.pack(*inode) for inode in inodes]) + entries
 
 
@@ -57,8 +71,8 @@ def read_sources(parts: Iterable[bytes]) -> Iterator[SourceEntry]:
 
 
 class Redialling:
-    """How long a run waits for a connection that was lost: `[session] reconnect` seconds, and no longer while each one that comes back is
-    lost again before the receiver has anything more."""
+    """How long a run waits for a connection that was lost: `[session] reconnect` seconds, and no
+    longer while each one that comes back is lost again before the receiver has anything more."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -67,16 +81,20 @@ class Redialling:
         """Loop time."""
 
     def lost(self, error: TallowError, there: tuple[int, int]) -> None:
-        """Say that the connection was lost and comes again; the files and bytes `there` were with the receiver when its session began."""
+        """Say that the connection was lost and comes again; the files and bytes `there` were with
+        the receiver when its session began."""
         now = asyncio.get_running_loop().time()
         if sum(there) > self._most:
             self._most, self.deadline = sum(there), now + self._context.settings.session.reconnect
         seconds = max(0.0, round(self.deadline - now, 3))
         self._context.event("reconnect", reason=str(error), seconds=seconds)
-        self._context.reporter.warn(f"the connection was lost ({error}); it is dialled again for {seconds:.0f} s, and goes on where it was")
+        self._context.reporter.warn(
+            f"the connection was lost ({error}); it is dialled again for {seconds:.0f} s, and goes"
+            " on where it was"
+        )
 
 
-# -- the sender's records -----------------------------------------------------------------------------------------------------
+# -- the sender's records ------------------------------------------------------------------------
 
 
 class SentRecord(NamedTuple):
@@ -107,7 +125,8 @@ class SentRecords:
         self._key = hashlib.sha256(os.fsencode(key)).hexdigest()[:32]
 
     def load(self) -> list[SentRecord]:
-        """Those that can still be gone on with, the newest first; what is old or torn is deleted."""
+        """Those that can still be gone on with, the newest first; what is old or torn is
+        deleted."""
         found: list[tuple[float, SentRecord]] = []
         for path, age in _records(self._folder):
             if age > LIFETIME:
@@ -150,11 +169,15 @@ def _read_sent(path: Path) -> SentRecord | None:
 
 
 def unchanged(record: SentRecord, sources: Iterable[SourceEntry]) -> Iterator[SourceEntry]:
-    """The sources; raises `FileSystemError`, with the choice there is, at the first that is not what was offered then."""
+    """The sources; raises `FileSystemError`, with the choice there is, at the first that is not
+    what was offered then."""
     then = read_sources(record.parts())
     for source in sources:
         before = next(then, None)
-        if before is None or (before.inode, before.entry.encoded()) != (source.inode, source.entry.encoded()):
+        if before is None or (before.inode, before.entry.encoded()) != (
+            source.inode,
+            source.entry.encoded(),
+        ):
             raise changed("/".join(source.components))
         yield source
     if (gone := next(then, None)) is not None:
@@ -164,12 +187,14 @@ def unchanged(record: SentRecord, sources: Iterable[SourceEntry]) -> Iterator[So
 def changed(path: str) -> FileSystemError:
     """The error for a source that is not as it was when the transfer was interrupted."""
     return FileSystemError(
-        f"{printable(path)!r} has changed since the transfer that was interrupted: restore it, or send everything anew with --anew"
+        f"{printable(path)!r} has changed since the transfer that was interrupted: restore it, or"
+        " send everything anew with --anew"
     )
 
 
 class Sent:
-    """The sender's side over the sessions of one run. `current`: the transfer that was accepted in it."""
+    """The sender's side over the sessions of one run. `current`: the transfer that was accepted in
+    it."""
 
     def __init__(self, records: SentRecords | None, named: list[SentRecord]) -> None:
         self._records = records
@@ -208,8 +233,11 @@ class Sent:
             self.current.forget()
 
 
-def sent_before(state: Path, key: str | None, sources: Iterable[SourceEntry], *, anew: bool) -> Sent:
-    """What is known of earlier transfers of these sources, which must be as they were; `key` None: they cannot be resumed.
+def sent_before(
+    state: Path, key: str | None, sources: Iterable[SourceEntry], *, anew: bool
+) -> Sent:
+    """What is known of earlier transfers of these sources, which must be as they were; `key` None:
+    they cannot be resumed.
 
     Raises `FileSystemError` if they are not. With `anew` earlier ones are forgotten.
     """
@@ -228,7 +256,7 @@ def sent_before(state: Path, key: str | None, sources: Iterable[SourceEntry], *,
     return Sent(records, found)
 
 
-# -- the receiver's records ---------------------------------------------------------------------------------------------------
+# -- the receiver's records ----------------------------------------------------------------------
 
 
 class ReceivedRecord(NamedTuple):
@@ -258,15 +286,28 @@ class ReceivedRecords:
         path = self._state / "key"
         for _ in range(2):
             with suppress(OSError), open(os.open(path, _READ), "rb") as file:
-                if is_ours(os.fstat(file.fileno())) and len(key := file.read(_SECRET + 1)) == _SECRET:
+                if (
+                    is_ours(os.fstat(file.fileno()))
+                    and len(key := file.read(_SECRET + 1)) == _SECRET
+                ):
                     return key
             _write_raw(path, [system_rng(_SECRET)])
-        raise ConfigError(f"the key of interrupted transfers cannot be kept in {printable(str(path))}; delete that file")
+        raise ConfigError(
+            f"the key of interrupted transfers cannot be kept in {printable(str(path))}; delete"
+            " that file"
+        )
 
-    def find(self, proofs: list[Proof], kdf: str, transcript: bytes) -> tuple[Earlier, list[ReceivedRecord]] | None:
-        """The transfer that the sender proved to know and that is known here; None if there is none. What expired is removed."""
+    def find(
+        self, proofs: list[Proof], kdf: str, transcript: bytes
+    ) -> tuple[Earlier, list[ReceivedRecord]] | None:
+        """The transfer that the sender proved to know and that is known here; None if there is
+        none. What expired is removed."""
         for proof in proofs:
-            records = [record for record in self._load() if proves(proof, record.earlier, "sender", kdf, transcript)]
+            records = [
+                record
+                for record in self._load()
+                if proves(proof, record.earlier, "sender", kdf, transcript)
+            ]
             if records:
                 return records[0].earlier, records
         return None
@@ -288,7 +329,14 @@ class ReceivedRecords:
         """Keep where a transfer lies."""
         place = hashlib.sha256(os.fsencode(output)).hexdigest()[:16]
         path = self._folder / f"{earlier.transfer_id.hex()}-{place}"
-        body = Writer().raw(_MAGIC_RECEIVED).raw(earlier.transfer_id).raw(earlier.secret).text8(staging).u64(inode)
+        body = (
+            Writer()
+            .raw(_MAGIC_RECEIVED)
+            .raw(earlier.transfer_id)
+            .raw(earlier.secret)
+            .text8(staging)
+            .u64(inode)
+        )
         _write(path, [body.bytes16(os.fsencode(output)).done()])
         return ReceivedRecord(path, earlier, output, staging, inode)
 
@@ -306,7 +354,7 @@ def _read_received(path: Path) -> ReceivedRecord | None:
     return None
 
 
-# -- files --------------------------------------------------------------------------------------------------------------------
+# -- files ---------------------------------------------------------------------------------------
 
 
 def _records(folder: Path) -> Iterator[tuple[Path, float]]:
@@ -356,7 +404,10 @@ def _write_raw(path: Path, parts: Iterable[bytes]) -> None:
     except OSError as error:
         _unlink(temporary)
         where = printable(str(path.parent))
-        raise ConfigError(f"what is needed to resume a transfer cannot be kept in {where}: {error.strerror}; make room there") from error
+        raise ConfigError(
+            f"what is needed to resume a transfer cannot be kept in {where}: {error.strerror};"
+            " make room there"
+        ) from error
 
 
 def _unlink(path: Path) -> None:

@@ -15,11 +15,13 @@ TRIES = 3
 """People mistype; somebody in between gains nothing by three tries at 10^15 numbers."""
 
 Ask: TypeAlias = Callable[[], Awaitable[str]]
-"""Asks the person for the number that the other side reads out; raises `UsageError` if nobody answers."""
+"""Asks the person for the number that the other side reads out; raises `UsageError` if nobody
+answers."""
 
 
 class SafetyNumber:
-    """Both halves for one end of a session. Make it when the session begins: a rekey replaces the root that it comes from."""
+    """Both halves for one end of a session. Make it when the session begins: a rekey replaces the
+    root that it comes from."""
 
     def __init__(self, established: Established, role: Role) -> None:
         self._asked = Wish.SAFETY in established.ours
@@ -33,12 +35,17 @@ class SafetyNumber:
             context.event("safety", say=self._own, asked=self._asked)
 
     async def compare(self, context: Context, ask: Ask) -> None:
-        """Where our own policy asks for it: have the other side's number typed in; raises `AuthenticationError` if it is not that."""
+        """Where our own policy asks for it: have the other side's number typed in; raises
+        `AuthenticationError` if it is not that."""
         for left in range(TRIES if self._asked else 0, 0, -1):
             typed = await ask()
             if same_number(typed, self._theirs):
                 return
-            what = "the number of this side" if same_number(typed, self._own) else "not the number of the other side"
+            what = (
+                "the number of this side"
+                if same_number(typed, self._own)
+                else "not the number of the other side"
+            )
             if left > 1:
                 context.reporter.warn(f"that is {what}; have it read out again, group by group")
         if self._asked:

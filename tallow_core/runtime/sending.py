@@ -38,7 +38,15 @@ from tallow_core.runtime.lane import Lane
 from tallow_core.runtime.outflow import Outflow
 from tallow_core.runtime.payloads import FilesPayload, Payload
 from tallow_core.runtime.progress import progress
-from tallow_core.runtime.resuming import Redialling, Sent, SentRecord, read_sources, sent_before, unchanged, write_sources
+from tallow_core.runtime.resuming import (
+    Redialling,
+    Sent,
+    SentRecord,
+    read_sources,
+    sent_before,
+    unchanged,
+    write_sources,
+)
 from tallow_core.runtime.safety import Ask
 from tallow_core.runtime.session import Session, StoppedError
 from tallow_core.runtime.telling import announce_session, report_done
@@ -51,15 +59,21 @@ HARMLESS = ("link", "special", "excluded")
 """Reasons for which something may be left out of what is sent without that being an error."""
 
 
-async def send(context: Context, payload: Payload, phrase: str | None, ask: Ask, *, anew: bool = False) -> None:
+async def send(
+    context: Context, payload: Payload, phrase: str | None, ask: Ask, *, anew: bool = False
+) -> None:
     """Print a code (or wait under `phrase`), and send `payload` to whoever proves that it knows it.
 
-    `ask` has the safety number of the other side typed in, where policy here wants that: before anything is offered. What an earlier
-    transfer of the same sources left at the receiver is not sent again, unless `anew`.
+    `ask` has the safety number of the other side typed in, where policy here wants that: before
+    anything is offered. What an earlier transfer of the same sources left at the receiver is not
+    sent again, unless `anew`.
 
-    Raises any `TallowError`; a `FileSystemError` after the `done` event if something could not be read.
+    Raises any `TallowError`; a `FileSystemError` after the `done` event if something could not be
+    read.
     """
-    sent = sent_before(context.settings.directories.state, payload.key, payload.entries(), anew=anew)
+    sent = sent_before(
+        context.settings.directories.state, payload.key, payload.entries(), anew=anew
+    )
     while True:
         try:
             async with open_host(context, phrase) as host:
@@ -67,7 +81,10 @@ async def send(context: Context, payload: Payload, phrase: str | None, ask: Ask,
                 return
         except (TransportError, asyncio.CancelledError):
             if sent.current is not None:
-                context.reporter.warn("what the receiver has of it is not lost: send the same again to go on, with a new code")
+                context.reporter.warn(
+                    "what the receiver has of it is not lost: send the same again to go on, with a"
+                    " new code"
+                )
             raise
         except CodeVoid as error:
             if phrase is not None:
@@ -77,7 +94,9 @@ async def send(context: Context, payload: Payload, phrase: str | None, ask: Ask,
 
 async def _serve(context: Context, host: Host, payload: Payload, ask: Ask, sent: Sent) -> None:
     wait = min(context.settings.send.wait, context.settings.send.lifetime)
-    lost: TallowError = UnreachableError(f"nobody came for it within {wait:g} s; send again for a new code")
+    lost: TallowError = UnreachableError(
+        f"nobody came for it within {wait:g} s; send again for a new code"
+    )
     redialling = Redialling(context)
     deadline = asyncio.get_running_loop().time() + wait
     while True:
@@ -96,11 +115,23 @@ async def _serve(context: Context, host: Host, payload: Payload, ask: Ask, sent:
             raise
         except TallowError as error:
             connection = isinstance(error, TransportError)
-            if isinstance(error, _StrangerError) or (going_on and not sender.proved):  # whatever it said or did, it ends nothing
-                context.reporter.warn(f"somebody who knows the code did not prove to be the receiver of before ({error}); still waiting")
+            if isinstance(error, _StrangerError) or (
+                going_on and not sender.proved
+            ):  # whatever it said or did, it ends nothing
+                context.reporter.warn(
+                    "somebody who knows the code did not prove to be the receiver of before"
+                    f" ({error}); still waiting"
+                )
             elif connection and not sender.accepted and not going_on:
-                context.reporter.warn(f"the receiver left before it accepted anything ({error}); still waiting")
-            elif not connection or sent.current is None or isinstance(error, StoppedError) or not context.settings.session.reconnect:
+                context.reporter.warn(
+                    f"the receiver left before it accepted anything ({error}); still waiting"
+                )
+            elif (
+                not connection
+                or sent.current is None
+                or isinstance(error, StoppedError)
+                or not context.settings.session.reconnect
+            ):
                 raise
             elif sender.accepted:
                 redialling.lost(error, sender.there)
@@ -122,7 +153,9 @@ class _Sender:
         self._sent = sent
         self._resumed: SentRecord | None = None
         self._have: HaveReader | None = None
-        self._secret = bytes(session.established.schedule.key(RESUME))  # now: a rekey replaces the root
+        self._secret = bytes(
+            session.established.schedule.key(RESUME)
+        )  # now: a rekey replaces the root
         self.there = (0, 0)
         """Files and bytes that the receiver had before."""
         self._established: Established = session.established
@@ -144,7 +177,9 @@ class _Sender:
         """The whole transfer."""
         announce_session(self._context, self._session)
         await self._resume()
-        if self._sent.current is None:  # else it is the receiver of before, which proved that with what this very session has
+        if (
+            self._sent.current is None
+        ):  # else it is the receiver of before, which proved that with what this very session has
             await self._session.guard(self._session.safety.compare(self._context, ask))
         with Spool() as spool:
             offer = await self._session.guard(self._offer(spool))
@@ -156,21 +191,30 @@ class _Sender:
             self._seconds = time.monotonic() - began
 
     async def _resume(self) -> None:
-        """Name the earlier transfers of these sources, and hear whether the receiver was part of one."""
+        """Name the earlier transfers of these sources, and hear whether the receiver was part of
+        one."""
         if not self._sent.named:
             return
         schedule = self._established.schedule
         try:
             async with asyncio.timeout(STATE_SECONDS):
-                await self._session.send(RecordType.RESUME, write_resume(self._sent.proofs(schedule.kdf, schedule.transcript)))
+                await self._session.send(
+                    RecordType.RESUME,
+                    write_resume(self._sent.proofs(schedule.kdf, schedule.transcript)),
+                )
                 kind, body = await self._session.receive()
         except TimeoutError:
-            raise BrokenOffError("the other side did not answer whether it goes on with a transfer; try again") from None
+            raise BrokenOffError(
+                "the other side did not answer whether it goes on with a transfer; try again"
+            ) from None
         if kind != RecordType.RESUMED:
             raise malformed(f"record {kind:#04x} where Resumed should come")
         self._resumed = self._sent.proved(read_resumed(body), schedule.kdf, schedule.transcript)
         if self._resumed is None and (len(body) or self._sent.current is not None):
-            raise _StrangerError("the code was used, and the transfer goes on with its first receiver only; ask for a new code")
+            raise _StrangerError(
+                "the code was used, and the transfer goes on with its first receiver only; ask for"
+                " a new code"
+            )
 
     async def _offer(self, spool: Spool) -> Offer:
         """List what there is while the list is sent."""
@@ -187,7 +231,9 @@ class _Sender:
             spool.append(write_sources(inodes[:count], encoded))
             del inodes[:count]
 
-        for body, whole in pages(self._payload.kind, system_rng(16), self._established.hash, entries(), keep=keep):
+        for body, whole in pages(
+            self._payload.kind, system_rng(16), self._established.hash, entries(), keep=keep
+        ):
             await self._session.send(RecordType.OFFER_PAGE, body)
             offer = whole
         self._skipped = list(self._payload.skipped)
@@ -200,7 +246,8 @@ class _Sender:
         return offer
 
     async def _accept(self, spool: Spool, offer: Offer) -> AcceptReader:
-        """What the receiver wants, and has already. With its first word on that the code is used."""
+        """What the receiver wants, and has already. With its first word on that the code is
+        used."""
         reader = AcceptReader(offer.entries)
         have = HaveReader(offer.entries, offer.segment_size) if self._resumed is not None else None
         while not reader.done:
@@ -228,13 +275,19 @@ class _Sender:
         for number, source in enumerate(read_sources(spool)):
             whole = have.whole(number)
             offset = partial.pop(number, 0)
-            if (whole or offset) and (source.entry.kind not in FILES or offset > (source.entry.size or 0) or (whole and offset)):
+            if (whole or offset) and (
+                source.entry.kind not in FILES
+                or offset > (source.entry.size or 0)
+                or (whole and offset)
+            ):
                 raise malformed("a Have of what was not offered")
             files += whole
             size += (source.entry.size or 0) if whole else offset
         return files, size
 
-    async def _content(self, spool: Spool, offer: Offer, accepted: AcceptReader, lane: Lane) -> None:
+    async def _content(
+        self, spool: Spool, offer: Offer, accepted: AcceptReader, lane: Lane
+    ) -> None:
         throttle = Throttle(self._context.settings.send.throttle)
 
         flow = Outflow(self._session, lane)
@@ -245,12 +298,20 @@ class _Sender:
             await throttle.spend(DATA_CAP if self._established.padded else size)
 
         portion = PAYLOAD if self._established.padded else throttle.portion
-        out = Outgoing(send, self._established.hash, offer.segment_size, portion, Packing(self._established.compressor()))
+        out = Outgoing(
+            send,
+            self._established.hash,
+            offer.segment_size,
+            portion,
+            Packing(self._established.compressor()),
+        )
         total = offer.size if accepted.whole else self._wanted(spool, accepted)
         async with progress(self._context, lambda: self.there[1] + out.sent, total):
             for number, source in enumerate(read_sources(spool)):
                 if source.entry.kind in FILES:
-                    wanted = accepted.content(number) and (self._have is None or not self._have.whole(number))
+                    wanted = accepted.content(number) and (
+                        self._have is None or not self._have.whole(number)
+                    )
                     if wanted and not self._small(out, number, source):
                         await self._file(out, number, source)
                 elif not accepted.whole and accepted.content(number):
@@ -260,7 +321,11 @@ class _Sender:
         self._bytes = out.sent
 
     def _wanted(self, spool: Spool, accepted: AcceptReader) -> int:
-        wanted = (source.entry for number, source in enumerate(read_sources(spool)) if accepted.content(number))
+        wanted = (
+            source.entry
+            for number, source in enumerate(read_sources(spool))
+            if accepted.content(number)
+        )
         return sum(entry.size or 0 for entry in wanted)
 
     async def _file(self, out: Outgoing, number: int, source: SourceEntry) -> None:
@@ -273,7 +338,9 @@ class _Sender:
         try:
             before = out.sent
             start = 0 if self._have is None else self._have.partial.get(number, 0)
-            digest = await out.file(number, opened, entry.size, opened.extents(), opened.check, start)
+            digest = await out.file(
+                number, opened, entry.size, opened.extents(), opened.check, start
+            )
         except FileSystemError as error:
             await self._failed(out, number, entry, error)
             return
@@ -282,9 +349,14 @@ class _Sender:
         self._tell(entry, start + out.sent - before, digest)
 
     def _small(self, out: Outgoing, number: int, source: SourceEntry) -> bool:
-        """Put a small file into the record under way, if all of it fits there; what else is in the way is for `_file` to find out."""
+        """Put a small file into the record under way, if all of it fits there; what else is in the
+        way is for `_file` to find out."""
         entry, payload = source.entry, self._payload
-        if entry.kind != EntryKind.FILE or entry.size is None or not isinstance(payload, FilesPayload):
+        if (
+            entry.kind != EntryKind.FILE
+            or entry.size is None
+            or not isinstance(payload, FilesPayload)
+        ):
             return False
         try:
             digest = out.whole(number, entry.size, lambda buffer: payload.read(source, buffer))
@@ -297,11 +369,17 @@ class _Sender:
     def _tell(self, entry: Entry, size: int, digest: bytes) -> None:
         self._hashes.update(digest)
         self._files += 1
-        self._context.event("file", path=printable("/".join(entry.components)), bytes=size, tree_hash=digest.hex())
+        self._context.event(
+            "file", path=printable("/".join(entry.components)), bytes=size, tree_hash=digest.hex()
+        )
 
-    async def _failed(self, out: Outgoing, number: int, entry: Entry, error: FileSystemError) -> None:
+    async def _failed(
+        self, out: Outgoing, number: int, entry: Entry, error: FileSystemError
+    ) -> None:
         changed = isinstance(error, ChangedError)
-        self._skipped.append(Skipped("/".join(entry.components), "changed" if changed else "unreadable"))
+        self._skipped.append(
+            Skipped("/".join(entry.components), "changed" if changed else "unreadable")
+        )
         await out.failed(number, Reason.CHANGED if changed else Reason.UNREADABLE)
 
     async def _receipt(self) -> None:
@@ -309,19 +387,32 @@ class _Sender:
         if kind != RecordType.RECEIVED:
             raise malformed(f"record {kind:#04x} where the receipt should come")
         receipt: Receipt = read_receipt(body)
-        if (receipt.files, receipt.size) != (self._files, self._bytes) or not equal(receipt.digest, self._hashes.digest()):
-            raise IntegrityError("the receiver's receipt does not fit what was sent; ask it what it has")
+        if (receipt.files, receipt.size) != (self._files, self._bytes) or not equal(
+            receipt.digest, self._hashes.digest()
+        ):
+            raise IntegrityError(
+                "the receiver's receipt does not fit what was sent; ask it what it has"
+            )
         await self._session.send(RecordType.CLOSE, final=True)
 
     def report(self) -> None:
         """The `done` event, then what could not be read, as an error."""
-        renamed = [{"path": printable(path), "name": printable(name)} for path, name in self._renamed]
+        renamed = [
+            {"path": printable(path), "name": printable(name)} for path, name in self._renamed
+        ]
         files, size = self.there[0] + self._files, self.there[1] + self._bytes
-        report_done(self._context, files, self._links, size, self._seconds, self._skipped, renamed=renamed)
+        report_done(
+            self._context, files, self._links, size, self._seconds, self._skipped, renamed=renamed
+        )
         if renamed:
             first = f"{renamed[0]['path']} as {renamed[0]['name']}"
-            self._context.reporter.warn(f"{len(renamed)} sent under another name, because theirs is not UTF-8: {first}")
+            self._context.reporter.warn(
+                f"{len(renamed)} sent under another name, because theirs is not UTF-8: {first}"
+            )
         unread = [skipped for skipped in self._skipped if skipped.reason not in HARMLESS]
         if unread:
             first = printable(unread[0].path)
-            raise FileSystemError(f"the rest was sent, but {len(unread)} could not be: {first}" + (", ..." if len(unread) > 1 else ""))
+            raise FileSystemError(
+                f"the rest was sent, but {len(unread)} could not be: {first}"
+                + (", ..." if len(unread) > 1 else "")
+            )

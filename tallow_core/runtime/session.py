@@ -20,7 +20,14 @@ from tallow_core.errors import (
 )
 from tallow_core.policy import Route
 from tallow_core.protocol.handshake import Established
-from tallow_core.protocol.lanes import CONTROL_KEYS, CONTROL_LANE, LaneAcceptor, LaneDialler, LaneHello, lane_tag
+from tallow_core.protocol.lanes import (
+    CONTROL_KEYS,
+    CONTROL_LANE,
+    LaneAcceptor,
+    LaneDialler,
+    LaneHello,
+    lane_tag,
+)
 from tallow_core.protocol.messages import read_reason, write_reason
 from tallow_core.protocol.records import RecordType
 from tallow_core.protocol.wire import malformed
@@ -43,7 +50,8 @@ LANE_SECONDS = 15.0
 LAST_WORDS_SECONDS = 2.0
 LANE_ATTEMPTS = 3
 OPEN_LANES = 40
-"""Lanes that an end has at once: the control lane, those that carry the data and those that did on the path before, and spare ones."""
+"""Lanes that an end has at once: the control lane, those that carry the data and those that did on
+the path before, and spare ones."""
 FIRST_LANE = {Role.HOST: 2, Role.GUEST: 1}
 
 
@@ -52,8 +60,8 @@ class StoppedError(BrokenOffError):
 
 
 class Path(NamedTuple):
-    """How the other end was reached. `kind` is local, direct or relay; `transport` that of our end; `dial` opens a further stream, past its
-    Join (guest only)."""
+    """How the other end was reached. `kind` is local, direct or relay; `transport` that of our end;
+    `dial` opens a further stream, past its Join (guest only)."""
 
     kind: str
     address: str
@@ -67,9 +75,12 @@ class Path(NamedTuple):
 
 
 class Session:
-    """Both ends. Use as an async context manager: entering starts listening and pinging, leaving closes every lane."""
+    """Both ends. Use as an async context manager: entering starts listening and pinging, leaving
+    closes every lane."""
 
-    def __init__(self, context: Context, role: Role, established: Established, stream: ByteStream, path: Path) -> None:
+    def __init__(
+        self, context: Context, role: Role, established: Established, stream: ByteStream, path: Path
+    ) -> None:
         self.context = context
         self.role = role
         self.established = established
@@ -118,7 +129,9 @@ class Session:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await asyncio.gather(*(lane.aclose() for lane in self._lanes + self._dropped), return_exceptions=True)
+        await asyncio.gather(
+            *(lane.aclose() for lane in self._lanes + self._dropped), return_exceptions=True
+        )
         self.established.schedule.wipe()
         if self._failed.done() and not self._failed.cancelled():
             self._failed.exception()  # seen: nobody needs to be told again
@@ -145,14 +158,15 @@ class Session:
         if not self._failed.done():
             self._failed.set_exception(error)
 
-    # -- messages -------------------------------------------------------------------------------------------------------------
+    # -- messages --------------------------------------------------------------------------------
 
     async def send(self, kind: RecordType, body: bytes = b"", *, final: bool = False) -> None:
         """Send one message on the control lane."""
         await self.control.send(kind, body, final=final)
 
     async def receive(self) -> tuple[int, bytes]:
-        """The next message of the other end; raises what ended the session (`RefusedError`, `BrokenOffError`, ...)."""
+        """The next message of the other end; raises what ended the session (`RefusedError`,
+        `BrokenOffError`, ...)."""
         if not self._inbox.empty():
             return self._inbox.get_nowait()
         return await self.guard(self._inbox.get())
@@ -187,11 +201,15 @@ class Session:
                 async with asyncio.timeout(SILENCE_SECONDS):
                     kind, body = await lane.receive()
             except TimeoutError:
-                raise BrokenOffError(f"nothing was heard from the other side for {SILENCE_SECONDS:g} s; try again") from None
+                raise BrokenOffError(
+                    f"nothing was heard from the other side for {SILENCE_SECONDS:g} s; try again"
+                ) from None
             await self._dispatch(lane, kind, body)
         # What is still to come on other lanes has this long; the pings have ended.
         await asyncio.sleep(SILENCE_SECONDS)
-        raise BrokenOffError("the other side ended the session before the transfer was done; try again")
+        raise BrokenOffError(
+            "the other side ended the session before the transfer was done; try again"
+        )
 
     async def _dispatch(self, lane: Lane, kind: int, body: memoryview) -> None:
         if kind == RecordType.PING:
@@ -218,10 +236,14 @@ class Session:
 
     async def _last_words(self, error: BaseException) -> None:
         """Tell the other end why, if it can still be told."""
-        if self.control.sealer.finished or (self._failed.done() and isinstance(error, TransportError)):
+        if self.control.sealer.finished or (
+            self._failed.done() and isinstance(error, TransportError)
+        ):
             return
         if isinstance(error, FileSystemError):  # its sentence may name paths of this machine
-            body = write_reason(error.exit_status, "a file or folder there cannot be read or written")
+            body = write_reason(
+                error.exit_status, "a file or folder there cannot be read or written"
+            )
         elif isinstance(error, TallowError):
             body = write_reason(error.exit_status, str(error))
         elif isinstance(error, asyncio.CancelledError):
@@ -232,7 +254,7 @@ class Session:
             async with asyncio.timeout(LAST_WORDS_SECONDS):
                 await self.control.send(RecordType.ERROR, body, final=True)
 
-    # -- lanes ----------------------------------------------------------------------------------------------------------------
+    # -- lanes -----------------------------------------------------------------------------------
 
     @property
     def lanes(self) -> Sequence[Lane]:
@@ -262,7 +284,8 @@ class Session:
         self._dropped.remove(lane)
 
     def tell_path(self, lane: Lane, reason: str) -> None:
-        """The data goes another way from here on, because a path was "found", is "broken", or was "slower"."""
+        """The data goes another way from here on, because a path was "found", is "broken", or was
+        "slower"."""
         self.spares.in_use = lane if lane.address else None
         self.context.event("path", path="direct" if lane.address else self.path.kind, reason=reason)
         self.context.reporter.note(f"the data goes by {lane.address or self.path.address}")
@@ -273,13 +296,15 @@ class Session:
         return self._next_lane
 
     def dialled(self, number: int) -> Lane | None:
-        """The lane of this id that this end opened, None if it is gone; raises `RemoteProtocolError` if it never opened one."""
+        """The lane of this id that this end opened, None if it is gone; raises
+        `RemoteProtocolError` if it never opened one."""
         if number % 2 != FIRST_LANE[self.role] % 2 or not 0 < number < self._next_lane:
             raise malformed(f"a word on lane {number}, which was not opened here")
         return next((lane for lane in self._lanes if lane.keys.lane == number), None)
 
     async def dial_aside(self, dial: Dial, address: str, taken: Callable[[Lane], None]) -> Lane:
-        """Join a lane by a stream to `address`, which is not the path of this session; `taken` as in `dial_lane`."""
+        """Join a lane by a stream to `address`, which is not the path of this session; `taken` as
+        in `dial_lane`."""
         stream = await dial()
         number, self._next_lane = self._next_lane, self._next_lane + 2
         lane = await self._dial_lane(stream, number, dial, address, taken)
@@ -293,24 +318,36 @@ class Session:
         return lane
 
     async def dial_lane(self, taken: Callable[[Lane], None] | None = None) -> Lane:
-        """Open a further lane on the path of this session; every attempt uses a new lane id. `taken` is called with it before the other end
-        can name it."""
+        """Open a further lane on the path of this session; every attempt uses a new lane id.
+        `taken` is called with it before the other end can name it."""
         if self.path.dial is None:
             raise BrokenOffError("this path cannot be dialled again; try again")
         for attempt in range(LANE_ATTEMPTS):
             lane, self._next_lane = self._next_lane, self._next_lane + 2
             try:
                 async with asyncio.timeout(LANE_SECONDS):
-                    return await self._dial_lane(await self.path.dial(), lane, self.path.dial, "", taken)
+                    return await self._dial_lane(
+                        await self.path.dial(), lane, self.path.dial, "", taken
+                    )
             except (TallowError, TimeoutError) as error:
                 self.context.reporter.note(f"lane {lane} could not be opened: {error}")
                 if attempt + 1 == LANE_ATTEMPTS:
-                    raise BrokenOffError("no further connection to the other side could be opened; try again") from error
-            # 1 s, then 2 s: longer than strangers at the host's listener are safe in the place that the lane needs.
+                    raise BrokenOffError(
+                        "no further connection to the other side could be opened; try again"
+                    ) from error
+            # 1 s, then 2 s: longer than strangers at the host's listener are safe in the place that
+            # the lane needs.
             await asyncio.sleep(attempt + 1)
         raise AssertionError("unreachable")
 
-    async def _dial_lane(self, stream: ByteStream, lane: int, dial: Dial, address: str, taken: Callable[[Lane], None] | None) -> Lane:
+    async def _dial_lane(
+        self,
+        stream: ByteStream,
+        lane: int,
+        dial: Dial,
+        address: str,
+        taken: Callable[[Lane], None] | None,
+    ) -> Lane:
         machine = LaneDialler(self.established.schedule, lane, system_rng)
         try:
             if len(self._lanes) >= OPEN_LANES:
@@ -321,7 +358,9 @@ class Session:
             assert machine.keys is not None
             joined = Lane(stream, machine.keys, self.established, self.role)
             joined.dial, joined.address, joined.rtt = dial, address, time.monotonic() - began
-            joined.rekeys = self.rekeying.count  # with the keys: a rekey may come while the last message is sent
+            joined.rekeys = (
+                self.rekeying.count
+            )  # with the keys: a rekey may come while the last message is sent
             if taken is not None:
                 taken(joined)
             await stream.send(machine.data_to_send())
@@ -333,11 +372,13 @@ class Session:
         return self._add(joined)
 
     def expect(self, count: int) -> None:
-        """At the host: the other end was asked for so many further lanes on the path of this session."""
+        """At the host: the other end was asked for so many further lanes on the path of this
+        session."""
         self._expected += count
 
     async def accept_lane(self, stream: ByteStream, hello: LaneHello) -> None:
-        """Let a lane join whose LaneHello named this session; raises `AuthenticationError` if it does not prove it."""
+        """Let a lane join whose LaneHello named this session; raises `AuthenticationError` if it
+        does not prove it."""
         self._check_expected()
         lane = await self._accept_lane(stream, hello)
         self._check_expected()
@@ -346,7 +387,9 @@ class Session:
         self._joined.put_nowait(lane)
 
     def _check_expected(self) -> None:
-        if self._expected < 1 and self.spares.in_use is None:  # a lane beside the path may break at any moment
+        if (
+            self._expected < 1 and self.spares.in_use is None
+        ):  # a lane beside the path may break at any moment
             raise malformed("a lane that nobody asked for")
 
     async def _accept_lane(self, stream: ByteStream, hello: LaneHello) -> Lane:
@@ -368,18 +411,22 @@ class Session:
         return self._add(lane)
 
     async def next_lane(self, least: int = 0) -> Lane:
-        """The next lane that the other end opened on the path of this session, of an id not below `least`; older ones are ended."""
+        """The next lane that the other end opened on the path of this session, of an id not below
+        `least`; older ones are ended."""
         self._expected = max(self._expected, 0 if self._joined.qsize() else 1)
         try:
             async with asyncio.timeout(LANE_SECONDS * (LANE_ATTEMPTS + 1)):
                 while (lane := await self.guard(self._joined.get())).keys.lane < least or lane.cut:
                     self.spawn(self.end(lane))
         except TimeoutError:
-            raise BrokenOffError("the other side opened no data connection in time; try again") from None
+            raise BrokenOffError(
+                "the other side opened no data connection in time; try again"
+            ) from None
         return lane
 
     def joined_lane(self) -> Lane | None:
-        """One that the other end has opened on the path of this session and that nothing goes by yet, if there is one."""
+        """One that the other end has opened on the path of this session and that nothing goes by
+        yet, if there is one."""
         while not self._joined.empty():
             if not (lane := self._joined.get_nowait()).cut:
                 return lane

@@ -21,9 +21,11 @@ _ZEROS = memoryview(bytes(1 << 18))
 
 
 class Sink(Protocol):
-    """Where the content goes. Names were checked before; `commit` gives the path as it landed, None if the file was left out.
+    """Where the content goes. Names were checked before; `commit` gives the path as it landed, None
+    if the file was left out.
 
-    `files` and `links` count what landed. A hole is not written where what is not written reads as zeros.
+    `files` and `links` count what landed. A hole is not written where what is not written reads as
+    zeros.
     """
 
     skipped: list[Skipped]
@@ -89,13 +91,18 @@ class FolderSink:
         self._landing.keeping = self._keeping = keeping
 
     def found(self, number: int, folder: int, name: str) -> None:
-        """An entry is there from an earlier run; what has further names to come is kept for them."""
+        """An entry is there from an earlier run; what has further names to come is kept for
+        them."""
         if self._selection.flags(number) & KEPT:
             self._landing.stash.keep_placed(number, folder, name)
 
     def is_there(self, number: int) -> bool:
         """Whether an entry is there from an earlier run."""
-        return self._keeping is not None and bool(self._keeping.done) and bool(self._keeping.done[number])
+        return (
+            self._keeping is not None
+            and bool(self._keeping.done)
+            and bool(self._keeping.done[number])
+        )
 
     def passed(self, number: int, entry: Entry) -> None:
         """Make a folder or link."""
@@ -114,7 +121,9 @@ class FolderSink:
         """Begin a file."""
         flags = self._selection.flags(number)
         keep, named = number if flags & KEPT else None, bool(flags & WANTED)
-        self._writer = self._landing.begin(entry.components, entry.mode, entry.mtime_ns, number=number, keep=keep, named=named)
+        self._writer = self._landing.begin(
+            entry.components, entry.mode, entry.mtime_ns, number=number, keep=keep, named=named
+        )
 
     def whole(self, file: FileWhole) -> bool:
         """Take a small file that came whole; whether `settle` has something to tell."""
@@ -122,7 +131,8 @@ class FolderSink:
         return self._landing.put(file, keep=bool(flags & KEPT), named=bool(flags & WANTED))
 
     def settle(self) -> list[tuple[FileWhole, str]]:
-        """Give what came whole its names; returns what has got one since the last call, with the paths as they landed."""
+        """Give what came whole its names; returns what has got one since the last call, with the
+        paths as they landed."""
         settled = self._landing.settle()
         self.files += len(settled)
         return settled
@@ -182,7 +192,8 @@ class _One:
 
 
 class StreamSink(_One):
-    """One file, to a descriptor, as its records verify: completeness is known by the exit status."""
+    """One file, to a descriptor, as its records verify: completeness is known by the exit
+    status."""
 
     def __init__(self, descriptor: int) -> None:
         super().__init__()

@@ -1,7 +1,8 @@
 """Spare lanes: joined, and idle until the host has the data go by them.
 
-Those at a candidate lie beside the path of the session, and the data moves to one of them. Others lead where the data goes already, and are
-added to the lanes that carry it, where the way is long or either end asks for several.
+Those at a candidate lie beside the path of the session, and the data moves to one of them. Others
+lead where the data goes already, and are added to the lanes that carry it, where the way is long or
+either end asks for several.
 """
 
 from __future__ import annotations
@@ -22,26 +23,30 @@ if TYPE_CHECKING:
     from tallow_core.runtime.session import Session
 
 MOST_SPARES = 4 + MOST_CARRYING - 1
-"""Spare lanes beside the path of the session that an end has at once: some to move to, and those that then join them."""
+"""Spare lanes beside the path of the session that an end has at once: some to move to, and those
+that then join them."""
 MOST_MOVES = 8
 """How often a session's data moves to a spare lane."""
 MOST_ASKED = 1 + 2 * MOST_MOVES
 """How often a host asks for further lanes: once for each path that the data goes by."""
 JOIN_SECONDS = 5.0
-"""For one attempt beside the path of the session, from dialling to the lane that stands; at the acceptor, from the connection on."""
+"""For one attempt beside the path of the session, from dialling to the lane that stands; at the
+acceptor, from the connection on."""
 AT_ONCE = 2
 """Further lanes that are opened at a time: as many as a relay lets wait."""
 FAR_SECONDS, FAR_LANES = 0.02, 4
-"""Where an answer takes so long, a connection's buffers (4 MiB in many systems) hold it to less than a line may carry, and it begins
-slowly. There so many are used, unless somebody chose."""
+"""Where an answer takes so long, a connection's buffers (4 MiB in many systems) hold it to less
+than a line may carry, and it begins slowly. There so many are used, unless somebody chose."""
 
 Record = tuple[int, memoryview]
 FLOW = (RecordType.DATA, RecordType.SPREAD, RecordType.MOVED)
-"""What a lane that carries the data may begin with; whether it may do so now is for whoever reads on."""
+"""What a lane that carries the data may begin with; whether it may do so now is for whoever reads
+on."""
 
 
 class Spare(NamedTuple):
-    """A lane, and what reads it while it is idle: at the guest up to the first record of the data, which is the result."""
+    """A lane, and what reads it while it is idle: at the guest up to the first record of the data,
+    which is the result."""
 
     lane: Lane
     reading: asyncio.Task[Record | None]
@@ -49,11 +54,16 @@ class Spare(NamedTuple):
     @property
     def broken(self) -> bool:
         """Whether it has ended, in whatever way."""
-        return self.reading.done() and (self.reading.cancelled() or self.reading.exception() is not None or self.reading.result() is None)
+        return self.reading.done() and (
+            self.reading.cancelled()
+            or self.reading.exception() is not None
+            or self.reading.result() is None
+        )
 
 
 class Spares:
-    """The spare lanes of one session. The host chooses, the guest takes those that the host names."""
+    """The spare lanes of one session. The host chooses, the guest takes those that the host
+    names."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -75,13 +85,16 @@ class Spares:
     @property
     def wanted(self) -> bool:
         """Whether a further one to move to would be of use."""
-        return self.in_use is None and not self.stay and self._moves < MOST_MOVES and not self._alive()
+        return (
+            self.in_use is None and not self.stay and self._moves < MOST_MOVES and not self._alive()
+        )
 
     def _alive(self) -> int:
         return sum(bool(spare.lane.address) and not spare.broken for spare in self._idle.values())
 
     async def dial(self, dial: Dial, address: str) -> None:
-        """Join by a stream that `dial` opens to `address`. The host uses it once the guest has said on it that its side stands."""
+        """Join by a stream that `dial` opens to `address`. The host uses it once the guest has said
+        on it that its side stands."""
         async with asyncio.timeout(JOIN_SECONDS):
             await self._session.dial_aside(dial, address, self._add)
 
@@ -103,7 +116,8 @@ class Spares:
         reading.add_done_callback(lambda task: self._over(number, lane, task))
 
     def _over(self, number: int, lane: Lane, task: asyncio.Task[Record | None]) -> None:
-        """Reading has ended: with the lane, or (at the guest) because the data goes by it. A lane that broke does not end the session."""
+        """Reading has ended: with the lane, or (at the guest) because the data goes by it. A lane
+        that broke does not end the session."""
         if task.cancelled():
             return
         error = task.exception()
@@ -140,7 +154,8 @@ class Spares:
             self._ready.remove(number)
 
     def forget(self, address: str) -> None:
-        """A path beside the session's own is broken: nothing more is to go by the idle lanes that lead there."""
+        """A path beside the session's own is broken: nothing more is to go by the idle lanes that
+        lead there."""
         self.stop_opening(address)
         for number, spare in list(self._idle.items()):
             if spare.lane.address == address:
@@ -148,10 +163,11 @@ class Spares:
                 self._not_ready(number)
                 self._session.drop(spare.lane)
 
-    # -- moving ---------------------------------------------------------------------------------------------------------------
+    # -- moving ----------------------------------------------------------------------------------
 
     def best(self) -> Lane | None:
-        """At the host: take the lane to move to that joined first, if there is one; the others are ended."""
+        """At the host: take the lane to move to that joined first, if there is one; the others are
+        ended."""
         if not self._ready or self._moves >= MOST_MOVES or self.stay:
             return None
         self._moves += 1
@@ -162,30 +178,36 @@ class Spares:
         return self._idle.pop(number).lane
 
     def named(self, number: int) -> Spare:
-        """At the guest: the lane that the host has moved the data to. One that broke meanwhile tells so when it is read."""
+        """At the guest: the lane that the host has moved the data to. One that broke meanwhile
+        tells so when it is read."""
         self._moves += 1
         if self._moves > MOST_MOVES:
             raise malformed(f"the data was moved more than {MOST_MOVES} times")
         return self.joining(number, aside=True)
 
     async def give_up(self, number: int) -> None:
-        """At the guest: nothing is to go by the idle lane of this id; if the data has moved to it, that is found out when it is read."""
+        """At the guest: nothing is to go by the idle lane of this id; if the data has moved to it,
+        that is found out when it is read."""
         spare = self._idle.get(number)
         if spare is None or not spare.lane.address:
             raise malformed(f"lane {number} is given up, which the data did not move to")
         await spare.lane.stream.aclose()
 
     def joining(self, number: int, *, aside: bool) -> Spare:
-        """At the guest: the lane that the host has the data go by, beside the path of the session or on it."""
+        """At the guest: the lane that the host has the data go by, beside the path of the session
+        or on it."""
         spare = self._idle.get(number)
         if spare is None or bool(spare.lane.address) is not aside:
-            raise malformed(f"the data was moved to lane {number}, which is no lane that it could move to")
+            raise malformed(
+                f"the data was moved to lane {number}, which is no lane that it could move to"
+            )
         return self._idle.pop(number)
 
-    # -- several at once ------------------------------------------------------------------------------------------------------
+    # -- several at once -------------------------------------------------------------------------
 
     async def wish(self) -> None:
-        """At the guest: tell the host by how many lanes the data is to come, if that was chosen here."""
+        """At the guest: tell the host by how many lanes the data is to come, if that was chosen
+        here."""
         if chosen := self._session.context.settings.session.lanes:
             await self._session.send(RecordType.LANES_WANTED, write_wanted(chosen))
 
@@ -195,7 +217,8 @@ class Spares:
         self._wish = read_wanted(body)
 
     def widen(self, lane: Lane) -> None:
-        """At the host: have as many lanes opened to where `lane` leads as the data is to go by, by the end that opened that one."""
+        """At the host: have as many lanes opened to where `lane` leads as the data is to go by, by
+        the end that opened that one."""
         chosen = max(self._session.context.settings.session.lanes, self._wish)
         count = (chosen or (FAR_LANES if lane.rtt >= FAR_SECONDS else 1)) - 1
         if not count:
@@ -209,7 +232,8 @@ class Spares:
             self._session.spawn(self._session.send(RecordType.LANES, further.encoded()))
 
     def further(self, address: str) -> Lane | None:
-        """At the host: take a lane that leads where the data goes already, `address` ("": the path of the session), if one has joined."""
+        """At the host: take a lane that leads where the data goes already, `address` ("": the path
+        of the session), if one has joined."""
         if not address:
             return self._session.joined_lane()
         for number in self._ready:
@@ -247,8 +271,13 @@ class Spares:
         async def one() -> None:
             async with places:
                 try:
-                    await (self.dial(dial, address) if address else self._session.dial_lane(self._add))
+                    await (
+                        self.dial(dial, address) if address else self._session.dial_lane(self._add)
+                    )
                 except (TallowError, TimeoutError) as error:
-                    self._session.context.reporter.note(f"a further connection could not be opened: {error or 'no answer in time'}", 2)
+                    self._session.context.reporter.note(
+                        f"a further connection could not be opened: {error or 'no answer in time'}",
+                        2,
+                    )
 
         await asyncio.gather(*(one() for _ in range(count)))

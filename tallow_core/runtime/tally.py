@@ -1,7 +1,8 @@
 """Keeps the number of wrong proofs of a code over restarts.
 
-One small file a nameplate and role in the state directory. It holds a count and a time; nothing in it depends on the words, so the
-count belongs to the nameplate for a day. No file exists while no proof has failed.
+One small file a nameplate and role in the state directory. It holds a count and a time; nothing in
+it depends on the words, so the count belongs to the nameplate for a day. No file exists while no
+proof has failed.
 """
 
 from __future__ import annotations
@@ -36,7 +37,10 @@ class FileTally:
         except FileNotFoundError:
             return 0
         except (OSError, ValueError) as error:
-            raise ConfigError(f"the count of wrong guesses in {printable(str(self._path))} cannot be read; delete that file") from error
+            raise ConfigError(
+                f"the count of wrong guesses in {printable(str(self._path))} cannot be read;"
+                " delete that file"
+            ) from error
 
     def write(self, count: int) -> None:
         """Keep `count` before the proof goes on; 0 removes the file."""
@@ -50,14 +54,17 @@ class FileTally:
         except OSError as error:
             where = printable(str(self._folder))
             raise ConfigError(
-                f"the count of wrong guesses cannot be kept in {where}: {error.strerror}; make room there, or make it writable"
+                f"the count of wrong guesses cannot be kept in {where}: {error.strerror}; make"
+                " room there, or make it writable"
             ) from error
 
     def _replace(self, count: int) -> None:
         temporary = self._path.with_suffix(f".{os.getpid()}")
         with contextlib.suppress(FileNotFoundError):
             temporary.unlink()
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o600)
+        descriptor = os.open(
+            temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o600
+        )
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
             file.write(str(count))
         temporary.replace(self._path)

@@ -10,7 +10,8 @@ from tallow_core.text import printable
 
 
 def announce_session(context: Context, session: Session) -> None:
-    """The `peer`, `suite` and perhaps `safety` events, once a peer has proved itself; raises `RefusedError` if a plugin refuses it."""
+    """The `peer`, `suite` and perhaps `safety` events, once a peer has proved itself; raises
+    `RefusedError` if a plugin refuses it."""
     path = session.path
     context.event("peer", path=path.kind)
     context.event("suite", **session.established.suite)
@@ -22,8 +23,22 @@ def announce_session(context: Context, session: Session) -> None:
 
 
 def report_done(
-    context: Context, files: int, links: int, size: int, seconds: float, skipped: list[Skipped], **more: list[dict[str, str]]
+    context: Context,
+    files: int,
+    links: int,
+    size: int,
+    seconds: float,
+    skipped: list[Skipped],
+    **more: list[dict[str, str]],
 ) -> None:
     """The `done` event."""
     left_out = [{"path": printable(entry.path), "reason": entry.reason} for entry in skipped]
-    context.event("done", files=files, links=links, bytes=size, seconds=round(seconds, 6), skipped=left_out, **more)
+    context.event(
+        "done",
+        files=files,
+        links=links,
+        bytes=size,
+        seconds=round(seconds, 6),
+        skipped=left_out,
+        **more,
+    )

@@ -16,10 +16,14 @@ _LEAST = 4096
 
 
 class Throttle:
-    """A token bucket: `spend` returns when what was spent so far is allowed. A rate of 0 is no limit."""
+    """A token bucket: `spend` returns when what was spent so far is allowed. A rate of 0 is no
+    limit."""
 
     def __init__(
-        self, rate: int, clock: Callable[[], float] = time.monotonic, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+        self,
+        rate: int,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._rate = rate
         self._clock = clock
@@ -28,7 +32,8 @@ class Throttle:
 
     @property
     def portion(self) -> int:
-        """Bytes to send at once, so that it does not come in bursts: an eighth of a second's, within bounds."""
+        """Bytes to send at once, so that it does not come in bursts: an eighth of a second's,
+        within bounds."""
         return min(PAYLOAD, max(_LEAST, self._rate // _SHARES)) if self._rate else PAYLOAD
 
     async def spend(self, count: int) -> None:

@@ -1,4 +1,5 @@
-"""The contracts of password-authenticated key exchanges (PAKE): for a code that two people share, and for a login at a server."""
+"""The contracts of password-authenticated key exchanges (PAKE): for a code that two people share,
+and for a login at a server."""
 
 from __future__ import annotations
 
@@ -12,10 +13,12 @@ from tallow_core.types import ReadBuffer, Role
 
 
 class Authenticator(Driver):
-    """What both kinds of PAKE have in common: a driver derives from `CodeAuthenticator` or `LoginAuthenticator`.
+    """What both kinds of PAKE have in common: a driver derives from `CodeAuthenticator` or
+    `LoginAuthenticator`.
 
-    `situation` is where it can be used: `code`, where both ends hold the same short-lived secret, or `login`, where a server keeps a
-    record of each user's password that does not contain it. A session offers the former only.
+    `situation` is where it can be used: `code`, where both ends hold the same short-lived secret,
+    or `login`, where a server keeps a record of each user's password that does not contain it. A
+    session offers the former only.
     """
 
     situation: ClassVar[Literal["code", "login"]]
@@ -24,8 +27,9 @@ class Authenticator(Driver):
 class CodeAuthenticator(Authenticator):
     """One run of a balanced PAKE of one message each way; the guest's share travels first.
 
-    `share_size` is in bytes. The key that `finish` returns is equal on both ends only if password, session id, channel and both
-    associated data were; it is not confirmed yet: the session does that over its whole transcript.
+    `share_size` is in bytes. The key that `finish` returns is equal on both ends only if password,
+    session id, channel and both associated data were; it is not confirmed yet: the session does
+    that over its whole transcript.
     """
 
     situation: ClassVar[Literal["code"]] = "code"
@@ -33,7 +37,8 @@ class CodeAuthenticator(Authenticator):
 
     @abstractmethod
     def __init__(self, role: Role, password: ReadBuffer, session_id: bytes, channel: bytes) -> None:
-        """Begin a run with fresh randomness. `channel` binds the run to its surroundings (CPace: CI)."""
+        """Begin a run with fresh randomness. `channel` binds the run to its surroundings (CPace:
+        CI)."""
 
     @property
     @abstractmethod
@@ -44,13 +49,15 @@ class CodeAuthenticator(Authenticator):
     def finish(self, peer_share: ReadBuffer) -> bytearray:
         """Return the intermediate key. May be called once.
 
-        A share of the wrong length, one that encodes a low-order point, or one equal to our own is an `AuthenticationError`.
+        A share of the wrong length, one that encodes a low-order point, or one equal to our own is
+        an `AuthenticationError`.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """What a client has after registering: `upload` for the server, and `export_key`, which only this password gives again."""
+    """What a client has after registering: `upload` for the server, and `export_key`, which only
+    this password gives again."""
 
     upload: bytes
     export_key: bytearray = field(repr=False)
@@ -64,9 +71,10 @@ class Registered:
 class LoggedIn:
     """What an end has after a login.
 
-    `session_key` is the same at both ends and fresh in every login. `export_key` is what `Registered` had; empty at the server, which
-    never learns it. `messages` are request, response and finalization as they travelled, so that the caller can bind them to what
-    it runs over; the client sends the last of them.
+    `session_key` is the same at both ends and fresh in every login. `export_key` is what
+    `Registered` had; empty at the server, which never learns it. `messages` are request, response
+    and finalization as they travelled, so that the caller can bind them to what it runs over; the
+    client sends the last of them.
     """
 
     session_key: bytearray = field(repr=False)
@@ -79,8 +87,8 @@ class LoggedIn:
 
 
 class LoginRun(ABC):
-    """One end of one registration or login, begun by its first message. `finish` may be called once, successful or not; a second call,
-    and one after `wipe`, is a `CryptoError`."""
+    """One end of one registration or login, begun by its first message. `finish` may be called
+    once, successful or not; a second call, and one after `wipe`, is a `CryptoError`."""
 
     @property
     @abstractmethod
@@ -105,8 +113,8 @@ class ServerRegistration(LoginRun):
 
     @abstractmethod
     def finish(self, upload: ReadBuffer) -> bytes:
-        """Take the client's upload and return the user's record, `record_size` bytes, to be stored under the user's name, private.
-        An upload that is malformed is a `CryptoError`."""
+        """Take the client's upload and return the user's record, `record_size` bytes, to be stored
+        under the user's name, private. An upload that is malformed is a `CryptoError`."""
 
 
 class ClientLogin(LoginRun):
@@ -116,7 +124,8 @@ class ClientLogin(LoginRun):
     def finish(self, response: ReadBuffer) -> LoggedIn:
         """Take the server's response.
 
-        Whatever is wrong, be it the password, the user, the server or a byte on the way, is one `AuthenticationError` with one text.
+        Whatever is wrong, be it the password, the user, the server or a byte on the way, is one
+        `AuthenticationError` with one text.
         """
 
 
@@ -125,18 +134,22 @@ class ServerLogin(LoginRun):
 
     @abstractmethod
     def finish(self, finalization: ReadBuffer) -> LoggedIn:
-        """Take the client's last message. One that proves nothing is one `AuthenticationError` with one text, whether the user exists."""
+        """Take the client's last message. One that proves nothing is one `AuthenticationError` with
+        one text, whether the user exists."""
 
 
 class LoginAuthenticator(Authenticator):
-    """An augmented PAKE: a client with a password, and a server with a set-up and one record a user. An instance is the server.
+    """An augmented PAKE: a client with a password, and a server with a set-up and one record a
+    user. An instance is the server.
 
-    All sizes are in bytes and fixed. A registration is request, response, upload; a login request, response, finalization; the client
-    speaks first. A message of another size is refused as a malformed one. A registration must travel where the client already knows
-    whom it talks to; a login needs nothing of the kind.
+    All sizes are in bytes and fixed. A registration is request, response, upload; a login request,
+    response, finalization; the client speaks first. A message of another size is refused as a
+    malformed one. A registration must travel where the client already knows whom it talks to; a
+    login needs nothing of the kind.
 
-    Who asks for a user that does not exist gets what a wrong password gets, from a dummy record that is part of the set-up: messages of
-    the same sizes, by the same path, ending in the same error. Passwords are UTF-8; any other bytes are a `CryptoError`.
+    Who asks for a user that does not exist gets what a wrong password gets, from a dummy record
+    that is part of the set-up: messages of the same sizes, by the same path, ending in the same
+    error. Passwords are UTF-8; any other bytes are a `CryptoError`.
     """
 
     situation: ClassVar[Literal["login"]] = "login"
@@ -150,8 +163,8 @@ class LoginAuthenticator(Authenticator):
     @classmethod
     @abstractmethod
     def make_setup(cls) -> bytearray:
-        """Make the secret of a new server, `setup_size` bytes. It must be kept for as long as the records (in a file of mode 0600):
-        without it no record is of use."""
+        """Make the secret of a new server, `setup_size` bytes. It must be kept for as long as the
+        records (in a file of mode 0600): without it no record is of use."""
 
     @classmethod
     @abstractmethod
@@ -165,17 +178,22 @@ class LoginAuthenticator(Authenticator):
 
     @abstractmethod
     def __init__(self, setup: ReadBuffer) -> None:
-        """A server with the set-up that `make_setup` once gave; anything else is a `CryptoError`."""
+        """A server with the set-up that `make_setup` once gave; anything else is a
+        `CryptoError`."""
 
     @abstractmethod
     def answer_registration(self, user: str, request: ReadBuffer) -> ServerRegistration:
-        """Begin a registration of `user` at the server. A request that is malformed is a `CryptoError`."""
+        """Begin a registration of `user` at the server. A request that is malformed is a
+        `CryptoError`."""
 
     @abstractmethod
-    def answer_login(self, user: str, record: ReadBuffer | None, request: ReadBuffer) -> ServerLogin:
+    def answer_login(
+        self, user: str, record: ReadBuffer | None, request: ReadBuffer
+    ) -> ServerLogin:
         """Begin a login of `user` at the server; `record` is None if there is no such user.
 
-        A request that is malformed is a `CryptoError`, whether the user exists; so is a record that is damaged.
+        A request that is malformed is a `CryptoError`, whether the user exists; so is a record that
+        is damaged.
         """
 
     @abstractmethod

@@ -12,11 +12,13 @@ from tallow_core.spi.driver import Driver
 class Command(Driver):
     """A verb of the command line: `tallow NAME ...`.
 
-    The first line of the module's docstring is its line in `tallow --help`, read as text: the help imports no plugin.
+    The first line of the module's docstring is its line in `tallow --help`, read as text: the help
+    imports no plugin.
     """
 
     @classmethod
     @abstractmethod
     def function(cls) -> Callable[..., Any]:
-        """The typed function that becomes the command; its parameters are the options, its docstring the help, what it
-        returns (None or an int) the exit status. It may raise any `TallowError`."""
+        """The typed function that becomes the command; its parameters are the options, its
+        docstring the help, what it returns (None or an int) the exit status. It may raise any
+        `TallowError`."""

@@ -17,14 +17,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Advert:
-    """Who waits where: the public nameplate and an endpoint; nothing derived from the words of the code, no name, no size."""
+    """Who waits where: the public nameplate and an endpoint; nothing derived from the words of the
+    code, no name, no size."""
 
     nameplate: str
     endpoint: Endpoint
 
 
 class Discovery(Driver):
-    """Announces and browses. `reveals` says in one sentence what others learn from an announcement."""
+    """Announces and browses. `reveals` says in one sentence what others learn from an
+    announcement."""
 
     reveals: ClassVar[str]
 
@@ -38,11 +40,13 @@ class Discovery(Driver):
 
     @abstractmethod
     def nameplates(self) -> frozenset[str]:
-        """The nameplates that are announced right now, as far as can be seen at once: a new code avoids them."""
+        """The nameplates that are announced right now, as far as can be seen at once: a new code
+        avoids them."""
 
     @abstractmethod
     def browse(self, nameplate: str) -> AsyncIterator[Endpoint]:
         """Yield endpoints announced for `nameplate`, each once, as they appear, until cancelled.
 
-        An answer is a hint, and may be forged: the session decides. What is malformed is passed over.
+        An answer is a hint, and may be forged: the session decides. What is malformed is passed
+        over.
         """

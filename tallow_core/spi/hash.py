@@ -24,7 +24,8 @@ class Hasher(ABC):
 class Hash(Driver):
     """A hash function, domain-separated by a context string.
 
-    `kdf` names the function of `hashlib` that HMAC and HKDF of a session use when this driver is chosen ("H follows the chosen hash").
+    `kdf` names the function of `hashlib` that HMAC and HKDF of a session use when this driver is
+    chosen ("H follows the chosen hash").
     """
 
     digest_size: ClassVar[int]
@@ -33,4 +34,5 @@ class Hash(Driver):
     @classmethod
     @abstractmethod
     def hasher(cls, context: str) -> Hasher:
-        """Start a hash in the domain `context`; two contexts never give the same hash for the same data."""
+        """Start a hash in the domain `context`; two contexts never give the same hash for the same
+        data."""

@@ -12,7 +12,8 @@ from tallow_core.types import ReadBuffer
 
 @dataclass(slots=True)
 class KemPair:
-    """A key pair: the encoded public key, and whatever the driver needs to decapsulate (None once wiped)."""
+    """A key pair: the encoded public key, and whatever the driver needs to decapsulate (None once
+    wiped)."""
 
     public: bytes
     private: object | None
@@ -25,9 +26,10 @@ class KemPair:
 class Kem(Driver):
     """Makes key pairs, and agrees on a secret of `shared_size` bytes through a ciphertext.
 
-    Sizes are in bytes and fixed. Keys and ciphertexts of any other length, and those that the algorithm's standard tells to refuse, are
-    a `CryptoError`. A ciphertext that was merely changed never gives the same secret: with `implicit_rejection` it gives another one,
-    never an error that would tell its sender something (FIPS 203 section 6.3); without, it may be a `CryptoError`.
+    Sizes are in bytes and fixed. Keys and ciphertexts of any other length, and those that the
+    algorithm's standard tells to refuse, are a `CryptoError`. A ciphertext that was merely changed
+    never gives the same secret: with `implicit_rejection` it gives another one, never an error that
+    would tell its sender something (FIPS 203 section 6.3); without, it may be a `CryptoError`.
     """
 
     public_size: ClassVar[int]

@@ -27,13 +27,16 @@ class RoomsFull(TallowError):
 
 
 class Rooms(Driver):
-    """Which nameplates are in use, and by whom: each with the SHA-256 of its host's token, never the token.
+    """Which nameplates are in use, and by whom: each with the SHA-256 of its host's token, never
+    the token.
 
-    Every call is atomic, also among several relays that share a store. `now` is in seconds, from a clock that the sharers share.
+    Every call is atomic, also among several relays that share a store. `now` is in seconds, from a
+    clock that the sharers share.
     """
 
     rest: float = 3600.0
-    """Seconds for which a freed nameplate is not drawn again: a guest of the old room may still come. Who asks for it by name gets it."""
+    """Seconds for which a freed nameplate is not drawn again: a guest of the old room may still
+    come. Who asks for it by name gets it."""
 
     @abstractmethod
     def __init__(self, settings: Settings) -> None:
@@ -41,8 +44,8 @@ class Rooms(Driver):
 
     @abstractmethod
     async def open(self, wanted: str | None, token_hash: bytes, now: float) -> str:
-        """Open a room and return its nameplate: `wanted`, or a random one of the shortest length of which less than a tenth is in
-        use (4 to 10 digits, no leading zero).
+        """Open a room and return its nameplate: `wanted`, or a random one of the shortest length of
+        which less than a tenth is in use (4 to 10 digits, no leading zero).
 
         Raises `RoomTaken` or `RoomsFull`.
         """

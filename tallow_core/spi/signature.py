@@ -13,7 +13,8 @@ from tallow_core.types import ReadBuffer
 
 @dataclass(slots=True)
 class SigningPair:
-    """A key pair: the encoded public key, and the encoded secret key, which is what a vault stores (empty once wiped)."""
+    """A key pair: the encoded public key, and the encoded secret key, which is what a vault stores
+    (empty once wiped)."""
 
     public: bytes
     secret: bytearray = field(repr=False)
@@ -27,8 +28,9 @@ class SigningPair:
 class Signature(Driver):
     """Signs messages, and verifies what others signed.
 
-    Sizes are in bytes and fixed. There is no context argument: a message of the protocol begins with its label. `deterministic` says
-    that the same pair and message always give the same signature; else no two are the same.
+    Sizes are in bytes and fixed. There is no context argument: a message of the protocol begins
+    with its label. `deterministic` says that the same pair and message always give the same
+    signature; else no two are the same.
     """
 
     public_size: ClassVar[int]
@@ -44,20 +46,24 @@ class Signature(Driver):
     @classmethod
     @abstractmethod
     def restore(cls, secret: ReadBuffer) -> SigningPair:
-        """The pair whose secret key is `secret`, which is copied; the public key is computed from it.
+        """The pair whose secret key is `secret`, which is copied; the public key is computed from
+        it.
 
-        A secret of another length than `secret_size`, or one whose parts do not belong together, is a `CryptoError`.
+        A secret of another length than `secret_size`, or one whose parts do not belong together, is
+        a `CryptoError`.
         """
 
     @classmethod
     @abstractmethod
     def sign(cls, pair: SigningPair, message: ReadBuffer) -> bytes:
-        """Return the signature of `message`, `signature_size` bytes. A pair that was wiped, or is of another driver, is a `CryptoError`."""
+        """Return the signature of `message`, `signature_size` bytes. A pair that was wiped, or is
+        of another driver, is a `CryptoError`."""
 
     @classmethod
     @abstractmethod
     def verify(cls, public: ReadBuffer, message: ReadBuffer, signature: ReadBuffer) -> None:
         """Return if `signature` is one of `message` by the holder of `public`.
 
-        Anything else is a `BadSignature`: another message, key or signature, one of a wrong length, a key that the standard refuses.
+        Anything else is a `BadSignature`: another message, key or signature, one of a wrong length,
+        a key that the standard refuses.
         """

@@ -1,4 +1,5 @@
-"""The conformance kit: what every driver of a kind must do, as plain functions that a plugin's own tests can call.
+"""The conformance kit: what every driver of a kind must do, as plain functions that a plugin's own
+tests can call.
 
 `suite.run_checks(CIPHER, MyCipher)` runs them all. A broken contract raises `ConformanceError`.
 """

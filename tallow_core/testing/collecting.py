@@ -37,7 +37,10 @@ class Suite(pytest.Module):
 def _look_up(text: str) -> dict[str, Subject | Exception]:
     try:
         plugins = user_plugins()
-        return {str(subject): subject for subject in (everything(plugins) if text == ALL else [named(text, plugins)])}
+        return {
+            str(subject): subject
+            for subject in (everything(plugins) if text == ALL else [named(text, plugins)])
+        }
     except TallowError as error:
         return {text: error}
 
@@ -55,7 +58,11 @@ class Driver(pytest.Collector):
         if isinstance(subject, Exception):
             yield Item.from_parent(self, name="can_be_loaded", check=_failing(subject))
         elif subject.passed_over:
-            yield Item.from_parent(self, name="can_be_loaded", check=partial(pytest.skip, f"{subject}: {subject.passed_over}"))
+            yield Item.from_parent(
+                self,
+                name="can_be_loaded",
+                check=partial(pytest.skip, f"{subject}: {subject.passed_over}"),
+            )
         else:
             yield from self._items(subject)
 
@@ -81,7 +88,10 @@ class Item(pytest.Item):
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *rest: Any) -> Any:
         """The sentence alone; `--tb=long` shows where it comes from."""
-        if isinstance(excinfo.value, ConformanceError) and self.config.getoption("tbstyle") != "long":
+        if (
+            isinstance(excinfo.value, ConformanceError)
+            and self.config.getoption("tbstyle") != "long"
+        ):
             return str(excinfo.value)
         return super().repr_failure(excinfo, *rest)
 
@@ -102,5 +112,7 @@ def _scratch_of(config: pytest.Config) -> Settings:
     if _settings not in config.stash:
         context = scratch()
         config.stash[_settings] = context.__enter__()
-        atexit.register(context.__exit__, None, None, None)  # xdist ends its workers before pytest's own cleanup
+        atexit.register(
+            context.__exit__, None, None, None
+        )  # xdist ends its workers before pytest's own cleanup
     return config.stash[_settings]

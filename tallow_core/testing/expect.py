@@ -16,11 +16,14 @@ def require(condition: bool, otherwise: str) -> None:
 
 
 def refuses(expected: type[Exception], action: Callable[[], object], what: str) -> None:
-    """Raise `ConformanceError` unless `action()` raises `expected`; `what` completes "the driver accepted ..."."""
+    """Raise `ConformanceError` unless `action()` raises `expected`; `what` completes "the driver
+    accepted ..."."""
     try:
         action()
     except expected:
         return
     except Exception as error:
-        raise ConformanceError(f"{what} raised {type(error).__name__} instead of {expected.__name__}: {error}") from error
+        raise ConformanceError(
+            f"{what} raised {type(error).__name__} instead of {expected.__name__}: {error}"
+        ) from error
     raise ConformanceError(f"the driver accepted {what}")

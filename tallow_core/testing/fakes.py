@@ -1,4 +1,5 @@
-"""Stand-ins for a test: a cipher that remembers its nonces, randomness that can be repeated, a clock that is set by hand."""
+"""Stand-ins for a test: a cipher that remembers its nonces, randomness that can be repeated, a
+clock that is set by hand."""
 
 from __future__ import annotations
 
@@ -25,7 +26,8 @@ class NonceLedger:
 
 
 def recording(cipher: type[Cipher], ledger: NonceLedger) -> type[Cipher]:
-    """A cipher with the name, sizes and bytes of `cipher` that enters each record it has sealed into `ledger`."""
+    """A cipher with the name, sizes and bytes of `cipher` that enters each record it has sealed
+    into `ledger`."""
 
     class Recording(Cipher):
         name = cipher.name
@@ -41,12 +43,16 @@ def recording(cipher: type[Cipher], ledger: NonceLedger) -> type[Cipher]:
             self._inner = cipher(key)
             self._key = bytes(key)
 
-        def seal_into(self, nonce: ReadBuffer, aad: ReadBuffer, plaintext: ReadBuffer, out: WriteBuffer) -> int:
+        def seal_into(
+            self, nonce: ReadBuffer, aad: ReadBuffer, plaintext: ReadBuffer, out: WriteBuffer
+        ) -> int:
             length = self._inner.seal_into(nonce, aad, plaintext, out)
             ledger.enter(self._key, bytes(nonce))
             return length
 
-        def open_into(self, nonce: ReadBuffer, aad: ReadBuffer, ciphertext: ReadBuffer, out: WriteBuffer) -> int:
+        def open_into(
+            self, nonce: ReadBuffer, aad: ReadBuffer, ciphertext: ReadBuffer, out: WriteBuffer
+        ) -> int:
             return self._inner.open_into(nonce, aad, ciphertext, out)
 
         def wipe(self) -> None:
@@ -56,7 +62,8 @@ def recording(cipher: type[Cipher], ledger: NonceLedger) -> type[Cipher]:
 
 
 def seeded_rng(seed: bytes) -> Rng:
-    """A source of bytes that `seed` determines: the n-th call gives SHAKE-256(n as 8 bytes || seed). For tests only."""
+    """A source of bytes that `seed` determines: the n-th call gives SHAKE-256(n as 8 bytes ||
+    seed). For tests only."""
     calls = count()
 
     def draw(n: int, /) -> bytes:

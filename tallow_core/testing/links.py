@@ -1,4 +1,5 @@
-"""Links that lose: streams that are cut, stalled, splintered or corrupted, and datagrams that vanish, come twice or change places."""
+"""Links that lose: streams that are cut, stalled, splintered or corrupted, and datagrams that
+vanish, come twice or change places."""
 
 from __future__ import annotations
 
@@ -13,10 +14,12 @@ from tallow_core.types import ReadBuffer, WriteBuffer
 
 @dataclass(frozen=True, slots=True)
 class StreamFaults:
-    """What a link does to the bytes that come in: all positions count from the first byte received, None is never.
+    """What a link does to the bytes that come in: all positions count from the first byte received,
+    None is never.
 
-    A stream transport is reliable, so nothing is reordered: from byte `cut` on the stream has ended, as it looks when somebody on the path
-    ends it; before byte `stall` it waits for ever; bit `flip` of it (8 * byte + bit) comes inverted; `step` bytes come at most at once.
+    A stream transport is reliable, so nothing is reordered: from byte `cut` on the stream has
+    ended, as it looks when somebody on the path ends it; before byte `stall` it waits for ever; bit
+    `flip` of it (8 * byte + bit) comes inverted; `step` bytes come at most at once.
     """
 
     cut: int | None = None
@@ -26,7 +29,8 @@ class StreamFaults:
 
 
 class LossyStream(ByteStream):
-    """`stream` behind a bad link. What is sent goes through as it is: wrap the other end too for faults in both directions."""
+    """`stream` behind a bad link. What is sent goes through as it is: wrap the other end too for
+    faults in both directions."""
 
     def __init__(self, stream: ByteStream, faults: StreamFaults) -> None:
         self.facts = stream.facts
@@ -48,8 +52,14 @@ class LossyStream(ByteStream):
 
     def _most(self) -> int | None:
         """How many bytes may come at once, so that the next fault is met exactly."""
-        ahead = [place - self.received for place in (self._faults.cut, self._faults.stall) if place is not None and place > self.received]
-        return min([*ahead, *([] if self._faults.step is None else [self._faults.step])], default=None)
+        ahead = [
+            place - self.received
+            for place in (self._faults.cut, self._faults.stall)
+            if place is not None and place > self.received
+        ]
+        return min(
+            [*ahead, *([] if self._faults.step is None else [self._faults.step])], default=None
+        )
 
     def _corrupt(self, view: memoryview) -> None:
         place, bit = divmod(-1 if self._faults.flip is None else self._faults.flip, 8)
@@ -67,12 +77,16 @@ class LossyStream(ByteStream):
 
 
 class DatagramLink:
-    """One direction of a path for datagrams. Each draw is a byte of `rng`, so that a seeded one repeats the whole run.
+    """One direction of a path for datagrams. Each draw is a byte of `rng`, so that a seeded one
+    repeats the whole run.
 
-    `loss`, `duplication` and `reordering` are chances in 256. A datagram that is held back comes after the next one, or at the end.
+    `loss`, `duplication` and `reordering` are chances in 256. A datagram that is held back comes
+    after the next one, or at the end.
     """
 
-    def __init__(self, rng: Rng, *, loss: int = 0, duplication: int = 0, reordering: int = 0) -> None:
+    def __init__(
+        self, rng: Rng, *, loss: int = 0, duplication: int = 0, reordering: int = 0
+    ) -> None:
         self._rng = rng
         self._loss = loss
         self._duplication = duplication
@@ -83,7 +97,11 @@ class DatagramLink:
         """What arrives of `datagrams`, in the order in which it does."""
         arrived: list[bytes] = []
         for datagram in datagrams:
-            copies = [] if self._happens(self._loss) else [datagram] * (2 if self._happens(self._duplication) else 1)
+            copies = (
+                []
+                if self._happens(self._loss)
+                else [datagram] * (2 if self._happens(self._duplication) else 1)
+            )
             late, self._late = self._late, []
             if self._happens(self._reordering):
                 self._late, copies = copies, []

@@ -1,6 +1,8 @@
-"""A transport within one process and one event loop: names instead of addresses, bounded buffers instead of sockets.
+"""A transport within one process and one event loop: names instead of addresses, bounded buffers
+instead of sockets.
 
-For tests of what lies above transports, and of the conformance kit itself. It is no installed driver: nobody can choose it.
+For tests of what lies above transports, and of the conformance kit itself. It is no installed
+driver: nobody can choose it.
 """
 
 from __future__ import annotations
@@ -123,11 +125,14 @@ class MemoryListener(Listener):
         return stream
 
     async def meet(self) -> MemoryStream:
-        """Make a pair of ends: one to be accepted, and the one that is returned. Waits while the backlog is full."""
+        """Make a pair of ends: one to be accepted, and the one that is returned. Waits while the
+        backlog is full."""
         there, back = _Pipe(), _Pipe()
         await self._waiting.put(MemoryStream(self.endpoint.host, there, back))
         if self.closed:
-            raise UnreachableError(f"{self.endpoint.url} was closed: check that the other side is running.")
+            raise UnreachableError(
+                f"{self.endpoint.url} was closed: check that the other side is running."
+            )
         return MemoryStream(self.endpoint.host, back, there)
 
     async def aclose(self) -> None:
@@ -153,7 +158,10 @@ class Memory(Transport):
 
     def parse(self, authority: str) -> Endpoint:
         if not _NAME.fullmatch(authority):
-            raise UsageError(f"'{printable(authority)}' is no name for {self.name}: write at most 64 small letters, digits and hyphens.")
+            raise UsageError(
+                f"'{printable(authority)}' is no name for {self.name}: write at most 64 small"
+                " letters, digits and hyphens."
+            )
         return Endpoint(self.name, authority)
 
     def local(self) -> Endpoint:
@@ -167,11 +175,15 @@ class Memory(Transport):
                 await asyncio.sleep(0)
                 return await listener.meet()
         except TimeoutError:
-            raise UnreachableError(f"{endpoint.url} did not answer in time: accept more connections there.") from None
+            raise UnreachableError(
+                f"{endpoint.url} did not answer in time: accept more connections there."
+            ) from None
 
     async def listen(self, endpoint: Endpoint, *, lasting: bool) -> Listener:
         if endpoint.host in _listeners:
-            raise UnreachableError(f"Somebody listens at {endpoint.url} already: choose another name.")
+            raise UnreachableError(
+                f"Somebody listens at {endpoint.url} already: choose another name."
+            )
         listener = _listeners[endpoint.host] = MemoryListener(endpoint)
         return listener
 

@@ -1,7 +1,8 @@
-"""The pytest plugin: `pytest --pyargs tallow_core.testing.suite --tallow KIND:NAME` makes a test of every check.
+"""The pytest plugin: `pytest --pyargs tallow_core.testing.suite --tallow KIND:NAME` makes a test of
+every check.
 
-pytest loads it wherever Tallow is installed, so it adds an option and imports nothing; `tallow_core.testing.collecting` does the rest,
-once somebody asks for the suite.
+pytest loads it wherever Tallow is installed, so it adds an option and imports nothing;
+`tallow_core.testing.collecting` does the rest, once somebody asks for the suite.
 """
 
 from __future__ import annotations
@@ -21,11 +22,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--tallow",
         action="append",
         metavar="KIND:NAME",
-        help="check this installed driver, or `all`; may be repeated. With --pyargs tallow_core.testing.suite",
+        help=(
+            "check this installed driver, or `all`; may be repeated. With --pyargs"
+            " tallow_core.testing.suite"
+        ),
     )
 
 
-def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module | None:
+def pytest_pycollect_makemodule(
+    module_path: Path, parent: pytest.Collector
+) -> pytest.Module | None:
     """Collect checks instead of test functions from the suite."""
     if module_path.name != _SUITE.name or not module_path.samefile(_SUITE):
         return None

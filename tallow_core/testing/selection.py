@@ -23,7 +23,8 @@ _CORE = "core"
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A driver, or a primitive of the core, that can be checked. `passed_over` says why it is not, or is empty."""
+    """A driver, or a primitive of the core, that can be checked. `passed_over` says why it is not,
+    or is empty."""
 
     kind: str
     name: str
@@ -39,20 +40,24 @@ class Subject:
         return f"{self.kind}:{printable(self.name)}"
 
     def checks(self, settings: Settings) -> list[Check]:
-        """Import the driver and return its checks. `settings` are those of `scratch`; raises `PluginError`."""
+        """Import the driver and return its checks. `settings` are those of `scratch`; raises
+        `PluginError`."""
         if self.kind == _CORE:
             return core_checks(self.name)
         kind = kind_named(self.kind)
         assert kind is not None  # made from an entry of the catalogue
         own = replace(settings, plugins=self.plugins)
-        return checks_of(kind, PluginHost(Catalog.scan(self.plugins), own).load(kind, self.name), own)
+        return checks_of(
+            kind, PluginHost(Catalog.scan(self.plugins), own).load(kind, self.name), own
+        )
 
 
 def named(text: str, plugins: PluginSettings) -> Subject:
-    """The subject of that name, KIND:NAME. Raises `UsageError` or `PluginError`, which say why there is none.
+    """The subject of that name, KIND:NAME. Raises `UsageError` or `PluginError`, which say why
+    there is none.
 
-    Who types the name of a driver allows its distribution for this check: that is how an author checks what he has just installed. What
-    `[plugins] block` names stays blocked.
+    Who types the name of a driver allows its distribution for this check: that is how an author
+    checks what he has just installed. What `[plugins] block` names stays blocked.
     """
     kind_name, _, name = text.partition(":")
     if kind_name == _CORE:
@@ -60,10 +65,14 @@ def named(text: str, plugins: PluginSettings) -> Subject:
     kind = kind_named(kind_name)
     if kind is None:
         raise UsageError(
-            f'there is no kind "{printable(kind_name)}" of driver{nearest(kind_name, [*(each.name for each in KINDS), _CORE])}'
+            f'there is no kind "{printable(kind_name)}" of'
+            f" driver{nearest(kind_name, [*(each.name for each in KINDS), _CORE])}"
         )
     if not name:
-        raise UsageError(f'"{printable(text)}" names no driver: write KIND:NAME, as `tallow plugins list` shows them')
+        raise UsageError(
+            f'"{printable(text)}" names no driver: write KIND:NAME, as `tallow plugins list` shows'
+            " them"
+        )
     if kind is COMMAND:
         raise UsageError("commands have no checks: a command is run, not chosen")
     catalog = Catalog.scan(plugins)
@@ -76,10 +85,13 @@ def named(text: str, plugins: PluginSettings) -> Subject:
 
 
 def everything(plugins: PluginSettings) -> list[Subject]:
-    """All installed drivers of kinds that have checks, and the primitives of the core. Who may not be loaded is passed over."""
+    """All installed drivers of kinds that have checks, and the primitives of the core. Who may not
+    be loaded is passed over."""
     catalog = Catalog.scan(plugins)
     found: dict[str, Subject] = {}
-    for entry in (entry for kind in KINDS if kind is not COMMAND for entry in catalog.entries(kind)):
+    for entry in (
+        entry for kind in KINDS if kind is not COMMAND for entry in catalog.entries(kind)
+    ):
         subject = _subject(entry, catalog)
         # A driver that is blocked does not stand for an allowed one of its name.
         if str(subject) not in found or not subject.passed_over:
@@ -94,7 +106,9 @@ def _subject(entry: Entry, catalog: Catalog, *, borrowed: bool = False) -> Subje
 
 def _primitive(name: str, plugins: PluginSettings) -> Subject:
     if name not in CORE:
-        raise PluginError(f'there is no primitive "{printable(name)}" in the core{nearest(name, CORE)}')
+        raise PluginError(
+            f'there is no primitive "{printable(name)}" in the core{nearest(name, CORE)}'
+        )
     from tallow_core import __version__
 
     return Subject(_CORE, name, FIRST_PARTY, __version__, "allowed", plugins)
@@ -107,6 +121,11 @@ def user_plugins() -> PluginSettings:
 
 @contextmanager
 def scratch() -> Iterator[Settings]:
-    """Default settings, with directories that are gone afterwards: a check neither sees nor touches what is the user's."""
+    """Default settings, with directories that are gone afterwards: a check neither sees nor touches
+    what is the user's."""
     with TemporaryDirectory(prefix="tallow-", ignore_cleanup_errors=True) as folder:
-        yield Settings(directories=Directories(*(Path(folder, part) for part in ("config", "state", "data", "run"))))
+        yield Settings(
+            directories=Directories(
+                *(Path(folder, part) for part in ("config", "state", "data", "run"))
+            )
+        )

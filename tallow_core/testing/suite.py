@@ -1,7 +1,7 @@
 """All checks of a kind over one driver, one by one or together.
 
-`pytest --pyargs tallow_core.testing.suite --tallow KIND:NAME` collects them for an installed driver: the plugin that comes with the
-wheel does, and this module needs no test of its own.
+`pytest --pyargs tallow_core.testing.suite --tallow KIND:NAME` collects them for an installed
+driver: the plugin that comes with the wheel does, and this module needs no test of its own.
 """
 
 from __future__ import annotations
@@ -11,8 +11,31 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tallow_core.kinds import AUTHENTICATOR, CIPHER, COMMAND, COMPRESSOR, DISCOVERY, HASH, KEM, ROOMS, SIGNATURE, TRANSPORT, Kind
-from tallow_core.testing.checks import authenticator, cipher, compressor, core, discovery, hash, kem, rooms, signature, transport
+from tallow_core.kinds import (
+    AUTHENTICATOR,
+    CIPHER,
+    COMMAND,
+    COMPRESSOR,
+    DISCOVERY,
+    HASH,
+    KEM,
+    ROOMS,
+    SIGNATURE,
+    TRANSPORT,
+    Kind,
+)
+from tallow_core.testing.checks import (
+    authenticator,
+    cipher,
+    compressor,
+    core,
+    discovery,
+    hash,
+    kem,
+    rooms,
+    signature,
+    transport,
+)
 from tallow_core.testing.expect import ConformanceError, require
 
 if TYPE_CHECKING:
@@ -30,7 +53,8 @@ CHECKS: Mapping[str, tuple[Callable[..., None], ...]] = {
     ROOMS.name: rooms.CHECKS,
     COMMAND.name: (),
 }
-"""Kind name -> its checks, in the order in which they run. Each takes the driver class; those of `BUILT_WITH_SETTINGS` settings too."""
+"""Kind name -> its checks, in the order in which they run. Each takes the driver class; those of
+`BUILT_WITH_SETTINGS` settings too."""
 
 CORE: Mapping[str, tuple[Callable[[], None], ...]] = core.CHECKS
 """Primitives that the core uses without a driver -> their checks."""
@@ -47,7 +71,8 @@ class Check:
     held: Callable[[], None]
 
     def run(self) -> None:
-        """Raise `ConformanceError` if the driver fails it, also for an exception that the check does not expect."""
+        """Raise `ConformanceError` if the driver fails it, also for an exception that the check
+        does not expect."""
         try:
             self.held()
         except ConformanceError:
@@ -59,9 +84,12 @@ class Check:
 def checks_of(kind: Kind[Any], driver: type, settings: Settings | None = None) -> list[Check]:
     """The checks of `kind`, bound to `driver`.
 
-    `settings`, whose directories may be written to, are needed for the kinds in `BUILT_WITH_SETTINGS`.
+    `settings`, whose directories may be written to, are needed for the kinds in
+    `BUILT_WITH_SETTINGS`.
     """
-    arguments: tuple[object, ...] = (driver, settings) if kind.name in BUILT_WITH_SETTINGS else (driver,)
+    arguments: tuple[object, ...] = (
+        (driver, settings) if kind.name in BUILT_WITH_SETTINGS else (driver,)
+    )
     checks = authenticator.checks_for(driver) if kind is AUTHENTICATOR else CHECKS[kind.name]
     return [Check(check.__name__, _bind(check, arguments)) for check in checks]
 
@@ -72,13 +100,24 @@ def core_checks(primitive: str) -> list[Check]:
 
 
 def run_checks(kind: Kind[Any], driver: type, settings: Settings | None = None) -> list[str]:
-    """Hold `driver` to every check of `kind`; return the names of those that it passed, which are all of them.
+    """Hold `driver` to every check of `kind`; return the names of those that it passed, which are
+    all of them.
 
-    `settings` are as for `checks_of`. The first broken promise raises `ConformanceError`, naming driver and check.
+    `settings` are as for `checks_of`. The first broken promise raises `ConformanceError`, naming
+    driver and check.
     """
-    require(issubclass(driver, kind.contract), f"{driver.__name__} does not implement {kind.contract.__name__}")
-    require(not inspect.isabstract(driver), f"{driver.__name__} leaves methods of {kind.contract.__name__} open")
-    require(settings is not None or kind.name not in BUILT_WITH_SETTINGS, f"a {kind.name} driver is checked with settings")
+    require(
+        issubclass(driver, kind.contract),
+        f"{driver.__name__} does not implement {kind.contract.__name__}",
+    )
+    require(
+        not inspect.isabstract(driver),
+        f"{driver.__name__} leaves methods of {kind.contract.__name__} open",
+    )
+    require(
+        settings is not None or kind.name not in BUILT_WITH_SETTINGS,
+        f"a {kind.name} driver is checked with settings",
+    )
     checks = checks_of(kind, driver, settings)
     for check in checks:
         try:

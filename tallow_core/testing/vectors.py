@@ -1,6 +1,8 @@
-"""Published test vectors, shipped with the kit: one JSON file a driver, each naming its source; bytes are written in hexadecimal.
+"""Published test vectors, shipped with the kit: one JSON file a driver, each naming its source;
+bytes are written in hexadecimal.
 
-Long values that several vectors share, or that they change in a few bytes, stand once under `named`; see `assembled`.
+Long values that several vectors share, or that they change in a few bytes, stand once under
+`named`; see `assembled`.
 """
 
 from __future__ import annotations
@@ -15,7 +17,8 @@ _NAMED = re.compile(r"@([a-z0-9-]+)(?:\[(\d*):(\d*)\])?")
 
 
 def published(kind: str, driver: str) -> Mapping[str, Any]:
-    """The vectors of `driver`, or an empty mapping if the kit has none: an unknown driver is still held to every other check."""
+    """The vectors of `driver`, or an empty mapping if the kit has none: an unknown driver is still
+    held to every other check."""
     source = files("tallow_core.testing") / "vectors" / kind / f"{driver}.json"
     if not source.is_file():
         return {}
@@ -24,7 +27,8 @@ def published(kind: str, driver: str) -> Mapping[str, Any]:
 
 
 def assembled(vectors: Mapping[str, Any], text: str) -> bytes:
-    """The bytes that `text` spells: words, each hexadecimal, `@name` for a value under `named`, or `@name[start:stop]` for its slice."""
+    """The bytes that `text` spells: words, each hexadecimal, `@name` for a value under `named`, or
+    `@name[start:stop]` for its slice."""
     return b"".join(_spelt(vectors, word) for word in text.split())
 
 

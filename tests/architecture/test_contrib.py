@@ -1,4 +1,5 @@
-"""What lies in contrib/ is written as a stranger would: it uses what is published, and nobody here knows of it."""
+"""What lies in contrib/ is written as a stranger would: it uses what is published, and nobody here
+knows of it."""
 
 from __future__ import annotations
 
@@ -20,7 +21,10 @@ def project(folder: Path) -> dict[str, Any]:
 
 
 def test_there_are_some() -> None:
-    assert {path.name for path in PROJECTS} >= {"tallow-cipher-xchacha20-poly1305", "tallow-transport-unix"}
+    assert {path.name for path in PROJECTS} >= {
+        "tallow-cipher-xchacha20-poly1305",
+        "tallow-transport-unix",
+    }
 
 
 @pytest.mark.parametrize("folder", PROJECTS, ids=lambda folder: folder.name)
@@ -39,7 +43,9 @@ def test_it_is_a_distribution_of_its_own(folder: Path) -> None:
 def test_nobody_knows_of_it(folder: Path) -> None:
     words = (folder.name, folder.name.replace("-", "_"))
     told = {**sources("tallow_core"), **sources("tallow_plugins")}
-    assert [module for module, source in told.items() if any(word in source for word in words)] == []
+    assert [
+        module for module, source in told.items() if any(word in source for word in words)
+    ] == []
 
 
 @pytest.mark.parametrize("folder", PROJECTS, ids=lambda folder: folder.name)
@@ -49,4 +55,6 @@ def test_it_uses_what_a_driver_may_know(folder: Path) -> None:
         for each in imports(f"{own}.{file.stem}", file.read_text("utf-8")):
             package = each.target.partition(".")[0]
             assert package != "tallow_plugins"
-            assert package != "tallow_core" or area(each.target) in DRIVERS, f"{file}: {each.target}"
+            assert package != "tallow_core" or area(each.target) in DRIVERS, (
+                f"{file}: {each.target}"
+            )

@@ -1,4 +1,5 @@
-"""The generated pages are what the source says, and what the tutorial quotes is the plugin that is built and tested."""
+"""The generated pages are what the source says, and what the tutorial quotes is the plugin that is
+built and tested."""
 
 from __future__ import annotations
 
@@ -45,8 +46,12 @@ def test_what_the_tutorial_quotes_is_there() -> None:
 def test_the_tutorial_leaves_nothing_of_the_plugin_out() -> None:
     """Whoever types what is quoted has the whole of it."""
     source = (ROOT / PLUGIN).read_text("utf-8")
-    quoted = "".join(text for path, text in _QUOTED.findall(TUTORIAL.read_text("utf-8")) if path == PLUGIN)
-    assert [line for line in quoted.splitlines() if line] == [line for line in source.splitlines() if line]
+    quoted = "".join(
+        text for path, text in _QUOTED.findall(TUTORIAL.read_text("utf-8")) if path == PLUGIN
+    )
+    assert [line for line in quoted.splitlines() if line] == [
+        line for line in source.splitlines() if line
+    ]
 
 
 def test_its_commands_exist() -> None:
@@ -56,7 +61,11 @@ def test_its_commands_exist() -> None:
         assert any(tuple(line.split()[: len(row.words)]) == row.words for row in COMMANDS), line
 
 
-@pytest.mark.parametrize("page", [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))], ids=lambda page: str(page.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "page",
+    [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))],
+    ids=lambda page: str(page.relative_to(ROOT)),
+)
 def test_links_lead_somewhere(page: Path) -> None:
     for target, _ in _LINK.findall(page.read_text("utf-8")):
         assert "://" in target or (page.parent / target).exists(), f"{page}: {target}"

@@ -12,12 +12,20 @@ from tallow_core.kinds import COMMAND, KINDS, kind_named
 from tallow_core.settings import Directories, PluginSettings, Settings
 from tallow_core.testing.suite import CHECKS, run_checks
 
-ENTRIES = [entry for entry in Catalog.scan(PluginSettings()).all_entries if entry.distribution == FIRST_PARTY]
+ENTRIES = [
+    entry
+    for entry in Catalog.scan(PluginSettings()).all_entries
+    if entry.distribution == FIRST_PARTY
+]
 
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return Settings(directories=Directories(tmp_path / "config", tmp_path / "state", tmp_path / "data", tmp_path / "runtime"))
+    return Settings(
+        directories=Directories(
+            tmp_path / "config", tmp_path / "state", tmp_path / "data", tmp_path / "runtime"
+        )
+    )
 
 
 def test_there_is_a_driver_of_every_kind() -> None:
@@ -40,7 +48,8 @@ def test_it_keeps_its_contract(entry: Entry, settings: Settings) -> None:
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: f"{entry.kind}:{entry.name}")
 def test_names_follow_the_rules(entry: Entry) -> None:
-    """The module is the driver's name with underscores, in the folder of its kind; its first line says what it is."""
+    """The module is the driver's name with underscores, in the folder of its kind; its first line
+    says what it is."""
     kind = kind_named(entry.kind)
     assert kind is not None
     assert entry.value == f"tallow_plugins.{kind.plural}.{entry.name.replace('-', '_')}"

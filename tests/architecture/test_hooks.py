@@ -11,7 +11,18 @@ import pytest
 
 from tallow_core import hookspecs
 from tallow_core.kinds import KINDS
-from tallow_core.spi import authenticator, cipher, command, compressor, discovery, hash, kem, rooms, signature, transport
+from tallow_core.spi import (
+    authenticator,
+    cipher,
+    command,
+    compressor,
+    discovery,
+    hash,
+    kem,
+    rooms,
+    signature,
+    transport,
+)
 
 CONTRACTS = {
     contract.__name__: contract
@@ -34,7 +45,11 @@ def specs() -> dict[str, Callable[..., Any]]:
     """The hooks, as pluggy finds them."""
     manager = pluggy.PluginManager("tallow")
     manager.add_hookspecs(hookspecs)
-    return {name: value for name, value in vars(hookspecs).items() if isinstance(getattr(manager.hook, name, None), pluggy.HookCaller)}
+    return {
+        name: value
+        for name, value in vars(hookspecs).items()
+        if isinstance(getattr(manager.hook, name, None), pluggy.HookCaller)
+    }
 
 
 @pytest.mark.parametrize("name", specs())

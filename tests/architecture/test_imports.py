@@ -1,8 +1,8 @@
 """Who may import whom, read from the source, so that imports inside functions count too.
 
-`types, errors, text < secrets < spi < protocol < dataplane < runtime < cli`, with `kinds, profiles, settings, memory, passwords,
-calibration, catalog, hookspecs, host, policy` beside them. What is imported for type checkers only has no order. The packages are found
-where they are installed.
+`types, errors, text < secrets < spi < protocol < dataplane < runtime < cli`, with `kinds, profiles,
+settings, memory, passwords, calibration, catalog, hookspecs, host, policy` beside them. What is
+imported for type checkers only has no order. The packages are found where they are installed.
 """
 
 from __future__ import annotations
@@ -37,12 +37,35 @@ BELOW: dict[str, frozenset[str]] = {
 }
 """Package or module of tallow_core -> what it may import, beside itself."""
 BELOW["runtime"] = frozenset(BELOW) - {"__init__"}
-BELOW["testing"] = LEAVES | {"__init__", "secrets", "spi", "kinds", "settings", "catalog", "host", "protocol", "passwords"}
+BELOW["testing"] = LEAVES | {
+    "__init__",
+    "secrets",
+    "spi",
+    "kinds",
+    "settings",
+    "catalog",
+    "host",
+    "protocol",
+    "passwords",
+}
 BELOW["cli"] = frozenset(BELOW)
 BELOW["__main__"] = frozenset({"__init__", "cli"})
 
 SHELL = frozenset(
-    {"asyncio", "socket", "ssl", "select", "selectors", "threading", "subprocess", "time", "datetime", "os", "random", "pluggy"}
+    {
+        "asyncio",
+        "socket",
+        "ssl",
+        "select",
+        "selectors",
+        "threading",
+        "subprocess",
+        "time",
+        "datetime",
+        "os",
+        "random",
+        "pluggy",
+    }
 )
 """What a sans-IO machine must not know."""
 
@@ -74,8 +97,13 @@ def _imports(module: str, node: ast.AST, *, typing: bool) -> Iterator[Import]:
         assert node.level == 0, f"{module} has a relative import"
         assert node.module is not None
         whole = node.module if "." in node.module or not node.module.startswith("tallow") else None
-        yield from (Import(module, whole or f"{node.module}.{alias.name}", typing) for alias in node.names)
-    elif isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
+        yield from (
+            Import(module, whole or f"{node.module}.{alias.name}", typing) for alias in node.names
+        )
+    elif isinstance(node, ast.If) and ast.unparse(node.test) in (
+        "TYPE_CHECKING",
+        "typing.TYPE_CHECKING",
+    ):
         for statement in node.body:
             yield from _imports(module, statement, typing=True)
         for statement in node.orelse:
@@ -93,14 +121,17 @@ def sources(package: str) -> dict[str, str]:
     assert spec.submodule_search_locations
     root = Path(spec.submodule_search_locations[0])
     return {
-        ".".join((package, *path.relative_to(root).with_suffix("").parts)): path.read_text("utf-8") for path in sorted(root.rglob("*.py"))
+        ".".join((package, *path.relative_to(root).with_suffix("").parts)): path.read_text("utf-8")
+        for path in sorted(root.rglob("*.py"))
     }
 
 
 @cache
 def found(package: str) -> tuple[Import, ...]:
     """Every import of a package."""
-    return tuple(each for module, source in sources(package).items() for each in imports(module, source))
+    return tuple(
+        each for module, source in sources(package).items() for each in imports(module, source)
+    )
 
 
 def area(module: str) -> str:
@@ -127,21 +158,33 @@ def test_the_core_keeps_the_order() -> None:
 
 
 def test_the_core_knows_no_plugin() -> None:
-    assert [str(each) for each in found("tallow_core") if each.target.split(".")[0] == "tallow_plugins"] == []
+    assert [
+        str(each) for each in found("tallow_core") if each.target.split(".")[0] == "tallow_plugins"
+    ] == []
     named = [
         module
         for module, source in sources("tallow_core").items()
         for node in ast.walk(ast.parse(source))
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("tallow_plugins.")
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and node.value.startswith("tallow_plugins.")
     ]
     assert named == []
 
 
 def test_pytest_is_for_pytest() -> None:
     """The kit runs without it: only what pytest itself imports may know it."""
-    importers = {each.module for each in found("tallow_core") if each.target.split(".")[0] == "pytest" and not each.typing}
+    importers = {
+        each.module
+        for each in found("tallow_core")
+        if each.target.split(".")[0] == "pytest" and not each.typing
+    }
     assert importers == {"tallow_core.testing.collecting"}
-    users = {each.module for each in found("tallow_core") if each.target == "tallow_core.testing.collecting"}
+    users = {
+        each.module
+        for each in found("tallow_core")
+        if each.target == "tallow_core.testing.collecting"
+    }
     assert users == {"tallow_core.testing.pytest_plugin"}
 
 
@@ -153,11 +196,17 @@ def test_the_machines_are_sans_io() -> None:
 
 @pytest.mark.parametrize("package", ["tallow_core", "tallow_plugins"])
 def test_t15_nobody_imports_random(package: str) -> None:
-    assert [str(each) for each in found(package) if each.target.split(".")[0] in ("random", "numpy")] == []
+    assert [
+        str(each) for each in found(package) if each.target.split(".")[0] in ("random", "numpy")
+    ] == []
 
 
 def test_no_driver_knows_what_a_transfer_is() -> None:
-    drivers = [each for each in found("tallow_plugins") if not each.module.startswith("tallow_plugins.commands")]
+    drivers = [
+        each
+        for each in found("tallow_plugins")
+        if not each.module.startswith("tallow_plugins.commands")
+    ]
     core = [each for each in drivers if each.target.split(".")[0] == "tallow_core"]
     assert len(core) > 30
     assert [str(each) for each in core if area(each.target) not in DRIVERS] == []
@@ -167,7 +216,8 @@ def test_drivers_of_one_kind_do_not_know_those_of_another() -> None:
     crossing = [
         str(each)
         for each in found("tallow_plugins")
-        if each.target.startswith("tallow_plugins.") and each.target.split(".")[1] != each.module.split(".")[1]
+        if each.target.startswith("tallow_plugins.")
+        and each.target.split(".")[1] != each.module.split(".")[1]
     ]
     assert crossing == []
 
@@ -178,8 +228,16 @@ def test_drivers_of_one_kind_do_not_know_those_of_another() -> None:
         ("tallow_core.protocol.x", "from tallow_core.runtime.y import z", True),
         ("tallow_core.protocol.x", "def f():\n    import tallow_core.dataplane", True),
         ("tallow_core.protocol.x", "from tallow_core import settings", True),
-        ("tallow_core.spi.x", "if TYPE_CHECKING:\n    from tallow_core.settings import Settings", False),
-        ("tallow_core.spi.x", "if TYPE_CHECKING:\n    pass\nelse:\n    from tallow_core.settings import Settings", True),
+        (
+            "tallow_core.spi.x",
+            "if TYPE_CHECKING:\n    from tallow_core.settings import Settings",
+            False,
+        ),
+        (
+            "tallow_core.spi.x",
+            "if TYPE_CHECKING:\n    pass\nelse:\n    from tallow_core.settings import Settings",
+            True,
+        ),
         ("tallow_core.secrets", "from tallow_core.spi.kem import Kem", True),
         ("tallow_core.cli.x", "from tallow_core import __version__", False),
         ("tallow_core.runtime.x", "from tallow_core.testing.fakes import FakeClock", True),

@@ -25,7 +25,9 @@ def installed() -> Path:
     return Path(sysconfig.get_path("purelib")).resolve()
 
 
-@pytest.mark.parametrize("package", [tallow_core, tallow_plugins], ids=lambda package: package.__name__)
+@pytest.mark.parametrize(
+    "package", [tallow_core, tallow_plugins], ids=lambda package: package.__name__
+)
 def test_packages_are_the_installed_ones(package: object) -> None:
     file = Path(getattr(package, "__file__", "")).resolve()
     assert file.is_relative_to(installed()), f"{file} is tested instead of the wheel"
@@ -49,5 +51,9 @@ def test_it_is_no_editable_install() -> None:
     metadata = distribution("tallow")
     assert '"editable": true' not in (metadata.read_text("direct_url.json") or "")
     names = {str(file) for file in metadata.files or ()}
-    assert {"tallow_core/py.typed", "tallow_plugins/py.typed", "tallow_core/protocol/words.txt"} <= names
+    assert {
+        "tallow_core/py.typed",
+        "tallow_plugins/py.typed",
+        "tallow_core/protocol/words.txt",
+    } <= names
     assert not [name for name in names if name.startswith(("tests/", "plugins/", "docs/"))]

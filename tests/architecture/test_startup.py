@@ -1,4 +1,5 @@
-"""What the program imports before it knows what it is to do: nothing that is slow, and no plugin."""
+"""What the program imports before it knows what it is to do: nothing that is slow, and no
+plugin."""
 
 from __future__ import annotations
 
@@ -46,7 +47,8 @@ def test_help_of_a_command(lab: Lab, command: str) -> None:
 
 
 def test_a_small_transfer_imports_what_it_needs(lab: Lab) -> None:
-    """cyclopts is for mistakes and help, rich for terminals, the demo's driver for the demo, and what compresses for what is large."""
+    """cyclopts is for mistakes and help, rich for terminals, the demo's driver for the demo, and
+    what compresses for what is large."""
     ann, bob = lab.pair()
     (ann.work / "file").write_text("much the same, " * 6000)
     sender = lab.send(ann, "file", program=TRACED)
@@ -60,4 +62,8 @@ def test_a_small_transfer_imports_what_it_needs(lab: Lab) -> None:
         assert "opaque_snake" not in modules  # logins are no part of a transfer
     assert "ctypes" not in imported(sender)  # it renames nothing
     assert not imported(sender) & {"tallow_core.runtime.receiving", "tallow_core.dataplane.landing"}
-    assert not imported(receiver) & {"tallow_core.runtime.sending", "tallow_core.runtime.hosting", "tallow_core.dataplane.sources"}
+    assert not imported(receiver) & {
+        "tallow_core.runtime.sending",
+        "tallow_core.runtime.hosting",
+        "tallow_core.dataplane.sources",
+    }

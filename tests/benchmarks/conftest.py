@@ -1,4 +1,5 @@
-"""The benchmarks are no installed package: they are found in the checkout, after everything that is installed."""
+"""The benchmarks are no installed package: they are found in the checkout, after everything that is
+installed."""
 
 import sys
 from pathlib import Path

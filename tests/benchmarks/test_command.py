@@ -19,7 +19,9 @@ COMMAND = [sys.executable, "-m", "benchmarks.transfer"]
 
 
 def run(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*COMMAND, *words], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)  # noqa: S603
+    return subprocess.run(
+        [*COMMAND, *words], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+    )
 
 
 def test_one_case_is_measured_beside_the_plain_copy(tmp_path: Path) -> None:
@@ -34,12 +36,27 @@ def test_one_case_is_measured_beside_the_plain_copy(tmp_path: Path) -> None:
     assert (plain["name"], tcp["name"]) == ("plain", "tcp")
     assert len(tcp["samples"]) == 2
     assert tcp["aims"].keys() == {"rate", "cpu"}
-    assert all(cost["cpu"] > 0 and cost["peak"] > 0 for sample in tcp["samples"] for cost in sample["costs"].values())
+    assert all(
+        cost["cpu"] > 0 and cost["peak"] > 0
+        for sample in tcp["samples"]
+        for cost in sample["costs"].values()
+    )
     assert len(group["loads"]) == 2
 
 
 def test_streams_and_starts(tmp_path: Path) -> None:
-    done = run("--rounds", "1", "--stream-size", "1", "--empty", "3", "--only", "memory/stream-1-*", "--only", "start/version")
+    done = run(
+        "--rounds",
+        "1",
+        "--stream-size",
+        "1",
+        "--empty",
+        "3",
+        "--only",
+        "memory/stream-1-*",
+        "--only",
+        "start/version",
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "stream-1-MiB" in done.stdout
     assert "x python-c-pass" in done.stdout
@@ -53,8 +70,20 @@ def test_an_unknown_case_is_said() -> None:
 
 def test_a_peer_that_is_not_there_is_printed_as_missing(tmp_path: Path) -> None:
     environment = {**os.environ, "PATH": str(tmp_path)}
-    words = [*COMMAND, "--rounds", "1", "--size", "1", "--only", "file/croc", "--peers", str(tmp_path)]
-    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False, env=environment)  # noqa: S603
+    words = [
+        *COMMAND,
+        "--rounds",
+        "1",
+        "--size",
+        "1",
+        "--only",
+        "file/croc",
+        "--peers",
+        str(tmp_path),
+    ]
+    done = subprocess.run(
+        words, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False, env=environment
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "missing: croc not installed" in done.stdout
 
@@ -62,7 +91,7 @@ def test_a_peer_that_is_not_there_is_printed_as_missing(tmp_path: Path) -> None:
 def test_when_it_is_told_to_end_nothing_is_left() -> None:
     place = Path("/dev/shm")  # noqa: S108
     words = [*COMMAND, "--rounds", "99", "--size", "1", "--only", "file/tcp"]
-    with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True) as running:  # noqa: S603
+    with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True) as running:
         assert running.stdout is not None
         next(line for line in running.stdout if "round 2" in line)
         mine = children(running.pid)
@@ -71,7 +100,9 @@ def test_when_it_is_told_to_end_nothing_is_left() -> None:
         assert running.returncode == 128 + signal.SIGTERM
     assert not [pid for pid in mine if Path(f"/proc/{pid}").exists()]
     if place.is_dir():
-        assert not [folder for folder in place.glob("tallow-benchmark-*") if belongs(folder, running.pid)]
+        assert not [
+            folder for folder in place.glob("tallow-benchmark-*") if belongs(folder, running.pid)
+        ]
 
 
 def children(pid: int) -> list[int]:
@@ -88,7 +119,9 @@ def belongs(folder: Path, pid: int) -> bool:
 
 def test_a_child_that_hangs_is_killed_with_all_that_it_started(tmp_path: Path) -> None:
     began = time.monotonic()
-    with Child(("sh", "-c", "sleep 600 & echo pid $!; wait"), tmp_path / "work" / "a", limit=1.0) as child:
+    with Child(
+        ("sh", "-c", "sleep 600 & echo pid $!; wait"), tmp_path / "work" / "a", limit=1.0
+    ) as child:
         sleeping = int(child.line(r"pid (\d+)").group(1))
         with pytest.raises(Failed, match="ended without"):
             child.event("done")

@@ -15,7 +15,14 @@ MIB = 1 << 20
 
 
 def ran(seconds: float, *, cpu: float = 1.0, peak: int = 500) -> Sample:
-    return Sample(seconds, seconds + 1, {"sender": Cost(cpu, peak * MIB, seconds), "receiver": Cost(cpu, peak * MIB * 3 // 5, seconds)})
+    return Sample(
+        seconds,
+        seconds + 1,
+        {
+            "sender": Cost(cpu, peak * MIB, seconds),
+            "receiver": Cost(cpu, peak * MIB * 3 // 5, seconds),
+        },
+    )
 
 
 def never(work: Path) -> Sample:
@@ -23,10 +30,14 @@ def never(work: Path) -> Sample:
 
 
 def group(*cases: Case) -> Group:
-    return Group("file", "A title", "GB", 2.0, cases, ("rate", "whole", "cpu", "peak"), ("rate", "cpu"))
+    return Group(
+        "file", "A title", "GB", 2.0, cases, ("rate", "whole", "cpu", "peak"), ("rate", "cpu")
+    )
 
 
-def judged(samples: Sequence[Sample | None], aim: Aim, base: Sequence[Sample | None]) -> table.Result:
+def judged(
+    samples: Sequence[Sample | None], aim: Aim, base: Sequence[Sample | None]
+) -> table.Result:
     cases = (Case("plain", never), Case("ours", never, {"rate": aim}))
     return table.results(group(*cases), {"plain": base, "ours": samples})[1]
 
@@ -51,12 +62,18 @@ def test_a_round_that_failed_is_left_out_on_both_sides() -> None:
 
 def test_peaks_are_held_at_their_worst() -> None:
     case = Case("memory", never, {"peak": Aim(128)})
-    (found,) = table.results(group(case), {"memory": [ran(1, peak=100), ran(1, peak=129), ran(1, peak=100)]})
+    (found,) = table.results(
+        group(case), {"memory": [ran(1, peak=100), ran(1, peak=129), ran(1, peak=100)]}
+    )
     assert found.met("peak") is False
 
 
-def test_rows_say_what_is_missing_and_what_was_missed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(table, "floor", lambda: 0)  # that of this process depends on the tests that it ran before
+def test_rows_say_what_is_missing_and_what_was_missed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        table, "floor", lambda: 0
+    )  # that of this process depends on the tests that it ran before
     cases = (
         Case("plain", never),
         Case("ours", never, {"rate": Aim(0.8, least=True), "cpu": Aim(2)}),

@@ -1,4 +1,5 @@
-"""The wire of the benchmarks: it delays and limits, by a clock of the test; and in real namespaces, where there are any."""
+"""The wire of the benchmarks: it delays and limits, by a clock of the test; and in real namespaces,
+where there are any."""
 
 from __future__ import annotations
 
@@ -40,7 +41,9 @@ def test_what_comes_faster_than_the_rate_leaves_at_the_rate_and_in_order() -> No
     while (at := wire.next_at()) is not None:
         arrivals += [(at, packet) for packet in wire.due(at)]
     assert [packet for _, packet in arrivals] == packets
-    assert [at for at, _ in arrivals] == pytest.approx([DELAY + 0.1 * (number + 1) for number in range(20)])
+    assert [at for at, _ in arrivals] == pytest.approx(
+        [DELAY + 0.1 * (number + 1) for number in range(20)]
+    )
 
 
 def test_an_idle_link_saves_nothing_up() -> None:
@@ -94,12 +97,14 @@ print(connected, time.monotonic() - began)
 def test_two_namespaces_are_as_far_apart_as_asked(tmp_path: Path) -> None:
     size, wire = 2 << 20, Wire(rtt=0.1, rate=4e6)
     with network.joined(tmp_path, wire) as (near, far):
-        echo = subprocess.Popen([*far, sys.executable, "-c", _ECHO, ADDRESSES[1]], stdout=subprocess.PIPE)  # noqa: S603
+        echo = subprocess.Popen(
+            [*far, sys.executable, "-c", _ECHO, ADDRESSES[1]], stdout=subprocess.PIPE
+        )
         try:
             assert echo.stdout is not None
             assert echo.stdout.readline() == b"ready\n"
             command = [*near, sys.executable, "-c", _SEND, ADDRESSES[1], str(size)]
-            said = subprocess.run(command, capture_output=True, timeout=60, check=True).stdout  # noqa: S603
+            said = subprocess.run(command, capture_output=True, timeout=60, check=True).stdout
         finally:
             echo.kill()
             echo.communicate()

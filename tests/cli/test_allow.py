@@ -1,4 +1,5 @@
-"""`tallow plugins allow` edits the config file: what was there stays, byte for byte, and nothing is left half done."""
+"""`tallow plugins allow` edits the config file: what was there stays, byte for byte, and nothing is
+left half done."""
 
 from __future__ import annotations
 
@@ -51,15 +52,21 @@ def write(file: Path, text: str) -> None:
         ("# mine\n", '# mine\n\n[plugins]\nallow = ["tallow-extra"]\n'),
         (
             "# mine\n[plugins] # of others\n\n[send]  # odd   spaces\nwords   =   4 # more\n",
-            '# mine\n[plugins] # of others\nallow = ["tallow-extra"]\n\n[send]  # odd   spaces\nwords   =   4 # more\n',
+            '# mine\n[plugins] # of others\nallow = ["tallow-extra"]\n\n[send]  # odd'
+            "   spaces\nwords   =   4 # more\n",
         ),
         (
-            '[plugins]\nallow = [ # them\n    "tallow-other", # first\n] # end\nblock = ["kem:x25519"]\n',
-            '[plugins]\nallow = [ # them\n    "tallow-other", # first\n    "tallow-extra",\n] # end\nblock = ["kem:x25519"]\n',
+            '[plugins]\nallow = [ # them\n    "tallow-other", # first\n] # end\nblock ='
+            ' ["kem:x25519"]\n',
+            '[plugins]\nallow = [ # them\n    "tallow-other", # first\n    "tallow-extra",\n] #'
+            ' end\nblock = ["kem:x25519"]\n',
         ),
         ("plugins.block = ['kem:x25519']\n[send]\nwords = 4\n", None),
         ("plugins = { block = ['kem:x25519'] }\n", None),
-        ('[plugins]\r\nallow = ["tallow-other"]\r\n', '[plugins]\r\nallow = ["tallow-other", "tallow-extra"]\r\n'),
+        (
+            '[plugins]\r\nallow = ["tallow-other"]\r\n',
+            '[plugins]\r\nallow = ["tallow-other", "tallow-extra"]\r\n',
+        ),
     ],
 )
 def test_the_rest_of_the_file_stays(file: Path, before: str, after: str | None) -> None:
@@ -79,7 +86,9 @@ def test_it_is_written_once_as_the_distribution_spells_itself(file: Path, spelli
         allow(spelling)
         assert tomllib.loads(file.read_text()) == {"plugins": {"allow": ["tallow-extra"]}}
     allow("tallow-other")
-    assert tomllib.loads(file.read_text()) == {"plugins": {"allow": ["tallow-extra", "tallow-other"]}}
+    assert tomllib.loads(file.read_text()) == {
+        "plugins": {"allow": ["tallow-extra", "tallow-other"]}
+    }
 
 
 def test_a_new_file_is_private_and_an_old_one_keeps_its_mode(file: Path) -> None:
@@ -140,15 +149,21 @@ def test_a_name_that_settings_refuse_is_not_written(site: Site, file: Path) -> N
     assert not file.exists()
 
 
-def test_an_edit_that_changes_anything_else_is_not_written(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_edit_that_changes_anything_else_is_not_written(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write(file, "[send]\nwords = 4\n")
-    monkeypatch.setattr(allowing, "_append", lambda document, name: document.update({"send": {"words": 5}}))
+    monkeypatch.setattr(
+        allowing, "_append", lambda document, name: document.update({"send": {"words": 5}})
+    )
     with pytest.raises(ConfigError, match=r'add "tallow-extra" to `\[plugins\] allow` by hand'):
         allow("tallow-extra")
     assert file.read_text() == "[send]\nwords = 4\n"
 
 
-@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="needs a folder that cannot be written")
+@pytest.mark.skipif(
+    os.name != "posix" or os.geteuid() == 0, reason="needs a folder that cannot be written"
+)
 def test_a_folder_that_cannot_be_written_is_an_error(file: Path) -> None:
     write(file, "# mine\n")
     file.parent.chmod(0o500)
@@ -160,7 +175,9 @@ def test_a_folder_that_cannot_be_written_is_an_error(file: Path) -> None:
     assert file.read_text() == "# mine\n"
 
 
-def test_a_write_that_fails_leaves_the_old_file(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_write_that_fails_leaves_the_old_file(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write(file, "# mine\n")
 
     def full(descriptor: int) -> None:

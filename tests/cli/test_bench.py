@@ -33,7 +33,9 @@ def test_every_driver_of_every_kind_that_can_be_timed(lab: Lab) -> None:
         (plugin["kind"], plugin["name"], operation)
         for plugin in installed
         if plugin["kind"] in TASKS and plugin["state"] == "allowed"
-        for operation in (OPERATIONS | LOGINS)[plugin["name"] if plugin["name"] in LOGINS else plugin["kind"]]
+        for operation in (OPERATIONS | LOGINS)[
+            plugin["name"] if plugin["name"] in LOGINS else plugin["kind"]
+        ]
     ]
     expected.append(("password", "argon2id", "derive"))
     place.configure("[passwords]\nmemory_mib = 8\n")
@@ -42,20 +44,33 @@ def test_every_driver_of_every_kind_that_can_be_timed(lab: Lab) -> None:
     assert {"aegis-256", "sha3-256", "x25519"} <= {row["name"] for row in timed}
     for row in timed:
         assert 0 < row["seconds"] < 60
-        assert row["bytes"] == (1 << 20 if row["kind"] in ("cipher", "hash", "compressor") else None)
+        assert row["bytes"] == (
+            1 << 20 if row["kind"] in ("cipher", "hash", "compressor") else None
+        )
 
 
 def test_one_kind_for_a_person(lab: Lab) -> None:
     process = lab.run(lab.place(), "bench", "--kind", "hash", "--seconds", "0.001").ends(0)
     lines = [line.split() for line in process.out.text.splitlines()]
-    assert [(line[:3], line[4]) for line in lines] == [(["hash", name, "hash"], "GB/s") for name in ("blake3", "sha3-256")]
+    assert [(line[:3], line[4]) for line in lines] == [
+        (["hash", name, "hash"], "GB/s") for name in ("blake3", "sha3-256")
+    ]
     process = lab.run(lab.place(), "bench", "--kind", "kem", "--seconds", "0.001").ends(0)
     assert {line.split()[4] for line in process.out.text.splitlines()} == {"ms"}
 
 
 def test_a_driver_that_cannot_be_loaded_is_named_and_passed_over(lab: Lab, tmp_path: Any) -> None:
     (tmp_path / "aeg.py").write_text("raise ImportError('no library here')")
-    process = lab.run(lab.place(), "bench", "--kind", "cipher", "--seconds", "0.001", "--json", env={"PYTHONPATH": str(tmp_path)}).ends(0)
+    process = lab.run(
+        lab.place(),
+        "bench",
+        "--kind",
+        "cipher",
+        "--seconds",
+        "0.001",
+        "--json",
+        env={"PYTHONPATH": str(tmp_path)},
+    ).ends(0)
     assert {row["name"] for row in process.named("bench")} == {"aes-256-gcm", "chacha20-poly1305"}
     assert "cipher:aegis-256" in process.err.text
 
@@ -63,7 +78,11 @@ def test_a_driver_that_cannot_be_loaded_is_named_and_passed_over(lab: Lab, tmp_p
 def test_a_blocked_driver_is_not_timed(lab: Lab) -> None:
     place = lab.place()
     place.configure('[plugins]\nblock = ["hash:sha3-256"]\n')
-    rows = lab.run(place, "bench", "--kind", "hash", "--seconds", "0.001", "--json").ends(0).named("bench")
+    rows = (
+        lab.run(place, "bench", "--kind", "hash", "--seconds", "0.001", "--json")
+        .ends(0)
+        .named("bench")
+    )
     assert {row["name"] for row in rows} == {"blake3"}
 
 
@@ -132,8 +151,13 @@ def test_no_nonce_is_used_twice_and_no_key_beyond_its_limits() -> None:
     assert len({key for key, _ in ledger.pairs}) == 3
 
 
-@pytest.mark.parametrize(("lengths", "seconds", "best"), [([5, 1, 3], 0.0, 1), ([2, 2, 0.5, 0.5], 4.6, 0.5), ([4, 1, 3], 4.5, 1)])
-def test_the_fastest_run_counts(monkeypatch: pytest.MonkeyPatch, lengths: list[float], seconds: float, best: float) -> None:
+@pytest.mark.parametrize(
+    ("lengths", "seconds", "best"),
+    [([5, 1, 3], 0.0, 1), ([2, 2, 0.5, 0.5], 4.6, 0.5), ([4, 1, 3], 4.5, 1)],
+)
+def test_the_fastest_run_counts(
+    monkeypatch: pytest.MonkeyPatch, lengths: list[float], seconds: float, best: float
+) -> None:
     """Runs go on until the time is over, three at least."""
     now = 0.0
 

@@ -1,4 +1,5 @@
-"""`tallow plugins check`: what it runs, what it prints, and what it does about drivers that are broken, strange, blocked or not there."""
+"""`tallow plugins check`: what it runs, what it prints, and what it does about drivers that are
+broken, strange, blocked or not there."""
 
 from __future__ import annotations
 
@@ -51,8 +52,12 @@ def site(tmp_path: Path) -> Site:
     return Site(tmp_path / "site")
 
 
-def add(site: Site, source: str, *, distribution: str = "tallow-strange", name: str = "strange") -> Site:
-    site.add(distribution, "tallow.cipher", name, f"{distribution.replace('-', '_')}_module", source)
+def add(
+    site: Site, source: str, *, distribution: str = "tallow-strange", name: str = "strange"
+) -> Site:
+    site.add(
+        distribution, "tallow.cipher", name, f"{distribution.replace('-', '_')}_module", source
+    )
     return site
 
 
@@ -67,10 +72,14 @@ def test_one_driver(lab: Lab) -> None:
 
 
 def test_all(lab: Lab) -> None:
-    """Every installed driver of every kind that has checks, and the primitives of the core; those whose library is missing are named."""
+    """Every installed driver of every kind that has checks, and the primitives of the core; those
+    whose library is missing are named."""
     checked = lab.run(lab.place(), "plugins", "check", "--all", "--json").ends(0)
     subjects = {(event["kind"], event["name"]): event["state"] for event in checked.named("plugin")}
-    assert {kind for kind, _ in subjects} == {"core", *(kind.name for kind in KINDS if kind is not COMMAND)}
+    assert {kind for kind, _ in subjects} == {
+        "core",
+        *(kind.name for kind in KINDS if kind is not COMMAND),
+    }
     assert {name for kind, name in subjects if kind == "core"} == set(CORE)
     allowed = {subject for subject, state in subjects.items() if state == "allowed"}
     assert {(event["kind"], event["name"]) for event in checked.named("check")} == allowed
@@ -84,9 +93,13 @@ def test_a_driver_whose_library_is_missing(lab: Lab, site: Site) -> None:
     """Passed over by --all, an error where it is named; both name the extra to install."""
     add(site, STRANGE)
     (info,) = site.folder.glob("*.dist-info")
-    (info / "entry_points.txt").write_text("[tallow.cipher]\nstrange = tallow_strange_module [more]\n")
+    (info / "entry_points.txt").write_text(
+        "[tallow.cipher]\nstrange = tallow_strange_module [more]\n"
+    )
     with (info / "METADATA").open("a") as metadata:
-        metadata.write("Provides-Extra: more\nRequires-Dist: nothing-of-that-name; extra == 'more'\n")
+        metadata.write(
+            "Provides-Extra: more\nRequires-Dist: nothing-of-that-name; extra == 'more'\n"
+        )
     ann = lab.place()
     ann.configure('[plugins]\nallow = ["tallow-strange"]\n')
     passed = lab.run(ann, "plugins", "check", "--all", env=site.environment).ends(0)
@@ -98,28 +111,43 @@ def test_a_driver_whose_library_is_missing(lab: Lab, site: Site) -> None:
 
 def test_all_in_plain_words(lab: Lab) -> None:
     quiet = lab.run(lab.place(), "plugins", "check", "hash:blake3", "kem:x25519", "--quiet").ends(0)
-    assert quiet.out.text == f"2 drivers, {len(CHECKS['hash']) + len(CHECKS['kem'])} checks: all passed\n"
+    assert (
+        quiet.out.text
+        == f"2 drivers, {len(CHECKS['hash']) + len(CHECKS['kem'])} checks: all passed\n"
+    )
 
 
 def test_a_broken_driver(lab: Lab, site: Site) -> None:
     """Named with the check and its sentence; the others have their turn; exit 10."""
     add(site, LEAVES_PLAINTEXT)
-    checked = lab.run(lab.place(), "plugins", "check", "cipher:strange", "hash:blake3", env=site.environment).ends(10)
+    checked = lab.run(
+        lab.place(), "plugins", "check", "cipher:strange", "hash:blake3", env=site.environment
+    ).ends(10)
     failed = [line for line in checked.out.lines if line.startswith("  FAILED")]
-    assert failed[0].startswith("  FAILED  every_flipped_bit_is_refused: after a record with a flipped bit, unverified plaintext is left")
+    assert failed[0].startswith(
+        "  FAILED  every_flipped_bit_is_refused: after a record with a flipped bit, unverified"
+        " plaintext is left"
+    )
     assert "  ok      every_bit_counts" in checked.out.lines
     assert checked.out.lines[-1].endswith(f": {len(failed)} failed")
     (sentence,) = [line for line in checked.err.lines if line.startswith("error: ")]
     assert "cipher:strange does not keep the contract" in sentence
     assert 'block = ["cipher:strange"]' in sentence
-    quiet = lab.run(lab.place(), "plugins", "check", "--quiet", "cipher:strange", env=site.environment).ends(10)
+    quiet = lab.run(
+        lab.place(), "plugins", "check", "--quiet", "cipher:strange", env=site.environment
+    ).ends(10)
     assert quiet.out.lines[0].startswith("  FAILED  cipher:strange every_flipped_bit_is_refused: ")
 
 
 def test_a_broken_driver_in_json(lab: Lab, site: Site) -> None:
     add(site, LEAVES_PLAINTEXT)
-    checked = lab.run(lab.place(), "plugins", "check", "--json", "cipher:strange", env=site.environment).ends(10)
-    outcomes = {event["check"]: (event["outcome"], bool(event["message"])) for event in checked.named("check")}
+    checked = lab.run(
+        lab.place(), "plugins", "check", "--json", "cipher:strange", env=site.environment
+    ).ends(10)
+    outcomes = {
+        event["check"]: (event["outcome"], bool(event["message"]))
+        for event in checked.named("check")
+    }
     assert outcomes["sizes_are_sensible"] == ("passed", False)
     assert outcomes["every_flipped_bit_is_refused"] == ("failed", True)
     assert checked.events[-2]["event"] == "checked"
@@ -138,7 +166,9 @@ def test_naming_a_driver_allows_it_for_the_check(lab: Lab, site: Site) -> None:
     named = lab.run(ann, "plugins", "check", "cipher:strange", env=site.environment).ends(0)
     assert "is not allowed in the config; it is imported for this check only" in named.err.text
     assert trace.exists()
-    listed = lab.run(ann, "plugins", "list", "--json", "--kind", "cipher", env=site.environment).ends(0)
+    listed = lab.run(
+        ann, "plugins", "list", "--json", "--kind", "cipher", env=site.environment
+    ).ends(0)
     assert {event["name"]: event["state"] for event in listed.events}["strange"] == "blocked"
 
 
@@ -158,22 +188,32 @@ def test_a_foreign_driver_of_our_name_is_not_taken_for_ours(lab: Lab, site: Site
     add(site, "raise SystemExit(3)", name="aes-256-gcm")
     for words in (["cipher:aes-256-gcm"], ["--all"]):
         checked = lab.run(lab.place(), "plugins", "check", *words, env=site.environment).ends(0)
-        assert [line for line in checked.out.lines if line.startswith("cipher:aes-256-gcm  tallow ")]
+        assert [
+            line for line in checked.out.lines if line.startswith("cipher:aes-256-gcm  tallow ")
+        ]
 
 
 def test_two_foreign_drivers_of_one_name(lab: Lab, site: Site) -> None:
     add(site, STRANGE)
     add(site, STRANGE, distribution="tallow-stranger")
-    refused = lab.run(lab.place(), "plugins", "check", "cipher:strange", env=site.environment).ends(10)
+    refused = lab.run(lab.place(), "plugins", "check", "cipher:strange", env=site.environment).ends(
+        10
+    )
     assert "both provide it" in refused.err.text
 
 
 @pytest.mark.parametrize("source", ["import nothing_of_that_name", "raise SystemExit(3)", "x = 1"])
 def test_a_driver_that_cannot_be_loaded(lab: Lab, site: Site, source: str) -> None:
     add(site, source)
-    checked = lab.run(lab.place(), "plugins", "check", "cipher:strange", "hash:blake3", env=site.environment).ends(10)
+    checked = lab.run(
+        lab.place(), "plugins", "check", "cipher:strange", "hash:blake3", env=site.environment
+    ).ends(10)
     assert [
-        line for line in checked.out.lines if line.startswith("  FAILED  can_be_loaded: the plugin cipher:strange of tallow-strange 1.5")
+        line
+        for line in checked.out.lines
+        if line.startswith(
+            "  FAILED  can_be_loaded: the plugin cipher:strange of tallow-strange 1.5"
+        )
     ]
     assert "  ok      every_bit_counts" in checked.out.lines
 
@@ -203,17 +243,31 @@ def test_it_leaves_nothing_behind(lab: Lab) -> None:
     ann = lab.place()
     temporary = ann.work / "tmp"
     temporary.mkdir()
-    lab.run(ann, "plugins", "check", "transport:tls", "discovery:local", "--quiet", env={"TMPDIR": str(temporary)}).ends(0)
+    lab.run(
+        ann,
+        "plugins",
+        "check",
+        "transport:tls",
+        "discovery:local",
+        "--quiet",
+        env={"TMPDIR": str(temporary)},
+    ).ends(0)
     assert list(temporary.iterdir()) == []
-    assert not [path for path in (*ann.state_home.rglob("*"), *ann.runtime.rglob("*")) if path.is_file()]
+    assert not [
+        path for path in (*ann.state_home.rglob("*"), *ann.runtime.rglob("*")) if path.is_file()
+    ]
 
 
 def test_on_a_terminal(lab: Lab) -> None:
     """The running check is shown, and marks have colours, unless NO_COLOR says otherwise."""
     ann = lab.place()
     coloured = lab.run(ann, "plugins", "check", "hash:blake3", terminal=True).ends(0)
-    assert "  ...     every_bit_counts\r  \x1b[32mok    \x1b[0m  every_bit_counts" in coloured.out.text
-    plain = lab.run(ann, "plugins", "check", "hash:blake3", terminal=True, env={"NO_COLOR": "1"}).ends(0)
+    assert (
+        "  ...     every_bit_counts\r  \x1b[32mok    \x1b[0m  every_bit_counts" in coloured.out.text
+    )
+    plain = lab.run(
+        ann, "plugins", "check", "hash:blake3", terminal=True, env={"NO_COLOR": "1"}
+    ).ends(0)
     assert "  ...     every_bit_counts\r  ok      every_bit_counts" in plain.out.text
     assert "\x1b[3" not in plain.out.text
 
@@ -221,5 +275,12 @@ def test_on_a_terminal(lab: Lab) -> None:
 def test_its_help_imports_no_driver(lab: Lab) -> None:
     process = lab.run(lab.place(), "plugins", "check", "--help", program=TRACED).ends(0)
     modules = imported(process)
-    assert not {name.partition(".")[0] for name in modules} & {"tallow_plugins", "cryptography", "blake3", "cpace", "pluggy", "stevedore"}
+    assert not {name.partition(".")[0] for name in modules} & {
+        "tallow_plugins",
+        "cryptography",
+        "blake3",
+        "cpace",
+        "pluggy",
+        "stevedore",
+    }
     assert "tallow_core.testing" not in modules

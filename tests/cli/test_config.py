@@ -41,12 +41,19 @@ def test_mistakes(lab: Lab, text: str, said: str) -> None:
     ann.configure(text)
     process = lab.start(ann, "send", a_file(ann)).ends(3)
     assert said in process.err.text
-    assert str(ann.config_file) in process.err.text or "[policy]" in process.err.text or "policy leaves" in process.err.text
+    assert (
+        str(ann.config_file) in process.err.text
+        or "[policy]" in process.err.text
+        or "policy leaves" in process.err.text
+    )
 
 
 def test_a_file_that_is_not_there(lab: Lab) -> None:
     ann = lab.place()
-    for how in ({"words": ["--config", "nowhere.toml"], "env": {}}, {"words": [], "env": {"TALLOW_CONFIG": "nowhere.toml"}}):
+    for how in (
+        {"words": ["--config", "nowhere.toml"], "env": {}},
+        {"words": [], "env": {"TALLOW_CONFIG": "nowhere.toml"}},
+    ):
         process = lab.start(ann, "send", a_file(ann), *how["words"], env=how["env"]).ends(3)
         assert "nowhere.toml cannot be read" in process.err.text
 
@@ -71,7 +78,10 @@ def test_which_file(lab: Lab) -> None:
     (ann.work / "five.toml").write_text("[send]\nwords = 5\n")
     (ann.work / "six.toml").write_text("[send]\nwords = 6\n")
     assert words_of(lab.send(ann, a_file(ann), env={"TALLOW_CONFIG": "five.toml"})) == 5
-    assert words_of(lab.send(ann, "file", "--config", "six.toml", env={"TALLOW_CONFIG": "five.toml"})) == 6
+    assert (
+        words_of(lab.send(ann, "file", "--config", "six.toml", env={"TALLOW_CONFIG": "five.toml"}))
+        == 6
+    )
     (ann.work / "none.toml").touch()
     assert words_of(lab.send(ann, "file", "--config", "none.toml")) == 3
 
@@ -89,7 +99,9 @@ def test_the_relay_of_flag_environment_and_file(lab: Lab) -> None:
     ann.configure('[relay]\nurls = ["tls://file-relay"]\n')
     assert tried() == "file-relay"
     assert tried(TALLOW_RELAY="tls://environment-relay") == "environment-relay"
-    assert tried("--relay", "tls://flag-relay", TALLOW_RELAY="tls://environment-relay") == "flag-relay"
+    assert (
+        tried("--relay", "tls://flag-relay", TALLOW_RELAY="tls://environment-relay") == "flag-relay"
+    )
 
 
 def test_the_settings_of_receive(lab: Lab) -> None:
@@ -108,7 +120,7 @@ def test_a_setting_of_listen(lab: Lab) -> None:
     assert [address.split(":")[0] for address in sender.listen] == ["tls"]
 
 
-# -- directories ----------------------------------------------------------------------------------------------------------------
+# -- directories ---------------------------------------------------------------------------------
 
 
 def mode(path: Path) -> int:
@@ -118,7 +130,13 @@ def mode(path: Path) -> int:
 def test_directories_are_made_private(lab: Lab) -> None:
     ann = lab.place()
     sender = lab.send(ann, a_file(ann))
-    made = [ann.config_home, ann.config_file.parent, ann.state_home / "tallow", ann.data_home / "tallow", ann.runtime / "tallow"]
+    made = [
+        ann.config_home,
+        ann.config_file.parent,
+        ann.state_home / "tallow",
+        ann.data_home / "tallow",
+        ann.runtime / "tallow",
+    ]
     assert {str(path): mode(path) for path in made} == {str(path): 0o700 for path in made}
     (record,) = (ann.runtime / "tallow" / "local").iterdir()
     assert mode(record) == 0o600

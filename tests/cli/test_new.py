@@ -1,4 +1,5 @@
-"""`tallow plugins new`: what it writes installs, is found, and passes the conformance kit as it stands."""
+"""`tallow plugins new`: what it writes installs, is found, and passes the conformance kit as it
+stands."""
 
 from __future__ import annotations
 
@@ -33,9 +34,20 @@ def new(kind: str, name: str, path: Path) -> Path:
 
 def run(command: Sequence[str | Path], folder: Path, **environment: str) -> str:
     """Run a command, which must succeed; what it prints."""
-    settled = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(folder), "PIP_NO_INDEX": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
-    done = subprocess.run(  # noqa: S603 - the words are this test's
-        command, cwd=folder, env=settled | environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=INSTALLING
+    settled = {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "HOME": str(folder),
+        "PIP_NO_INDEX": "1",
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+    }
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=settled | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=INSTALLING,
     )
     assert done.returncode == 0, done.stdout
     return done.stdout
@@ -43,7 +55,8 @@ def run(command: Sequence[str | Path], folder: Path, **environment: str) -> str:
 
 @pytest.fixture(scope="module")
 def workshop(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A project of each kind, all installed editable into one new virtual environment: (its Python, the folder of the projects).
+    """A project of each kind, all installed editable into one new virtual environment: (its Python,
+    the folder of the projects).
 
     The environment sees what this one has; nothing comes from a network.
     """
@@ -61,17 +74,27 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: str(kind.name))
-def test_it_installs_and_passes_the_kit(workshop: tuple[Path, Path], kind: Kind[object], lab: Lab) -> None:
+def test_it_installs_and_passes_the_kit(
+    workshop: tuple[Path, Path], kind: Kind[object], lab: Lab
+) -> None:
     python, folder = workshop
     told = run([python, "-m", "pytest", "-q", "-p", "no:cacheprovider"], folder / kind.name)
     assert "2 passed" in told
     ann = lab.place()
     program = (str(python), *PROGRAM[1:])
     distribution = f"tallow-{kind.name}-{NAME}"
-    (blocked,) = lab.run(ann, "plugins", "show", f"{kind.name}:{NAME}", "--json", program=program).ends(0).events
+    (blocked,) = (
+        lab.run(ann, "plugins", "show", f"{kind.name}:{NAME}", "--json", program=program)
+        .ends(0)
+        .events
+    )
     assert blocked["state"] == "blocked"
     lab.run(ann, "plugins", "allow", distribution, program=program).ends(0)
-    (shown,) = lab.run(ann, "plugins", "show", f"{kind.name}:{NAME}", "--json", program=program).ends(0).events
+    (shown,) = (
+        lab.run(ann, "plugins", "show", f"{kind.name}:{NAME}", "--json", program=program)
+        .ends(0)
+        .events
+    )
     assert (shown["state"], shown["distribution"]) == ("allowed", distribution)
     assert shown["class"].startswith("Shiny1")
     if kind is not COMMAND:
@@ -79,13 +102,16 @@ def test_it_installs_and_passes_the_kit(workshop: tuple[Path, Path], kind: Kind[
         assert "1 driver" in checked.out.text
 
 
-def test_the_kit_fails_where_the_driver_is_broken(workshop: tuple[Path, Path], tmp_path: Path) -> None:
-    """The project's tests are those that count: they notice a driver that was changed for the worse."""
+def test_the_kit_fails_where_the_driver_is_broken(
+    workshop: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """The project's tests are those that count: they notice a driver that was changed for the
+    worse."""
     python, _ = workshop
     project = new("cipher", "broken", tmp_path / "broken")
     source = project / "src" / "tallow_cipher_broken" / "__init__.py"
     source.write_text(source.read_text().replace("wipe(opened)", "pass"))
-    done = subprocess.run(  # noqa: S603
+    done = subprocess.run(
         [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "kit"],
         cwd=project,
         env={"PYTHONPATH": str(source.parents[1])},
@@ -102,14 +128,23 @@ def test_a_command_of_ones_own(workshop: tuple[Path, Path], lab: Lab) -> None:
     ann = lab.place()
     program = (str(python), *PROGRAM[1:])
     lab.run(ann, "plugins", "allow", f"tallow-command-{NAME}", program=program).ends(0)
-    assert re.search(rf"{NAME} +greet somebody", lab.run(ann, "--help", program=program).ends(0).out.text)
-    assert lab.run(ann, NAME, "Ben", "--times", "2", program=program).ends(0).out.text == "Hello, Ben.\nHello, Ben.\n"
+    assert re.search(
+        rf"{NAME} +greet somebody", lab.run(ann, "--help", program=program).ends(0).out.text
+    )
+    assert (
+        lab.run(ann, NAME, "Ben", "--times", "2", program=program).ends(0).out.text
+        == "Hello, Ben.\nHello, Ben.\n"
+    )
     lab.run(ann, NAME, "--times", "0", program=program).ends(2)
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: str(kind.name))
-@pytest.mark.parametrize("name", ["true", "3des", "cipher", "a", "x" * 32, "kem-pair", "import", "a--b"])
-def test_every_allowed_name_gives_python_that_compiles(tmp_path: Path, kind: Kind[object], name: str) -> None:
+@pytest.mark.parametrize(
+    "name", ["true", "3des", "cipher", "a", "x" * 32, "kem-pair", "import", "a--b"]
+)
+def test_every_allowed_name_gives_python_that_compiles(
+    tmp_path: Path, kind: Kind[object], name: str
+) -> None:
     """Also a keyword, a digit first, and names of what the templates import."""
     project = new(kind.name, name, tmp_path / "project")
     for file in project.rglob("*.py"):
@@ -121,7 +156,9 @@ def test_every_allowed_name_gives_python_that_compiles(tmp_path: Path, kind: Kin
     assert not [file for file in project.rglob("*") if file.is_file() and "$" in file.read_text()]
 
 
-@pytest.mark.parametrize("name", ["", "-a", "a-", "A", "a_b", "a.b", "x" * 33, "\u00e4", "a b", "../a", "\x1b[31m"])
+@pytest.mark.parametrize(
+    "name", ["", "-a", "a-", "A", "a_b", "a.b", "x" * 33, "\u00e4", "a b", "../a", "\x1b[31m"]
+)
 def test_names_that_cannot_be(tmp_path: Path, name: str) -> None:
     with pytest.raises(UsageError, match="cannot be the name of a driver") as caught:
         new("cipher", name, tmp_path / "project")
@@ -163,8 +200,11 @@ def test_the_command_says_how_to_go_on(lab: Lab) -> None:
     assert (ann.work / "tallow-hash-mine" / "pyproject.toml").is_file()
     for words in ("pip install", "pytest", "tallow plugins allow tallow-hash-mine"):
         assert words in process.err.text
-    (event,) = lab.run(ann, "plugins", "new", "hash", "mine", "--json", "--path", "there").ends(0).events
+    (event,) = (
+        lab.run(ann, "plugins", "new", "hash", "mine", "--json", "--path", "there").ends(0).events
+    )
     assert event == json.loads(
-        '{"event": "project", "v": 1, "distribution": "tallow-hash-mine", "module": "tallow_hash_mine", "path": "there"}'
+        '{"event": "project", "v": 1, "distribution": "tallow-hash-mine", "module":'
+        ' "tallow_hash_mine", "path": "there"}'
     )
     lab.run(ann, "plugins", "new", "hash", "mine").ends(9)

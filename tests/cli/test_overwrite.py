@@ -20,7 +20,11 @@ def ready(lab: Lab) -> tuple[Place, Place, Tallow]:
 
 
 def contents(bob: Place) -> dict[str, str]:
-    return {path: (bob.inbox / path).read_text() for path, kind in tree(bob.inbox).items() if kind is not None}
+    return {
+        path: (bob.inbox / path).read_text()
+        for path, kind in tree(bob.inbox).items()
+        if kind is not None
+    }
 
 
 RENAMED = {
@@ -49,7 +53,15 @@ NEVER = {"album/photo": "mine", "album/new": "theirs", "file": "mine"}
 def test_overwrite(lab: Lab, words: list[str], expected: dict[str, str], yes: bool) -> None:
     _, bob, sender = ready(lab)
     receiver = lab.start(
-        bob, "receive", "-o", bob.inbox, "--json", *words, *(["--yes"] if yes else []), env={"TALLOW_CODE": sender.code}, stdin="pipe"
+        bob,
+        "receive",
+        "-o",
+        bob.inbox,
+        "--json",
+        *words,
+        *(["--yes"] if yes else []),
+        env={"TALLOW_CODE": sender.code},
+        stdin="pipe",
     )
     receiver.feed("" if yes else "y\n")
     receiver.ends(0)
@@ -57,7 +69,10 @@ def test_overwrite(lab: Lab, words: list[str], expected: dict[str, str], yes: bo
     assert contents(bob) == expected
     done = receiver.named("done")[0]
     if words[-1:] == ["never"]:
-        assert {each["path"]: each["reason"] for each in done["skipped"]} == {"album/photo": "exists", "file": "exists"}
+        assert {each["path"]: each["reason"] for each in done["skipped"]} == {
+            "album/photo": "exists",
+            "file": "exists",
+        }
         assert "2 left alone because they exist here already" in receiver.err.text
     else:
         assert done["skipped"] == []

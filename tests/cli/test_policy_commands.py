@@ -23,7 +23,10 @@ def test_show_says_where_each_value_comes_from(lab: Lab) -> None:
     shown = lab.run(ann, "policy", "show").ends(0).out.text
     assert f"deny            kem:x25519  ({ann.config_file})" in shown
     assert "require         post-quantum  (default)" in shown
-    assert f'rule 1          when transport = "tcp" and relay = true: ciphers chacha20-poly1305  ({ann.config_file})' in shown
+    assert (
+        'rule 1          when transport = "tcp" and relay = true: ciphers chacha20-poly1305'
+        f"  ({ann.config_file})" in shown
+    )
     assert f"denied by `[policy] deny` ({ann.config_file})" in shown
 
 
@@ -31,7 +34,12 @@ def test_a_rule_applies_on_its_path_only(lab: Lab) -> None:
     ann = lab.place()
     ann.configure(RULES)
     offers = {}
-    for words in ((), ("--over", "tls", "--relayed"), ("--over", "tcp"), ("--over", "tcp", "--relayed")):
+    for words in (
+        (),
+        ("--over", "tls", "--relayed"),
+        ("--over", "tcp"),
+        ("--over", "tcp", "--relayed"),
+    ):
         (event,) = lab.run(ann, "policy", "show", "--json", *words).ends(0).events
         offers[words] = (event["rule"], event["offer"]["cipher"])
     relayed = offers.pop(("--over", "tcp", "--relayed"))
@@ -42,14 +50,21 @@ def test_a_rule_applies_on_its_path_only(lab: Lab) -> None:
 def test_explain_names_the_choice_and_why_every_other_is_not(lab: Lab) -> None:
     ann = lab.place()
     ann.configure(RULES)
-    events = {event["kind"]: event for event in lab.run(ann, "policy", "explain", "--json", "--against", "paranoid").ends(0).events}
+    events = {
+        event["kind"]: event
+        for event in lab.run(ann, "policy", "explain", "--json", "--against", "paranoid")
+        .ends(0)
+        .events
+    }
     assert events.keys() == {"kem", "cipher", "hash", "authenticator", "compressor"}
     assert events["kem"]["chosen"] == "x25519-ml-kem-1024"
     assert events["kem"]["others"] == {
         "ml-kem-1024": "the other side does not offer it",
         "x25519": f"denied by `[policy] deny` ({ann.config_file})",
     }
-    assert events["compressor"]["chosen"] == "none", "paranoid admits no compression, so neither side compresses"
+    assert events["compressor"]["chosen"] == "none", (
+        "paranoid admits no compression, so neither side compresses"
+    )
     plain = lab.run(ann, "policy", "explain", "--against", "paranoid").ends(0).out.text
     assert "kem            x25519-ml-kem-1024  (it is number 1 here and number 1 there)" in plain
     assert "  not ml-kem-1024            the other side does not offer it" in plain
@@ -62,14 +77,22 @@ def test_explain_against_the_offer_of_somebody_else(lab: Lab) -> None:
     offer = ann.work / "offer.json"
     for written in (json.dumps(event), json.dumps(event["offer"])):
         offer.write_text(written)
-        choices = lab.run(ann, "policy", "explain", "--json", "--offer", "offer.json").ends(0).events
+        choices = (
+            lab.run(ann, "policy", "explain", "--json", "--offer", "offer.json").ends(0).events
+        )
         assert choices[0]["chosen"] == "ml-kem-1024"
         assert choices[0]["others"]["x25519"].startswith("not post-quantum")
 
 
 def test_explain_ends_with_3_where_nothing_is_common(lab: Lab) -> None:
     ann = lab.place()
-    offer = {"kem": ["x25519"], "cipher": ["aes-256-gcm"], "hash": ["blake3"], "authenticator": ["cpace"], "compressor": ["none"]}
+    offer = {
+        "kem": ["x25519"],
+        "cipher": ["aes-256-gcm"],
+        "hash": ["blake3"],
+        "authenticator": ["cpace"],
+        "compressor": ["none"],
+    }
     (ann.work / "offer.json").write_text(json.dumps(offer))
     process = lab.run(ann, "policy", "explain", "--offer", "offer.json").ends(3)
     assert "kem            none  (the two sides share none)" in process.out.text
@@ -85,7 +108,8 @@ def test_explain_ends_with_3_where_nothing_is_common(lab: Lab) -> None:
         "{}",
         '{"kem": []}',
         '{"offer": 3}',
-        '{"kem": ["UP"], "cipher": ["a"], "hash": ["b"], "authenticator": ["c"], "compressor": ["d"]}',
+        '{"kem": ["UP"], "cipher": ["a"], "hash": ["b"], "authenticator": ["c"], "compressor":'
+        ' ["d"]}',
     ],
 )
 def test_an_offer_that_is_none(lab: Lab, written: str) -> None:

@@ -1,4 +1,5 @@
-"""Two readers, one meaning: what the quick reader of command lines takes, cyclopts takes too and reads alike; the rest it leaves alone."""
+"""Two readers, one meaning: what the quick reader of command lines takes, cyclopts takes too and
+reads alike; the rest it leaves alone."""
 
 from __future__ import annotations
 
@@ -54,7 +55,12 @@ def thorough(row: Row, words: list[str]) -> dict[str, Any] | None:
 
 
 def options_of(row: Row) -> list[str]:
-    names = {name for argument in app_of(row).assemble_argument_collection() for name in argument.names if name.startswith("-")}
+    names = {
+        name
+        for argument in app_of(row).assemble_argument_collection()
+        for name in argument.names
+        if name.startswith("-")
+    }
     return sorted(names)
 
 
@@ -142,9 +148,40 @@ def test_both_readers_agree(line: tuple[Row, list[str]]) -> None:
         ("send", ["-"]),
         ("send", ["one", "--words=4", "--json", "two", "-vv", "--verbose"]),
         ("send", ["--text", "hello there"]),
-        ("send", ["--relay", "tls://a:1", "--relay=tls://b:2", "--no-relay", "--wait", "1.5", "--profile", "fast", "x", "--", "-y", "--"]),
+        (
+            "send",
+            [
+                "--relay",
+                "tls://a:1",
+                "--relay=tls://b:2",
+                "--no-relay",
+                "--wait",
+                "1.5",
+                "--profile",
+                "fast",
+                "x",
+                "--",
+                "-y",
+                "--",
+            ],
+        ),
         ("receive", []),
-        ("receive", ["1", "a", "b", "-y", "-o", "here", "--overwrite", "never", "--only=*.txt", "--only", "b"]),
+        (
+            "receive",
+            [
+                "1",
+                "a",
+                "b",
+                "-y",
+                "-o",
+                "here",
+                "--overwrite",
+                "never",
+                "--only=*.txt",
+                "--only",
+                "b",
+            ],
+        ),
         ("relay serve", ["--bind", "127.0.0.1:0", "--json", "--quiet", "--config", "c"]),
         ("policy show", ["--over", "tls", "--relayed"]),
         ("policy explain", ["--against", "nist"]),
@@ -166,9 +203,14 @@ def test_plain_words_need_no_cyclopts(command: str, words: list[str]) -> None:
 @pytest.mark.parametrize("row", COMMANDS, ids=lambda row: " ".join(row.words))
 def test_every_option_is_understood(row: Row) -> None:
     """Of every command, with the value that its type asks for."""
-    needed = ["x"] * sum(each.kind is each.POSITIONAL_ONLY for each in signature(function_of(row.target)).parameters.values())
+    needed = ["x"] * sum(
+        each.kind is each.POSITIONAL_ONLY
+        for each in signature(function_of(row.target)).parameters.values()
+    )
     for name in options_of(row):
-        read_with = [quick(row, [*needed, name, *value]) for value in ([], ["3"], ["nist"], ["never"])]
+        read_with = [
+            quick(row, [*needed, name, *value]) for value in ([], ["3"], ["nist"], ["never"])
+        ]
         assert any(each is not None for each in read_with), name
 
 

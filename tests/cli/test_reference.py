@@ -1,4 +1,5 @@
-"""The reference pages say what the program does: options, exit statuses, config keys and events are compared with it."""
+"""The reference pages say what the program does: options, exit statuses, config keys and events are
+compared with it."""
 
 from __future__ import annotations
 
@@ -33,7 +34,9 @@ def page() -> str:
 
 def section(heading: str) -> str:
     """The text below a heading, up to the next heading of any level."""
-    found = re.search(rf"^#+ {re.escape(heading)}\n(.*?)(?=^#+ |\Z)", page(), re.MULTILINE | re.DOTALL)
+    found = re.search(
+        rf"^#+ {re.escape(heading)}\n(.*?)(?=^#+ |\Z)", page(), re.MULTILINE | re.DOTALL
+    )
     assert found, f"cli.md has no section {heading}"
     return found[1]
 
@@ -41,7 +44,11 @@ def section(heading: str) -> str:
 def rows(heading: str) -> list[list[str]]:
     """The cells of the table below a heading, without its head."""
     lines = [line for line in section(heading).splitlines() if line.startswith("| ")]
-    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines if not line.startswith("| ---")][1:]
+    return [
+        [cell.strip() for cell in line.strip("|").split(" | ")]
+        for line in lines
+        if not line.startswith("| ---")
+    ][1:]
 
 
 def documented_options(heading: str) -> set[str]:
@@ -51,7 +58,12 @@ def documented_options(heading: str) -> set[str]:
 def options(function: Any) -> set[str]:
     """The options of a command, read from its signature as the program does."""
     app = application(Command("tallow", "", function, [], own=True))
-    names = {name for argument in app.assemble_argument_collection() for name in argument.names if name.startswith("-")}
+    names = {
+        name
+        for argument in app.assemble_argument_collection()
+        for name in argument.names
+        if name.startswith("-")
+    }
     return names | {"--help", "-h"}
 
 
@@ -64,11 +76,15 @@ def function_of(target: str) -> Any:
 def test_options(row: Any) -> None:
     name = " ".join(row.words)
     shared = documented_options("send and receive") if name in ("send", "receive") else set()
-    assert options(function_of(row.target)) == documented_options("Every command") | shared | documented_options(name)
+    assert options(function_of(row.target)) == documented_options(
+        "Every command"
+    ) | shared | documented_options(name)
 
 
 def test_the_demo_has_no_options_of_its_own() -> None:
-    assert options(function_of("tallow_plugins.commands.demo:demo")) == documented_options("Every command")
+    assert options(function_of("tallow_plugins.commands.demo:demo")) == documented_options(
+        "Every command"
+    )
 
 
 def test_commands() -> None:
@@ -78,13 +94,20 @@ def test_commands() -> None:
 
 def modules_of(*packages: ModuleType) -> list[ModuleType]:
     """The packages and the modules right in them, imported."""
-    names = [f"{package.__name__}.{found.name}" for package in packages for found in pkgutil.iter_modules(package.__path__)]
+    names = [
+        f"{package.__name__}.{found.name}"
+        for package in packages
+        for found in pkgutil.iter_modules(package.__path__)
+    ]
     return [import_module(name) for name in names if not name.endswith("__main__")]
 
 
 def every_error(root: type[TallowError] = TallowError) -> set[type[TallowError]]:
-    """All that reaches a user: what a driver tells its caller by contract (tallow_core.spi) does not."""
-    return {root}.union(*(every_error(child) for child in root.__subclasses__() if _is_shown(child.__module__)))
+    """All that reaches a user: what a driver tells its caller by contract (tallow_core.spi) does
+    not."""
+    return {root}.union(
+        *(every_error(child) for child in root.__subclasses__() if _is_shown(child.__module__))
+    )
 
 
 def _is_shown(module: str) -> bool:
@@ -95,7 +118,11 @@ def test_exit_statuses() -> None:
     """Each status with exactly the names of the errors that end with it."""
     modules_of(tallow_core, tallow_core.protocol, tallow_core.runtime)  # every error that there is
     listed = {int(row[0]): set(re.findall(r"`([\w-]+)`", row[1])) for row in rows("Exit status")}
-    raised: dict[int, set[str]] = {EXIT_DONE: set(), EXIT_INTERRUPTED: {"interrupted"}, EXIT_BUG: {"bug"}}
+    raised: dict[int, set[str]] = {
+        EXIT_DONE: set(),
+        EXIT_INTERRUPTED: {"interrupted"},
+        EXIT_BUG: {"bug"},
+    }
     for error in every_error():
         raised.setdefault(error.exit_status, set()).add(error.code)
     assert listed == raised
@@ -103,15 +130,28 @@ def test_exit_statuses() -> None:
 
 def test_config_keys() -> None:
     """Each key with its default."""
-    listed = {(row[0].strip("`"), row[1].strip("`")): tomllib.loads(f"value = {row[2].strip('`')}")["value"] for row in rows("Config file")}
+    listed = {
+        (row[0].strip("`"), row[1].strip("`")): tomllib.loads(f"value = {row[2].strip('`')}")[
+            "value"
+        ]
+        for row in rows("Config file")
+    }
     settings = Settings()
     held = ("directories", "chosen", "file", "origins")
-    sections = {each.name: getattr(settings, each.name)._asdict() for each in fields(Settings) if each.name not in held}
+    sections = {
+        each.name: getattr(settings, each.name)._asdict()
+        for each in fields(Settings)
+        if each.name not in held
+    }
     defaults = {
-        (name, key): list(value) if isinstance(value, tuple) else value for name, keys in sections.items() for key, value in keys.items()
+        (name, key): list(value) if isinstance(value, tuple) else value
+        for name, keys in sections.items()
+        for key, value in keys.items()
     }
     assert listed == defaults
-    assert {key: type(value) for key, value in listed.items()} == {key: type(value) for key, value in defaults.items()}
+    assert {key: type(value) for key, value in listed.items()} == {
+        key: type(value) for key, value in defaults.items()
+    }
 
 
 def test_types_of_events_are_known() -> None:
@@ -132,7 +172,8 @@ def interrupted(lab: Lab) -> list[Tallow]:
 
 
 def test_every_event_of_the_page_is_seen(lab: Lab) -> None:
-    """The page lists what the program prints and nothing more; that it lists all of it is checked in every test with processes."""
+    """The page lists what the program prints and nothing more; that it lists all of it is checked
+    in every test with processes."""
     ann, bob = lab.pair()
     _, url = lab.relay()
     (ann.work / "file").write_bytes(bytes(MEGABYTE))
@@ -161,13 +202,19 @@ def test_every_event_of_the_page_is_seen(lab: Lab) -> None:
     processes += [sender.ends(0), receiver.ends(0)]
     processes += interrupted(lab)
     seen = {event["event"] for process in processes for event in process.events}
-    # `path` is seen between hosts (tests/e2e/test_racing.py); here it depends on whether this machine has an address but loopback.
+    # `path` is seen between hosts (tests/e2e/test_racing.py); here it depends on whether this
+    # machine has an address but loopback.
     assert seen | {"path"} == documented().keys()
 
 
 def test_no_event_is_made_but_not_documented() -> None:
     """Those that a test would have to provoke: every name that the code reports is on the page."""
-    packages = (tallow_core.runtime, tallow_core.cli, tallow_core.cli.commands, tallow_plugins.commands)
+    packages = (
+        tallow_core.runtime,
+        tallow_core.cli,
+        tallow_core.cli.commands,
+        tallow_plugins.commands,
+    )
     sources = [Path(module.__file__ or "").read_text("utf-8") for module in modules_of(*packages)]
     names = {name for source in sources for name in re.findall(r"\.event\(\s*\"(\w+)\"", source)}
     assert "code" in names

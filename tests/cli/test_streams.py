@@ -1,4 +1,5 @@
-"""Standard streams that are closed, full, or cannot show what arrives; and what a stream that was cut short ends with."""
+"""Standard streams that are closed, full, or cannot show what arrives; and what a stream that was
+cut short ends with."""
 
 from __future__ import annotations
 
@@ -30,26 +31,34 @@ def test_a_file_that_shrinks_is_no_success_on_standard_output(lab: Lab) -> None:
 def test_a_text_that_the_terminal_cannot_show_is_escaped(lab: Lab) -> None:
     ann, bob = lab.pair()
     sender = lab.send(ann, "--text", "grüße")
-    receiver = lab.start(bob, "receive", env={"TALLOW_CODE": sender.code, "PYTHONIOENCODING": "ascii"})
+    receiver = lab.start(
+        bob, "receive", env={"TALLOW_CODE": sender.code, "PYTHONIOENCODING": "ascii"}
+    )
     receiver.ends(0)
     sender.ends(0)
     assert receiver.out.text == "gr\\xfc\\xdfe\n"
 
 
 def test_messages_never_get_into_the_data(lab: Lab) -> None:
-    """Standard error is closed: what belongs there is lost, not written to the next best descriptor."""
+    """Standard error is closed: what belongs there is lost, not written to the next best
+    descriptor."""
     ann, bob = lab.pair()
     (ann.work / "file").write_text("content")
     sender = lab.send(ann, "file")
     program = [*SHELL, 'exec "$@" >out 2>&-', "sh", *PROGRAM]
-    receiver = lab.start(bob, "receive", "--yes", "--stdout", env={"TALLOW_CODE": sender.code}, program=program)
+    receiver = lab.start(
+        bob, "receive", "--yes", "--stdout", env={"TALLOW_CODE": sender.code}, program=program
+    )
     receiver.ends(0)
     sender.ends(0)
     assert (bob.work / "out").read_text() == "content"
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-@pytest.mark.parametrize("words", [["--version"], ["--help"], ["plugins", "list"], ["send", "--json", "file"], ["send", "file"]])
+@pytest.mark.parametrize(
+    "words",
+    [["--version"], ["--help"], ["plugins", "list"], ["send", "--json", "file"], ["send", "file"]],
+)
 def test_a_full_disk_under_standard_output(lab: Lab, words: list[str]) -> None:
     place = lab.place()
     (place.work / "file").touch()

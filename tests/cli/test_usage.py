@@ -1,4 +1,5 @@
-"""What may be typed and what may not: exit 2, the nearest word, and no plugin imported on the way."""
+"""What may be typed and what may not: exit 2, the nearest word, and no plugin imported on the
+way."""
 
 from __future__ import annotations
 
@@ -38,7 +39,16 @@ def test_version(lab: Lab) -> None:
 def test_help(lab: Lab, word: str) -> None:
     process = lab.run(lab.place(), word).ends(0)
     assert process.err.text == ""
-    for command in ("send", "receive", "relay serve", "plugins list", "plugins show", "plugins check", "plugins allow", "demo"):
+    for command in (
+        "send",
+        "receive",
+        "relay serve",
+        "plugins list",
+        "plugins show",
+        "plugins check",
+        "plugins allow",
+        "demo",
+    ):
         assert f"\n  {command}" in process.out.text
 
 

@@ -1,4 +1,5 @@
-"""Where the plugins of contrib/ are: built as wheels and installed by `tox -e contrib`, beside the installed wheel of Tallow."""
+"""Where the plugins of contrib/ are: built as wheels and installed by `tox -e contrib`, beside the
+installed wheel of Tallow."""
 
 from __future__ import annotations
 
@@ -10,17 +11,23 @@ import pytest
 
 CIPHER = "tallow-cipher-xchacha20-poly1305"
 TRANSPORT = "tallow-transport-unix"
-WHY = "TALLOW_CONTRIB is not set: tox -e contrib sets it to the folder where the wheels of contrib/ are installed"
+WHY = (
+    "TALLOW_CONTRIB is not set: tox -e contrib sets it to the folder where the wheels of contrib/"
+    " are installed"
+)
 
 
 @pytest.fixture
 def having() -> dict[str, str]:
-    """The environment of a process for which both are installed; for every other one of these tests they are not."""
+    """The environment of a process for which both are installed; for every other one of these tests
+    they are not."""
     site = os.environ.get("TALLOW_CONTRIB")
     if site is None:
         pytest.skip(WHY)
     for name in (CIPHER, TRANSPORT):
-        (found,) = Distribution.discover(name=name, path=[site])  # set, and not there: that is a failure
+        (found,) = Distribution.discover(
+            name=name, path=[site]
+        )  # set, and not there: that is a failure
         assert Path(str(found.locate_file(""))) == Path(site)
         assert found.read_text("direct_url.json") is None, "it was not installed from a wheel"
     return {"PYTHONPATH": site}

@@ -1,4 +1,5 @@
-"""Plugins that are distributions of their own, between real processes: allowed by command, agreed on, and left out where they lack."""
+"""Plugins that are distributions of their own, between real processes: allowed by command, agreed
+on, and left out where they lack."""
 
 from __future__ import annotations
 
@@ -25,7 +26,9 @@ def meeting() -> Iterator[str]:
         yield f"unix://{folder}/x.sock"
 
 
-def allow(lab: Lab, place: Place, having: dict[str, str], *distributions: str, config: str = "") -> None:
+def allow(
+    lab: Lab, place: Place, having: dict[str, str], *distributions: str, config: str = ""
+) -> None:
     place.configure(config)
     for distribution in distributions:
         lab.run(place, "plugins", "allow", distribution, env=having).ends(0)
@@ -54,9 +57,17 @@ def test_blocked_until_allowed(lab: Lab, having: dict[str, str]) -> None:
     states = {event["name"]: (event["distribution"], event["state"]) for event in listed.events}
     assert (states[NAME], states["unix"]) == ((CIPHER, "blocked"), (TRANSPORT, "blocked"))
     allow(lab, ann, having, CIPHER, TRANSPORT)
-    (cipher,) = lab.run(ann, "plugins", "show", f"cipher:{NAME}", "--json", env=having).ends(0).events
-    assert (cipher["state"], cipher["nonce_size"], cipher["labels"]) == ("allowed", 24, ["post-quantum"])
-    (transport,) = lab.run(ann, "plugins", "show", "transport:unix", "--json", env=having).ends(0).events
+    (cipher,) = (
+        lab.run(ann, "plugins", "show", f"cipher:{NAME}", "--json", env=having).ends(0).events
+    )
+    assert (cipher["state"], cipher["nonce_size"], cipher["labels"]) == (
+        "allowed",
+        24,
+        ["post-quantum"],
+    )
+    (transport,) = (
+        lab.run(ann, "plugins", "show", "transport:unix", "--json", env=having).ends(0).events
+    )
     assert (transport["addressing"], transport["encrypted"]) == ("path", False)
 
 
@@ -64,7 +75,9 @@ def test_both_keep_their_contracts(lab: Lab, having: dict[str, str]) -> None:
     """By name, and as part of everything that is installed and allowed."""
     ann = lab.place()
     allow(lab, ann, having, CIPHER, TRANSPORT)
-    checked = lab.run(ann, "plugins", "check", f"cipher:{NAME}", "transport:unix", env=having).ends(0)
+    checked = lab.run(ann, "plugins", "check", f"cipher:{NAME}", "transport:unix", env=having).ends(
+        0
+    )
     assert "2 drivers" in checked.out.text
     assert "all passed" in checked.out.text
     every = lab.run(ann, "plugins", "check", "--all", env=having).ends(0)
@@ -73,7 +86,7 @@ def test_both_keep_their_contracts(lab: Lab, having: dict[str, str]) -> None:
         assert f"\n{subject}" in every.out.text
 
 
-# -- the cipher -----------------------------------------------------------------------------------------------------------------
+# -- the cipher ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("how", ["flag", "policy"])
@@ -89,7 +102,9 @@ def test_two_ends_that_have_the_cipher(lab: Lab, having: dict[str, str], how: st
 
 
 @pytest.mark.parametrize("lacking", ["sender", "receiver"])
-def test_one_end_lacks_it_and_both_use_another(lab: Lab, having: dict[str, str], lacking: str) -> None:
+def test_one_end_lacks_it_and_both_use_another(
+    lab: Lab, having: dict[str, str], lacking: str
+) -> None:
     ann, bob = lab.pair()
     sending, receiving = ({}, having) if lacking == "sender" else (having, {})
     allow(lab, bob if lacking == "sender" else ann, having, CIPHER, config=FIRST)
@@ -98,7 +113,9 @@ def test_one_end_lacks_it_and_both_use_another(lab: Lab, having: dict[str, str],
     receiver = lab.receive(bob, sender.code, env=receiving)
     assert finish(sender, receiver)[0] != NAME
     assert arrived(ann, bob)
-    assert not [line for process in (sender, receiver) for line in process.err.lines if "warning" in line]
+    assert not [
+        line for process in (sender, receiver) for line in process.err.lines if "warning" in line
+    ]
 
 
 def test_an_end_that_insists_on_it(lab: Lab, having: dict[str, str]) -> None:
@@ -116,12 +133,15 @@ def test_an_end_that_insists_on_it(lab: Lab, having: dict[str, str]) -> None:
 def test_its_name_where_it_is_not_installed(lab: Lab, having: dict[str, str]) -> None:
     ann = lab.place()
     (ann.work / "file").touch()
-    assert f'there is no cipher "{NAME}"' in lab.run(ann, "send", "file", "--cipher", NAME).ends(3).err.text
+    assert (
+        f'there is no cipher "{NAME}"'
+        in lab.run(ann, "send", "file", "--cipher", NAME).ends(3).err.text
+    )
     not_allowed = lab.run(ann, "send", "file", "--cipher", NAME, env=having).ends(10)
     assert f"tallow plugins allow {CIPHER}" in not_allowed.err.text
 
 
-# -- the transport --------------------------------------------------------------------------------------------------------------
+# -- the transport -------------------------------------------------------------------------------
 
 
 def test_directly_at_a_path(lab: Lab, having: dict[str, str], meeting: str) -> None:
@@ -146,14 +166,18 @@ def test_through_a_relay_at_a_path(lab: Lab, having: dict[str, str], meeting: st
     assert relay.prints() == meeting
     write_large(ann.work / "file", 20 * MEGABYTE)
     sender = lab.send(ann, "--relay", meeting, "file", env=having)
-    assert finish(sender, lab.receive(bob, sender.code, "--relay", meeting, env=having))[1] == "relay"
+    assert (
+        finish(sender, lab.receive(bob, sender.code, "--relay", meeting, env=having))[1] == "relay"
+    )
     assert arrived(ann, bob)
     relay.signal(signal.SIGTERM)
     relay.ends(0)
     assert not os.path.lexists(file_of(meeting))
 
 
-def test_what_a_killed_sender_leaves_is_replaced(lab: Lab, having: dict[str, str], meeting: str) -> None:
+def test_what_a_killed_sender_leaves_is_replaced(
+    lab: Lab, having: dict[str, str], meeting: str
+) -> None:
     ann, bob = lab.pair(apart=True)
     for place in (ann, bob):
         allow(lab, place, having, TRANSPORT)
@@ -175,7 +199,9 @@ def test_what_a_killed_sender_leaves_is_replaced(lab: Lab, having: dict[str, str
         ("unix:///nowhere/x.sock", 5, "no such file or directory"),
     ],
 )
-def test_places_that_cannot_be(lab: Lab, having: dict[str, str], where: str, status: int, told: str) -> None:
+def test_places_that_cannot_be(
+    lab: Lab, having: dict[str, str], where: str, status: int, told: str
+) -> None:
     ann = lab.place()
     allow(lab, ann, having, TRANSPORT)
     (ann.work / "file").touch()
@@ -186,5 +212,7 @@ def test_places_that_cannot_be(lab: Lab, having: dict[str, str], where: str, sta
 
 def test_an_end_without_the_transport(lab: Lab, having: dict[str, str], meeting: str) -> None:
     ann = lab.place()
-    receiver = lab.run(ann, "receive", "--at", meeting, env={"TALLOW_CODE": "4821-stamp-daybreak-kindred"}).ends(3)
+    receiver = lab.run(
+        ann, "receive", "--at", meeting, env={"TALLOW_CODE": "4821-stamp-daybreak-kindred"}
+    ).ends(3)
     assert "the transport unix is not allowed or not installed" in receiver.err.text

@@ -1,4 +1,5 @@
-"""The code: wrong ones, arrivals in either order, waiting, and that it is seen nowhere but where it must be."""
+"""The code: wrong ones, arrivals in either order, waiting, and that it is seen nowhere but where it
+must be."""
 
 from __future__ import annotations
 
@@ -74,8 +75,15 @@ def wait_for_connection(process: int) -> None:
     """Until the process has an established TCP connection."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
-        sockets = {link.readlink().name for link in Path(f"/proc/{process}/fd").iterdir() if link.is_symlink()}
-        rows = [line.split() for line in Path(f"/proc/{process}/net/tcp").read_text("ascii").splitlines()[1:]]
+        sockets = {
+            link.readlink().name
+            for link in Path(f"/proc/{process}/fd").iterdir()
+            if link.is_symlink()
+        }
+        rows = [
+            line.split()
+            for line in Path(f"/proc/{process}/net/tcp").read_text("ascii").splitlines()[1:]
+        ]
         if any(row[3] == "01" and f"socket:[{row[9]}]" in sockets for row in rows):
             return
         time.sleep(0.02)
@@ -103,7 +111,10 @@ def test_too_few_or_too_many_words(lab: Lab, words: str) -> None:
     lab.run(ann, "send", a_file(ann), "--words", words).ends(2)
 
 
-@pytest.mark.parametrize("code", ["4821-tulip", "tulip-ranch-velvet", "48-tulip-ranch-velvet", "04821-tulip-ranch-velvet"])
+@pytest.mark.parametrize(
+    "code",
+    ["4821-tulip", "tulip-ranch-velvet", "48-tulip-ranch-velvet", "04821-tulip-ranch-velvet"],
+)
 def test_a_code_that_is_none(lab: Lab, code: str) -> None:
     """T-11: a custom secret below the floor is refused; the message does not repeat it."""
     ann, bob = lab.pair()
@@ -123,13 +134,15 @@ def test_a_custom_secret(lab: Lab) -> None:
 
 def test_the_flag_beats_the_environment(lab: Lab) -> None:
     ann, bob = lab.pair()
-    sender = lab.send(ann, a_file(ann), "--code", AGREED, env={"TALLOW_CODE": f"4821-{OTHER_WORDS}"})
+    sender = lab.send(
+        ann, a_file(ann), "--code", AGREED, env={"TALLOW_CODE": f"4821-{OTHER_WORDS}"}
+    )
     assert sender.code == AGREED
     lab.start(bob, "receive", AGREED, "--yes", env={"TALLOW_CODE": f"4821-{OTHER_WORDS}"}).ends(0)
     sender.ends(0)
 
 
-# -- waiting --------------------------------------------------------------------------------------------------------------------
+# -- waiting -------------------------------------------------------------------------------------
 
 
 def test_waiting_is_over(lab: Lab) -> None:
@@ -159,7 +172,7 @@ def test_waiting_beats_the_file(lab: Lab) -> None:
     lab.receive(bob, AGREED, "--wait", "0.5").ends(5, 20)
 
 
-# -- T-10: where the code is seen -----------------------------------------------------------------------------------------------
+# -- T-10: where the code is seen ----------------------------------------------------------------
 
 
 def test_an_argument_draws_a_warning(lab: Lab) -> None:
@@ -170,7 +183,9 @@ def test_an_argument_draws_a_warning(lab: Lab) -> None:
     mounts = [line.split() for line in Path("/proc/self/mounts").read_text("utf-8").splitlines()]
     hidden = any(fields[1] == "/proc" and "hidepid" in fields[3] for fields in mounts)
     for process in (sender, receiver):
-        assert process.err.text.count("other users of this machine can see a code") == (0 if hidden else 1)
+        assert process.err.text.count("other users of this machine can see a code") == (
+            0 if hidden else 1
+        )
 
 
 def test_no_warning_for_the_environment(lab: Lab) -> None:
@@ -183,10 +198,22 @@ def test_no_warning_for_the_environment(lab: Lab) -> None:
 
 def test_children_do_not_get_the_code() -> None:
     """T-10: what a child of the program would inherit does not hold it."""
-    look = "import subprocess, sys; import tallow_core.cli.main as m; sys.argv = ['', '--version']; m.main(); subprocess.run('env')"
-    environment = {"TALLOW_CODE": AGREED, "PATH": os.environ.get("PATH", os.defpath), "OTHER": "seen"}
-    shown = subprocess.run(  # noqa: S603 - our own words
-        [sys.executable, "-c", look], env=environment, capture_output=True, text=True, timeout=PATIENCE, check=True
+    look = (
+        "import subprocess, sys; import tallow_core.cli.main as m; sys.argv = ['', '--version'];"
+        " m.main(); subprocess.run('env')"
+    )
+    environment = {
+        "TALLOW_CODE": AGREED,
+        "PATH": os.environ.get("PATH", os.defpath),
+        "OTHER": "seen",
+    }
+    shown = subprocess.run(
+        [sys.executable, "-c", look],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=True,
     )
     assert "OTHER=seen" in shown.stdout
     assert "stamp" not in shown.stdout
@@ -194,7 +221,8 @@ def test_children_do_not_get_the_code() -> None:
 
 
 def test_the_demo_shows_the_code_to_nobody(lab: Lab) -> None:
-    """T-10: the ends are children of the demo, and neither arguments nor environment of any process tell a code."""
+    """T-10: the ends are children of the demo, and neither arguments nor environment of any process
+    tell a code."""
     ann = lab.place()
     demo = lab.start(ann, "demo", "--json")
     seen: dict[str, tuple[bytes, bytes]] = {}
@@ -210,7 +238,9 @@ def test_the_demo_shows_the_code_to_nobody(lab: Lab) -> None:
         assert b"TALLOW_CODE" not in environment
         assert b"--code" not in arguments.split(b"\0")
         for line in (word for word in arguments.split(b"\0") if b"/" not in word):
-            assert line.startswith(b"--") or line.count(b"-") < 3, "something that looks like a code"
+            assert line.startswith(b"--") or line.count(b"-") < 3, (
+                "something that looks like a code"
+            )
 
 
 def children(process: int) -> dict[str, tuple[bytes, bytes]]:
@@ -233,19 +263,24 @@ def read(file: Path) -> bytes:
 
 
 def test_the_words_are_written_nowhere(lab: Lab) -> None:
-    """T-36: no file of either end, and nothing that the relay prints or keeps, holds a word of the code."""
+    """T-36: no file of either end, and nothing that the relay prints or keeps, holds a word of the
+    code."""
     ann, bob = lab.pair(apart=True)
     keeper = lab.place()
     relay, url = lab.relay("-vvv", place=keeper)
     sender = lab.send(ann, a_file(ann), "--relay", url, "-vvv")
-    wrong = lab.receive(bob, f"{sender.code.split('-')[0]}-{OTHER_WORDS}", "--relay", url, "-vvv").ends(4)
+    wrong = lab.receive(
+        bob, f"{sender.code.split('-')[0]}-{OTHER_WORDS}", "--relay", url, "-vvv"
+    ).ends(4)
     kept = {path: path.read_bytes() for path in lab.folder.rglob("*") if path.is_file()}
     receiver = lab.receive(bob, sender.code, "--relay", url, "-vvv").ends(0)
     sender.ends(0)
     relay.signal(signal.SIGTERM)
     relay.ends(0)
     kept |= {path: path.read_bytes() for path in lab.folder.rglob("*") if path.is_file()}
-    printed = [process.out.text + process.err.text for process in (wrong, receiver, relay)] + [sender.err.text]
+    printed = [process.out.text + process.err.text for process in (wrong, receiver, relay)] + [
+        sender.err.text
+    ]
     for word in (*sender.code.split("-")[1:], *OTHER_WORDS.split("-")):
         assert not [path for path, content in kept.items() if word.encode() in content]
         assert not [text for text in printed if word in text]

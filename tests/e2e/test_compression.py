@@ -1,4 +1,5 @@
-"""What travels of a file, counted on the wire between two real processes, over links of several rates."""
+"""What travels of a file, counted on the wire between two real processes, over links of several
+rates."""
 
 from __future__ import annotations
 
@@ -13,7 +14,16 @@ from typing import Any
 import pytest
 
 from tallow_core.secrets import system_rng
-from tests.security.hostile_peers import PATIENCE, Home, Line, attack, dial, listening, receiver, sender
+from tests.security.hostile_peers import (
+    PATIENCE,
+    Home,
+    Line,
+    attack,
+    dial,
+    listening,
+    receiver,
+    sender,
+)
 
 MIB = 1 << 20
 
@@ -21,8 +31,13 @@ MIB = 1 << 20
 def text(size: int) -> bytes:
     """Words in no order: they pack to less than half."""
     draws = system_rng(2 * (size // 3 + 1))
-    words = [bytes(97 + letter % 26 for letter in draws[at : at + 2 + at % 7]) for at in range(4096)]
-    made = b" ".join(words[16 * min(one, other) + one % 16] for one, other in zip(draws[::2], draws[1::2], strict=True))
+    words = [
+        bytes(97 + letter % 26 for letter in draws[at : at + 2 + at % 7]) for at in range(4096)
+    ]
+    made = b" ".join(
+        words[16 * min(one, other) + one % 16]
+        for one, other in zip(draws[::2], draws[1::2], strict=True)
+    )
     return (made * 2)[:size]
 
 
@@ -54,9 +69,14 @@ class Road:
 
 
 async def transfer(
-    tmp_path: Path, files: dict[str, bytes], rate: float = 0.0, sending: tuple[str, ...] = (), receiving: tuple[str, ...] = ()
+    tmp_path: Path,
+    files: dict[str, bytes],
+    rate: float = 0.0,
+    sending: tuple[str, ...] = (),
+    receiving: tuple[str, ...] = (),
 ) -> tuple[int, float, dict[str, Any]]:
-    """Send a folder with these files; the bytes that travelled, the receiver's seconds and its `suite` event."""
+    """Send a folder with these files; the bytes that travelled, the receiver's seconds and its
+    `suite` event."""
     ours, theirs = Home(tmp_path / "ours"), Home(tmp_path / "theirs")
     folder = ours.root / "folder"
     folder.mkdir(parents=True)
@@ -77,10 +97,14 @@ async def transfer(
 def test_text_over_a_slow_link_takes_a_fraction_of_bytes_and_time(tmp_path: Path) -> None:
     files = {"text": text(6 * MIB) * 8}
     packed, soon, suite = attack(transfer(tmp_path / "zstd", files, 12e6))
-    plain, late, without = attack(transfer(tmp_path / "none", files, 12e6, ("--compressor", "none")))
+    plain, late, without = attack(
+        transfer(tmp_path / "none", files, 12e6, ("--compressor", "none"))
+    )
     assert (suite["compressor"], without["compressor"]) == ("zstd", "none")
     assert plain > 48 * MIB
-    assert packed < 0.7 * plain, "the buffers of this machine take some MiB at once, and make it look fast for so long"
+    assert packed < 0.7 * plain, (
+        "the buffers of this machine take some MiB at once, and make it look fast for so long"
+    )
     assert soon < 0.8 * late
 
 
@@ -105,19 +129,24 @@ def test_small_files_are_packed_too(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_on_this_machine_it_settles_on_sending_as_it_is(tmp_path: Path) -> None:
-    """Nothing between the two is slow: most of 192 MiB of text travels as it is. A machine that is busy otherwise may try again."""
+    """Nothing between the two is slow: most of 192 MiB of text travels as it is. A machine that is
+    busy otherwise may try again."""
     files = {"text": text(8 * MIB) * 24}
     for attempt in range(3):
         count, _, suite = attack(transfer(tmp_path / str(attempt), files))
         assert suite["compressor"] == "zstd"
         if count > 0.8 * 192 * MIB:
             return
-    raise AssertionError(f"{count} bytes travelled of {192 * MIB}: it goes on packing where that is slower")
+    raise AssertionError(
+        f"{count} bytes travelled of {192 * MIB}: it goes on packing where that is slower"
+    )
 
 
 def test_throttle_counts_what_travels(tmp_path: Path) -> None:
     """`--throttle` limits the link, and text comes sooner than its size says."""
-    count, seconds, _ = attack(transfer(tmp_path, {"text": text(12 * MIB)}, sending=("--throttle", "6MB")))
+    count, seconds, _ = attack(
+        transfer(tmp_path, {"text": text(12 * MIB)}, sending=("--throttle", "6MB"))
+    )
     assert count < 0.6 * 12 * MIB
     assert count / 6e6 * 0.8 < seconds < 0.75 * 12 * MIB / 6e6
 
@@ -127,7 +156,13 @@ def test_t26_where_sizes_are_hidden_nothing_is_packed(end: str, tmp_path: Path) 
     """Whichever end asks for `none`, the bytes of text travel all."""
     none = ("--compressor", "none")
     count, _, suite = attack(
-        transfer(tmp_path, {"text": text(4 * MIB)}, 1e7, none if end == "sender" else (), none if end == "receiver" else ())
+        transfer(
+            tmp_path,
+            {"text": text(4 * MIB)},
+            1e7,
+            none if end == "sender" else (),
+            none if end == "receiver" else (),
+        )
     )
     assert suite["compressor"] == "none"
     assert count > 4 * MIB

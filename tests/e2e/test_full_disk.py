@@ -1,4 +1,5 @@
-"""T-22: a disk that fills up in the middle of a single file, and the same transfer once there is room again."""
+"""T-22: a disk that fills up in the middle of a single file, and the same transfer once there is
+room again."""
 
 from __future__ import annotations
 
@@ -63,7 +64,8 @@ def partial(inbox: Path) -> int:
 
 @pytest.mark.parametrize("kind", ["plain", "sparse"])
 def test_t22_a_disk_that_fills_up_in_one_file(lab: Lab, small: Path, kind: str) -> None:
-    """Twice in a row; each time what was verified stays, and in the end the file is whole and came once."""
+    """Twice in a row; each time what was verified stays, and in the end the file is whole and came
+    once."""
     ann, bob = lab.pair()
     bob.inbox = small / "in"
     if kind == "plain":
@@ -97,7 +99,8 @@ def test_t22_a_disk_that_fills_up_in_one_file(lab: Lab, small: Path, kind: str) 
 
 
 def test_t22_going_on_takes_only_the_room_that_the_rest_needs(lab: Lab, small: Path) -> None:
-    """What is there needs no second place; where the rest has none that is said first, the sender waits, and nothing is lost."""
+    """What is there needs no second place; where the rest has none that is said first, the sender
+    waits, and nothing is lost."""
     ann, bob = lab.pair()
     bob.inbox = small / "in"
     write_large(ann.work / "large", SIZE)
@@ -112,7 +115,10 @@ def test_t22_going_on_takes_only_the_room_that_the_rest_needs(lab: Lab, small: P
     assert "are free in" in receiver.named("error")[0]["message"]
     assert not receiver.named("progress")
     assert f"what was verified is kept in {bob.inbox}" in receiver.err.text
-    os.truncate(small / "other", (small / "other").stat().st_size - (SIZE - partial(bob.inbox) // SEGMENT * SEGMENT))
+    os.truncate(
+        small / "other",
+        (small / "other").stat().st_size - (SIZE - partial(bob.inbox) // SEGMENT * SEGMENT),
+    )
     assert shutil.disk_usage(small).free < SIZE
     receiver = lab.receive(bob, sender.code).ends(0)
     sender.ends(0)
@@ -121,7 +127,8 @@ def test_t22_going_on_takes_only_the_room_that_the_rest_needs(lab: Lab, small: P
 
 
 def test_t22_records_that_cannot_be_kept_take_nothing_away(lab: Lab, small: Path) -> None:
-    """It is said that the state directory cannot be written (exit 3), and what is in the output folder stays for later."""
+    """It is said that the state directory cannot be written (exit 3), and what is in the output
+    folder stays for later."""
     ann, bob = lab.pair()
     write_large(ann.work / "large", SIZE)
     sender = lab.send(ann, "large", "--throttle", "8MB")
@@ -130,12 +137,15 @@ def test_t22_records_that_cannot_be_kept_take_nothing_away(lab: Lab, small: Path
     receiver.kill()
     records = bob.state_home / "tallow" / "resume" / "received"
     for words in (("--bind", str(records), str(records)), ("-o", "remount,ro,bind", str(records))):
-        subprocess.run(["mount", *words], check=True)  # noqa: S603, S607
+        subprocess.run(["mount", *words], check=True)
     try:
         receiver = lab.receive(bob, sender.code).ends(3)
-        assert "what is needed to resume a transfer cannot be kept in" in receiver.named("error")[0]["message"]
+        assert (
+            "what is needed to resume a transfer cannot be kept in"
+            in receiver.named("error")[0]["message"]
+        )
     finally:
-        subprocess.run(["umount", str(records)], check=True)  # noqa: S603, S607
+        subprocess.run(["umount", str(records)], check=True)
     sender.kill()
     sender = lab.send(ann, "large")
     receiver = lab.receive(bob, sender.code).ends(0)

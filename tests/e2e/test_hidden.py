@@ -1,4 +1,5 @@
-"""T-19, T-26: an end that is to stay hidden stays so in sessions that were dialled again, and in a later run that goes on."""
+"""T-19, T-26: an end that is to stay hidden stays so in sessions that were dialled again, and in a
+later run that goes on."""
 
 from __future__ import annotations
 
@@ -18,14 +19,17 @@ PARANOID = '[policy]\nprofile = "paranoid"\n'
 
 
 def addresses(capture: Path) -> set[str]:
-    """Source and destination of every IP packet but what the kernel says to its link by itself (ICMPv6, to link-local or multicast)."""
+    """Source and destination of every IP packet but what the kernel says to its link by itself
+    (ICMPv6, to link-local or multicast)."""
     found: set[str] = set()
     for packet in packets(capture):
         if packet[12:14] == b"\x08\x00":
             found |= {str(ip_address(packet[26:30])), str(ip_address(packet[30:34]))}
         elif packet[12:14] == b"\x86\xdd":
             ends = {ip_address(packet[22:38]), ip_address(packet[38:54])}
-            if packet[20] in (socket.IPPROTO_TCP, socket.IPPROTO_UDP) or not any(end.is_link_local or end.is_multicast for end in ends):
+            if packet[20] in (socket.IPPROTO_TCP, socket.IPPROTO_UDP) or not any(
+                end.is_link_local or end.is_multicast for end in ends
+            ):
                 found |= {str(end) for end in ends}
     return found
 
@@ -37,8 +41,11 @@ def compare(sender: Tallow, receiver: Tallow) -> None:
 
 
 @pytest.mark.parametrize("who", ["sender", "receiver", "paranoid"])
-def test_t19_t26_nobody_is_told_at_a_redial_or_a_resume(stage: Stage, who: str, tmp_path: Path) -> None:
-    """The relay is killed and comes back, then the receiver is killed and begun anew: all packets are between each end and the relay."""
+def test_t19_t26_nobody_is_told_at_a_redial_or_a_resume(
+    stage: Stage, who: str, tmp_path: Path
+) -> None:
+    """The relay is killed and comes back, then the receiver is killed and begun anew: all packets
+    are between each end and the relay."""
     stage.direct(4, 6)
     write_large(stage.ann.work / "large", 32 * MEGABYTE)
     if who == "paranoid":
@@ -58,7 +65,14 @@ def test_t19_t26_nobody_is_told_at_a_redial_or_a_resume(stage: Stage, who: str, 
         relay.kill()
         sender.event("reconnect")
         receiver.event("reconnect")
-        stage.lab.start(home, "relay", "serve", "--bind", stage.url.partition("://")[2].partition("#")[0], program=relayed).prints()
+        stage.lab.start(
+            home,
+            "relay",
+            "serve",
+            "--bind",
+            stage.url.partition("://")[2].partition("#")[0],
+            program=relayed,
+        ).prints()
         receiver.event("progress", lambda event: event["bytes"] >= 16 * MEGABYTE)
         assert receiver.named("resume")
         receiver.kill()

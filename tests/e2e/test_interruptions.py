@@ -1,4 +1,5 @@
-"""What ends a transfer midway: kills, interrupts and refusals. No half file has its name, and both ends say the right thing."""
+"""What ends a transfer midway: kills, interrupts and refusals. No half file has its name, and both
+ends say the right thing."""
 
 from __future__ import annotations
 
@@ -18,7 +19,9 @@ def midway(lab: Lab, ann: Place, bob: Place, *path: str) -> tuple[Tallow, Tallow
     receiver = lab.receive(bob, sender.code, *path)
     sender.feed(bytes(FED))
     receiver.event("progress", lambda event: event["bytes"] >= FED // 2)
-    assert [name for name in leftovers(bob.inbox) if not name.startswith(".")] == [], "a name was given too early"
+    assert [name for name in leftovers(bob.inbox) if not name.startswith(".")] == [], (
+        "a name was given too early"
+    )
     assert leftovers(bob.inbox), "it is written somewhere else than in the output folder"
     return sender, receiver
 
@@ -131,7 +134,9 @@ def test_the_receiver_declines(lab: Lab) -> None:
     ann, bob = lab.pair()
     (ann.work / "file").write_text("12345")
     sender = lab.send(ann, "file")
-    receiver = lab.start(bob, "receive", "-o", bob.inbox, env={"TALLOW_CODE": sender.code}, stdin="pipe")
+    receiver = lab.start(
+        bob, "receive", "-o", bob.inbox, env={"TALLOW_CODE": sender.code}, stdin="pipe"
+    )
     receiver.says("Receive 1 file, 5 bytes? [y/N] ")
     assert "  file  5 bytes\n" in receiver.err.text
     assert sender.process.poll() is None
@@ -175,7 +180,9 @@ def test_a_receiver_that_cannot_write(lab: Lab) -> None:
     (bob.inbox / "file").mkdir(parents=True)
     lab.receive(bob, sender.code, "--overwrite", "always").ends(9)
     sender.ends(7)
-    assert str(bob.inbox) not in sender.out.text + sender.err.text, "the sender learns a path of the receiver"
+    assert str(bob.inbox) not in sender.out.text + sender.err.text, (
+        "the sender learns a path of the receiver"
+    )
 
 
 def test_a_reader_that_goes_away(lab: Lab) -> None:

@@ -46,11 +46,16 @@ def done(sender: Tallow, receiver: Tallow, ann: Place, bob: Place) -> None:
     ],
     ids=["near", "sender", "receiver", "both", "one"],
 )
-def test_so_many_connections(ours: tuple[str, ...], theirs: tuple[str, ...], count: int, lab: Lab) -> None:
-    """The greater wish of both counts; without one it is one connection on a short way, beside that of the session."""
+def test_so_many_connections(
+    ours: tuple[str, ...], theirs: tuple[str, ...], count: int, lab: Lab
+) -> None:
+    """The greater wish of both counts; without one it is one connection on a short way, beside that
+    of the session."""
     ann, bob = lab.pair(apart=True)
     large(ann)
-    sender = lab.send(ann, "large", "--listen", "tcp://127.0.0.1:0", "--throttle", "40MB", "-vv", *ours)
+    sender = lab.send(
+        ann, "large", "--listen", "tcp://127.0.0.1:0", "--throttle", "40MB", "-vv", *ours
+    )
     with through_proxy(sender) as proxy:
         receiver = lab.receive(bob, sender.code, "--at", f"127.0.0.1:{proxy.port}", *theirs)
         done(sender, receiver, ann, bob)
@@ -61,21 +66,45 @@ def test_so_many_connections(ours: tuple[str, ...], theirs: tuple[str, ...], cou
 def test_tls_and_a_tree(lab: Lab) -> None:
     ann, bob = lab.pair(apart=True)
     for number in range(300):
-        (ann.work / f"{number:03}").write_bytes(os.urandom(number * 1000))  # what packs well is gone before a lane joins
-    sender = lab.send(ann, *sorted(path.name for path in ann.work.iterdir()), "--listen", "tls://127.0.0.1:0", "--lanes", "3", "-vv")
+        (ann.work / f"{number:03}").write_bytes(
+            os.urandom(number * 1000)
+        )  # what packs well is gone before a lane joins
+    sender = lab.send(
+        ann,
+        *sorted(path.name for path in ann.work.iterdir()),
+        "--listen",
+        "tls://127.0.0.1:0",
+        "--lanes",
+        "3",
+        "-vv",
+    )
     receiver = lab.receive(bob, sender.code, "--at", sender.listen[0], "--throttle", "30MB")
     done(sender, receiver, ann, bob)
     assert "by 3 connections" in sender.err.text
 
 
 def test_through_a_relay(lab: Lab) -> None:
-    """Sixteen, and the same code again within the minute: what a relay allows one address is enough."""
+    """Sixteen, and the same code again within the minute: what a relay allows one address is
+    enough."""
     ann, bob = lab.pair(apart=True)
     large(ann, 24)
     _, url = lab.relay()
     for _ in range(2):
-        sender = lab.send(ann, "large", "--relay", url, "--relay-only", "--lanes", "16", "--throttle", "20MB", "-vv")
-        receiver = lab.receive(bob, sender.code, "--relay", url, "--relay-only", "--overwrite", "always")
+        sender = lab.send(
+            ann,
+            "large",
+            "--relay",
+            url,
+            "--relay-only",
+            "--lanes",
+            "16",
+            "--throttle",
+            "20MB",
+            "-vv",
+        )
+        receiver = lab.receive(
+            bob, sender.code, "--relay", url, "--relay-only", "--overwrite", "always"
+        )
         done(sender, receiver, ann, bob)
         assert "by 16 connections" in sender.err.text
 
@@ -86,7 +115,9 @@ def test_padded(lab: Lab) -> None:
     large(ann, 16)
     ann.configure("[session]\nlanes = 3\nrekey_bytes = 1048576\n")
     _, url = lab.relay()
-    sender = lab.start(ann, "send", "large", "--json", "--relay", url, "--relay-only", "--throttle", "12MB", "-vv")
+    sender = lab.start(
+        ann, "send", "large", "--json", "--relay", url, "--relay-only", "--throttle", "12MB", "-vv"
+    )
     sender.code = sender.event("code")["code"]
     receiver = lab.receive(bob, sender.code, "--relay", url, "--relay-only")
     done(sender, receiver, ann, bob)
@@ -99,7 +130,9 @@ def test_one_connection_that_is_cut(which: int, lab: Lab) -> None:
     """The whole is dialled again, and goes on."""
     ann, bob = lab.pair(apart=True)
     large(ann, 64)
-    sender = lab.send(ann, "large", "--listen", "tcp://127.0.0.1:0", "--lanes", "4", "--throttle", "20MB", "-vv")
+    sender = lab.send(
+        ann, "large", "--listen", "tcp://127.0.0.1:0", "--lanes", "4", "--throttle", "20MB", "-vv"
+    )
     with through_proxy(sender) as proxy:
         receiver = lab.receive(bob, sender.code, "--at", f"127.0.0.1:{proxy.port}")
         receiver.event("progress", lambda event: event["bytes"] > 20 * MEGABYTE)

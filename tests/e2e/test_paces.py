@@ -1,6 +1,8 @@
-"""A transfer is never slower than by the relay alone: real processes on hosts whose wires have a rate.
+"""A transfer is never slower than by the relay alone: real processes on hosts whose wires have a
+rate.
 
-The sender is joined to the relay by a fast wire; the receiver by one of `relay` bytes a second, and to the sender by one of `direct`.
+The sender is joined to the relay by a fast wire; the receiver by one of `relay` bytes a second, and
+to the sender by one of `direct`.
 """
 
 from __future__ import annotations
@@ -27,12 +29,18 @@ def stage(lab: Lab, relay: float, direct: float) -> Iterator[Stage]:
         network.address(middle, "leg1", "10.1.0.254/24")
         network.route(sender, "default", "10.1.0.254")
         try:
-            network.limited((receiver, middle), ("10.2.0.1", "10.2.0.254"), rtt=200_000 / relay, rate=relay)
-            network.limited((sender, receiver), ("10.9.0.1", "10.9.0.2"), rtt=200_000 / direct, rate=direct)
+            network.limited(
+                (receiver, middle), ("10.2.0.1", "10.2.0.254"), rtt=200_000 / relay, rate=relay
+            )
+            network.limited(
+                (sender, receiver), ("10.9.0.1", "10.9.0.2"), rtt=200_000 / direct, rate=direct
+            )
         except Cannot as reason:
             pytest.skip(str(reason))
         network.route(receiver, "default", "10.2.0.254")
-        served = lab.start(lab.place(), "relay", "serve", "--bind", "10.0.0.1:0", program=network.program(middle))
+        served = lab.start(
+            lab.place(), "relay", "serve", "--bind", "10.0.0.1:0", program=network.program(middle)
+        )
         ann, bob = lab.pair(apart=True)
         yield Stage(lab, network, sender, receiver, served.prints(), ann, bob)
         lab.close()
@@ -75,7 +83,8 @@ def test_a_fast_direct_path_is_taken_and_kept(lab: Lab) -> None:
 
 @pytest.mark.parametrize("end", ["sender", "receiver"])
 def test_a_throttle_is_no_reason_to_leave(end: str, lab: Lab) -> None:
-    """Either path gives more than the throttle lets through, so the direct one, which spares the relay, stays."""
+    """Either path gives more than the throttle lets through, so the direct one, which spares the
+    relay, stays."""
     with stage(lab, relay=20e6, direct=5e6) as hosts:
         write_large(hosts.ann.work / "large", 24 * MEGABYTE)
         limit = ("--throttle", "2MB")

@@ -1,4 +1,5 @@
-"""Every path between two ends: local, direct, through a relay; what both report, and that the same files arrive."""
+"""Every path between two ends: local, direct, through a relay; what both report, and that the same
+files arrive."""
 
 from __future__ import annotations
 
@@ -45,13 +46,17 @@ def check_events(process: Tallow, path: str) -> None:
     assert suite["cipher"] in ("aegis-256", "aes-256-gcm", "chacha20-poly1305")
     size = 6 + 256 * 300 + 9
     assert [(each["files"], each["bytes"]) for each in process.named("offer")] == [(3, size)]
-    assert [(each["files"], each["bytes"], each["skipped"]) for each in process.named("done")] == [(3, size, [])]
+    assert [(each["files"], each["bytes"], each["skipped"]) for each in process.named("done")] == [
+        (3, size, [])
+    ]
     sizes = {each["path"]: each["bytes"] for each in process.named("file")}
     assert sizes == {"album/b.bin": 76800, "album/inner/a.txt": 6, "letter.txt": 9}
     assert process.named("progress")[-1]["bytes"] == process.named("progress")[-1]["total"] == size
 
 
-def check_transfer(sender: Tallow, receiver: Tallow, path: str, places: tuple[Place, Place]) -> None:
+def check_transfer(
+    sender: Tallow, receiver: Tallow, path: str, places: tuple[Place, Place]
+) -> None:
     """Both ended well, by `path`, and saw the same."""
     receiver.ends(0)
     sender.ends(0)
@@ -90,7 +95,9 @@ def test_direct(lab: Lab, scheme: str) -> None:
 
 def test_direct_binds_what_was_asked_for(lab: Lab) -> None:
     ann, bob = lab.pair(apart=True)
-    sender = lab.send(ann, *some_files(ann), "--listen", "tls://127.0.0.1:0", "--listen", "tcp://[::1]:0")
+    sender = lab.send(
+        ann, *some_files(ann), "--listen", "tls://127.0.0.1:0", "--listen", "tcp://[::1]:0"
+    )
     first, second = sender.listen
     assert first.startswith("tls://127.0.0.1:")
     assert second.startswith("tcp://[::1]:")
@@ -102,7 +109,12 @@ def test_direct_with_one_transport_allowed(lab: Lab) -> None:
     sender = lab.send(ann, *some_files(ann), "--listen", "127.0.0.1:0", "--transport", "tls")
     (address,) = sender.listen
     lab.receive(bob, sender.code, "--at", address, "--transport", "tcp").ends(3)
-    check_transfer(sender, lab.receive(bob, sender.code, "--at", address, "--transport", "tls"), "direct", (ann, bob))
+    check_transfer(
+        sender,
+        lab.receive(bob, sender.code, "--at", address, "--transport", "tls"),
+        "direct",
+        (ann, bob),
+    )
 
 
 @pytest.mark.parametrize("bind", ["127.0.0.1:0", "tcp://127.0.0.1:0"], ids=["tls", "tcp"])
@@ -119,7 +131,9 @@ def test_relay_from_environment_and_file(lab: Lab) -> None:
     _, url = lab.relay()
     ann.configure(f"[relay]\nurls = [{json.dumps(url)}]\n")
     sender = lab.send(ann, *some_files(ann))
-    check_transfer(sender, lab.receive(bob, sender.code, env={"TALLOW_RELAY": url}), "relay", (ann, bob))
+    check_transfer(
+        sender, lab.receive(bob, sender.code, env={"TALLOW_RELAY": url}), "relay", (ann, bob)
+    )
 
 
 def test_local_is_preferred_to_the_relay(lab: Lab) -> None:
@@ -143,7 +157,8 @@ def test_two_codes_at_once(lab: Lab) -> None:
 
 
 def test_a_day_in_plain_words(lab: Lab) -> None:
-    """Without --json: the code on standard output, everything else on standard error, and no control codes."""
+    """Without --json: the code on standard output, everything else on standard error, and no
+    control codes."""
     ann, bob = lab.pair()
     sender = lab.start(ann, "send", *some_files(ann), "-v")
     code = sender.prints().removeprefix("Code: ")
@@ -154,7 +169,12 @@ def test_a_day_in_plain_words(lab: Lab) -> None:
     check_arrived(ann, bob)
     assert sender.out.text == f"Code: {code}\n"
     assert receiver.out.text == ""
-    for line in ("listening at tcp://127.0.0.1:", "Connected on this machine.", "suite: kem x25519-ml-kem-1024", "Done: 3 files, "):
+    for line in (
+        "listening at tcp://127.0.0.1:",
+        "Connected on this machine.",
+        "suite: kem x25519-ml-kem-1024",
+        "Done: 3 files, ",
+    ):
         assert line in sender.err.text
     assert "letter.txt  9 bytes" in receiver.err.text
     assert "\x1b" not in sender.err.text + receiver.err.text

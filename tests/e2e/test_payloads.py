@@ -1,4 +1,5 @@
-"""What can be sent: large, many, nothing, odd names, streams, text; and what cannot be, which is said."""
+"""What can be sent: large, many, nothing, odd names, streams, text; and what cannot be, which is
+said."""
 
 from __future__ import annotations
 
@@ -31,7 +32,10 @@ def test_one_gibibyte_in_little_memory(roomy: Path, through_relay: bool) -> None
         assert sender.named("file") == receiver.named("file")
         for name, process in {"sender": sender, "receiver": receiver, "relay": relay}.items():
             if process is not None:
-                print(f"{name}: {process.peak / MEGABYTE:.0f} MiB at most for {size / MEGABYTE:.0f} MiB")
+                print(
+                    f"{name}: {process.peak / MEGABYTE:.0f} MiB at most for {size / MEGABYTE:.0f}"
+                    " MiB"
+                )
                 assert 10 * MEGABYTE < process.peak < MOST_MEMORY
         seen = [event["bytes"] for event in receiver.named("progress")]
         assert seen == sorted(seen)
@@ -90,7 +94,9 @@ def test_an_empty_folder(lab: Lab) -> None:
     assert [(event["files"], event["bytes"]) for event in receiver.named("done")] == [(0, 0)]
 
 
-@pytest.mark.parametrize("name", ["grüße 🎁.txt", "日本語", "e\u0301te\u0301", "-dash", "a'b\"c $(x) `y`"])
+@pytest.mark.parametrize(
+    "name", ["grüße 🎁.txt", "日本語", "e\u0301te\u0301", "-dash", "a'b\"c $(x) `y`"]
+)
 def test_names(lab: Lab, name: str) -> None:
     ann, bob = lab.pair()
     (ann.work / name).write_text("here")
@@ -112,8 +118,16 @@ def test_standard_input_to_standard_output(lab: Lab, tmp_path: Path) -> None:
         receiver.ends(0)
     sender.ends(0)
     assert (tmp_path / "out").read_bytes() == content
-    assert [event["event"] for event in receiver.err.events if event["event"] != "progress"] == ["peer", "suite", "offer", "file", "done"]
-    assert receiver.named("offer") == [{"event": "offer", "v": 1, "files": 1, "links": 0, "bytes": None}]
+    assert [event["event"] for event in receiver.err.events if event["event"] != "progress"] == [
+        "peer",
+        "suite",
+        "offer",
+        "file",
+        "done",
+    ]
+    assert receiver.named("offer") == [
+        {"event": "offer", "v": 1, "files": 1, "links": 0, "bytes": None}
+    ]
     assert receiver.named("progress")[-1]["total"] is None
     assert receiver.named("file") == sender.named("file")
     assert not bob.inbox.exists()
@@ -183,7 +197,9 @@ def test_hostile_names_are_shown_escaped(lab: Lab) -> None:
     sender.wait()
     for process in (sender, receiver):
         assert "\u202e" not in process.out.text + process.err.text
-    shown = [event["path"] for event in receiver.named("file")] + [each["path"] for each in sender.named("done")[0]["skipped"]]
+    shown = [event["path"] for event in receiver.named("file")] + [
+        each["path"] for each in sender.named("done")[0]["skipped"]
+    ]
     assert shown == ["f/\\u202egpj.exe"]
 
 
@@ -198,7 +214,9 @@ def test_a_name_that_may_not_be_sent(lab: Lab) -> None:
     sender.ends(9)
     assert tree(bob.inbox).keys() == {"f", "f/good.txt"}
     assert sender.named("done")[0]["skipped"] == [{"path": "f/con.txt", "reason": "name"}]
-    assert [(event["name"], event["exit"]) for event in sender.named("error")] == [("file-system", 9)]
+    assert [(event["name"], event["exit"]) for event in sender.named("error")] == [
+        ("file-system", 9)
+    ]
     assert receiver.named("done")[0]["files"] == 1
 
 
@@ -209,7 +227,9 @@ def test_a_file_that_goes_away(lab: Lab) -> None:
     (ann.work / "f" / "first").write_text("1")
     (ann.work / "f" / "second").write_text("2")
     sender = lab.send(ann, "f")
-    receiver = lab.start(bob, "receive", "--json", "-o", bob.inbox, env={"TALLOW_CODE": sender.code}, stdin="pipe")
+    receiver = lab.start(
+        bob, "receive", "--json", "-o", bob.inbox, env={"TALLOW_CODE": sender.code}, stdin="pipe"
+    )
     receiver.event("offer")
     sender.event("offer")
     (ann.work / "f" / "first").unlink()

@@ -1,7 +1,9 @@
-"""Paths that race, between real processes on hosts of their own: a sender, a receiver, and a relay that both reach.
+"""Paths that race, between real processes on hosts of their own: a sender, a receiver, and a relay
+that both reach.
 
-The relay is at 10.0.0.1. The sender and the receiver are joined to it by a wire each, and perhaps to one another by a third, `direct`.
-Nothing forwards, so what is addressed to the other's side of the relay disappears.
+The relay is at 10.0.0.1. The sender and the receiver are joined to it by a wire each, and perhaps
+to one another by a third, `direct`. Nothing forwards, so what is addressed to the other's side of
+the relay disappears.
 """
 
 from __future__ import annotations
@@ -45,12 +47,24 @@ class Stage:
 
     def send(self, *words: str, **how: Any) -> Tallow:
         """Start the sender."""
-        return self.lab.send(self.ann, *words, "--relay", self.url, program=self.network.program(self.sender), **how)
+        return self.lab.send(
+            self.ann, *words, "--relay", self.url, program=self.network.program(self.sender), **how
+        )
 
     def receive(self, sender: Tallow, *words: str, **how: Any) -> Tallow:
         """Start the receiver."""
         program = self.network.program(self.receiver)
-        return self.lab.receive(self.bob, sender.code, "--relay", self.url, "--wait", "60", *words, program=program, **how)
+        return self.lab.receive(
+            self.bob,
+            sender.code,
+            "--relay",
+            self.url,
+            "--wait",
+            "60",
+            *words,
+            program=program,
+            **how,
+        )
 
 
 ADDRESSES = {4: (SENDER, RECEIVER), 6: (SENDER6, RECEIVER6)}
@@ -69,7 +83,9 @@ def stage(lab: Lab) -> Iterator[Stage]:
             network.address(relay, f"leg{number}", f"10.{number}.0.254/24")
             network.route(host, "default", f"10.{number}.0.254")
         network.wire(sender, receiver, "direct")
-        served = lab.start(lab.place(), "relay", "serve", "--bind", "10.0.0.1:0", program=network.program(relay))
+        served = lab.start(
+            lab.place(), "relay", "serve", "--bind", "10.0.0.1:0", program=network.program(relay)
+        )
         ann, bob = lab.pair(apart=True)
         yield Stage(lab, network, sender, receiver, served.prints(), ann, bob)
         lab.close()
@@ -99,7 +115,9 @@ def test_one_subnet_moves_to_the_direct_path(stage: Stage, families: tuple[int, 
     done(stage, sender, receiver)
     assert paths(sender) == paths(receiver) == ["relay", "direct"]
     assert stage.network.moved(stage.sender, "direct") > 64 * MEGABYTE
-    assert stage.network.moved(stage.sender, "leg1") < 32 * MEGABYTE  # about a second, to know what the relay gives
+    assert (
+        stage.network.moved(stage.sender, "leg1") < 32 * MEGABYTE
+    )  # about a second, to know what the relay gives
 
 
 def test_standard_input_moves_too(stage: Stage, tmp_path: Path) -> None:
@@ -119,7 +137,8 @@ def test_standard_input_moves_too(stage: Stage, tmp_path: Path) -> None:
 
 
 def test_no_common_network_stays_on_the_relay(stage: Stage) -> None:
-    """And is not slower for having looked: dialling addresses that swallow everything costs the transfer nothing."""
+    """And is not slower for having looked: dialling addresses that swallow everything costs the
+    transfer nothing."""
     write_large(stage.ann.work / "large", 96 * MEGABYTE)
     seconds: dict[bool, list[float]] = {True: [], False: []}
     for only in (True, False, True, False, True, False):
@@ -135,21 +154,30 @@ def test_no_common_network_stays_on_the_relay(stage: Stage) -> None:
 
 @pytest.mark.parametrize("broken", [False, True], ids=["to the end", "and back"])
 def test_several_lanes_move_too(stage: Stage, broken: bool) -> None:
-    """By several connections through the relay, by several directly, and by several again when one of those is cut."""
+    """By several connections through the relay, by several directly, and by several again when one
+    of those is cut."""
     stage.direct()
     write_large(stage.ann.work / "large", 96 * MEGABYTE)
     sender = stage.send("large", "--throttle", "16MB", "--lanes", "3", "-vv")
     receiver = stage.receive(sender)
     receiver.event("progress", lambda event: event["bytes"] > 40 * MEGABYTE)
     assert paths(sender) == ["relay", "direct"]
-    assert re.split(r"the data goes by (?:tcp://)?10\.9\.", sender.err.text)[-1].count("the data goes by 3 connections") == 1
+    assert (
+        re.split(r"the data goes by (?:tcp://)?10\.9\.", sender.err.text)[-1].count(
+            "the data goes by 3 connections"
+        )
+        == 1
+    )
     if broken:
         stage.network.ip(stage.sender, "link", "set", "direct", "down")
         sender.event("path", lambda event: event["path"] == "relay")
         sender.says("the data goes by tls:")
     done(stage, sender, receiver)
     if broken:
-        assert "the data goes by 3 connections" in sender.err.text.rpartition("the data goes by tls:")[2]
+        assert (
+            "the data goes by 3 connections"
+            in sender.err.text.rpartition("the data goes by tls:")[2]
+        )
     else:
         assert paths(sender) == paths(receiver) == ["relay", "direct"]
 
@@ -169,10 +197,13 @@ def test_a_direct_path_that_appears_later(stage: Stage) -> None:
 
 @pytest.mark.parametrize("kind", ["file", "pipe"])
 def test_a_direct_path_that_falls_silent(stage: Stage, kind: str) -> None:
-    """The wire is cut in the middle: the rest goes by the relay again, and nothing is missing, also of what cannot be read twice."""
+    """The wire is cut in the middle: the rest goes by the relay again, and nothing is missing, also
+    of what cannot be read twice."""
     stage.direct()
     write_large(stage.ann.work / "large", 64 * MEGABYTE)
-    sender = stage.send(*(("large",) if kind == "file" else ("-",)), "--throttle", "8MB", stdin="pipe")
+    sender = stage.send(
+        *(("large",) if kind == "file" else ("-",)), "--throttle", "8MB", stdin="pipe"
+    )
     receiver = stage.receive(sender)
     if kind == "pipe":
         sender.feed((stage.ann.work / "large").read_bytes())
@@ -198,7 +229,9 @@ def test_fresh_keys_while_the_path_changes(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("side", ["sender", "receiver"])
-def test_t19_relay_only_tells_nobody_and_dials_nobody(stage: Stage, side: str, tmp_path: Path) -> None:
+def test_t19_relay_only_tells_nobody_and_dials_nobody(
+    stage: Stage, side: str, tmp_path: Path
+) -> None:
     """Whichever end says so: no packet between the two ends, and no listener there."""
     stage.direct(4, 6)
     write_large(stage.ann.work / "large", 24 * MEGABYTE)
@@ -215,19 +248,29 @@ def test_t19_relay_only_tells_nobody_and_dials_nobody(stage: Stage, side: str, t
 
 
 def test_t14_no_address_in_clear(lab: Lab, tmp_path: Path) -> None:
-    """The relay's legs without TLS, on one host: nothing that is sent holds an address of it, as text or as bytes."""
+    """The relay's legs without TLS, on one host: nothing that is sent holds an address of it, as
+    text or as bytes."""
     network = made()
     try:
         host = network.host("h")
         network.wire(host, network.host("o"), "net")
         for address in (SENDER, SENDER6):
             network.address(host, "net", f"{address}/{64 if ':' in address else 24}")
-        served = lab.start(lab.place(), "relay", "serve", "--bind", "tcp://127.0.0.1:0", program=network.program(host))
+        served = lab.start(
+            lab.place(),
+            "relay",
+            "serve",
+            "--bind",
+            "tcp://127.0.0.1:0",
+            program=network.program(host),
+        )
         url = served.prints()
         ann, bob = lab.pair(apart=True)
         write_large(ann.work / "large", 6 * MEGABYTE)
         with network.captured(host, tmp_path / "packets"):
-            sender = lab.send(ann, "large", "--relay", url, "--throttle", "2MB", program=network.program(host))
+            sender = lab.send(
+                ann, "large", "--relay", url, "--throttle", "2MB", program=network.program(host)
+            )
             receiver = lab.receive(bob, sender.code, "--relay", url, program=network.program(host))
             receiver.ends(0)
             sender.ends(0)
@@ -238,7 +281,10 @@ def test_t14_no_address_in_clear(lab: Lab, tmp_path: Path) -> None:
         assert len(sent) > 6 * MEGABYTE
         for address in (SENDER, SENDER6):
             assert address.encode() not in sent
-        for address in (SENDER, SENDER6):  # as in Candidates: four bytes alone may be there by chance
+        for address in (
+            SENDER,
+            SENDER6,
+        ):  # as in Candidates: four bytes alone may be there by chance
             assert bytes([ip_address(address).version]) + ip_address(address).packed not in sent
         lab.close()
     finally:
@@ -254,7 +300,11 @@ def flow_of(packet: bytes) -> tuple[str, str, bytes] | None:
         source, destination, tcp = packet[22:38], packet[38:54], 54
     else:
         return None
-    return str(ip_address(source)), str(ip_address(destination)), packet[tcp + 4 * (packet[tcp + 12] >> 4) :]
+    return (
+        str(ip_address(source)),
+        str(ip_address(destination)),
+        packet[tcp + 4 * (packet[tcp + 12] >> 4) :],
+    )
 
 
 CODE = "4821-stamp-daybreak-kindred"
@@ -284,8 +334,22 @@ def test_what_a_person_reads(stage: Stage) -> None:
     stage.direct()
     write_large(stage.ann.work / "large", 8 * MEGABYTE)
     sender = stage.send("large", "--throttle", "4MB", "-v")
-    words = ("receive", "--yes", "--relay", stage.url, "--output", str(stage.bob.inbox), "--throttle", "4MB")
-    receiver = stage.lab.start(stage.bob, *words, env={"TALLOW_CODE": sender.code}, program=stage.network.program(stage.receiver))
+    words = (
+        "receive",
+        "--yes",
+        "--relay",
+        stage.url,
+        "--output",
+        str(stage.bob.inbox),
+        "--throttle",
+        "4MB",
+    )
+    receiver = stage.lab.start(
+        stage.bob,
+        *words,
+        env={"TALLOW_CODE": sender.code},
+        program=stage.network.program(stage.receiver),
+    )
     done(stage, sender, receiver)
     said = receiver.err.text
     assert said.index("Connected through the relay.") < said.index("Now connected directly.")

@@ -1,4 +1,5 @@
-"""The relay as a process: its URL, its pin, its end, and what clients say when it is dead or not the one they meant."""
+"""The relay as a process: its URL, its pin, its end, and what clients say when it is dead or not
+the one they meant."""
 
 from __future__ import annotations
 
@@ -95,7 +96,11 @@ def test_a_dead_relay_is_final(lab: Lab, dead: int) -> None:
 
 def test_two_dead_relays(lab: Lab, dead: int) -> None:
     ann = lab.place()
-    urls = [word for port in (dead, dead) for word in ("--relay", f"tls://127.0.0.1:{port}#sha256={'0' * 64}")]
+    urls = [
+        word
+        for port in (dead, dead)
+        for word in ("--relay", f"tls://127.0.0.1:{port}#sha256={'0' * 64}")
+    ]
     sender = lab.start(ann, "send", a_file(ann), *urls).ends(5)
     assert "no relay answered" in sender.err.text
     lab.receive(ann, CODE, *urls, "--wait", "3600").ends(5)
@@ -164,7 +169,9 @@ def test_an_address_that_refuses(lab: Lab, dead: int) -> None:
 def test_another_code_at_an_address(lab: Lab) -> None:
     ann, bob = lab.pair(apart=True)
     sender = lab.send(ann, a_file(ann), "--listen", "127.0.0.1:0", "--code", CODE)
-    lab.receive(bob, "5821-stamp-daybreak-kindred", "--at", sender.listen[0], "--wait", "3600").ends(5)
+    lab.receive(
+        bob, "5821-stamp-daybreak-kindred", "--at", sender.listen[0], "--wait", "3600"
+    ).ends(5)
     assert sender.process.poll() is None
 
 

@@ -1,4 +1,5 @@
-"""Transfers that are cut off and go on: what was verified is not sent again, and what arrives is what was sent."""
+"""Transfers that are cut off and go on: what was verified is not sent again, and what arrives is
+what was sent."""
 
 from __future__ import annotations
 
@@ -98,7 +99,11 @@ def test_links_and_holes_go_on(lab: Lab) -> None:
     sender.ends(0)
     assert receiver.named("resume")[0]["files"] >= 3
     assert tree(bob.inbox) == tree(ann.work)
-    assert (bob.inbox / "t" / "zz").stat().st_ino == (bob.inbox / "t" / "a").stat().st_ino == (bob.inbox / "t" / "b").stat().st_ino
+    assert (
+        (bob.inbox / "t" / "zz").stat().st_ino
+        == (bob.inbox / "t" / "a").stat().st_ino
+        == (bob.inbox / "t" / "b").stat().st_ino
+    )
     assert os.readlink(bob.inbox / "t" / "c") == "a"
     assert (bob.inbox / "t" / "deep").stat().st_mtime_ns == 10**18
     assert leftovers(bob.inbox) == ["t"]
@@ -159,7 +164,8 @@ def test_t34_a_stranger_with_the_same_files_gets_no_resume(lab: Lab) -> None:
 
 
 def test_t34_a_record_that_was_stolen_without_its_secret_proves_nothing(lab: Lab) -> None:
-    """The sender names the transfer, with a secret that differs in one bit: it hears no more than of one that is not known."""
+    """The sender names the transfer, with a secret that differs in one bit: it hears no more than
+    of one that is not known."""
     ann, bob = prepared(lab)
     cut_off(lab, ann, bob).ends(7)
     (record,) = (bob.state_home / "tallow" / "resume" / "received").iterdir()

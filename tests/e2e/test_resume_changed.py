@@ -1,4 +1,5 @@
-"""T-34 between real runs: what a killed receiver left was changed or replaced on disk before it goes on; and paths that policy closes."""
+"""T-34 between real runs: what a killed receiver left was changed or replaced on disk before it
+goes on; and paths that policy closes."""
 
 from __future__ import annotations
 
@@ -72,9 +73,14 @@ CHANGES: list[tuple[Callable[[Path, Path, Path], None], int]] = [
 ]
 
 
-@pytest.mark.parametrize(("change", "kept"), CHANGES, ids=[change.__name__[1:] for change, _ in CHANGES])
-def test_t34_what_was_changed_between_the_runs_is_not_believed(lab: Lab, change: Callable[[Path, Path, Path], None], kept: int) -> None:
-    """Just as much is gone on with as is still right; what was put there is not read, followed, changed or removed."""
+@pytest.mark.parametrize(
+    ("change", "kept"), CHANGES, ids=[change.__name__[1:] for change, _ in CHANGES]
+)
+def test_t34_what_was_changed_between_the_runs_is_not_believed(
+    lab: Lab, change: Callable[[Path, Path, Path], None], kept: int
+) -> None:
+    """Just as much is gone on with as is still right; what was put there is not read, followed,
+    changed or removed."""
     ann, bob = prepared(lab)
     cut_off(lab, ann, bob, least=10 * MEGABYTE).ends(7)
     elsewhere = bob.home / "elsewhere"
@@ -88,13 +94,19 @@ def test_t34_what_was_changed_between_the_runs_is_not_believed(lab: Lab, change:
     receiver = lab.receive(bob, sender.code).ends(0)
     sender.ends(0)
     (resumed,) = receiver.named("resume")
-    small = int("journal" not in change.__name__ and "folder" not in change.__name__)  # the small file, if the journal still tells of it
+    small = int(
+        "journal" not in change.__name__ and "folder" not in change.__name__
+    )  # the small file, if the journal still tells of it
     assert (resumed["files"], resumed["bytes"]) == (small, small * 5 + kept)
     top = "t" if resumed["files"] else "t (1)"
     assert tree(bob.inbox / top) == tree(ann.work / "t")
     assert (elsewhere / "precious").read_bytes() == bytes(12 * MEGABYTE)
     assert tree(elsewhere) == before
-    assert [name for name in leftovers(bob.inbox) if name.startswith(".tallow-") and not (bob.inbox / name).is_symlink()] == []
+    assert [
+        name
+        for name in leftovers(bob.inbox)
+        if name.startswith(".tallow-") and not (bob.inbox / name).is_symlink()
+    ] == []
 
 
 @pytest.fixture
@@ -106,8 +118,11 @@ def proxy() -> Iterator[Proxy]:
 
 
 @pytest.mark.parametrize("closed_at", ["sender", "receiver"])
-def test_t26_a_redial_waits_for_a_path_that_policy_admits(lab: Lab, proxy: Proxy, closed_at: str) -> None:
-    """The direct path is lost. By the relay, which is there all the time, a rule admits no suite: nothing goes there, and nothing ends."""
+def test_t26_a_redial_waits_for_a_path_that_policy_admits(
+    lab: Lab, proxy: Proxy, closed_at: str
+) -> None:
+    """The direct path is lost. By the relay, which is there all the time, a rule admits no suite:
+    nothing goes there, and nothing ends."""
     ann, bob = lab.pair()
     _, url = lab.relay()
     rule = '[[policy.rule]]\nwhen = { relay = true }\nciphers = ["chacha20-poly1305"]\n'
@@ -129,7 +144,11 @@ def test_t26_a_redial_waits_for_a_path_that_policy_admits(lab: Lab, proxy: Proxy
     proxy.target = target
     receiver.ends(0)
     sender.ends(0)
-    assert {event["cipher"] for process in (sender, receiver) for event in process.named("suite")} == {"aes-256-gcm"}
-    assert [event["path"] for event in receiver.named("peer")] == ["local", "local"], "it went by the relay"
+    assert {
+        event["cipher"] for process in (sender, receiver) for event in process.named("suite")
+    } == {"aes-256-gcm"}
+    assert [event["path"] for event in receiver.named("peer")] == ["local", "local"], (
+        "it went by the relay"
+    )
     assert receiver.named("resume")
     assert tree(bob.inbox) == tree(ann.work)

@@ -1,4 +1,5 @@
-"""Kills at random moments: sender, receiver, relay, network. What arrives is what was sent, and little is sent twice."""
+"""Kills at random moments: sender, receiver, relay, network. What arrives is what was sent, and
+little is sent twice."""
 
 from __future__ import annotations
 
@@ -58,20 +59,34 @@ class Ordeal:
             self._bind = address
 
     def _start_sender(self, code: str | None) -> None:
-        # All bytes are to pass the proxy, which counts them: nothing moves to a direct path beside it.
-        where = ["--relay", f"tls://{self._bind}#{self._pin}", "--relay-only"] if self.relayed else ["--listen", "127.0.0.1:0"]
+        # All bytes are to pass the proxy, which counts them: nothing moves to a direct path beside
+        # it.
+        where = (
+            ["--relay", f"tls://{self._bind}#{self._pin}", "--relay-only"]
+            if self.relayed
+            else ["--listen", "127.0.0.1:0"]
+        )
         env = {"TALLOW_CODE": code} if code else {}
         self.sender = self._lab.send(self._ann, "t", *where, "--throttle", self._rate, env=env)
-        listen = self._bind if self.relayed else next(each for each in self.sender.listen if each.startswith("tcp://"))
+        listen = (
+            self._bind
+            if self.relayed
+            else next(each for each in self.sender.listen if each.startswith("tcp://"))
+        )
         self._proxy.target = int(listen.rpartition(":")[2])
 
     def _start_receiver(self) -> None:
         place = f"127.0.0.1:{self._proxy.port}"
-        where = ["--relay", f"tls://{place}#{self._pin}", "--relay-only"] if self.relayed else ["--at", place]
+        where = (
+            ["--relay", f"tls://{place}#{self._pin}", "--relay-only"]
+            if self.relayed
+            else ["--at", place]
+        )
         self.receiver = self._lab.receive(self._bob, self.sender.code, *where)
 
     def strike(self, kind: str, rng: random.Random) -> None:
-        """One interruption, and what a person would do about it: nothing, if both ends are still there."""
+        """One interruption, and what a person would do about it: nothing, if both ends are still
+        there."""
         self.sessions += 1
         if kind == "cut":
             self._proxy.cut()
@@ -82,7 +97,9 @@ class Ordeal:
         elif kind == "receiver":
             self.receiver.kill()
             self._start_receiver()
-        elif self.relayed or kind == "relay" or rng.random() < 0.5:  # a new code, perhaps by another path
+        elif (
+            self.relayed or kind == "relay" or rng.random() < 0.5
+        ):  # a new code, perhaps by another path
             self.sender.kill()
             self.receiver.kill()
             self.start_both(relayed=kind == "relay" or rng.random() < 0.5)
@@ -103,7 +120,8 @@ def _has(least: float, event: Event) -> bool:
 
 
 def ordeal(lab: Lab, proxy: Proxy, ann: Place, bob: Place, size: int, rate: str) -> tuple[int, int]:
-    """Send `t` in spite of it all; returns the number of kills and the bytes that were sent again."""
+    """Send `t` in spite of it all; returns the number of kills and the bytes that were sent
+    again."""
     rng = random.Random(SEED)
     print(f"seed {SEED}, {KILLS} kills, {size} bytes")
     trial, kills, began = Ordeal(lab, proxy, ann, bob, rate), 0, time.monotonic()
@@ -114,13 +132,19 @@ def ordeal(lab: Lab, proxy: Proxy, ann: Place, bob: Place, size: int, rate: str)
         if trial.over:
             break
         kills += 1
-        print(f"{time.monotonic() - began:6.1f} s: {kind} at {moment:.0%}, {'relay' if trial.relayed else 'direct'}")
+        print(
+            f"{time.monotonic() - began:6.1f} s: {kind} at {moment:.0%},"
+            f" {'relay' if trial.relayed else 'direct'}"
+        )
         trial.strike(kind, rng)
     trial.receiver.ends(0)
     trial.sender.ends(0)
     again = proxy.down - size
     took = time.monotonic() - began
-    print(f"{took:.1f} s, {kills} kills, {trial.sessions} sessions; sent again: {again} bytes, {again / max(kills, 1):.0f} a kill")
+    print(
+        f"{took:.1f} s, {kills} kills, {trial.sessions} sessions; sent again: {again} bytes,"
+        f" {again / max(kills, 1):.0f} a kill"
+    )
     assert kills >= KILLS - 1
     assert again >= 0, "not all of it passed the proxy"
     assert leftovers(bob.inbox) == ["t"]
@@ -137,7 +161,9 @@ def test_a_large_file_survives_kills(roomy: Path, proxy: Proxy) -> None:
         write_large(ann.work / "t" / "large", size)
         kills, again = ordeal(lab, proxy, ann, bob, size, "100MB")
         assert again <= kills * (SEGMENT + IN_FLIGHT) + (kills + 1) * OVERHEAD
-        assert tree(bob.inbox) == {name: content for name, content in tree(ann.work).items() if name.startswith("t")}
+        assert tree(bob.inbox) == {
+            name: content for name, content in tree(ann.work).items() if name.startswith("t")
+        }
     finally:
         lab.close()
 

@@ -21,7 +21,15 @@ def test_a_kem_that_policy_does_not_allow(lab: Lab, command: str) -> None:
     """The message names the line of the config file that would allow it."""
     ann = lab.place()
     words = [a_file(ann)] if command == "send" else []
-    process = lab.run(ann, command, *words, "--kem", "x25519", "--json", env={"TALLOW_CODE": "4821-stamp-daybreak-kindred"}).ends(3)
+    process = lab.run(
+        ann,
+        command,
+        *words,
+        "--kem",
+        "x25519",
+        "--json",
+        env={"TALLOW_CODE": "4821-stamp-daybreak-kindred"},
+    ).ends(3)
     (error,) = process.events
     assert (error["name"], error["exit"]) == ("policy", 3)
     assert "`[policy] require = []`" in error["message"]
@@ -60,7 +68,9 @@ def test_policy_that_requires_nothing_still_prefers_the_best(lab: Lab) -> None:
     ],
 )
 @pytest.mark.parametrize("end", ["sender", "receiver"])
-def test_a_flag_of_either_end_decides(lab: Lab, end: str, flags: list[str], field: str, name: str) -> None:
+def test_a_flag_of_either_end_decides(
+    lab: Lab, end: str, flags: list[str], field: str, name: str
+) -> None:
     """T-26: it is what the suite says, and the files arrive under it."""
     ann, bob = lab.pair()
     sender = lab.send(ann, a_file(ann), *(flags if end == "sender" else []))
@@ -107,14 +117,20 @@ def test_the_fast_profile_of_either_end(lab: Lab, end: str) -> None:
 
 
 def test_no_common_suite_then_a_second_guest(lab: Lab) -> None:
-    """The guest ends with the explanation; the host reports it and keeps waiting, and no guess is charged."""
+    """The guest ends with the explanation; the host reports it and keeps waiting, and no guess is
+    charged."""
     ann, bob = lab.pair()
     bob.configure('[policy]\nrequire = []\nkems = ["x25519"]\n')
     sender = lab.send(ann, a_file(ann))
     guest = lab.receive(bob, sender.code).ends(3)
     (error,) = guest.events
     assert (error["name"], error["exit"]) == ("policy", 3)
-    for part in ("share no kem", "x25519-ml-kem-1024 is left out here: not listed in `[policy] kems`", "ml-kem-1024", "[policy]"):
+    for part in (
+        "share no kem",
+        "x25519-ml-kem-1024 is left out here: not listed in `[policy] kems`",
+        "ml-kem-1024",
+        "[policy]",
+    ):
         assert part in error["message"]
     sender.says("shares no suite with this side, still waiting")
     assert "wrong code" not in sender.err.text
@@ -132,7 +148,11 @@ def test_two_flags_that_exclude_each_other(lab: Lab) -> None:
 
 @pytest.mark.parametrize(
     ("flag", "typed", "meant"),
-    [("--cipher", "aes-256-gmc", "aes-256-gcm"), ("--kem", "ml-kem-1042", "ml-kem-1024"), ("--transport", "tpc", "tcp")],
+    [
+        ("--cipher", "aes-256-gmc", "aes-256-gcm"),
+        ("--kem", "ml-kem-1042", "ml-kem-1024"),
+        ("--transport", "tpc", "tcp"),
+    ],
 )
 def test_a_driver_that_does_not_exist(lab: Lab, flag: str, typed: str, meant: str) -> None:
     ann = lab.place()
@@ -145,7 +165,9 @@ def test_a_driver_that_does_not_exist(lab: Lab, flag: str, typed: str, meant: st
 def test_what_either_end_denies_is_not_used(lab: Lab, end: str) -> None:
     """T-26."""
     ann, bob = lab.pair()
-    (ann if end == "sender" else bob).configure('[policy]\ndeny = ["cipher:aes-256-gcm", "cipher:aegis-256"]\n')
+    (ann if end == "sender" else bob).configure(
+        '[policy]\ndeny = ["cipher:aes-256-gcm", "cipher:aegis-256"]\n'
+    )
     sender = lab.send(ann, a_file(ann))
     receiver = lab.receive(bob, sender.code).ends(0)
     sender.ends(0)
@@ -169,7 +191,8 @@ def test_a_rule_applies_on_its_path_only(lab: Lab, end: str) -> None:
 
 
 def test_a_rule_that_closes_a_path_leaves_the_others(lab: Lab) -> None:
-    """The flag's cipher is not admitted through a relay: the path on this machine is used, the other one never."""
+    """The flag's cipher is not admitted through a relay: the path on this machine is used, the
+    other one never."""
     _, url = lab.relay()
     rule = '[[policy.rule]]\nwhen = { relay = true }\nciphers = ["chacha20-poly1305"]\n'
     ann, bob = lab.pair()
@@ -188,13 +211,20 @@ def test_the_error_says_why_each_driver_of_the_other_side_is_left_out(lab: Lab) 
     bob.configure('[policy]\ndeny = ["cipher:chacha20-poly1305"]\n')
     sender = lab.send(ann, a_file(ann))
     message = lab.receive(bob, sender.code).ends(3).named("error")[0]["message"]
-    assert f"chacha20-poly1305 is left out here: denied by `[policy] deny` ({bob.config_file})" in message
+    assert (
+        f"chacha20-poly1305 is left out here: denied by `[policy] deny` ({bob.config_file})"
+        in message
+    )
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("through_relay", "asks"), [(False, "both"), (True, "both"), (False, "receiver"), (False, "sender")])
+@pytest.mark.parametrize(
+    ("through_relay", "asks"),
+    [(False, "both"), (True, "both"), (False, "receiver"), (False, "sender")],
+)
 def test_fresh_keys_on_the_way(lab: Lab, through_relay: bool, asks: str) -> None:
-    """Every 64 MiB both ends agree on new keys by a new KEM run, whichever of them asks for it, and everything arrives whole."""
+    """Every 64 MiB both ends agree on new keys by a new KEM run, whichever of them asks for it, and
+    everything arrives whole."""
     ann, bob = lab.pair(apart=through_relay)
     for name, place in (("sender", ann), ("receiver", bob)):
         if asks in (name, "both"):
@@ -206,6 +236,11 @@ def test_fresh_keys_on_the_way(lab: Lab, through_relay: bool, asks: str) -> None
     sender.ends(0)
     assert digest(bob.inbox / "file") == digest(ann.work / "file")
     for process in (sender, receiver):
-        numbers = [int(number) for number in re.findall(r"fresh keys from a new KEM run \(number (\d+)\)", process.err.text)]
+        numbers = [
+            int(number)
+            for number in re.findall(
+                r"fresh keys from a new KEM run \(number (\d+)\)", process.err.text
+            )
+        ]
         assert numbers == list(range(1, len(numbers) + 1))
         assert 3 <= len(numbers) <= 5

@@ -1,4 +1,5 @@
-"""What a person at a terminal sees, on a pseudo-terminal: questions, lists, the progress bar, and Ctrl-C."""
+"""What a person at a terminal sees, on a pseudo-terminal: questions, lists, the progress bar, and
+Ctrl-C."""
 
 from __future__ import annotations
 
@@ -35,7 +36,12 @@ def test_the_code_is_asked_for_and_the_list_shown(lab: Lab) -> None:
     receiver = receiver_on_a_terminal(lab, bob, sender.code)
     shown = receiver.says("Receive 2 files, 2.5 kB? [y/N/s to choose] ")
     lines = shown.replace("\r", "").split("\n")
-    for line in ("  album/", "  album/inner/", "  album/inner/photo.jpg  2.5 kB", "  file  7 bytes"):
+    for line in (
+        "  album/",
+        "  album/inner/",
+        "  album/inner/photo.jpg  2.5 kB",
+        "  file  7 bytes",
+    ):
         assert line in lines
     assert not bob.inbox.exists(), "something was written before anybody agreed"
     receiver.feed("y\n")
@@ -89,7 +95,9 @@ def test_a_long_list_is_summarised_and_can_be_read(lab: Lab) -> None:
         ("q", 6, ["file"], "mine"),
     ],
 )
-def test_what_is_here_already(lab: Lab, answer: str, status: int, names: list[str], kept: str) -> None:
+def test_what_is_here_already(
+    lab: Lab, answer: str, status: int, names: list[str], kept: str
+) -> None:
     ann, bob = lab.pair()
     bob.inbox.mkdir()
     (bob.inbox / "file").write_text("mine")
@@ -97,7 +105,9 @@ def test_what_is_here_already(lab: Lab, answer: str, status: int, names: list[st
     receiver = receiver_on_a_terminal(lab, bob, sender.code)
     receiver.says("[y/N] ")
     receiver.feed("y\n")
-    receiver.says("Here already: file. [R]ename what comes, [o]verwrite, [k]eep what is here, or [q]uit? ")
+    receiver.says(
+        "Here already: file. [R]ename what comes, [o]verwrite, [k]eep what is here, or [q]uit? "
+    )
     receiver.feed(f"{answer}\n")
     receiver.ends(status)
     sender.ends(status)
@@ -146,13 +156,18 @@ def test_quiet(lab: Lab) -> None:
 
 
 def slow_transfer(lab: Lab, **environment: str) -> tuple[Tallow, Tallow]:
-    """A receiver on a terminal and one that is not, each midway in a transfer of its own, whose sender the test feeds."""
+    """A receiver on a terminal and one that is not, each midway in a transfer of its own, whose
+    sender the test feeds."""
     ann, bob = lab.pair()
     senders = [lab.send(ann, "-", stdin="pipe") for _ in range(2)]
     receivers = []
     for sender, terminal in zip(senders, (False, True), strict=True):
         words = ["receive", "--yes", "-o", str(bob.inbox)]
-        receivers.append(lab.start(bob, *words, env={"TALLOW_CODE": sender.code, **environment}, terminal=terminal))
+        receivers.append(
+            lab.start(
+                bob, *words, env={"TALLOW_CODE": sender.code, **environment}, terminal=terminal
+            )
+        )
         receivers[-1].says("Connected on this machine.")
         sender.feed(bytes(MEGABYTE))
     plain, fancy = receivers
@@ -213,7 +228,9 @@ def test_ctrl_c_under_the_bar(lab: Lab) -> None:
     """The bar goes, the cursor comes back, and nothing half done stays."""
     ann, bob = lab.pair()
     sender = lab.send(ann, "-", stdin="pipe")
-    receiver = lab.start(bob, "receive", "--yes", "-o", bob.inbox, env={"TALLOW_CODE": sender.code}, terminal=True)
+    receiver = lab.start(
+        bob, "receive", "--yes", "-o", bob.inbox, env={"TALLOW_CODE": sender.code}, terminal=True
+    )
     sender.feed(bytes(MEGABYTE))
     receiver.says(BAR)
     receiver.feed(CTRL_C)
@@ -233,7 +250,8 @@ def number_on(end: Tallow) -> str:
 
 
 def test_the_safety_number_on_two_terminals(lab: Lab) -> None:
-    """Each person reads one number and types the other: first the sender, then the receiver, who is asked about the files after that."""
+    """Each person reads one number and types the other: first the sender, then the receiver, who is
+    asked about the files after that."""
     ann, bob = lab.pair(apart=True)
     _, url = lab.relay()
     for place in (ann, bob):

@@ -1,4 +1,5 @@
-"""A plugin that somebody else published: not imported until it is allowed; then its command runs and its vetoes count."""
+"""A plugin that somebody else published: not imported until it is allowed; then its command runs
+and its vetoes count."""
 
 from __future__ import annotations
 
@@ -52,7 +53,8 @@ def tallow_offer_command():
 
 
 class Site:
-    """A folder of distributions that were never built, on the path of the processes that get `environment`."""
+    """A folder of distributions that were never built, on the path of the processes that get
+    `environment`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -101,7 +103,10 @@ def test_blocked_unless_allowed(lab: Lab, site: Site) -> None:
     shown = lab.run(ann, "plugins", "show", "shout", env=site.environment).ends(0)
     assert f"tallow plugins allow {NAME}" in shown.out.text
     assert "shout" not in lab.run(ann, "--help", env=site.environment).ends(0).out.text
-    assert f"tallow plugins allow {NAME}" in lab.run(ann, "shout", "hello", env=site.environment).ends(10).err.text
+    assert (
+        f"tallow plugins allow {NAME}"
+        in lab.run(ann, "shout", "hello", env=site.environment).ends(10).err.text
+    )
     sender, receiver = transfer(lab, ann, bob, site)
     receiver.ends(0)
     sender.ends(0)
@@ -112,12 +117,17 @@ def test_allowed(lab: Lab, site: Site) -> None:
     shouting(site)
     ann = lab.place()
     ann.configure(ALLOWED)
-    listed = lab.run(ann, "plugins", "list", "--kind", "command", "--json", env=site.environment).ends(0)
+    listed = lab.run(
+        ann, "plugins", "list", "--kind", "command", "--json", env=site.environment
+    ).ends(0)
     assert {event["name"]: event["state"] for event in listed.events}["shout"] == "allowed"
     assert "shout" in (text := lab.run(ann, "--help", env=site.environment).ends(0).out.text)
     assert "say something louder" in text
     assert not site.imported
-    assert lab.run(ann, "shout", "hello", "--times", "2", env=site.environment).ends(0).out.text == "HELLOHELLO\n"
+    assert (
+        lab.run(ann, "shout", "hello", "--times", "2", env=site.environment).ends(0).out.text
+        == "HELLOHELLO\n"
+    )
     assert site.imported
 
 
@@ -137,23 +147,37 @@ def test_allowed_by_the_named_config_file(lab: Lab, site: Site) -> None:
     shouting(site)
     ann = lab.place()
     (ann.work / "other.toml").write_text(ALLOWED)
-    listed = lab.run(ann, "plugins", "list", "--json", env=site.environment | {"TALLOW_CONFIG": "other.toml"}).ends(0)
+    listed = lab.run(
+        ann, "plugins", "list", "--json", env=site.environment | {"TALLOW_CONFIG": "other.toml"}
+    ).ends(0)
     assert {event["name"]: event["state"] for event in listed.events}["shout"] == "allowed"
-    assert lab.run(ann, "shout", "hi", env=site.environment | {"TALLOW_CONFIG": "other.toml"}).ends(0).out.text == "HI\n"
+    assert (
+        lab.run(ann, "shout", "hi", env=site.environment | {"TALLOW_CONFIG": "other.toml"})
+        .ends(0)
+        .out.text
+        == "HI\n"
+    )
 
 
 def test_a_driver_can_be_blocked_by_name(lab: Lab, site: Site) -> None:
     shouting(site)
     ann = lab.place()
     ann.configure(ALLOWED + 'block = ["command:shout", "cipher:aes-256-gcm"]\n')
-    assert "`[plugins] block` names this driver" in lab.run(ann, "shout", "hi", env=site.environment).ends(10).err.text
+    assert (
+        "`[plugins] block` names this driver"
+        in lab.run(ann, "shout", "hi", env=site.environment).ends(10).err.text
+    )
     assert not site.imported
     (ann.work / "file").touch()
-    assert "cannot be used" in lab.run(ann, "send", "file", "--cipher", "aes-256-gcm").ends(10).err.text
+    assert (
+        "cannot be used"
+        in lab.run(ann, "send", "file", "--cipher", "aes-256-gcm").ends(10).err.text
+    )
 
 
 def test_the_environment_blocks_too(lab: Lab, site: Site) -> None:
-    """Also in the help, which reads no config file otherwise; and it is said where the block comes from."""
+    """Also in the help, which reads no config file otherwise; and it is said where the block comes
+    from."""
     shouting(site)
     ann = lab.place()
     ann.configure(ALLOWED)
@@ -163,7 +187,10 @@ def test_the_environment_blocks_too(lab: Lab, site: Site) -> None:
     shown = lab.run(ann, "plugins", "show", "shout", env=blocked).ends(0)
     assert "(or TALLOW_BLOCK_PLUGINS does)" in shown.out.text
     assert not site.imported
-    assert "TALLOW_BLOCK_PLUGINS lists 'shout'" in lab.run(ann, "shout", env={"TALLOW_BLOCK_PLUGINS": "shout"}).ends(3).err.text
+    assert (
+        "TALLOW_BLOCK_PLUGINS lists 'shout'"
+        in lab.run(ann, "shout", env={"TALLOW_BLOCK_PLUGINS": "shout"}).ends(3).err.text
+    )
     assert lab.run(ann, "shout", "hi", env=site.environment).ends(0).out.text == "HI\n"
 
 
@@ -174,7 +201,9 @@ def test_allowing_it_by_command(lab: Lab, site: Site) -> None:
     listed = lab.run(ann, "plugins", "list", env=site.environment).ends(0)
     assert f"to use what {NAME} provides:  tallow plugins allow {NAME}" in listed.err.text
     allowed = lab.run(ann, "plugins", "allow", NAME, env=site.environment).ends(0)
-    assert [line.split() for line in allowed.out.lines[1:]] == [["command", "shout", NAME, "1.5", "allowed"]]
+    assert [line.split() for line in allowed.out.lines[1:]] == [
+        ["command", "shout", NAME, "1.5", "allowed"]
+    ]
     assert f"{NAME} is allowed now, in {ann.config_file}" in allowed.err.text
     assert "their author's word" in allowed.err.text
     assert stat.S_IMODE(ann.config_file.stat().st_mode) == 0o600
@@ -189,7 +218,11 @@ def test_allowing_it_by_command(lab: Lab, site: Site) -> None:
 
 def test_a_veto_of_the_offer(lab: Lab, site: Site) -> None:
     """Exit 6 on both ends; the reason is told with the distribution it comes from."""
-    shouting(site, "@hookimpl\ndef tallow_veto_offer(files, size):\n    return f'{size} bytes are too many' if size > 3 else None\n")
+    shouting(
+        site,
+        "@hookimpl\ndef tallow_veto_offer(files, size):\n    return f'{size} bytes are too many'"
+        " if size > 3 else None\n",
+    )
     ann, bob = lab.pair()
     bob.configure(ALLOWED)
     sender, receiver = transfer(lab, ann, bob, site)
@@ -201,7 +234,10 @@ def test_a_veto_of_the_offer(lab: Lab, site: Site) -> None:
 
 
 def test_a_veto_of_the_peer(lab: Lab, site: Site) -> None:
-    shouting(site, "@hookimpl\ndef tallow_veto_peer(path, address):\n    return f'nobody comes by {path}'\n")
+    shouting(
+        site,
+        "@hookimpl\ndef tallow_veto_peer(path, address):\n    return f'nobody comes by {path}'\n",
+    )
     ann, bob = lab.pair()
     ann.configure(ALLOWED)
     sender, receiver = transfer(lab, ann, bob, site)
@@ -214,7 +250,9 @@ def test_a_veto_of_the_peer(lab: Lab, site: Site) -> None:
 @pytest.mark.parametrize("end", ["sender", "receiver"])
 def test_a_veto_of_the_suite(lab: Lab, site: Site, end: str) -> None:
     """It ends the handshake and changes no choice; the sender goes on waiting for somebody else."""
-    shouting(site, "@hookimpl\ndef tallow_veto_suite(suite):\n    return 'not this ' + suite['kem']\n")
+    shouting(
+        site, "@hookimpl\ndef tallow_veto_suite(suite):\n    return 'not this ' + suite['kem']\n"
+    )
     ann, bob = lab.pair()
     (ann if end == "sender" else bob).configure(ALLOWED)
     sender, receiver = transfer(lab, ann, bob, site)
@@ -252,12 +290,20 @@ def test_an_observer(lab: Lab, site: Site) -> None:
     sender, receiver = transfer(lab, ann, bob, site)
     receiver.ends(0)
     sender.ends(0)
-    assert [json.loads(line) for line in (site.folder / "seen").read_text().splitlines()] == receiver.events
+    assert [
+        json.loads(line) for line in (site.folder / "seen").read_text().splitlines()
+    ] == receiver.events
     assert f"an observer of {NAME} 1.5 failed" in receiver.err.text
 
 
 def test_a_broken_plugin_is_named_and_the_rest_goes_on(lab: Lab, site: Site) -> None:
-    site.add("tallow-broken", "tallow.cipher", "broken-cipher", "broken_cipher", 'raise RuntimeError("no\x1b[31m such library")\n')
+    site.add(
+        "tallow-broken",
+        "tallow.cipher",
+        "broken-cipher",
+        "broken_cipher",
+        'raise RuntimeError("no\x1b[31m such library")\n',
+    )
     ann, bob = lab.pair()
     ann.configure('[plugins]\nallow = ["tallow-broken"]\n')
     sender, receiver = transfer(lab, ann, bob, site)
@@ -276,7 +322,9 @@ def test_two_plugins_of_one_name(lab: Lab, site: Site) -> None:
     site.add("tallow-yell", "tallow.command", "shout", "yell_plugin", PLUGIN)
     ann = lab.place()
     ann.configure('[plugins]\nallow = ["tallow-shout", "tallow-yell"]\n')
-    listed = lab.run(ann, "plugins", "list", "--kind", "command", "--json", env=site.environment).ends(0)
+    listed = lab.run(
+        ann, "plugins", "list", "--kind", "command", "--json", env=site.environment
+    ).ends(0)
     assert {event["state"] for event in listed.events if event["name"] == "shout"} == {"duplicate"}
     shown = lab.run(ann, "plugins", "show", "shout", env=site.environment).ends(0)
     assert "tallow-shout 1.5 and tallow-yell 1.5 both provide it" in shown.out.text

@@ -1,4 +1,5 @@
-"""Trees between real processes: links, holes, choices at both ends, changes, a limit on the rate, and a disk that fills up."""
+"""Trees between real processes: links, holes, choices at both ends, changes, a limit on the rate,
+and a disk that fills up."""
 
 from __future__ import annotations
 
@@ -43,9 +44,19 @@ def facts(root: Path) -> dict[str, tuple[object, ...]]:
     for path in sorted(root.rglob("*")):
         name, status = str(path.relative_to(root)), path.lstat()
         kind = stat.S_IFMT(status.st_mode)
-        content = os.readlink(path) if path.is_symlink() else (path.read_bytes() if path.is_file() else None)
+        content = (
+            os.readlink(path)
+            if path.is_symlink()
+            else (path.read_bytes() if path.is_file() else None)
+        )
         mode = None if path.is_symlink() else stat.S_IMODE(status.st_mode)
-        found[name] = (kind, mode, status.st_mtime_ns, content, groups.setdefault(status.st_ino, name) if path.is_file() else None)
+        found[name] = (
+            kind,
+            mode,
+            status.st_mtime_ns,
+            content,
+            groups.setdefault(status.st_ino, name) if path.is_file() else None,
+        )
     return found
 
 
@@ -136,10 +147,13 @@ def test_a_file_that_changes_while_it_is_sent(lab: Lab) -> None:
     sender.ends(9)
     assert tree(bob.inbox).keys() == {"f", "f/calm"}
     assert sender.named("done")[0]["skipped"] == [{"path": "f/busy", "reason": "changed"}]
-    assert receiver.named("done")[0]["skipped"] == [{"path": "f/busy", "reason": "changed"}, {"path": "f/same", "reason": "unreadable"}]
+    assert receiver.named("done")[0]["skipped"] == [
+        {"path": "f/busy", "reason": "changed"},
+        {"path": "f/same", "reason": "unreadable"},
+    ]
 
 
-# -- choices ------------------------------------------------------------------------------------------------------------------------
+# -- choices -------------------------------------------------------------------------------------
 
 
 def test_dry_run_lists_and_does_nothing(lab: Lab) -> None:
@@ -148,7 +162,10 @@ def test_dry_run_lists_and_does_nothing(lab: Lab) -> None:
     (root / ".gitignore").write_text("*.log\n")
     (root / "out").symlink_to("/etc/passwd")
     run = lab.run(ann, "send", "--dry-run", "--json", "--git", "--exclude", "holes", "tree").ends(0)
-    entries = {event["path"]: (event["kind"], event["bytes"], event["target"]) for event in run.named("entry")}
+    entries = {
+        event["path"]: (event["kind"], event["bytes"], event["target"])
+        for event in run.named("entry")
+    }
     assert entries == {
         "tree": ("directory", 0, None),
         "tree/.gitignore": ("file", 6, None),
@@ -174,10 +191,14 @@ def test_dry_run_fails_as_sending_would(lab: Lab) -> None:
     (ann.work / "f").mkdir()
     (ann.work / "f" / "a:b").touch()
     run = lab.run(ann, "send", "--dry-run", "--json", "f").ends(9)
-    assert run.named("left_out") == [{"event": "left_out", "v": 1, "path": "f/a:b", "reason": "name"}]
+    assert run.named("left_out") == [
+        {"event": "left_out", "v": 1, "path": "f/a:b", "reason": "name"}
+    ]
 
 
-@pytest.mark.parametrize("words", [["--text", "x", "--git"], ["-", "--dry-run"], ["-", "--exclude", "x"]])
+@pytest.mark.parametrize(
+    "words", [["--text", "x", "--git"], ["-", "--dry-run"], ["-", "--exclude", "x"]]
+)
 def test_filters_are_for_files(lab: Lab, words: list[str]) -> None:
     lab.run(lab.place(), "send", *words).ends(2)
 
@@ -187,7 +208,10 @@ def test_filters_are_for_files(lab: Lab, words: list[str]) -> None:
     [
         (["*.txt"], {"tree", "tree/a.txt"}),
         (["hard"], {"tree", "tree/sub", "tree/sub/hard"}),
-        (["sub/", "!*.log"], {"tree", "tree/sub", "tree/sub/empty", "tree/sub/hard", "tree/sub/up"}),
+        (
+            ["sub/", "!*.log"],
+            {"tree", "tree/sub", "tree/sub/empty", "tree/sub/hard", "tree/sub/up"},
+        ),
         (["/tree/holes"], {"tree", "tree/holes"}),
         (["empty"], {"tree", "tree/sub", "tree/sub/empty"}),
         (["up"], {"tree", "tree/sub", "tree/sub/up"}),
@@ -198,7 +222,9 @@ def test_only(lab: Lab, only: list[str], expected: set[str]) -> None:
     ann, bob = lab.pair()
     root = a_tree(ann.work)
     sender = lab.send(ann, "tree")
-    receiver = lab.receive(bob, sender.code, *(word for pattern in only for word in ("--only", pattern))).ends(0)
+    receiver = lab.receive(
+        bob, sender.code, *(word for pattern in only for word in ("--only", pattern))
+    ).ends(0)
     sender.ends(0)
     assert {str(path.relative_to(bob.inbox)) for path in bob.inbox.rglob("*")} == expected
     was = facts(root)
@@ -236,16 +262,24 @@ def test_t09_files_are_refused_one_by_one(lab: Lab) -> None:
     ann, bob = lab.pair()
     a_tree(ann.work)
     sender = lab.send(ann, "tree")
-    receiver = lab.start(bob, "receive", "--json", "-o", bob.inbox, env={"TALLOW_CODE": sender.code}, stdin="pipe")
+    receiver = lab.start(
+        bob, "receive", "--json", "-o", bob.inbox, env={"TALLOW_CODE": sender.code}, stdin="pipe"
+    )
     receiver.feed("s\n")
     listed = receiver.says("Which ones?")
-    numbers = {line.split()[1].rstrip("/"): line.split()[0] for line in listed.splitlines() if line.split()[0].isdigit()}
+    numbers = {
+        line.split()[1].rstrip("/"): line.split()[0]
+        for line in listed.splitlines()
+        if line.split()[0].isdigit()
+    }
     assert numbers["tree"] == "1"
     receiver.feed("!\n")
     receiver.says("that is no pattern")
     receiver.feed("-1\n")
     receiver.says("nothing is left then")
-    receiver.feed(f"-{numbers['tree/holes']} -*.log -{numbers['tree/run.sh']}-{numbers['tree/run.sh']}\n")
+    receiver.feed(
+        f"-{numbers['tree/holes']} -*.log -{numbers['tree/run.sh']}-{numbers['tree/run.sh']}\n"
+    )
     receiver.says("Receive 1 file, 3 links, 1 byte? [y/N/s to choose] ")
     receiver.feed("s\n" + f"{numbers['tree/sub']} -hard\n")
     receiver.says("Receive 1 file, 1 link, 1.0 kB? ")
@@ -253,11 +287,16 @@ def test_t09_files_are_refused_one_by_one(lab: Lab) -> None:
     receiver.ends(0)
     sender.ends(0)
     landed = bob.inbox / "tree"
-    assert {str(path.relative_to(landed)) for path in landed.rglob("*")} == {"sub", "sub/empty", "sub/b.log", "sub/up"}
+    assert {str(path.relative_to(landed)) for path in landed.rglob("*")} == {
+        "sub",
+        "sub/empty",
+        "sub/b.log",
+        "sub/up",
+    }
     assert [event["path"] for event in sender.named("file")] == ["tree/sub/b.log"]
 
 
-# -- what is there already ------------------------------------------------------------------------------------------------------------
+# -- what is there already -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("overwrite", ["ask", "rename", "never", "always"])
@@ -271,7 +310,10 @@ def test_overwrite_with_links(lab: Lab, overwrite: str) -> None:
     sender = lab.send(ann, "tree", "--exclude", "holes")
     receiver = lab.receive(bob, sender.code, "--overwrite", overwrite).ends(0)
     sender.ends(0)
-    kept = {name: not (there / name).is_symlink() and (there / name).read_text() == "mine" for name in ("hard", "up")}
+    kept = {
+        name: not (there / name).is_symlink() and (there / name).read_text() == "mine"
+        for name in ("hard", "up")
+    }
     assert kept == dict.fromkeys(("hard", "up"), overwrite != "always")
     skipped = {each["path"] for each in receiver.named("done")[0]["skipped"]}
     assert skipped == ({"tree/sub/hard", "tree/sub/up"} if overwrite == "never" else set())
@@ -294,7 +336,7 @@ def test_never_and_a_first_name_that_is_taken(lab: Lab) -> None:
     assert (bob.inbox / "tree" / "sub" / "hard").read_text() == "a"
 
 
-# -- the rate -------------------------------------------------------------------------------------------------------------------------
+# -- the rate ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("side", ["send", "receive"])
@@ -326,7 +368,7 @@ def test_a_rate_that_is_none(lab: Lab) -> None:
     assert "500k" in run.err.text
 
 
-# -- a full disk ----------------------------------------------------------------------------------------------------------------------
+# -- a full disk ---------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -357,7 +399,9 @@ def test_t22_space_is_checked_before_the_first_byte(lab: Lab, small: Path) -> No
 
 
 @pytest.mark.parametrize("overwrite", ["rename", "always"])
-def test_t22_a_disk_that_fills_up_keeps_what_was_verified(lab: Lab, small: Path, overwrite: str) -> None:
+def test_t22_a_disk_that_fills_up_keeps_what_was_verified(
+    lab: Lab, small: Path, overwrite: str
+) -> None:
     ann, bob = lab.pair()
     bob.inbox = small / "in"
     (ann.work / "f").mkdir()
@@ -385,7 +429,7 @@ def test_t22_a_disk_that_fills_up_keeps_what_was_verified(lab: Lab, small: Path,
     assert str(small) not in sender.named("error")[0]["message"]
 
 
-# -- many -----------------------------------------------------------------------------------------------------------------------------
+# -- many ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.slow
@@ -396,9 +440,9 @@ def test_memory_stays_flat_with_many_entries(lab: Lab, roomy: Path) -> None:
     for number in range(300):
         (source / f"{number:03d}").mkdir(parents=True)
         for at in range(100):
-            (source / f"{number:03d}" / f"{at:03d}").symlink_to(f"../{number:03d}/{at:03d}.txt") if at % 2 else (
-                source / f"{number:03d}" / f"{at:03d}"
-            ).touch()
+            (source / f"{number:03d}" / f"{at:03d}").symlink_to(
+                f"../{number:03d}/{at:03d}.txt"
+            ) if at % 2 else (source / f"{number:03d}" / f"{at:03d}").touch()
     peaks = []
     for words in (("--only", "/many/000/"), ()):
         sender = lab.send(ann, str(source))

@@ -1,6 +1,7 @@
 """Fake distributions in a temporary folder at the front of `sys.path`.
 
-The folder always holds a fake `tallow`, which stands in front of an installed one: what the catalogue finds is what the test wrote.
+The folder always holds a fake `tallow`, which stands in front of an installed one: what the
+catalogue finds is what the test wrote.
 """
 
 from __future__ import annotations
@@ -35,12 +36,19 @@ class Site:
         version: str = "1.0",
         requires: tuple[str, ...] = (),
     ) -> Path:
-        """Write a distribution; `modules` maps module names to sources, `requires` are its dependencies. Returns its metadata folder."""
+        """Write a distribution; `modules` maps module names to sources, `requires` are its
+        dependencies. Returns its metadata folder."""
         info = self.folder / f"{name.replace('-', '_')}-{version}.dist-info"
         info.mkdir()
         dependencies = "".join(f"Requires-Dist: {line}\n" for line in requires)
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{dependencies}")
-        lines = [line for kind, names in points.items() for line in (f"[tallow.{kind}]", *(f"{key} = {names[key]}" for key in names))]
+        (info / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{dependencies}"
+        )
+        lines = [
+            line
+            for kind, names in points.items()
+            for line in (f"[tallow.{kind}]", *(f"{key} = {names[key]}" for key in names))
+        ]
         (info / "entry_points.txt").write_text("\n".join(lines) + "\n")
         for module, source in (modules or {}).items():
             self.write(module, source)
@@ -75,8 +83,15 @@ def fake_site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]
                 del sys.modules[name]
 
 
-def driver(kind: str, *names: str, labels: tuple[str, ...] = ("post-quantum",), preference: int = 50, extra: str = "") -> str:
-    """The source of a module that offers a driver of `kind` for each name. Its methods are None: no test here calls one."""
+def driver(
+    kind: str,
+    *names: str,
+    labels: tuple[str, ...] = ("post-quantum",),
+    preference: int = 50,
+    extra: str = "",
+) -> str:
+    """The source of a module that offers a driver of `kind` for each name. Its methods are None: no
+    test here calls one."""
     return dedent(
         f'''
         """The {names[0]} {kind}."""
@@ -84,13 +99,19 @@ def driver(kind: str, *names: str, labels: tuple[str, ...] = ("post-quantum",), 
         from tallow_core.kinds import kind_named
         from tallow_core.spi.authenticator import CodeAuthenticator
 
-        CONTRACT = CodeAuthenticator if "{kind}" == "authenticator" else kind_named("{kind}").contract
-        SIZES = dict.fromkeys(("public_size", "ciphertext_size", "shared_size", "seed_size", "digest_size", "share_size",
-                               "secret_size", "signature_size", "key_size", "nonce_size", "tag_size", "max_records", "max_bytes"), 32)
-        FACTS = SIZES | {{"kdf": "sha256", "labels": frozenset({labels!r}), "preference": {preference}, "encrypted": False}}
+        CONTRACT = kind_named("{kind}").contract
+        if "{kind}" == "authenticator":
+            CONTRACT = CodeAuthenticator
+        SIZES = dict.fromkeys(
+            ("public_size", "ciphertext_size", "shared_size", "seed_size", "digest_size",
+             "share_size", "secret_size", "signature_size", "key_size", "nonce_size", "tag_size",
+             "max_records", "max_bytes"), 32)
+        FACTS = SIZES | {{"kdf": "sha256", "labels": frozenset({labels!r})}}
+        FACTS |= {{"preference": {preference}, "encrypted": False}}
         FACTS |= {{"implicit_rejection": True, "deterministic": True}}
         METHODS = dict.fromkeys(CONTRACT.__abstractmethods__)
-        DRIVERS = [type("Fake", (CONTRACT,), METHODS | FACTS | {{"name": name}}) for name in {names!r}]
+        FACTS |= METHODS
+        DRIVERS = [type("Fake", (CONTRACT,), FACTS | {{"name": name}}) for name in {names!r}]
 
         @hookimpl
         def tallow_offer_{kind}():
@@ -103,6 +124,7 @@ LOGIN = """
 from tallow_core.spi.authenticator import Authenticator, LoginAuthenticator
 SIZES = dict.fromkeys(("setup_size", "record_size", "session_key_size", "export_key_size"), 32)
 SIZES |= dict.fromkeys(("registration_sizes", "login_sizes"), (32, 32, 32))
-DRIVERS[:] = [type("Fake", (LoginAuthenticator,), dict.fromkeys(LoginAuthenticator.__abstractmethods__) | SIZES | {"name": "extra"})]
+SIZES |= dict.fromkeys(LoginAuthenticator.__abstractmethods__)
+DRIVERS[:] = [type("Fake", (LoginAuthenticator,), SIZES | {"name": "extra"})]
 """
 """As `extra` of an authenticator: offers one for logins, named `extra`, instead."""

@@ -1,6 +1,8 @@
-"""OPAQUE-3DH as RFC 9807 writes it, over ristretto255 as RFC 9496 does: slow, in variable time, and independent of the driver's library.
+"""OPAQUE-3DH as RFC 9807 writes it, over ristretto255 as RFC 9496 does: slow, in variable time, and
+independent of the driver's library.
 
-Everything that is random is an argument, so that the published vectors can run, which the library cannot.
+Everything that is random is an argument, so that the published vectors can run, which the library
+cannot.
 """
 
 from __future__ import annotations
@@ -116,8 +118,12 @@ def uniform(message: bytes, dst: bytes) -> bytes:
 
 
 def key_pair(seed: bytes, info: bytes) -> tuple[int, bytes]:
-    """DeriveKeyPair of RFC 9497 section 3.2.1 (a zero key, which would be drawn again, does not happen)."""
-    private = int.from_bytes(uniform(seed + two(info) + b"\0", b"DeriveKeyPair" + CONTEXT), "little") % ORDER
+    """DeriveKeyPair of RFC 9497 section 3.2.1 (a zero key, which would be drawn again, does not
+    happen)."""
+    private = (
+        int.from_bytes(uniform(seed + two(info) + b"\0", b"DeriveKeyPair" + CONTEXT), "little")
+        % ORDER
+    )
     return private, encode(multiply(private, BASE))
 
 
@@ -135,7 +141,9 @@ def expand(secret: bytes, info: bytes, length: int = 64) -> bytes:
 
 def derive(secret: bytes, label: bytes, transcript: bytes) -> bytes:
     label = b"OPAQUE-" + label
-    return expand(secret, b"\0\x40" + bytes([len(label)]) + label + bytes([len(transcript)]) + transcript)
+    return expand(
+        secret, b"\0\x40" + bytes([len(label)]) + label + bytes([len(transcript)]) + transcript
+    )
 
 
 def xor(a: bytes, b: bytes) -> bytes:
@@ -151,11 +159,17 @@ def keys(shared: bytes, preamble: bytes) -> tuple[bytes, bytes, bytes]:
     secret, digest = extract(shared), hashlib.sha512(preamble).digest()
     handshake = derive(secret, b"HandshakeSecret", digest)
     server_mac = hmac.digest(derive(handshake, b"ServerMAC", b""), digest, "sha512")
-    client_mac = hmac.digest(derive(handshake, b"ClientMAC", b""), hashlib.sha512(preamble + server_mac).digest(), "sha512")
+    client_mac = hmac.digest(
+        derive(handshake, b"ClientMAC", b""),
+        hashlib.sha512(preamble + server_mac).digest(),
+        "sha512",
+    )
     return server_mac, client_mac, derive(secret, b"SessionKey", digest)
 
 
-def preamble(context: bytes, client: bytes, request: bytes, server: bytes, response: bytes) -> bytes:
+def preamble(
+    context: bytes, client: bytes, request: bytes, server: bytes, response: bytes
+) -> bytes:
     """`response` without its MAC."""
     return b"OPAQUEv1-" + two(context) + two(client) + request + two(server) + response
 
@@ -169,7 +183,9 @@ class Client:
     context: bytes = b""
 
     def blinded(self, blind: bytes) -> bytes:
-        return encode(multiply(scalar(blind), element(uniform(self.password, b"HashToGroup-" + CONTEXT))))
+        return encode(
+            multiply(scalar(blind), element(uniform(self.password, b"HashToGroup-" + CONTEXT)))
+        )
 
     def randomized(self, blind: bytes, evaluated: bytes) -> bytes:
         unblinded = encode(multiply(pow(scalar(blind), -1, ORDER), decode(evaluated)))
@@ -180,24 +196,43 @@ class Client:
         """The upload of a registration, and the export key."""
         password, server = self.randomized(blind, response[:32]), response[32:]
         _, public = dh_pair(expand(password, nonce + b"PrivateKey", 32))
-        tag = hmac.digest(expand(password, nonce + b"AuthKey"), nonce + server + two(server) + two(public), "sha512")
-        return public + expand(password, b"MaskingKey") + nonce + tag, expand(password, nonce + b"ExportKey")
+        tag = hmac.digest(
+            expand(password, nonce + b"AuthKey"),
+            nonce + server + two(server) + two(public),
+            "sha512",
+        )
+        return public + expand(password, b"MaskingKey") + nonce + tag, expand(
+            password, nonce + b"ExportKey"
+        )
 
     def request(self, blind: bytes, nonce: bytes, seed: bytes) -> bytes:
         return self.blinded(blind) + nonce + dh_pair(seed)[1]
 
-    def finalize(self, blind: bytes, seed: bytes, request: bytes, response: bytes) -> tuple[bytes, bytes, bytes]:
+    def finalize(
+        self, blind: bytes, seed: bytes, request: bytes, response: bytes
+    ) -> tuple[bytes, bytes, bytes]:
         """Finalization, session key and export key."""
         password = self.randomized(blind, response[:32])
-        pad = expand(expand(password, b"MaskingKey"), response[32:64] + b"CredentialResponsePad", 128)
+        pad = expand(
+            expand(password, b"MaskingKey"), response[32:64] + b"CredentialResponsePad", 128
+        )
         opened = xor(pad, response[64:192])
         server, nonce, tag = opened[:32], opened[32:64], opened[64:]
         private, public = dh_pair(expand(password, nonce + b"PrivateKey", 32))
-        expected = hmac.digest(expand(password, nonce + b"AuthKey"), nonce + server + two(server) + two(public), "sha512")
+        expected = hmac.digest(
+            expand(password, nonce + b"AuthKey"),
+            nonce + server + two(server) + two(public),
+            "sha512",
+        )
         assert tag == expected, "the envelope does not open"
         ephemeral, theirs = dh_pair(seed)[0], response[224:256]
-        shared = b"".join(encode(multiply(k, decode(point))) for k, point in ((ephemeral, theirs), (ephemeral, server), (private, theirs)))
-        server_mac, client_mac, session_key = keys(shared, preamble(self.context, public, request, server, response[:256]))
+        shared = b"".join(
+            encode(multiply(k, decode(point)))
+            for k, point in ((ephemeral, theirs), (ephemeral, server), (private, theirs))
+        )
+        server_mac, client_mac, session_key = keys(
+            shared, preamble(self.context, public, request, server, response[:256])
+        )
         assert response[256:] == server_mac, "the server does not prove itself"
         return client_mac, session_key, expand(password, nonce + b"ExportKey")
 
@@ -216,22 +251,39 @@ class Server:
         return encode(multiply(scalar(self.private), BASE))
 
     def evaluated(self, user: bytes, blinded: bytes) -> bytes:
-        oprf_key, _ = key_pair(expand(self.oprf_seed, user + b"OprfKey", 32), b"OPAQUE-DeriveKeyPair")
+        oprf_key, _ = key_pair(
+            expand(self.oprf_seed, user + b"OprfKey", 32), b"OPAQUE-DeriveKeyPair"
+        )
         return encode(multiply(oprf_key, decode(blinded)))
 
     def registration_response(self, user: bytes, request: bytes) -> bytes:
         return self.evaluated(user, request) + self.public
 
     def response(
-        self, user: bytes, record: bytes, request: bytes, masking_nonce: bytes, nonce: bytes, seed: bytes
+        self,
+        user: bytes,
+        record: bytes,
+        request: bytes,
+        masking_nonce: bytes,
+        nonce: bytes,
+        seed: bytes,
     ) -> tuple[bytes, bytes, bytes]:
         """Response, the finalization that is due, and the session key."""
         client, masking_key, envelope = record[:32], record[32:96], record[96:]
-        masked = xor(expand(masking_key, masking_nonce + b"CredentialResponsePad", 128), self.public + envelope)
+        masked = xor(
+            expand(masking_key, masking_nonce + b"CredentialResponsePad", 128),
+            self.public + envelope,
+        )
         ephemeral, share = dh_pair(seed)
         partial = self.evaluated(user, request[:32]) + masking_nonce + masked + nonce + share
-        points = ((ephemeral, request[64:]), (scalar(self.private), request[64:]), (ephemeral, client))
+        points = (
+            (ephemeral, request[64:]),
+            (scalar(self.private), request[64:]),
+            (ephemeral, client),
+        )
         shared = b"".join(encode(multiply(k, decode(point))) for k, point in points)
         client_id, server_id = self.identities or (client, self.public)
-        server_mac, client_mac, session_key = keys(shared, preamble(self.context, client_id, request, server_id, partial))
+        server_mac, client_mac, session_key = keys(
+            shared, preamble(self.context, client_id, request, server_id, partial)
+        )
         return partial + server_mac, client_mac, session_key

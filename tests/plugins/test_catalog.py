@@ -1,4 +1,5 @@
-"""The catalogue: what is installed, what is allowed, and why the rest is not. Nothing is imported."""
+"""The catalogue: what is installed, what is allowed, and why the rest is not. Nothing is
+imported."""
 
 from __future__ import annotations
 
@@ -28,7 +29,12 @@ EVIL = "raise AssertionError('a plugin was imported')\n"
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     with fake_site(tmp_path, monkeypatch) as made:
-        made.add("tallow", {"hash": {"first": "fake_first"}}, {"fake_first": f'"""The first hash."""\n{EVIL}'}, version="9.9")
+        made.add(
+            "tallow",
+            {"hash": {"first": "fake_first"}},
+            {"fake_first": f'"""The first hash."""\n{EVIL}'},
+            version="9.9",
+        )
         yield made
 
 
@@ -45,9 +51,16 @@ def only(catalog: Catalog, name: str) -> Entry:
     return entry
 
 
-def needing(site: Site, *requires: str, extras: str = "[x-tra]", name: str = "tallow-extra") -> None:
+def needing(
+    site: Site, *requires: str, extras: str = "[x-tra]", name: str = "tallow-extra"
+) -> None:
     """A distribution whose driver `extra` needs what `requires` says of the extra."""
-    site.add(name, {"hash": {"extra": f"fake_extra {extras}"}}, {"fake_extra": f'"""Extra."""\n{EVIL}'}, requires=requires)
+    site.add(
+        name,
+        {"hash": {"extra": f"fake_extra {extras}"}},
+        {"fake_extra": f'"""Extra."""\n{EVIL}'},
+        requires=requires,
+    )
 
 
 @pytest.mark.parametrize(
@@ -65,7 +78,9 @@ def needing(site: Site, *requires: str, extras: str = "[x-tra]", name: str = "ta
         ("; ;", ()),
     ],
 )
-def test_a_missing_library_is_found_in_metadata(site: Site, requires: str, missing: tuple[str, ...]) -> None:
+def test_a_missing_library_is_found_in_metadata(
+    site: Site, requires: str, missing: tuple[str, ...]
+) -> None:
     needing(site, requires)
     entry = only(scan("tallow-extra"), "extra")
     assert (entry.value, entry.extras, entry.missing) == ("fake_extra", ("x-tra",), missing)
@@ -75,11 +90,23 @@ def test_a_missing_library_is_found_in_metadata(site: Site, requires: str, missi
 
 def test_a_missing_library_is_named_with_the_extra_to_install(site: Site) -> None:
     needing(site, 'one; extra == "a"', 'two; extra == "b"', 'three; extra == "c"', extras="[a, b]")
-    with pytest.raises(PluginError, match=r'one and two, which it needs, .* run `pip install "tallow-extra\[a,b\]"`') as caught:
+    with pytest.raises(
+        PluginError,
+        match=r'one and two, which it needs, .* run `pip install "tallow-extra\[a,b\]"`',
+    ) as caught:
         scan("tallow-extra").find(HASH, "extra")
     assert caught.value.exit_status == 10
-    (facts,) = map(json.loads, output(json=True, show="extra", settings=Settings(plugins=PluginSettings(("tallow-extra",)))).splitlines())
-    assert (facts["state"], facts["module"], facts["summary"]) == ("library missing", "fake_extra", "Extra.")
+    (facts,) = map(
+        json.loads,
+        output(
+            json=True, show="extra", settings=Settings(plugins=PluginSettings(("tallow-extra",)))
+        ).splitlines(),
+    )
+    assert (facts["state"], facts["module"], facts["summary"]) == (
+        "library missing",
+        "fake_extra",
+        "Extra.",
+    )
     assert 'pip install "tallow-extra[a,b]"' in facts["reason"]
 
 
@@ -101,7 +128,9 @@ def test_a_driver_without_its_library_stands_in_nobodys_way(site: Site) -> None:
     assert scan("tallow-extra", "tallow-other").find(HASH, "extra").distribution == "tallow-other"
 
 
-def test_the_list_says_how_to_use_what_cannot_be_used(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_list_says_how_to_use_what_cannot_be_used(
+    site: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
     needing(site, 'fake-library; extra == "x-tra"')
     site.add("tallow-other", {"hash": {"other": "fake_other"}, "kem": {"other": "fake_other"}})
     settings = Settings(plugins=PluginSettings(("tallow-extra",), ("hash:first",)))
@@ -110,14 +139,22 @@ def test_the_list_says_how_to_use_what_cannot_be_used(site: Site, capsys: pytest
     assert told[0] == "to use what tallow-other provides:  tallow plugins allow tallow-other"
     assert 'pip install "tallow-extra[x-tra]"' in told[1]
     assert len(told) == 2
-    states_shown = {tuple(line.split()[:2]): line.split(None, 4)[4] for line in shown.splitlines()[1:]}
+    states_shown = {
+        tuple(line.split()[:2]): line.split(None, 4)[4] for line in shown.splitlines()[1:]
+    }
     assert states_shown[("hash", "extra")] == "library missing"
     output(json=True, settings=settings)
     list_plugins(kind=None, settings=settings, json=False, quiet=True)
     assert capsys.readouterr().err == ""
 
 
-def output(*, json: bool = False, kind: str | None = None, show: str | None = None, settings: Settings | None = None) -> str:
+def output(
+    *,
+    json: bool = False,
+    kind: str | None = None,
+    show: str | None = None,
+    settings: Settings | None = None,
+) -> str:
     settings = settings or Settings()
     with redirect_stdout(io.StringIO()) as out:
         status = (
@@ -143,7 +180,9 @@ def test_allowed_names_are_normalised(site: Site, spelling: str) -> None:
 
 def test_t27_blocked_is_refused_with_the_command_that_would_allow_it(site: Site) -> None:
     site.add("tallow-extra", {"hash": {"extra": "fake_extra"}})
-    with pytest.raises(PluginError, match=r"tallow-extra 1\.0 .*`tallow plugins allow tallow-extra`") as caught:
+    with pytest.raises(
+        PluginError, match=r"tallow-extra 1\.0 .*`tallow plugins allow tallow-extra`"
+    ) as caught:
         scan().find(HASH, "extra")
     assert caught.value.exit_status == 10
 
@@ -177,7 +216,9 @@ def test_the_same_name_in_two_kinds_is_no_duplicate(site: Site) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["../evil", "Upper", "-lead", "a_b", "a.b", "x" * 33, "caf\u00e9", "a b", "\x1b[31mred"], ids=lambda name: repr(name)[:12]
+    "name",
+    ["../evil", "Upper", "-lead", "a_b", "a.b", "x" * 33, "caf\u00e9", "a b", "\x1b[31mred"],
+    ids=lambda name: repr(name)[:12],
 )
 def test_t27_bad_names_are_invalid_even_when_allowed(site: Site, name: str) -> None:
     site.add("tallow-extra", {"hash": {name: "fake_extra"}})
@@ -190,7 +231,18 @@ def test_t27_bad_names_are_invalid_even_when_allowed(site: Site, name: str) -> N
 
 @pytest.mark.parametrize(
     "value",
-    ["fake_extra:attribute", "fake extra", "..", "fake-extra", "1", "fake_extra [a] b", "fake_extra [a b]", "fake_extra []", "x [a", "[a]"],
+    [
+        "fake_extra:attribute",
+        "fake extra",
+        "..",
+        "fake-extra",
+        "1",
+        "fake_extra [a] b",
+        "fake_extra [a b]",
+        "fake_extra []",
+        "x [a",
+        "[a]",
+    ],
 )
 def test_t27_an_entry_point_that_is_no_module_is_invalid(site: Site, value: str) -> None:
     site.add("tallow-extra", {"hash": {"extra": value}})
@@ -210,7 +262,9 @@ def test_an_unknown_name_names_the_nearest_allowed_one(site: Site) -> None:
         scan().find(CIPHER, "first")
 
 
-def test_metadata_that_cannot_be_read_is_passed_over(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+def test_metadata_that_cannot_be_read_is_passed_over(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
     for name, file, content in (
         ("broken-points", "entry_points.txt", b"[tallow.hash]\nbroken = \xff\xfe\n"),
         ("broken-syntax", "entry_points.txt", b"[tallow.hash]\nno equals sign\n"),
@@ -224,38 +278,60 @@ def test_metadata_that_cannot_be_read_is_passed_over(site: Site, caplog: pytest.
 
 
 @pytest.mark.parametrize("claimed", ["tallow", "tallow-extra"])
-def test_t27_metadata_filed_under_another_name_gains_nothing(site: Site, caplog: pytest.LogCaptureFixture, claimed: str) -> None:
+def test_t27_metadata_filed_under_another_name_gains_nothing(
+    site: Site, caplog: pytest.LogCaptureFixture, claimed: str
+) -> None:
     info = site.add("evil", {"hash": {"evil": "fake_evil"}})
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {claimed}\nVersion: 1.0\n")
     with caplog.at_level(logging.WARNING, "tallow.plugins"):
         assert states(scan("tallow-extra")) == {"tallow/first": "allowed"}
     told = [record.getMessage() for record in caplog.records]
     assert told == (
-        [] if claimed == "tallow" else ["the distribution tallow-extra is passed over: its metadata does not agree on its name"]
+        []
+        if claimed == "tallow"
+        else [
+            "the distribution tallow-extra is passed over: its metadata does not agree on its name"
+        ]
     )
 
 
 def test_t27_metadata_filed_under_a_name_that_another_claims_gains_nothing(site: Site) -> None:
-    """Two folders together: the first claims a name that is not allowed, under which the second, filed so, claims to be ours."""
+    """Two folders together: the first claims a name that is not allowed, under which the second,
+    filed so, claims to be ours."""
     one, two = (
-        site.add(name, {"hash": {name: f"fake_{name}"}}, {f"fake_{name}": "raise AssertionError('imported')\n"})
+        site.add(
+            name,
+            {"hash": {name: f"fake_{name}"}},
+            {f"fake_{name}": "raise AssertionError('imported')\n"},
+        )
         for name in ("evila", "evilb")
     )
     (one / "METADATA").write_text("Metadata-Version: 2.1\nName: evilb\nVersion: 1.0\n")
     (two / "METADATA").write_text("Metadata-Version: 2.1\nName: tallow\nVersion: 1.0\n")
-    assert not [entry for entry in scan().all_entries if entry.value.startswith("fake_evil") and entry.state == "allowed"]
+    assert not [
+        entry
+        for entry in scan().all_entries
+        if entry.value.startswith("fake_evil") and entry.state == "allowed"
+    ]
 
 
-def test_a_distribution_seen_twice_counts_once(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_distribution_seen_twice_counts_once(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     site.add("tallow-extra", {"hash": {"extra": "fake_extra"}}, version="1.0")
     later = Site(tmp_path / "later")
     later.add("Tallow.Extra", {"hash": {"extra": "fake_extra", "more": "fake_more"}}, version="2.0")
     monkeypatch.setattr(sys, "path", [*sys.path, str(later.folder), str(site.folder)])
-    assert states(scan("tallow-extra")) == {"tallow-extra/extra": "allowed", "tallow/first": "allowed"}
+    assert states(scan("tallow-extra")) == {
+        "tallow-extra/extra": "allowed",
+        "tallow/first": "allowed",
+    }
     assert only(scan("tallow-extra"), "extra").version == "1.0"
 
 
-def test_t27_nothing_is_taken_from_the_working_directory(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_t27_nothing_is_taken_from_the_working_directory(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     here = Site(tmp_path / "here")
     here.add("tallow-extra", {"hash": {"extra": "fake_extra"}})
     here.add("tallow", {"hash": {"extra": "fake_extra"}})
@@ -265,7 +341,9 @@ def test_t27_nothing_is_taken_from_the_working_directory(site: Site, tmp_path: P
     assert states(scan("tallow-extra")) == {"tallow/first": "allowed"}
 
 
-def test_t27_a_module_of_the_working_directory_is_not_the_plugin(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_t27_a_module_of_the_working_directory_is_not_the_plugin(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     here = Site(tmp_path / "here")
     own = site.write("fake_first", '"""The first hash."""\n')
     assert only(scan(), "first").source() == str(own)
@@ -293,16 +371,23 @@ def test_the_summary_is_read_as_text(site: Site, source: str, line: str) -> None
     assert "fake_first" not in sys.modules
 
 
-def test_the_source_of_a_module_in_a_package_is_found_without_importing_the_package(site: Site) -> None:
+def test_the_source_of_a_module_in_a_package_is_found_without_importing_the_package(
+    site: Site,
+) -> None:
     file = site.write("fake_package.inner.driver", '"""Deep."""\n')
     (site.folder / "fake_package" / "__init__.py").write_text(EVIL)
-    site.add("tallow-extra", {"hash": {"extra": "fake_package.inner.driver", "gone": "fake_package.missing"}})
+    site.add(
+        "tallow-extra",
+        {"hash": {"extra": "fake_package.inner.driver", "gone": "fake_package.missing"}},
+    )
     assert only(scan("tallow-extra"), "extra").source() == str(file)
     assert only(scan("tallow-extra"), "gone").source() is None
     assert "fake_package" not in sys.modules
 
 
-def test_an_editable_install_has_its_modules_in_its_source_tree(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_editable_install_has_its_modules_in_its_source_tree(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tree = Site(tmp_path / "tree of mine")
     file = tree.write("fake_edited", '"""Edited."""\n')
     info = site.add("tallow-extra", {"hash": {"extra": "fake_edited"}})
@@ -318,13 +403,15 @@ def test_an_editable_install_has_its_modules_in_its_source_tree(site: Site, tmp_
 def test_scanning_imports_neither_plugins_nor_their_machinery(site: Site) -> None:
     program = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
-        "from tallow_core.catalog import Catalog; from tallow_core.settings import PluginSettings, Settings\n"
+        "from tallow_core.catalog import Catalog; from tallow_core.settings import PluginSettings,"
+        " Settings\n"
         "from tallow_core.cli.plugin_table import list_plugins\n"
         "assert list_plugins(kind=None, settings=Settings(), json=False) == 0\n"
-        "print('LOADED', *sorted({'stevedore', 'pluggy', 'asyncio', 'cyclopts', 'rich', 'fake_first'} & set(sys.modules)))\n"
+        "print('LOADED', *sorted({'stevedore', 'pluggy', 'asyncio', 'cyclopts', 'rich',"
+        " 'fake_first'} & set(sys.modules)))\n"
     )
     path = [str(entry) for entry in sys.path if entry and entry != str(site.folder)]
-    done = subprocess.run(  # noqa: S603
+    done = subprocess.run(
         [sys.executable, "-c", f"import sys; sys.path[:] = {path!r}\n{program}", str(site.folder)],
         capture_output=True,
         text=True,
@@ -344,14 +431,22 @@ def test_list_is_an_aligned_table(site: Site) -> None:
         ["hash", "extra", "tallow-extra", "1.0", "blocked"],
         ["hash", "first", "tallow", "9.9", "allowed"],
     ]
-    assert {row.index("allowed") if "allowed" in row else header.index("state") for row in rows} == {header.index("state")}
+    assert {
+        row.index("allowed") if "allowed" in row else header.index("state") for row in rows
+    } == {header.index("state")}
 
 
 def test_list_as_json(site: Site) -> None:
     (line,) = output(json=True, kind="hash").splitlines()
     assert json.loads(line) == {
-        "event": "plugin", "v": 1, "kind": "hash", "name": "first", "distribution": "tallow", "version": "9.9", "state": "allowed",
-    }  # fmt: skip
+        "event": "plugin",
+        "v": 1,
+        "kind": "hash",
+        "name": "first",
+        "distribution": "tallow",
+        "version": "9.9",
+        "state": "allowed",
+    }
 
 
 def test_an_unknown_kind_is_a_usage_error(site: Site) -> None:
@@ -362,7 +457,9 @@ def test_an_unknown_kind_is_a_usage_error(site: Site) -> None:
 
 
 def test_t27_show_explains_a_blocked_plugin_without_importing_it(site: Site) -> None:
-    site.add("tallow-extra", {"hash": {"extra": "fake_extra"}}, {"fake_extra": f'"""Extra."""\n{EVIL}'})
+    site.add(
+        "tallow-extra", {"hash": {"extra": "fake_extra"}}, {"fake_extra": f'"""Extra."""\n{EVIL}'}
+    )
     (line,) = output(json=True, show="hash:extra").splitlines()
     facts = json.loads(line)
     assert facts["state"] == "blocked"
@@ -374,7 +471,12 @@ def test_t27_show_explains_a_blocked_plugin_without_importing_it(site: Site) -> 
 def test_show_prints_the_descriptor_of_an_allowed_plugin(site: Site) -> None:
     site.write("fake_first", driver("hash", "first", labels=("b", "a")))
     facts = json.loads(output(json=True, show="first"))
-    assert (facts["labels"], facts["digest_size"], facts["kdf"], facts["module"]) == (["a", "b"], 32, "sha256", "fake_first")
+    assert (facts["labels"], facts["digest_size"], facts["kdf"], facts["module"]) == (
+        ["a", "b"],
+        32,
+        "sha256",
+        "fake_first",
+    )
     lines = output(show="hash:first", kind="hash").splitlines()
     assert ["labels", "a", "b"] in [line.split() for line in lines]
 

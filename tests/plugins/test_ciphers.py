@@ -40,7 +40,11 @@ def test_each_module_offers_its_driver() -> None:
 
 
 def test_aes_comes_first_and_all_are_post_quantum() -> None:
-    assert sorted(DRIVERS, key=lambda driver: driver.preference) == [Aes256Gcm, ChaCha20Poly1305, Aegis256]
+    assert sorted(DRIVERS, key=lambda driver: driver.preference) == [
+        Aes256Gcm,
+        ChaCha20Poly1305,
+        Aegis256,
+    ]
     assert all(driver.labels == {"post-quantum"} for driver in DRIVERS)
 
 
@@ -78,7 +82,9 @@ def test_a_view_of_wider_items_is_taken_as_bytes(driver: type[Cipher]) -> None:
 
 
 def test_the_limits_of_gcm_stay_below_those_of_rfc_8446() -> None:
-    blocks = Aes256Gcm.max_bytes // 16 + 2 * Aes256Gcm.max_records  # a partial block and the tag's mask for each record
+    blocks = (
+        Aes256Gcm.max_bytes // 16 + 2 * Aes256Gcm.max_records
+    )  # a partial block and the tag's mask for each record
     assert blocks < 2**34.5
 
 
@@ -99,23 +105,33 @@ def test_a_wiped_key_of_aegis_is_overwritten() -> None:
     assert not any(key)
 
 
-# -- a second opinion: libsodium, through PyNaCl ----------------------------------------------------------------------------------
+# -- a second opinion: libsodium, through PyNaCl -------------------------------------------------
 
 Call: TypeAlias = Callable[[bytes, bytes | None, bytes, bytes], bytes]
 """(message, associated data, nonce, key) -> the result."""
 
 SECOND: dict[type[Cipher], tuple[Call, Call]] = {
     Aes256Gcm: (sodium.crypto_aead_aes256gcm_encrypt, sodium.crypto_aead_aes256gcm_decrypt),
-    ChaCha20Poly1305: (sodium.crypto_aead_chacha20poly1305_ietf_encrypt, sodium.crypto_aead_chacha20poly1305_ietf_decrypt),
+    ChaCha20Poly1305: (
+        sodium.crypto_aead_chacha20poly1305_ietf_encrypt,
+        sodium.crypto_aead_chacha20poly1305_ietf_decrypt,
+    ),
     Aegis256: (sodium.crypto_aead_aegis256_encrypt, sodium.crypto_aead_aegis256_decrypt),
 }
 
 
 @pytest.mark.parametrize("length", [0, 1, 15, 16, 17, 64, 4097, MIB + 1])
 @pytest.mark.parametrize("driver", DRIVERS, ids=lambda driver: driver.name)
-def test_another_library_opens_what_is_sealed_and_seals_what_is_opened(driver: type[Cipher], length: int) -> None:
+def test_another_library_opens_what_is_sealed_and_seals_what_is_opened(
+    driver: type[Cipher], length: int
+) -> None:
     seal, open_ = SECOND[driver]
-    key, nonce, aad, plaintext = os.urandom(32), os.urandom(driver.nonce_size), os.urandom(21), os.urandom(length)
+    key, nonce, aad, plaintext = (
+        os.urandom(32),
+        os.urandom(driver.nonce_size),
+        os.urandom(21),
+        os.urandom(length),
+    )
     try:
         theirs = seal(plaintext, aad, nonce, key)
     except UnavailableError:

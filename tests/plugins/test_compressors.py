@@ -1,4 +1,5 @@
-"""The first-party compressors: the kit, what zstd makes by the words of RFC 8878, and drivers that the kit refuses."""
+"""The first-party compressors: the kit, what zstd makes by the words of RFC 8878, and drivers that
+the kit refuses."""
 
 from __future__ import annotations
 
@@ -36,11 +37,11 @@ def test_each_module_offers_its_driver() -> None:
     assert Zstd.preference < NoCompression.preference
 
 
-# -- zstd by the words of RFC 8878 -----------------------------------------------------------------------------------------------------
+# -- zstd by the words of RFC 8878 ---------------------------------------------------------------
 
 HAND_MADE = {
-    # magic, descriptor 0x20 (single segment, one byte of content size), size, then blocks: header of 3 bytes, little-endian:
-    # last (1 bit), type (2 bits: 0 raw, 1 RLE), size (21 bits)
+    # magic, descriptor 0x20 (single segment, one byte of content size), size, then blocks: header
+    # of 3 bytes, little-endian: last (1 bit), type (2 bits: 0 raw, 1 RLE), size (21 bits)
     "raw block": ("28b52ffd 20 03 190000 616263", b"abc"),
     "RLE block": ("28b52ffd 20 05 2b0000 7a", b"zzzzz"),
     "two blocks": ("28b52ffd 20 08 180000 616263 2b0000 7a", b"abczzzzz"),
@@ -69,7 +70,9 @@ def test_what_it_packs_is_one_frame_that_states_its_size_and_nothing_else() -> N
         width = {0: 1, 1: 2, 2: 4, 3: 8}[descriptor >> 6]
         at = 5 if descriptor & 0x20 else 6
         assert descriptor & 0x20 or frame[5] >> 3 <= 10, "a window of 1 MiB at most"
-        assert int.from_bytes(frame[at : at + width], "little") + (256 if width == 2 else 0) == len(data)
+        assert int.from_bytes(frame[at : at + width], "little") + (256 if width == 2 else 0) == len(
+            data
+        )
 
 
 def test_another_reader_of_the_format_agrees() -> None:
@@ -82,25 +85,35 @@ def test_another_reader_of_the_format_agrees() -> None:
         assert ours.decompress(frame) == data
         return
     try:
-        done = subprocess.run(["zstd", "-d", "-c"], input=frame, capture_output=True, check=True, timeout=30)  # noqa: S607
+        done = subprocess.run(
+            ["zstd", "-d", "-c"], input=frame, capture_output=True, check=True, timeout=30
+        )
     except FileNotFoundError:
         pytest.skip("neither Python 3.14 nor the command zstd is here")
     assert done.stdout == data
 
 
 def test_the_library_is_imported_by_the_first_call() -> None:
-    code = "import sys; from tallow_plugins.compressors.zstd import Zstd; z = Zstd(); a = 'zstandard' in sys.modules; z.pack(b'a'); "
-    done = subprocess.run(  # noqa: S603
-        [sys.executable, "-c", code + "print(a, 'zstandard' in sys.modules)"], capture_output=True, text=True, check=True, timeout=60
+    code = (
+        "import sys; from tallow_plugins.compressors.zstd import Zstd; z = Zstd(); a ="
+        " 'zstandard' in sys.modules; z.pack(b'a'); "
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code + "print(a, 'zstandard' in sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
     )
     assert done.stdout.split() == ["False", "True"]
 
 
-# -- the kit refuses -----------------------------------------------------------------------------------------------------------------
+# -- the kit refuses -----------------------------------------------------------------------------
 
 
 class Zlib(Compressor):
-    """A driver as it should be, over another library: the broken ones below change one thing each."""
+    """A driver as it should be, over another library: the broken ones below change one thing
+    each."""
 
     name: ClassVar[str] = "zlib"
     labels: ClassVar[frozenset[str]] = frozenset()
@@ -180,7 +193,11 @@ class WritesAround(Zlib):
 
     def unpack_into(self, packed: ReadBuffer, out: WriteBuffer, /) -> None:
         super().unpack_into(packed, out)
-        if isinstance(out, memoryview) and isinstance(out.obj, bytearray) and len(out.obj) > len(out):
+        if (
+            isinstance(out, memoryview)
+            and isinstance(out.obj, bytearray)
+            and len(out.obj) > len(out)
+        ):
             out.obj[-1] = 0
 
 
@@ -266,7 +283,9 @@ def test_the_kit_accepts_a_driver_of_another_library() -> None:
     assert len(run_checks(COMPRESSOR, Zlib)) == len(checks.CHECKS)
 
 
-@pytest.mark.parametrize(("driver", "check"), BROKEN, ids=lambda value: value.__name__ if isinstance(value, type) else "")
+@pytest.mark.parametrize(
+    ("driver", "check"), BROKEN, ids=lambda value: value.__name__ if isinstance(value, type) else ""
+)
 def test_the_kit_refuses_a_broken_driver(driver: type[Compressor], check: str) -> None:
     with pytest.raises(ConformanceError, match=f"{driver.__name__}, {check}"):
         run_checks(COMPRESSOR, driver)

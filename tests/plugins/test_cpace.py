@@ -1,4 +1,5 @@
-"""CPace: the kit, the draft's published run through the driver itself, and an independent implementation as the other end."""
+"""CPace: the kit, the draft's published run through the driver itself, and an independent
+implementation as the other end."""
 
 from __future__ import annotations
 
@@ -17,7 +18,9 @@ from tallow_plugins.authenticators import cpace
 from tallow_plugins.authenticators.cpace import Cpace
 
 VECTORS = published("authenticator", "cpace")
-RUN: MappingProxyType[str, bytes] = MappingProxyType({name: bytes.fromhex(value) for name, value in VECTORS["run"].items()})
+RUN: MappingProxyType[str, bytes] = MappingProxyType(
+    {name: bytes.fromhex(value) for name, value in VECTORS["run"].items()}
+)
 P = 2**255 - 19
 
 
@@ -31,7 +34,8 @@ def test_the_module_offers_its_driver() -> None:
 
 
 def published_end(role: Role, monkeypatch: pytest.MonkeyPatch) -> Cpace:
-    """The driver as the draft's A (guest) or B (host): its scalar instead of randomness, its associated data."""
+    """The driver as the draft's A (guest) or B (host): its scalar instead of randomness, its
+    associated data."""
     monkeypatch.setattr(cpace, "_ASSOCIATED", {Role.GUEST: RUN["data_a"], Role.HOST: RUN["data_b"]})
     scalar = RUN["scalar_a" if role is Role.GUEST else "scalar_b"]
     with monkeypatch.context() as patch:
@@ -95,10 +99,17 @@ def test_the_independent_implementation_reproduces_the_published_run() -> None:
     assert ladder(RUN["scalar_a"], point) == RUN["share_a"]
     assert ladder(RUN["scalar_b"], point) == RUN["share_b"]
     for point_hex, result in VECTORS["accepted"]["points"]:
-        assert ladder(bytes.fromhex(VECTORS["accepted"]["scalar"]), bytes.fromhex(point_hex)).hex() == result
+        assert (
+            ladder(bytes.fromhex(VECTORS["accepted"]["scalar"]), bytes.fromhex(point_hex)).hex()
+            == result
+        )
 
 
-@pytest.mark.parametrize("password", [b"stamp-daybreak-kindred", b"", b"x" * 120], ids=["words", "empty", "longer-than-a-block"])
+@pytest.mark.parametrize(
+    "password",
+    [b"stamp-daybreak-kindred", b"", b"x" * 120],
+    ids=["words", "empty", "longer-than-a-block"],
+)
 @pytest.mark.parametrize("role", list(Role))
 def test_an_independent_implementation_gets_the_same_key(role: Role, password: bytes) -> None:
     session_id, channel = bytes(range(64)), b"\0\0\0\x08tallow/1\0\0\0\x044821"
@@ -107,14 +118,19 @@ def test_an_independent_implementation_gets_the_same_key(role: Role, password: b
     theirs = ladder(scalar, generator(password, channel, session_id))
     share_a, share_b = (ours.share, theirs) if role is Role.GUEST else (theirs, ours.share)
     transcript = lv(share_a, b"guest") + lv(share_b, b"host")
-    expected = hashlib.sha512(lv(b"CPace255_ISK", session_id, ladder(scalar, ours.share)) + transcript).digest()
+    expected = hashlib.sha512(
+        lv(b"CPace255_ISK", session_id, ladder(scalar, ours.share)) + transcript
+    ).digest()
     assert ours.finish(theirs) == expected
 
 
 @pytest.mark.parametrize("point", [point for point, _ in VECTORS["accepted"]["points"]])
 def test_points_that_only_look_low_are_taken(point: str) -> None:
     """Appendix B.1.10: the top bit is cleared, so these are ordinary points."""
-    assert len(Cpace(Role.GUEST, b"password", b"session", b"channel").finish(bytes.fromhex(point))) == 64
+    assert (
+        len(Cpace(Role.GUEST, b"password", b"session", b"channel").finish(bytes.fromhex(point)))
+        == 64
+    )
 
 
 def test_our_share_in_another_encoding_is_refused() -> None:

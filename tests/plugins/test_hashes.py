@@ -57,16 +57,20 @@ def test_a_context_is_apart_from_plain_blake3() -> None:
     assert hasher.digest() != library.blake3(b"data").digest()
 
 
-# -- SHA3-256 ---------------------------------------------------------------------------------------------------------------------
+# -- SHA3-256 ------------------------------------------------------------------------------------
 
 
 def nist(name: str) -> Iterator[tuple[bytes, str]]:
     """(message, digest) of one of NIST's files."""
-    for bits, message, digest in re.findall(r"Len = (\d+)\s+Msg = (\w+)\s+MD = (\w+)", (NIST / name).read_text("ascii")):
+    for bits, message, digest in re.findall(
+        r"Len = (\d+)\s+Msg = (\w+)\s+MD = (\w+)", (NIST / name).read_text("ascii")
+    ):
         yield bytes.fromhex(message)[: int(bits) // 8], digest
 
 
-@pytest.mark.parametrize(("name", "count"), [("SHA3_256ShortMsg.rsp", 137), ("SHA3_256LongMsg.rsp", 100)])
+@pytest.mark.parametrize(
+    ("name", "count"), [("SHA3_256ShortMsg.rsp", 137), ("SHA3_256LongMsg.rsp", 100)]
+)
 def test_the_library_agrees_with_nist(name: str, count: int) -> None:
     """The function itself; no published vector can begin with a context's block."""
     vectors = list(nist(name))

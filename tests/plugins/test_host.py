@@ -1,4 +1,5 @@
-"""The host: loading exactly what is allowed, checking it against its contract, and keeping one plugin's faults its own."""
+"""The host: loading exactly what is allowed, checking it against its contract, and keeping one
+plugin's faults its own."""
 
 from __future__ import annotations
 
@@ -87,7 +88,9 @@ def test_t27_blocked_is_never_imported(site: Site, tmp_path: Path) -> None:
     assert marker.exists()
 
 
-def test_t27_broken_is_named_and_the_rest_goes_on(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+def test_t27_broken_is_named_and_the_rest_goes_on(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
     first_party(site, driver("hash", "first"))
     extra(site, "import no_such_module_at_all\n")
     loader = host("tallow-extra")
@@ -95,16 +98,32 @@ def test_t27_broken_is_named_and_the_rest_goes_on(site: Site, caplog: pytest.Log
         assert [each.name for each in loader.load_all(HASH)] == ["first"]
         assert [each.name for each in loader.load_all(HASH)] == ["first"]
     (failure,) = loader.failures
-    assert (failure.kind, failure.name, failure.distribution, failure.version) == ("hash", "extra", "tallow-extra", "1.0")
+    assert (failure.kind, failure.name, failure.distribution, failure.version) == (
+        "hash",
+        "extra",
+        "tallow-extra",
+        "1.0",
+    )
     (record,) = caplog.records
     assert record.getMessage() == failure.message
-    for part in ("hash:extra", "tallow-extra 1.0", "no_such_module_at_all", '[plugins] block = ["hash:extra"]'):
+    for part in (
+        "hash:extra",
+        "tallow-extra 1.0",
+        "no_such_module_at_all",
+        '[plugins] block = ["hash:extra"]',
+    ):
         assert part in failure.message
 
 
 @pytest.mark.parametrize(
     "source",
-    ["raise SystemExit(0)\n", "import sys\nsys.exit('bye')\n", "assert False\n", "def (:\n", "raise ValueError('\\x1b[31m\\nred')\n"],
+    [
+        "raise SystemExit(0)\n",
+        "import sys\nsys.exit('bye')\n",
+        "assert False\n",
+        "def (:\n",
+        "raise ValueError('\\x1b[31m\\nred')\n",
+    ],
 )
 def test_t27_a_plugin_that_fails_on_import_ends_nothing_else(site: Site, source: str) -> None:
     extra(site, source)
@@ -122,7 +141,9 @@ def test_t27_duplicates_are_not_imported_and_both_are_named(site: Site) -> None:
     assert [failure.name for failure in loader.failures] == ["first"]
 
 
-def test_t27_a_module_in_the_working_directory_is_not_imported(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_t27_a_module_in_the_working_directory_is_not_imported(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     extra(site, driver("hash", "extra"))
     here = Site(tmp_path / "here")
     here.write("fake_extra", "raise AssertionError('imported')\n")
@@ -132,13 +153,17 @@ def test_t27_a_module_in_the_working_directory_is_not_imported(site: Site, tmp_p
     assert "fake_extra" not in sys.modules
 
 
-def test_t27_a_poisoned_stevedore_cache_is_not_consulted(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_t27_a_poisoned_stevedore_cache_is_not_consulted(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     extra(site, driver("hash", "extra"))
     site.write("fake_poison", "raise AssertionError('imported')\n")
     folder = tmp_path / "python-entrypoints"
     folder.mkdir()
     digest, _ = _cache._hash_settings_for_path(tuple(sys.path))
-    (folder / digest).write_text(json.dumps({"groups": {"tallow.hash": [["extra", "fake_poison", "tallow.hash"]]}}))
+    (folder / digest).write_text(
+        json.dumps({"groups": {"tallow.hash": [["extra", "fake_poison", "tallow.hash"]]}})
+    )
     monkeypatch.setattr(_cache, "get_group_all", _cache.Cache(str(folder)).get_group_all)
     assert host("tallow-extra").load(HASH, "extra").name == "extra"
     assert "fake_poison" not in sys.modules
@@ -150,7 +175,9 @@ def test_t27_a_poisoned_stevedore_cache_is_not_consulted(site: Site, tmp_path: P
 
 def test_t27_a_misspelled_hook_is_refused(site: Site) -> None:
     first_party(site, driver("hash", "first"))
-    extra(site, driver("hash", "extra", extra="@hookimpl\ndef tallow_veto_suit(suite): return 'no'\n"))
+    extra(
+        site, driver("hash", "extra", extra="@hookimpl\ndef tallow_veto_suit(suite): return 'no'\n")
+    )
     loader = host("tallow-extra")
     assert "unknown hook 'tallow_veto_suit'" in refusal(loader)
     # It left nothing behind that would fail the next one.
@@ -158,7 +185,12 @@ def test_t27_a_misspelled_hook_is_refused(site: Site) -> None:
 
 
 def test_a_hook_with_an_unknown_argument_is_refused(site: Site) -> None:
-    extra(site, driver("hash", "extra", extra="@hookimpl\ndef tallow_veto_suite(suite, key): return None\n"))
+    extra(
+        site,
+        driver(
+            "hash", "extra", extra="@hookimpl\ndef tallow_veto_suite(suite, key): return None\n"
+        ),
+    )
     assert "key" in refusal(host("tallow-extra"))
 
 
@@ -200,8 +232,17 @@ def test_a_hook_that_wraps_others_is_refused(site: Site) -> None:
         ("@hookimpl\ndef tallow_configure(settings): raise KeyError('setting')", "KeyError"),
     ],
 )
-def test_t27_a_driver_that_breaks_its_contract_is_refused(site: Site, change: str, told: str) -> None:
-    extra(site, driver("hash", "extra", extra=f"{change}\n@hookimpl\ndef tallow_veto_offer(files, size): return 'no'\n"))
+def test_t27_a_driver_that_breaks_its_contract_is_refused(
+    site: Site, change: str, told: str
+) -> None:
+    extra(
+        site,
+        driver(
+            "hash",
+            "extra",
+            extra=f"{change}\n@hookimpl\ndef tallow_veto_offer(files, size): return 'no'\n",
+        ),
+    )
     loader = host("tallow-extra")
     message = refusal(loader)
     assert told in message
@@ -220,12 +261,25 @@ def test_a_choice_of_words_is_checked(site: Site) -> None:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ("DRIVERS[:] = [type('Fake', (Authenticator,), {'name': 'extra', 'situation': 'login'})]", "Fake derives from Authenticator alone"),
-        ("DRIVERS[0].login_sizes = (32, 32)", "Fake.login_sizes is missing or not of the type that the contract LoginAuthenticator"),
-        ("DRIVERS[0].login_sizes = (32, 32, '32')", "Fake.login_sizes is missing or not of the type"),
+        (
+            "DRIVERS[:] = [type('Fake', (Authenticator,), {'name': 'extra', 'situation':"
+            " 'login'})]",
+            "Fake derives from Authenticator alone",
+        ),
+        (
+            "DRIVERS[0].login_sizes = (32, 32)",
+            "Fake.login_sizes is missing or not of the type that the contract LoginAuthenticator",
+        ),
+        (
+            "DRIVERS[0].login_sizes = (32, 32, '32')",
+            "Fake.login_sizes is missing or not of the type",
+        ),
         ("DRIVERS[0].situation = 'code'", "Fake.situation is missing or not of the type"),
         ("del DRIVERS[0].record_size", "Fake.record_size is missing"),
-        ("DRIVERS[0].__abstractmethods__ = frozenset({'log_in'})", "Fake lacks log_in, which the contract LoginAuthenticator asks for"),
+        (
+            "DRIVERS[0].__abstractmethods__ = frozenset({'log_in'})",
+            "Fake lacks log_in, which the contract LoginAuthenticator asks for",
+        ),
     ],
 )
 def test_a_divided_contract_is_checked_by_its_case(site: Site, change: str, told: str) -> None:
@@ -241,7 +295,9 @@ def test_a_divided_contract_is_checked_by_its_case(site: Site, change: str, told
 def test_the_name_of_another_distribution_cannot_be_offered(site: Site) -> None:
     first_party(site, driver("hash", "first"))
     extra(site, driver("hash", "extra", "first"))
-    assert "named first, which is no entry point of the distribution" in refusal(host("tallow-extra"))
+    assert "named first, which is no entry point of the distribution" in refusal(
+        host("tallow-extra")
+    )
 
 
 def test_the_module_of_another_distribution_cannot_be_offered(site: Site) -> None:
@@ -263,9 +319,13 @@ def tallow_session_event(event):
 
 def test_a_plugin_of_two_kinds_is_configured_and_observes_once(site: Site) -> None:
     body = (
-        "from fake_other import tallow_offer_kem\nconfigured = []\n@hookimpl\ndef tallow_configure(settings): configured.append(settings)\n"
+        "from fake_other import tallow_offer_kem\nconfigured = []\n@hookimpl\ndef"
+        " tallow_configure(settings): configured.append(settings)\n"
     )
-    modules = {"fake_extra": driver("hash", "extra", extra=body + OBSERVER.format("")), "fake_other": driver("kem", "extra")}
+    modules = {
+        "fake_extra": driver("hash", "extra", extra=body + OBSERVER.format("")),
+        "fake_other": driver("kem", "extra"),
+    }
     site.add("tallow-extra", {kind: {"extra": "fake_extra"} for kind in ("hash", "kem")}, modules)
     loader = host("tallow-extra")
     assert (loader.load(HASH, "extra").name, loader.load(KEM, "extra").name) == ("extra", "extra")
@@ -279,7 +339,11 @@ def guests(site: Site, *bodies: str) -> PluginHost:
     """A host with one loaded plugin for each body of hooks: distributions guest-0, guest-1, ..."""
     for number, body in enumerate(bodies):
         name = f"guest-{number}"
-        site.add(name, {"command": {name: f"fake_guest_{number}"}}, {f"fake_guest_{number}": driver("command", name, extra=body)})
+        site.add(
+            name,
+            {"command": {name: f"fake_guest_{number}"}},
+            {f"fake_guest_{number}": driver("command", name, extra=body)},
+        )
     loader = host(*(f"guest-{number}" for number in range(len(bodies))))
     loader.load_guests()
     assert loader.failures == []
@@ -302,7 +366,12 @@ def tallow_veto_suite(suite):
 
 
 def test_any_reason_refuses_and_is_attributed(site: Site) -> None:
-    loader = guests(site, VETO.format("return 'too weak'"), VETO.format("return None"), VETO.format("return 'too\\x1b[1m new'"))
+    loader = guests(
+        site,
+        VETO.format("return 'too weak'"),
+        VETO.format("return None"),
+        VETO.format("return 'too\\x1b[1m new'"),
+    )
     told = loader.veto("tallow_veto_suite", suite={"kem": "x25519"})
     assert told is not None
     assert sorted(told.split("; ")) == ["too weak (guest-0 1.0)", "too\\x1b[1m new (guest-2 1.0)"]
@@ -320,11 +389,16 @@ def test_no_reason_does_not_refuse(site: Site) -> None:
 
 
 def test_an_empty_reason_refuses(site: Site) -> None:
-    assert guests(site, VETO.format("return ''")).veto("tallow_veto_suite", suite={}) == "no reason given (guest-0 1.0)"
+    assert (
+        guests(site, VETO.format("return ''")).veto("tallow_veto_suite", suite={})
+        == "no reason given (guest-0 1.0)"
+    )
 
 
 def test_an_error_in_a_veto_refuses_and_the_others_are_still_asked(site: Site) -> None:
-    loader = guests(site, VETO.format("raise RuntimeError('oops')"), VETO.format("return 'too weak'"))
+    loader = guests(
+        site, VETO.format("raise RuntimeError('oops')"), VETO.format("return 'too weak'")
+    )
     told = loader.veto("tallow_veto_suite", suite={})
     assert told is not None
     assert "its check failed (RuntimeError: oops) (guest-0 1.0)" in told
@@ -333,19 +407,28 @@ def test_an_error_in_a_veto_refuses_and_the_others_are_still_asked(site: Site) -
 
 def test_a_plugin_cannot_change_what_others_see(site: Site) -> None:
     suite = {"kem": "x25519-ml-kem-1024"}
-    told = guests(site, VETO.format("suite['kem'] = 'x25519'")).veto("tallow_veto_suite", suite=suite)
+    told = guests(site, VETO.format("suite['kem'] = 'x25519'")).veto(
+        "tallow_veto_suite", suite=suite
+    )
     assert told is not None
     assert "TypeError" in told
     assert suite == {"kem": "x25519-ml-kem-1024"}
 
 
-def test_an_error_in_an_observer_is_logged_and_the_others_observe(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_error_in_an_observer_is_logged_and_the_others_observe(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
     loader = guests(site, OBSERVER.format("1 / 0"), OBSERVER.format(""))
     with caplog.at_level(logging.WARNING, "tallow.plugins"):
         loader.observe({"event": "done"})
-    assert [sys.modules[f"fake_guest_{number}"].seen for number in (0, 1)] == [[{"event": "done"}]] * 2
+    assert [sys.modules[f"fake_guest_{number}"].seen for number in (0, 1)] == [
+        [{"event": "done"}]
+    ] * 2
     (record,) = caplog.records
-    assert record.getMessage() == "an observer of guest-0 1.0 failed: ZeroDivisionError: division by zero"
+    assert (
+        record.getMessage()
+        == "an observer of guest-0 1.0 failed: ZeroDivisionError: division by zero"
+    )
 
 
 def test_attempt_records_a_failure_that_load_met_first(site: Site) -> None:

@@ -1,4 +1,5 @@
-"""The first-party KEMs: the kit, the formulas recomputed from published parts, and another implementation of ML-KEM."""
+"""The first-party KEMs: the kit, the formulas recomputed from published parts, and another
+implementation of ML-KEM."""
 
 from __future__ import annotations
 
@@ -26,7 +27,9 @@ DRIVERS: tuple[type[Kem], ...] = (X25519MlKem1024, MlKem1024, X25519)
 
 
 def sha3_of(*parts: bytes) -> bytes:
-    return hashlib.sha3_256(b"".join(len(part).to_bytes(4, "big") + part for part in parts)).digest()
+    return hashlib.sha3_256(
+        b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+    ).digest()
 
 
 def exchange(driver: type[Kem], index: int) -> dict[str, str]:
@@ -53,40 +56,60 @@ def test_the_hybrid_comes_first_and_x25519_claims_nothing() -> None:
     assert X25519.labels == frozenset()
 
 
-@pytest.mark.parametrize("vector", published("kem", X25519.name)["exchanges"], ids=lambda vector: str(vector["source"]))
+@pytest.mark.parametrize(
+    "vector", published("kem", X25519.name)["exchanges"], ids=lambda vector: str(vector["source"])
+)
 def test_the_secret_of_x25519_is_derived_from_the_published_result(vector: dict[str, str]) -> None:
     seed, ciphertext = bytes.fromhex(vector["seed"]), bytes.fromhex(vector["ciphertext"])
     public = nacl.bindings.crypto_scalarmult_base(seed)
     assert public == X25519.from_seed(seed).public
     assert nacl.bindings.crypto_scalarmult(seed, ciphertext).hex() == vector["dh"]
-    expected = sha3_of(b"tallow/1 kem x25519", bytes.fromhex(vector["dh"]), bytes.fromhex(vector["ciphertext"]), public)
+    expected = sha3_of(
+        b"tallow/1 kem x25519",
+        bytes.fromhex(vector["dh"]),
+        bytes.fromhex(vector["ciphertext"]),
+        public,
+    )
     assert bytes.fromhex(vector["shared"]) == expected
 
 
 def test_the_hybrid_secret_is_the_formula_over_published_parts() -> None:
-    """The specification, written out again: X25519 of RFC 7748 section 6.1 and the first known answer of ML-KEM-1024."""
+    """The specification, written out again: X25519 of RFC 7748 section 6.1 and the first known
+    answer of ML-KEM-1024."""
     classical, lattice = exchange(X25519, 2), exchange(MlKem1024, 0)
     pair = X25519MlKem1024.from_seed(bytes.fromhex(classical["seed"] + lattice["seed"]))
     assert pair.public[:32].hex() == classical["public"]
     assert hashlib.sha256(pair.public[32:]).hexdigest() == lattice["public_sha256"]
     ct_x, ct_m = bytes.fromhex(classical["ciphertext"]), bytes.fromhex(lattice["ciphertext"])
     secrets = bytes.fromhex(classical["dh"]), bytes.fromhex(lattice["shared"])
-    expected = sha3_of(b"tallow/1 kem x25519-ml-kem-1024", *secrets, ct_x, ct_m, pair.public[:32], pair.public[32:])
+    expected = sha3_of(
+        b"tallow/1 kem x25519-ml-kem-1024", *secrets, ct_x, ct_m, pair.public[:32], pair.public[32:]
+    )
     assert X25519MlKem1024.decapsulate(pair, ct_x + ct_m) == expected
     assert exchange(X25519MlKem1024, 0)["shared"] == expected.hex()
 
 
 def test_rfc_7748_gives_both_ends_one_result() -> None:
-    """Sections 5.2 and 6.1: Alice and Bob, and the published results that the kit's secrets are made of."""
+    """Sections 5.2 and 6.1: Alice and Bob, and the published results that the kit's secrets are
+    made of."""
     alice, bob = exchange(X25519, 2), exchange(X25519, 3)
-    assert (alice["ciphertext"], bob["ciphertext"], alice["dh"]) == (bob["public"], alice["public"], bob["dh"])
+    assert (alice["ciphertext"], bob["ciphertext"], alice["dh"]) == (
+        bob["public"],
+        alice["public"],
+        bob["dh"],
+    )
 
 
 def test_every_encoding_of_low_order_is_among_the_vectors() -> None:
-    """The seven coordinates below 2^255 whose multiples are of low order, each with and without the ignored top bit."""
+    """The seven coordinates below 2^255 whose multiples are of low order, each with and without the
+    ignored top bit."""
     vectors = published("kem", X25519.name)
     points = {bytes.fromhex(overlay["hex"]) for overlay in vectors["refused_publics"]}
-    assert vectors["refused_ciphertexts"] == vectors["refused_publics"] == published("kem", X25519MlKem1024.name)["refused_ciphertexts"]
+    assert (
+        vectors["refused_ciphertexts"]
+        == vectors["refused_publics"]
+        == published("kem", X25519MlKem1024.name)["refused_ciphertexts"]
+    )
     assert len(points) == 14
     assert {point[:31] + bytes([point[31] ^ 0x80]) for point in points} == points
     for point in points:
@@ -114,7 +137,8 @@ def test_a_rust_implementation_of_ml_kem_agrees() -> None:
 
 
 def test_a_python_implementation_of_ml_kem_agrees() -> None:
-    """The same seed, both directions, and the secret of a changed ciphertext; with the third implementation too."""
+    """The same seed, both directions, and the secret of a changed ciphertext; with the third
+    implementation too."""
     seed = bytes(range(64))
     pair = MlKem1024.from_seed(seed)
     public, secret = ML_KEM_1024.key_derive(seed)
@@ -122,9 +146,16 @@ def test_a_python_implementation_of_ml_kem_agrees() -> None:
     ciphertext, shared = MlKem1024.encapsulate(public)
     assert ML_KEM_1024.decaps(secret, ciphertext) == shared
     shared, ciphertext = ML_KEM_1024.encaps(pair.public)
-    assert MlKem1024.decapsulate(pair, ciphertext) == shared == other_ml_kem.decaps(secret, ciphertext)
+    assert (
+        MlKem1024.decapsulate(pair, ciphertext) == shared == other_ml_kem.decaps(secret, ciphertext)
+    )
     changed = ciphertext[:-1] + bytes([ciphertext[-1] ^ 1])
-    assert MlKem1024.decapsulate(pair, changed) == ML_KEM_1024.decaps(secret, changed) == other_ml_kem.decaps(secret, changed) != shared
+    assert (
+        MlKem1024.decapsulate(pair, changed)
+        == ML_KEM_1024.decaps(secret, changed)
+        == other_ml_kem.decaps(secret, changed)
+        != shared
+    )
 
 
 @pytest.mark.parametrize("section", ["accepted_publics", "refused_publics"])
@@ -154,7 +185,8 @@ def test_the_vectors_of_implicit_rejection_are_those_of_one_changed_byte() -> No
 
 @pytest.mark.parametrize("lane", range(4))
 def test_every_coefficient_of_an_ml_kem_key_is_checked(lane: int) -> None:
-    """FIPS 203 section 7.2: 3328 is the greatest that is accepted, anywhere among the 1,024 coefficients."""
+    """FIPS 203 section 7.2: 3328 is the greatest that is accepted, anywhere among the 1,024
+    coefficients."""
     public = MlKem1024.generate().public
     for coefficient in range(256 * lane, 256 * lane + 256):
         MlKem1024.encapsulate(with_coefficient(public, coefficient, 3328))
@@ -169,7 +201,9 @@ def with_coefficient(public: bytes, index: int, value: int) -> bytes:
     return number.to_bytes(1536, "little") + public[1536:]
 
 
-@pytest.mark.parametrize(("driver", "foreign"), [(X25519, MlKem1024), (MlKem1024, X25519), (X25519MlKem1024, MlKem1024)])
+@pytest.mark.parametrize(
+    ("driver", "foreign"), [(X25519, MlKem1024), (MlKem1024, X25519), (X25519MlKem1024, MlKem1024)]
+)
 def test_a_pair_of_another_driver_is_refused(driver: type[Kem], foreign: type[Kem]) -> None:
     ciphertext, _ = driver.encapsulate(driver.generate().public)
     with pytest.raises(CryptoError, match="belongs to another driver"):
@@ -182,8 +216,12 @@ class WithoutMlKem:
         raise UnsupportedAlgorithm("ML-KEM-1024 is not supported by this backend.")
 
 
-@pytest.mark.parametrize("module", [ml_kem_1024, x25519_ml_kem_1024], ids=lambda module: str(module.__name__))
-def test_a_library_without_ml_kem_is_named_before_any_use(module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "module", [ml_kem_1024, x25519_ml_kem_1024], ids=lambda module: str(module.__name__)
+)
+def test_a_library_without_ml_kem_is_named_before_any_use(
+    module: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(ml_kem_1024, "MLKEM1024PrivateKey", WithoutMlKem)
     with pytest.raises(PluginError, match="pip install"):
         module.tallow_offer_kem()

@@ -1,4 +1,5 @@
-"""The conformance kit itself: it refuses drivers that are broken in the ways that matter, and its fakes do what they say."""
+"""The conformance kit itself: it refuses drivers that are broken in the ways that matter, and its
+fakes do what they say."""
 
 from __future__ import annotations
 
@@ -32,7 +33,9 @@ from tallow_plugins.kems.x25519 import X25519
 class WrongTagLength(Aes256Gcm):
     """Cuts four bytes off every tag."""
 
-    def seal_into(self, nonce: ReadBuffer, aad: ReadBuffer, plaintext: ReadBuffer, out: WriteBuffer) -> int:
+    def seal_into(
+        self, nonce: ReadBuffer, aad: ReadBuffer, plaintext: ReadBuffer, out: WriteBuffer
+    ) -> int:
         return super().seal_into(nonce, aad, plaintext, out) - 4
 
 
@@ -43,9 +46,13 @@ class LeavesPlaintext(Aes256Gcm):
         super().__init__(key)
         self._raw = AESGCM(bytes(key))
 
-    def open_into(self, nonce: ReadBuffer, aad: ReadBuffer, ciphertext: ReadBuffer, out: WriteBuffer) -> int:
+    def open_into(
+        self, nonce: ReadBuffer, aad: ReadBuffer, ciphertext: ReadBuffer, out: WriteBuffer
+    ) -> int:
         try:
-            return self._raw.decrypt_into(nonce, ciphertext, aad, memoryview(out)[: max(len(ciphertext) - 16, 0)])
+            return self._raw.decrypt_into(
+                nonce, ciphertext, aad, memoryview(out)[: max(len(ciphertext) - 16, 0)]
+            )
         except InvalidTag as error:
             raise ForgedRecord("forged") from error
 
@@ -55,17 +62,23 @@ class IgnoresAad(Aes256Gcm):
 
     name: ClassVar[str] = "ignores-aad"
 
-    def seal_into(self, nonce: ReadBuffer, aad: ReadBuffer, plaintext: ReadBuffer, out: WriteBuffer) -> int:
+    def seal_into(
+        self, nonce: ReadBuffer, aad: ReadBuffer, plaintext: ReadBuffer, out: WriteBuffer
+    ) -> int:
         return super().seal_into(nonce, b"", plaintext, out)
 
-    def open_into(self, nonce: ReadBuffer, aad: ReadBuffer, ciphertext: ReadBuffer, out: WriteBuffer) -> int:
+    def open_into(
+        self, nonce: ReadBuffer, aad: ReadBuffer, ciphertext: ReadBuffer, out: WriteBuffer
+    ) -> int:
         return super().open_into(nonce, b"", ciphertext, out)
 
 
 class AcceptsForgeries(Aes256Gcm):
     """Takes a forged record for an empty one."""
 
-    def open_into(self, nonce: ReadBuffer, aad: ReadBuffer, ciphertext: ReadBuffer, out: WriteBuffer) -> int:
+    def open_into(
+        self, nonce: ReadBuffer, aad: ReadBuffer, ciphertext: ReadBuffer, out: WriteBuffer
+    ) -> int:
         try:
             return super().open_into(nonce, aad, ciphertext, out)
         except ForgedRecord:
@@ -75,7 +88,9 @@ class AcceptsForgeries(Aes256Gcm):
 class WritesBeforeChecking(Aes256Gcm):
     """Wipes an output that it then refuses."""
 
-    def seal_into(self, nonce: ReadBuffer, aad: ReadBuffer, plaintext: ReadBuffer, out: WriteBuffer) -> int:
+    def seal_into(
+        self, nonce: ReadBuffer, aad: ReadBuffer, plaintext: ReadBuffer, out: WriteBuffer
+    ) -> int:
         if len(out) < len(plaintext) + 16:
             wipe(out)
         return super().seal_into(nonce, aad, plaintext, out)
@@ -91,7 +106,9 @@ class SurvivesWipe(Aes256Gcm):
 class CountsNothing(Aes256Gcm):
     """Seals as long as it is asked to."""
 
-    def seal_into(self, nonce: ReadBuffer, aad: ReadBuffer, plaintext: ReadBuffer, out: WriteBuffer) -> int:
+    def seal_into(
+        self, nonce: ReadBuffer, aad: ReadBuffer, plaintext: ReadBuffer, out: WriteBuffer
+    ) -> int:
         self._allowance = Allowance(Aes256Gcm)
         return super().seal_into(nonce, aad, plaintext, out)
 
@@ -99,7 +116,9 @@ class CountsNothing(Aes256Gcm):
 class CountsRecordsOnly(Aes256Gcm):
     """Forgets that bytes have a limit too."""
 
-    def seal_into(self, nonce: ReadBuffer, aad: ReadBuffer, plaintext: ReadBuffer, out: WriteBuffer) -> int:
+    def seal_into(
+        self, nonce: ReadBuffer, aad: ReadBuffer, plaintext: ReadBuffer, out: WriteBuffer
+    ) -> int:
         self._allowance._bytes = self.max_bytes + len(plaintext)
         return super().seal_into(nonce, aad, plaintext, out)
 
@@ -285,14 +304,18 @@ class LoginBy(Opaque):
 
     answer: ClassVar[type[Answer]]
 
-    def answer_login(self, user: str, record: ReadBuffer | None, request: ReadBuffer) -> ServerLogin:
+    def answer_login(
+        self, user: str, record: ReadBuffer | None, request: ReadBuffer
+    ) -> ServerLogin:
         return self.answer(super().answer_login(user, record, request))
 
 
 class NamesUnknownUsers(Opaque):
     """Says that there is no such user."""
 
-    def answer_login(self, user: str, record: ReadBuffer | None, request: ReadBuffer) -> ServerLogin:
+    def answer_login(
+        self, user: str, record: ReadBuffer | None, request: ReadBuffer
+    ) -> ServerLogin:
         if record is None:
             raise CryptoError("no such user")
         return super().answer_login(user, record, request)
@@ -305,7 +328,9 @@ class TellsUnknownUsersByText(Opaque):
         def finish(self, finalization: ReadBuffer) -> LoggedIn:
             raise AuthenticationError("no such user")
 
-    def answer_login(self, user: str, record: ReadBuffer | None, request: ReadBuffer) -> ServerLogin:
+    def answer_login(
+        self, user: str, record: ReadBuffer | None, request: ReadBuffer
+    ) -> ServerLogin:
         run = super().answer_login(user, record, request)
         return self.Told(run) if record is None else run
 
@@ -318,7 +343,9 @@ class TellsUnknownUsersBySize(Opaque):
         def message(self) -> bytes:
             return self.inner.message[:-1]
 
-    def answer_login(self, user: str, record: ReadBuffer | None, request: ReadBuffer) -> ServerLogin:
+    def answer_login(
+        self, user: str, record: ReadBuffer | None, request: ReadBuffer
+    ) -> ServerLogin:
         run = super().answer_login(user, record, request)
         return self.Short(run) if record is None else run
 
@@ -335,9 +362,14 @@ class TellsUnknownUsersByTime(Opaque):
             return self._message
 
         def finish(self, finalization: ReadBuffer) -> LoggedIn:
-            raise AuthenticationError("The client did not prove that it knows the password of this user; it may try again.")
+            raise AuthenticationError(
+                "The client did not prove that it knows the password of this user; it may try"
+                " again."
+            )
 
-    def answer_login(self, user: str, record: ReadBuffer | None, request: ReadBuffer) -> ServerLogin:
+    def answer_login(
+        self, user: str, record: ReadBuffer | None, request: ReadBuffer
+    ) -> ServerLogin:
         if record is None and len(request) == 96 and any(request):
             return self.Ready()
         return super().answer_login(user, record, request)
@@ -377,7 +409,9 @@ class BelievesFinalizations(Opaque):
             return self.inner.message
 
         def finish(self, response: ReadBuffer) -> LoggedIn:
-            return BelievesFinalizations._derived.setdefault(bytes(response), self.inner.finish(response))
+            return BelievesFinalizations._derived.setdefault(
+                bytes(response), self.inner.finish(response)
+            )
 
         def wipe(self) -> None:
             self.inner.wipe()
@@ -386,7 +420,9 @@ class BelievesFinalizations(Opaque):
     def log_in(cls, password: ReadBuffer) -> ClientLogin:
         return cls.Tells(super().log_in(password))
 
-    def answer_login(self, user: str, record: ReadBuffer | None, request: ReadBuffer) -> ServerLogin:
+    def answer_login(
+        self, user: str, record: ReadBuffer | None, request: ReadBuffer
+    ) -> ServerLogin:
         return self.Believes(super().answer_login(user, record, request))
 
 
@@ -422,7 +458,9 @@ class OneUser(Opaque):
     def answer_registration(self, user: str, request: ReadBuffer) -> Any:
         return super().answer_registration("", request)
 
-    def answer_login(self, user: str, record: ReadBuffer | None, request: ReadBuffer) -> ServerLogin:
+    def answer_login(
+        self, user: str, record: ReadBuffer | None, request: ReadBuffer
+    ) -> ServerLogin:
         return super().answer_login("", record, request)
 
 
@@ -495,7 +533,11 @@ BROKEN: tuple[tuple[Kind[Any], type, str], ...] = (
 )
 
 
-@pytest.mark.parametrize(("kind", "driver", "check"), BROKEN, ids=lambda value: value.__name__ if isinstance(value, type) else "")
+@pytest.mark.parametrize(
+    ("kind", "driver", "check"),
+    BROKEN,
+    ids=lambda value: value.__name__ if isinstance(value, type) else "",
+)
 def test_the_kit_refuses_a_broken_driver(kind: Kind[Any], driver: type, check: str) -> None:
     with pytest.raises(ConformanceError, match=f"{driver.__name__}, ({check})"):
         run_checks(kind, driver)
@@ -503,7 +545,13 @@ def test_the_kit_refuses_a_broken_driver(kind: Kind[Any], driver: type, check: s
 
 @pytest.mark.parametrize(
     ("kind", "driver"),
-    [(CIPHER, Aes256Gcm), (KEM, X25519), (HASH, Blake3), (AUTHENTICATOR, Cpace), (AUTHENTICATOR, Opaque)],
+    [
+        (CIPHER, Aes256Gcm),
+        (KEM, X25519),
+        (HASH, Blake3),
+        (AUTHENTICATOR, Cpace),
+        (AUTHENTICATOR, Opaque),
+    ],
     ids=lambda value: value.__name__ if isinstance(value, type) else "",
 )
 def test_a_good_driver_passes_every_check_by_name(kind: Kind[Any], driver: type) -> None:
@@ -513,10 +561,14 @@ def test_a_good_driver_passes_every_check_by_name(kind: Kind[Any], driver: type)
 
 
 def test_authenticators_for_codes_and_for_logins_have_checks_of_their_own() -> None:
-    code, login = ({check.name for check in checks_of(AUTHENTICATOR, driver)} for driver in (Cpace, Opaque))
+    code, login = (
+        {check.name for check in checks_of(AUTHENTICATOR, driver)} for driver in (Cpace, Opaque)
+    )
     assert code | login == {check.__name__ for check in CHECKS[AUTHENTICATOR.name]}
     assert "descriptor_is_complete" in code & login
-    with pytest.raises(ConformanceError, match="NeitherCodeNorLogin derives from Authenticator alone"):
+    with pytest.raises(
+        ConformanceError, match="NeitherCodeNorLogin derives from Authenticator alone"
+    ):
         run_checks(AUTHENTICATOR, NeitherCodeNorLogin)
 
 
@@ -531,7 +583,9 @@ def test_an_unfinished_driver_is_refused() -> None:
 
 
 def test_a_transport_is_not_checked_without_settings() -> None:
-    stub = type("Stub", (TRANSPORT.contract,), dict.fromkeys(TRANSPORT.contract.__abstractmethods__))
+    stub = type(
+        "Stub", (TRANSPORT.contract,), dict.fromkeys(TRANSPORT.contract.__abstractmethods__)
+    )
     with pytest.raises(ConformanceError, match="checked with settings"):
         run_checks(TRANSPORT, stub)
 
@@ -572,7 +626,11 @@ def test_t33_the_ledger_sees_a_repeated_nonce_across_ciphers() -> None:
 
 def test_a_recording_cipher_speaks_the_same_bytes() -> None:
     driver = recording(Aes256Gcm, NonceLedger())
-    assert (driver.name, driver.tag_size, driver.max_records) == (Aes256Gcm.name, 16, Aes256Gcm.max_records)
+    assert (driver.name, driver.tag_size, driver.max_records) == (
+        Aes256Gcm.name,
+        16,
+        Aes256Gcm.max_records,
+    )
     plain, recorded, opened = bytearray(20), bytearray(20), bytearray(4)
     Aes256Gcm(bytes(32)).seal_into(bytes(12), b"aad", b"text", plain)
     cipher = driver(bytes(32))

@@ -68,7 +68,9 @@ class ReducesCoefficients(MlKem1024):
     def encapsulate(cls, public: ReadBuffer) -> tuple[bytes, bytearray]:
         if len(public) == cls.public_size:
             number = int.from_bytes(public[:1536], "little")
-            reduced = sum((number >> 12 * index & 0xFFF) % 3329 << 12 * index for index in range(1024))
+            reduced = sum(
+                (number >> 12 * index & 0xFFF) % 3329 << 12 * index for index in range(1024)
+            )
             public = reduced.to_bytes(1536, "little") + bytes(public[1536:])
         return super().encapsulate(public)
 
@@ -282,7 +284,9 @@ class SignsWithoutLabel(Ed25519MlDsa87):
     @classmethod
     def sign(cls, pair: SigningPair, message: ReadBuffer) -> bytes:
         classical = SigningPair(pair.public[:32], pair.secret[:32])
-        return Ed25519.sign(classical, message) + MlDsa87.sign(SigningPair(pair.public[32:], pair.secret[32:]), message)
+        return Ed25519.sign(classical, message) + MlDsa87.sign(
+            SigningPair(pair.public[32:], pair.secret[32:]), message
+        )
 
     @classmethod
     def verify(cls, public: ReadBuffer, message: ReadBuffer, signature: ReadBuffer) -> None:
@@ -380,43 +384,82 @@ def _framed(public: ReadBuffer, message: ReadBuffer) -> bytes:
 
 BROKEN: tuple[tuple[Kind[Any], type, str, str], ...] = (
     (KEM, AcceptsLowOrderKeys, "forbidden_inputs_are_refused", "accepted a key with 0000"),
-    (KEM, AcceptsLowOrderHalves, "wrong_lengths_are_refused|forbidden_inputs_are_refused", "accepted"),
+    (
+        KEM,
+        AcceptsLowOrderHalves,
+        "wrong_lengths_are_refused|forbidden_inputs_are_refused",
+        "accepted",
+    ),
     (KEM, RefusesNonCanonicalKeys, "published_vectors_match", "not reduced"),
     (KEM, ReducesCoefficients, "forbidden_inputs_are_refused", "coefficient above 3328"),
     (KEM, RefusesZeroKeys, "allowed_keys_are_taken", "zeros"),
     (KEM, AcceptsShortKeys, "wrong_lengths_are_refused", "a public key of 0 bytes"),
     (KEM, AcceptsShortCiphertexts, "wrong_lengths_are_refused", "a ciphertext of 0 bytes"),
-    (KEM, RejectsExplicitly, "changed_ciphertexts_give_no_secret", "raises instead of giving another secret"),
+    (
+        KEM,
+        RejectsExplicitly,
+        "changed_ciphertexts_give_no_secret",
+        "raises instead of giving another secret",
+    ),
     (KEM, RejectsWithZeros, "published_vectors_match", "another secret"),
     (KEM, StrangersZeros, "changed_ciphertexts_give_no_secret", "anybody could know"),
     (KEM, SaysNothingOfRejection, "sizes_are_sensible", "implicit_rejection is None"),
     (SIGNATURE, AcceptsEverything, "messages_of_every_length_are_signed", "under a message of"),
     (SIGNATURE, ReturnsFalse, "messages_of_every_length_are_signed", "under a message of"),
-    (SIGNATURE, AcceptsTruncated, "published_forgeries_are_refused|wrong_lengths_are_refused", "short signature|4626 bytes"),
+    (
+        SIGNATURE,
+        AcceptsTruncated,
+        "published_forgeries_are_refused|wrong_lengths_are_refused",
+        "short signature|4626 bytes",
+    ),
     (SIGNATURE, AcceptsTrailingBytes, "published_forgeries_are_refused", "SignatureWithGarbage"),
     (SIGNATURE, AcceptsLongPublicKeys, "published_forgeries_are_refused", "long public key"),
     (SIGNATURE, AcceptsMalleable, "published_forgeries_are_refused", "SignatureMalleability"),
     (SIGNATURE, AcceptsSmallOrder, "published_forgeries_are_refused", "small order"),
     (SIGNATURE, SignsTheBeginning, "messages_of_every_length_are_signed", "4096 bytes"),
     (SIGNATURE, IgnoresCase, "every_flipped_bit_is_refused", "a message with a flipped bit"),
-    (SIGNATURE, ChecksClassicalHalf, "published_forgeries_are_refused", "only the ML-DSA half is broken"),
-    (SIGNATURE, ChecksLatticeHalf, "published_forgeries_are_refused", "only the Ed25519 half is broken"),
+    (
+        SIGNATURE,
+        ChecksClassicalHalf,
+        "published_forgeries_are_refused",
+        "only the ML-DSA half is broken",
+    ),
+    (
+        SIGNATURE,
+        ChecksLatticeHalf,
+        "published_forgeries_are_refused",
+        "only the Ed25519 half is broken",
+    ),
     (SIGNATURE, AcceptsEitherHalf, "published_forgeries_are_refused", "half is broken"),
     (SIGNATURE, SignsWithoutLabel, "published_signatures_verify", "message of TEST 2"),
-    (SIGNATURE, AlsoAcceptsPlainLattice, "published_forgeries_are_refused", "ml-dsa-87 alone in place of the whole"),
+    (
+        SIGNATURE,
+        AlsoAcceptsPlainLattice,
+        "published_forgeries_are_refused",
+        "ml-dsa-87 alone in place of the whole",
+    ),
     (SIGNATURE, ForgetsSecret, "secrets_restore_the_pair", "restores another pair"),
     (SIGNATURE, SharesTheSecret, "secrets_restore_the_pair", "does not verify"),
     (SIGNATURE, SurvivesWipe, "a_wiped_pair_is_of_no_use", "still there after wipe"),
     (SIGNATURE, ReusesWipedSecret, "wrong_lengths_are_refused", "a pair with a secret of 0 bytes"),
-    (SIGNATURE, LibraryErrors, "messages_of_every_length_are_signed", "InvalidSignature instead of BadSignature"),
+    (
+        SIGNATURE,
+        LibraryErrors,
+        "messages_of_every_length_are_signed",
+        "InvalidSignature instead of BadSignature",
+    ),
     (SIGNATURE, ClaimsDeterminism, "nothing_repeats", "are not the same"),
     (SIGNATURE, HidesDeterminism, "nothing_repeats", "are the same"),
     (SIGNATURE, WrongHash, "published_signatures_verify", "TEST 1"),
 )
 
 
-@pytest.mark.parametrize(("kind", "driver", "check", "told"), BROKEN, ids=[driver.__name__ for _, driver, _, _ in BROKEN])
-def test_the_kit_refuses_a_broken_driver(kind: Kind[Any], driver: type, check: str, told: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "driver", "check", "told"), BROKEN, ids=[driver.__name__ for _, driver, _, _ in BROKEN]
+)
+def test_the_kit_refuses_a_broken_driver(
+    kind: Kind[Any], driver: type, check: str, told: str
+) -> None:
     with pytest.raises(ConformanceError, match=rf"{driver.__name__}, ({check}): .*({told})"):
         run_checks(kind, driver)
 
@@ -434,7 +477,14 @@ def test_a_kem_that_rejects_explicitly_may_say_so() -> None:
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("", b""), ("00ff", b"\0\xff"), ("@a", b"\1\2\3"), ("@a[1:]", b"\2\3"), ("@a[:1] 09 @a[2:3]", b"\1\x09\3"), ("@a @b-2", b"\1\2\3\7")],
+    [
+        ("", b""),
+        ("00ff", b"\0\xff"),
+        ("@a", b"\1\2\3"),
+        ("@a[1:]", b"\2\3"),
+        ("@a[:1] 09 @a[2:3]", b"\1\x09\3"),
+        ("@a @b-2", b"\1\2\3\7"),
+    ],
 )
 def test_vectors_are_assembled_from_slices(text: str, expected: bytes) -> None:
     assert assembled({"named": {"a": "010203", "b-2": "07"}}, text) == expected

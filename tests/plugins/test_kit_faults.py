@@ -1,4 +1,5 @@
-"""The conformance kit refuses ciphers, hashes, authenticators, discoveries and rooms that are broken in further ways that matter."""
+"""The conformance kit refuses ciphers, hashes, authenticators, discoveries and rooms that are
+broken in further ways that matter."""
 
 from __future__ import annotations
 
@@ -55,8 +56,14 @@ class HalfOfTheKey(Aes256Gcm):
 class ClearsFirst(Aes256Gcm):
     """Clears the output before it seals, and with it an input that lies there."""
 
-    def seal_into(self, nonce: ReadBuffer, aad: ReadBuffer, plaintext: ReadBuffer, out: WriteBuffer) -> int:
-        if len(out) >= len(plaintext) + 16 and not memoryview(out).readonly and memoryview(out).contiguous:
+    def seal_into(
+        self, nonce: ReadBuffer, aad: ReadBuffer, plaintext: ReadBuffer, out: WriteBuffer
+    ) -> int:
+        if (
+            len(out) >= len(plaintext) + 16
+            and not memoryview(out).readonly
+            and memoryview(out).contiguous
+        ):
             wipe(memoryview(out)[: len(plaintext) + 16])
         return super().seal_into(nonce, aad, plaintext, out)
 
@@ -64,9 +71,16 @@ class ClearsFirst(Aes256Gcm):
 class ShiftsPieces(Aes256Gcm):
     """Opens through a copy that it moves by a byte, where input and output are one."""
 
-    def open_into(self, nonce: ReadBuffer, aad: ReadBuffer, ciphertext: ReadBuffer, out: WriteBuffer) -> int:
+    def open_into(
+        self, nonce: ReadBuffer, aad: ReadBuffer, ciphertext: ReadBuffer, out: WriteBuffer
+    ) -> int:
         length = super().open_into(nonce, aad, ciphertext, out)
-        if isinstance(ciphertext, memoryview) and isinstance(out, memoryview) and ciphertext.obj is out.obj and length > 1:
+        if (
+            isinstance(ciphertext, memoryview)
+            and isinstance(out, memoryview)
+            and ciphertext.obj is out.obj
+            and length > 1
+        ):
             out[1:length] = bytes(out[: length - 1])
         return length
 
@@ -74,7 +88,9 @@ class ShiftsPieces(Aes256Gcm):
 class WritesThroughGaps(Aes256Gcm):
     """Seals into an output with gaps as if it were whole."""
 
-    def seal_into(self, nonce: ReadBuffer, aad: ReadBuffer, plaintext: ReadBuffer, out: WriteBuffer) -> int:
+    def seal_into(
+        self, nonce: ReadBuffer, aad: ReadBuffer, plaintext: ReadBuffer, out: WriteBuffer
+    ) -> int:
         if memoryview(out).contiguous:
             return super().seal_into(nonce, aad, plaintext, out)
         whole = bytearray(len(out))
@@ -86,14 +102,20 @@ class WritesThroughGaps(Aes256Gcm):
 class IgnoresReadOnly(Aes256Gcm):
     """Takes a read-only output, and writes somewhere else."""
 
-    def open_into(self, nonce: ReadBuffer, aad: ReadBuffer, ciphertext: ReadBuffer, out: WriteBuffer) -> int:
-        return super().open_into(nonce, aad, ciphertext, bytearray(len(out)) if memoryview(out).readonly else out)
+    def open_into(
+        self, nonce: ReadBuffer, aad: ReadBuffer, ciphertext: ReadBuffer, out: WriteBuffer
+    ) -> int:
+        return super().open_into(
+            nonce, aad, ciphertext, bytearray(len(out)) if memoryview(out).readonly else out
+        )
 
 
 class ConsumesInput(Aes256Gcm):
     """Wipes what it has opened."""
 
-    def open_into(self, nonce: ReadBuffer, aad: ReadBuffer, ciphertext: ReadBuffer, out: WriteBuffer) -> int:
+    def open_into(
+        self, nonce: ReadBuffer, aad: ReadBuffer, ciphertext: ReadBuffer, out: WriteBuffer
+    ) -> int:
         length = super().open_into(nonce, aad, ciphertext, out)
         if isinstance(ciphertext, bytearray):
             wipe(ciphertext)
@@ -103,7 +125,9 @@ class ConsumesInput(Aes256Gcm):
 class NeedsWritable(Aes256Gcm):
     """Opens in the record itself."""
 
-    def open_into(self, nonce: ReadBuffer, aad: ReadBuffer, ciphertext: ReadBuffer, out: WriteBuffer) -> int:
+    def open_into(
+        self, nonce: ReadBuffer, aad: ReadBuffer, ciphertext: ReadBuffer, out: WriteBuffer
+    ) -> int:
         if isinstance(ciphertext, memoryview) and ciphertext.readonly:
             raise CryptoError("this record is read-only")
         return super().open_into(nonce, aad, ciphertext, out)
@@ -112,22 +136,30 @@ class NeedsWritable(Aes256Gcm):
 class FillsGaps(Aes256Gcm):
     """Reads from the start of an input with gaps on, as if it had none."""
 
-    def seal_into(self, nonce: ReadBuffer, aad: ReadBuffer, plaintext: ReadBuffer, out: WriteBuffer) -> int:
+    def seal_into(
+        self, nonce: ReadBuffer, aad: ReadBuffer, plaintext: ReadBuffer, out: WriteBuffer
+    ) -> int:
         view = memoryview(plaintext)
-        return super().seal_into(nonce, aad, plaintext if view.contiguous else bytes(view.obj)[: len(view)], out)
+        return super().seal_into(
+            nonce, aad, plaintext if view.contiguous else bytes(view.obj)[: len(view)], out
+        )
 
 
 class SealsGapsOnly(Aes256Gcm):
     """Takes a text with gaps for sealing; opening is left to the library, which refuses."""
 
-    def seal_into(self, nonce: ReadBuffer, aad: ReadBuffer, plaintext: ReadBuffer, out: WriteBuffer) -> int:
+    def seal_into(
+        self, nonce: ReadBuffer, aad: ReadBuffer, plaintext: ReadBuffer, out: WriteBuffer
+    ) -> int:
         return super().seal_into(nonce, aad, bytes(plaintext), out)
 
 
 class TakesGapsForForgery(Aes256Gcm):
     """Calls every error of the library a forgery."""
 
-    def open_into(self, nonce: ReadBuffer, aad: ReadBuffer, ciphertext: ReadBuffer, out: WriteBuffer) -> int:
+    def open_into(
+        self, nonce: ReadBuffer, aad: ReadBuffer, ciphertext: ReadBuffer, out: WriteBuffer
+    ) -> int:
         if not memoryview(aad).contiguous:
             raise ForgedRecord("forged")
         return super().open_into(nonce, aad, ciphertext, out)
@@ -306,7 +338,9 @@ class InOrder(Memory):
 
     def _drawn(self) -> str:
         lengths = (range(1000, 1900), range(10_000, 99_999))
-        return next(str(number) for numbers in lengths for number in numbers if self._is_free(str(number)))
+        return next(
+            str(number) for numbers in lengths for number in numbers if self._is_free(str(number))
+        )
 
 
 class NoRest(Memory):
@@ -371,11 +405,19 @@ BROKEN: tuple[tuple[Kind[Any], type, str], ...] = (
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    settings = Settings(directories=Directories(*(tmp_path / part for part in ("config", "state", "data", "runtime"))))
+    settings = Settings(
+        directories=Directories(
+            *(tmp_path / part for part in ("config", "state", "data", "runtime"))
+        )
+    )
     return replace(settings, relay_server=settings.relay_server._replace(rooms=2_000))
 
 
-@pytest.mark.parametrize(("kind", "driver", "check"), BROKEN, ids=lambda value: value.__name__ if isinstance(value, type) else "")
+@pytest.mark.parametrize(
+    ("kind", "driver", "check"),
+    BROKEN,
+    ids=lambda value: value.__name__ if isinstance(value, type) else "",
+)
 def test_the_kit_refuses_a_broken_driver(
     kind: Kind[Any], driver: type, check: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,4 +1,5 @@
-"""The conformance kit refuses transports that are broken in the ways that matter, with sockets and without; its own transport passes."""
+"""The conformance kit refuses transports that are broken in the ways that matter, with sockets and
+without; its own transport passes."""
 
 from __future__ import annotations
 
@@ -32,14 +33,18 @@ NEVER = 1e9
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return Settings(directories=Directories(tmp_path / "config", tmp_path / "state", tmp_path / "data", tmp_path / "runtime"))
+    return Settings(
+        directories=Directories(
+            tmp_path / "config", tmp_path / "state", tmp_path / "data", tmp_path / "runtime"
+        )
+    )
 
 
 class BindsAll(Tcp):
     """Listens at every address."""
 
     async def listen(self, endpoint: Endpoint, *, lasting: bool) -> Listener:
-        listener = await super().listen(Endpoint("tcp", "0.0.0.0", endpoint.port), lasting=lasting)  # noqa: S104 - the fault to find
+        listener = await super().listen(Endpoint("tcp", "0.0.0.0", endpoint.port), lasting=lasting)
         listener.endpoint = Endpoint("tcp", endpoint.host, listener.endpoint.port)
         return listener
 
@@ -190,8 +195,12 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("impatient")
-@pytest.mark.parametrize(("driver", "check", "why"), DRIVERS, ids=lambda value: getattr(value, "__name__", ""))
-def test_a_broken_transport_is_refused(driver: type[Transport], check: Held, why: str, settings: Settings) -> None:
+@pytest.mark.parametrize(
+    ("driver", "check", "why"), DRIVERS, ids=lambda value: getattr(value, "__name__", "")
+)
+def test_a_broken_transport_is_refused(
+    driver: type[Transport], check: Held, why: str, settings: Settings
+) -> None:
     with pytest.raises(ConformanceError, match=why):
         Check(check.__name__, lambda: check(driver, settings)).run()
 
@@ -289,7 +298,9 @@ FAULTS: list[tuple[type[TcpStream], Held]] = [
 
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize(("stream", "check"), FAULTS, ids=lambda value: value.__name__)
-def test_a_faulty_stream_is_refused(stream: type[TcpStream], check: Held, settings: Settings) -> None:
+def test_a_faulty_stream_is_refused(
+    stream: type[TcpStream], check: Held, settings: Settings
+) -> None:
     class Driver(Faulty):
         """The fault under test."""
 
@@ -310,7 +321,11 @@ def behind(faults: StreamFaults) -> type[Memory]:
 
 
 @pytest.mark.usefixtures("impatient")
-@pytest.mark.parametrize("faults", [StreamFaults(cut=100_000), StreamFaults(stall=100_000), StreamFaults(flip=800_000)], ids=str)
+@pytest.mark.parametrize(
+    "faults",
+    [StreamFaults(cut=100_000), StreamFaults(stall=100_000), StreamFaults(flip=800_000)],
+    ids=str,
+)
 def test_a_bad_link_is_no_transport(faults: StreamFaults, settings: Settings) -> None:
     with pytest.raises(ConformanceError):
         transport.bytes_arrive_whole(behind(faults), settings)

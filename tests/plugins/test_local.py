@@ -33,11 +33,15 @@ def runtime(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def settings(tmp_path: Path, runtime: Path) -> Settings:
-    return Settings(directories=Directories(tmp_path / "c", tmp_path / "s", tmp_path / "d", runtime))
+    return Settings(
+        directories=Directories(tmp_path / "c", tmp_path / "s", tmp_path / "d", runtime)
+    )
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
-def test_conformance(check: Callable[[type[Discovery], Settings], None], settings: Settings) -> None:
+def test_conformance(
+    check: Callable[[type[Discovery], Settings], None], settings: Settings
+) -> None:
     check(Local, settings)
 
 
@@ -59,7 +63,9 @@ def plant(path: Path, content: bytes, mode: int = 0o600) -> Path:
     return path
 
 
-def test_t36_a_record_holds_the_listed_fields_and_nothing_else(settings: Settings, runtime: Path) -> None:
+def test_t36_a_record_holds_the_listed_fields_and_nothing_else(
+    settings: Settings, runtime: Path
+) -> None:
     async def look() -> None:
         async with Local(settings).announce(ADVERT):
             (path,) = (runtime / "local").iterdir()
@@ -71,7 +77,12 @@ def test_t36_a_record_holds_the_listed_fields_and_nothing_else(settings: Setting
             record = json.loads(path.read_bytes())
             started = record.pop("started")
             assert started is None or started > 0
-            assert record == {"v": 1, "nameplate": "482159", "pid": os.getpid(), "endpoint": f"tls://127.0.0.1:41234#sha256={'ab' * 32}"}
+            assert record == {
+                "v": 1,
+                "nameplate": "482159",
+                "pid": os.getpid(),
+                "endpoint": f"tls://127.0.0.1:41234#sha256={'ab' * 32}",
+            }
         assert list((runtime / "local").iterdir()) == []
 
     old = os.umask(0)
@@ -105,7 +116,9 @@ def linked_below(runtime: Path) -> None:
 
 
 @pytest.mark.parametrize("spoil", [loose, linked, loose_below, linked_below])
-def test_a_directory_that_others_can_reach_is_refused(settings: Settings, runtime: Path, spoil: Callable[[Path], None]) -> None:
+def test_a_directory_that_others_can_reach_is_refused(
+    settings: Settings, runtime: Path, spoil: Callable[[Path], None]
+) -> None:
     spoil(runtime)
     local = Local(settings)
 
@@ -134,7 +147,9 @@ def test_a_dead_process_record_is_removed(settings: Settings, runtime: Path) -> 
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="start times come from /proc")
-def test_a_record_of_an_earlier_process_of_that_number_is_removed(settings: Settings, runtime: Path) -> None:
+def test_a_record_of_an_earlier_process_of_that_number_is_removed(
+    settings: Settings, runtime: Path
+) -> None:
     path, record = own_record(settings, runtime)
     plant(path, json.dumps(record | {"started": record["started"] - 1}).encode())
     assert Local(settings).nameplates() == frozenset()
@@ -169,7 +184,9 @@ FORGERIES: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("change", FORGERIES.values(), ids=FORGERIES)
-def test_forged_records_are_passed_over(settings: Settings, runtime: Path, change: dict[str, Any]) -> None:
+def test_forged_records_are_passed_over(
+    settings: Settings, runtime: Path, change: dict[str, Any]
+) -> None:
     path, record = own_record(settings, runtime)
     plant(path, json.dumps(record | change).encode())
     assert Local(settings).nameplates() == frozenset()
@@ -189,7 +206,9 @@ def test_garbage_is_passed_over(settings: Settings, runtime: Path, content: byte
     assert path.exists()
 
 
-def test_only_private_regular_single_small_files_are_records(settings: Settings, runtime: Path, tmp_path: Path) -> None:
+def test_only_private_regular_single_small_files_are_records(
+    settings: Settings, runtime: Path, tmp_path: Path
+) -> None:
     path, record = own_record(settings, runtime)
     content = json.dumps(record).encode()
     directory = runtime / "local"
@@ -218,7 +237,11 @@ def test_each_endpoint_comes_once(settings: Settings) -> None:
     second = Advert("482159", Endpoint("tcp", "::1", 41235))
 
     async def browse() -> None:
-        async with browsing(settings) as found, Local(settings).announce(ADVERT), Local(settings).announce(ADVERT):
+        async with (
+            browsing(settings) as found,
+            Local(settings).announce(ADVERT),
+            Local(settings).announce(ADVERT),
+        ):
             assert await anext(found) == ADVERT.endpoint
             following = asyncio.ensure_future(anext(found))
             async with Local(settings).announce(second):

@@ -44,7 +44,9 @@ def test_resting_nameplates_count_as_used_and_are_bounded() -> None:
         for moment in range(1000):
             nameplate = await rooms.open(None, b"h" * 32, float(moment))
             await rooms.close(nameplate, float(moment))
-        assert await rooms.open(first, b"h" * 32, 1000.0) == first  # given up early: the eldest of more than 1,000
+        assert (
+            await rooms.open(first, b"h" * 32, 1000.0) == first
+        )  # given up early: the eldest of more than 1,000
         return nameplate, await rooms.open(None, b"h" * 32, 10_000.0)
 
     while_resting, after = asyncio.run(churn())

@@ -1,4 +1,5 @@
-"""The conformance kit as pytest runs it: with no test file of one's own, from an empty folder, without disturbing the tests of others."""
+"""The conformance kit as pytest runs it: with no test file of one's own, from an empty folder,
+without disturbing the tests of others."""
 
 from __future__ import annotations
 
@@ -34,9 +35,10 @@ def place(tmp_path: Path) -> Place:
 
 
 def run_pytest(place: Place, *words: str, site: Site | None = None) -> tuple[int, str]:
-    """Run pytest in the empty working folder of `place`; its exit status and all that it printed."""
+    """Run pytest in the empty working folder of `place`; its exit status and all that it
+    printed."""
     environment = place.environment(site.environment if site else {})
-    ran = subprocess.run(  # noqa: S603 - the words are the tests'
+    ran = subprocess.run(
         [sys.executable, "-m", "pytest", *STRICT, *words],
         cwd=place.work,
         env=environment,
@@ -52,7 +54,16 @@ def run_pytest(place: Place, *words: str, site: Site | None = None) -> tuple[int
 
 def test_every_check_is_an_item(place: Place) -> None:
     """With warnings as errors, in the order of the kit, under readable names."""
-    status, said = run_pytest(place, *SUITE, "--tallow", "cipher:aes-256-gcm", "--tallow", "hash:blake3", "--collect-only", "-q")
+    status, said = run_pytest(
+        place,
+        *SUITE,
+        "--tallow",
+        "cipher:aes-256-gcm",
+        "--tallow",
+        "hash:blake3",
+        "--collect-only",
+        "-q",
+    )
     expected = [f"cipher:aes-256-gcm::{check.__name__}" for check in CHECKS[CIPHER.name]]
     expected += [f"hash:blake3::{check.__name__}" for check in CHECKS[HASH.name]]
     assert [line for line in said.splitlines() if "::" in line] == expected
@@ -60,7 +71,9 @@ def test_every_check_is_an_item(place: Place) -> None:
 
 
 def test_they_run_on_many_processes(place: Place) -> None:
-    status, said = run_pytest(place, *SUITE, "--tallow", "hash:blake3", "--tallow", "kem:x25519", "-n2", "-q")
+    status, said = run_pytest(
+        place, *SUITE, "--tallow", "hash:blake3", "--tallow", "kem:x25519", "-n2", "-q"
+    )
     assert f"{len(CHECKS['hash']) + len(CHECKS['kem'])} passed" in said
     assert status == 0
     assert not [path for path in place.state_home.rglob("*") if path.is_file()]
@@ -68,7 +81,12 @@ def test_they_run_on_many_processes(place: Place) -> None:
 
 def test_one_check_can_be_named(place: Place) -> None:
     status, said = run_pytest(
-        place, "--pyargs", "tallow_core.testing.suite::hash:blake3::every_bit_counts", "--tallow", "hash:blake3", "-v"
+        place,
+        "--pyargs",
+        "tallow_core.testing.suite::hash:blake3::every_bit_counts",
+        "--tallow",
+        "hash:blake3",
+        "-v",
     )
     assert "hash:blake3::every_bit_counts PASSED" in said
     assert "1 passed" in said
@@ -81,7 +99,9 @@ def test_a_failure_is_a_sentence(place: Place, site: Site) -> None:
     words = (*SUITE, "--tallow", "cipher:strange", "-k", "every_flipped_bit_is_refused")
     status, said = run_pytest(place, *words, site=site)
     assert status == 1
-    assert "\nafter a record with a flipped bit, unverified plaintext is left in the output\n" in said
+    assert (
+        "\nafter a record with a flipped bit, unverified plaintext is left in the output\n" in said
+    )
     assert "cipher:strange::every_flipped_bit_is_refused" in said
     assert "checks/cipher.py" not in said
     _, at_length = run_pytest(place, *words, "--tb=long", site=site)
@@ -90,7 +110,16 @@ def test_a_failure_is_a_sentence(place: Place, site: Site) -> None:
 
 def test_what_cannot_be_loaded_fails_once(place: Place, site: Site) -> None:
     add(site, "import nothing_of_that_name")
-    status, said = run_pytest(place, *SUITE, "--tallow", "cipher:strange", "--tallow", "cipher:aes-256-gmc", "-q", site=site)
+    status, said = run_pytest(
+        place,
+        *SUITE,
+        "--tallow",
+        "cipher:strange",
+        "--tallow",
+        "cipher:aes-256-gmc",
+        "-q",
+        site=site,
+    )
     assert status == 1
     assert "2 failed" in said
     assert "ModuleNotFoundError: No module named 'nothing_of_that_name'" in said
@@ -102,7 +131,9 @@ def test_all_passes_over_what_is_not_allowed(place: Place, site: Site) -> None:
     add(site, STRANGE)
     status, said = run_pytest(place, *SUITE, "--tallow", "all", "-k", "cipher", "-rs", site=site)
     assert status == 0
-    assert "cipher:strange: the distribution tallow-strange 1.5 is not allowed" in said.replace("\n", " ")
+    assert "cipher:strange: the distribution tallow-strange 1.5 is not allowed" in said.replace(
+        "\n", " "
+    )
     assert " skipped" in said
 
 
@@ -128,11 +159,13 @@ def test_nothing_to_check(place: Place) -> None:
 
 
 def test_other_projects_are_left_alone(place: Place) -> None:
-    """pytest loads the plugin everywhere: it imports next to nothing, and another suite.py is an ordinary test file."""
+    """pytest loads the plugin everywhere: it imports next to nothing, and another suite.py is an
+    ordinary test file."""
     (place.work / "suite.py").write_text(
         "import sys\n\n"
         "def test_imports():\n"
-        "    found = {name for name in sys.modules if name.partition('.')[0] in ('tallow_core', 'tallow_plugins')}\n"
+        "    found = {name for name in sys.modules if name.partition('.')[0] in ('tallow_core',"
+        " 'tallow_plugins')}\n"
         "    parts = ('', '.testing', '.testing.expect', '.testing.pytest_plugin')\n"
         "    assert found == {f'tallow_core{part}' for part in parts}\n"
     )
@@ -144,8 +177,11 @@ def test_other_projects_are_left_alone(place: Place) -> None:
 def test_pytest_is_no_dependency() -> None:
     """The kit without pytest: its functions, and the command."""
     assert not [line for line in requires("tallow") or () if line.startswith("pytest")]
-    code = "import sys; sys.modules['pytest'] = None; import tallow_core.testing.selection, tallow_core.cli.checking"
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=PATIENCE)  # noqa: S603
+    code = (
+        "import sys; sys.modules['pytest'] = None; import tallow_core.testing.selection,"
+        " tallow_core.cli.checking"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=PATIENCE)
 
 
 def held() -> None:

@@ -1,4 +1,5 @@
-"""The first-party signatures: the kit, the formula of the hybrid written out again, and other implementations of each part."""
+"""The first-party signatures: the kit, the formula of the hybrid written out again, and other
+implementations of each part."""
 
 from __future__ import annotations
 
@@ -75,7 +76,9 @@ def test_the_kit_has_vectors_of_every_sort(driver: type[Signature]) -> None:
 
 @pytest.mark.parametrize("driver", DRIVERS, ids=lambda driver: driver.name)
 @pytest.mark.parametrize("foreign", DRIVERS, ids=lambda driver: driver.name)
-def test_a_pair_of_another_driver_is_refused(driver: type[Signature], foreign: type[Signature]) -> None:
+def test_a_pair_of_another_driver_is_refused(
+    driver: type[Signature], foreign: type[Signature]
+) -> None:
     if driver is not foreign:
         with pytest.raises(CryptoError, match="belongs to another driver"):
             driver.sign(foreign.generate(), MESSAGE)
@@ -113,15 +116,25 @@ def test_libsodium_agrees_on_ed25519() -> None:
     assert Ed25519.restore(secret[:32]).public == public
     Ed25519.verify(public, MESSAGE, nacl.bindings.crypto_sign(MESSAGE, secret)[:64])
     pair = Ed25519.generate()
-    assert nacl.bindings.crypto_sign_open(Ed25519.sign(pair, MESSAGE) + MESSAGE, pair.public) == MESSAGE
+    assert (
+        nacl.bindings.crypto_sign_open(Ed25519.sign(pair, MESSAGE) + MESSAGE, pair.public)
+        == MESSAGE
+    )
 
 
 def test_the_keys_of_small_order_are_those_that_libsodium_refuses() -> None:
-    """The library underneath takes them all, and under each of them signatures that anybody can make."""
-    forged = [entry for entry in published("signature", Ed25519.name)["forgeries"] if entry["source"].startswith("computed")]
+    """The library underneath takes them all, and under each of them signatures that anybody can
+    make."""
+    forged = [
+        entry
+        for entry in published("signature", Ed25519.name)["forgeries"]
+        if entry["source"].startswith("computed")
+    ]
     assert len({entry["public"] for entry in forged}) == 14
     for entry in forged:
-        public, message, signature = (bytes.fromhex(entry[field]) for field in ("public", "message", "signature"))
+        public, message, signature = (
+            bytes.fromhex(entry[field]) for field in ("public", "message", "signature")
+        )
         Ed25519PublicKey.from_public_bytes(public).verify(signature, message)
         assert not nacl.bindings.crypto_core_ed25519_is_valid_point(public)
         with pytest.raises(nacl.exceptions.BadSignatureError):
@@ -140,7 +153,9 @@ def test_two_other_implementations_agree_on_ml_dsa() -> None:
     public, secret = ML_DSA_87.key_derive(bytes(pair.secret))
     assert public == pair.public
     for deterministic in (False, True):
-        MlDsa87.verify(public, MESSAGE, ML_DSA_87.sign(secret, MESSAGE, deterministic=deterministic))
+        MlDsa87.verify(
+            public, MESSAGE, ML_DSA_87.sign(secret, MESSAGE, deterministic=deterministic)
+        )
     other_ml_dsa.verify(public, MESSAGE, other_ml_dsa.sign(secret, MESSAGE))
 
 
@@ -154,7 +169,9 @@ def test_a_signature_with_a_context_is_another_one() -> None:
 def test_another_implementation_agrees_on_slh_dsa() -> None:
     """slh-dsa (Python) verifies ours, and we verify and restore its."""
     pair = SlhDsaSha2256f.generate()
-    assert PublicKey.from_digest(pair.public, sha2_256f).verify_pure(MESSAGE, SlhDsaSha2256f.sign(pair, MESSAGE))
+    assert PublicKey.from_digest(pair.public, sha2_256f).verify_pure(
+        MESSAGE, SlhDsaSha2256f.sign(pair, MESSAGE)
+    )
     other = KeyPair.gen(sha2_256f)
     restored = SlhDsaSha2256f.restore(other.sec.digest())
     assert restored.public == other.pub.digest()
@@ -165,12 +182,20 @@ def test_another_implementation_agrees_on_the_vectors_of_slh_dsa() -> None:
     """Also on those that were derived from the published ones."""
     vectors = published("signature", SlhDsaSha2256f.name)
     for key in vectors["keys"]:
-        assert SecretKey.from_digest(bytes.fromhex(key["secret"]), sha2_256f).pubkey.digest().hex() == key["public"]
+        assert (
+            SecretKey.from_digest(bytes.fromhex(key["secret"]), sha2_256f).pubkey.digest().hex()
+            == key["public"]
+        )
     for section, expected in (("signatures", True), ("forgeries", False)):
         for entry in vectors[section]:
-            public, message, signature = (assembled(vectors, entry[field]) for field in ("public", "message", "signature"))
+            public, message, signature = (
+                assembled(vectors, entry[field]) for field in ("public", "message", "signature")
+            )
             if len(signature) == SlhDsaSha2256f.signature_size:
-                assert PublicKey.from_digest(public, sha2_256f).verify_pure(message, signature) is expected, entry["source"]
+                assert (
+                    PublicKey.from_digest(public, sha2_256f).verify_pure(message, signature)
+                    is expected
+                ), entry["source"]
 
 
 def framed(public: bytes, message: bytes) -> bytes:
@@ -179,7 +204,8 @@ def framed(public: bytes, message: bytes) -> bytes:
 
 
 def test_the_hybrid_is_the_formula_over_two_other_libraries() -> None:
-    """The specification, written out again: libsodium and dilithium-py verify the halves of ours, and we verify the halves of theirs."""
+    """The specification, written out again: libsodium and dilithium-py verify the halves of ours,
+    and we verify the halves of theirs."""
     pair = Ed25519MlDsa87.generate()
     signature = Ed25519MlDsa87.sign(pair, MESSAGE)
     signed = framed(pair.public, MESSAGE)
@@ -198,11 +224,17 @@ def test_neither_half_of_a_hybrid_signature_stands_alone() -> None:
     assert not verifies(Ed25519, pair.public[:32], MESSAGE, signature[:64])
     assert not verifies(MlDsa87, pair.public[32:], MESSAGE, signature[64:])
     classical, lattice = Ed25519.restore(pair.secret[:32]), MlDsa87.restore(pair.secret[32:])
-    assert not verifies(Ed25519MlDsa87, pair.public, MESSAGE, Ed25519.sign(classical, MESSAGE) + MlDsa87.sign(lattice, MESSAGE))
+    assert not verifies(
+        Ed25519MlDsa87,
+        pair.public,
+        MESSAGE,
+        Ed25519.sign(classical, MESSAGE) + MlDsa87.sign(lattice, MESSAGE),
+    )
 
 
 def test_a_half_does_not_fit_beside_another_key() -> None:
-    """Whoever replaces the ML-DSA half of somebody's key cannot keep the Ed25519 half of their signature."""
+    """Whoever replaces the ML-DSA half of somebody's key cannot keep the Ed25519 half of their
+    signature."""
     pair, own = Ed25519MlDsa87.generate(), MlDsa87.generate()
     signature = Ed25519MlDsa87.sign(pair, MESSAGE)
     public = pair.public[:32] + own.public
@@ -212,9 +244,12 @@ def test_a_half_does_not_fit_beside_another_key() -> None:
 
 
 def test_a_pair_with_a_foreign_public_key_betrays_nothing() -> None:
-    """Ed25519 with a public key that is not the secret's would give the secret away: the one in the pair is not used."""
+    """Ed25519 with a public key that is not the secret's would give the secret away: the one in the
+    pair is not used."""
     pair, other = Ed25519.generate(), Ed25519.generate()
-    assert Ed25519.sign(SigningPair(other.public, bytearray(pair.secret)), MESSAGE) == Ed25519.sign(pair, MESSAGE)
+    assert Ed25519.sign(SigningPair(other.public, bytearray(pair.secret)), MESSAGE) == Ed25519.sign(
+        pair, MESSAGE
+    )
 
 
 class WithoutMlDsa:
@@ -223,8 +258,12 @@ class WithoutMlDsa:
         raise UnsupportedAlgorithm("ML-DSA-87 is not supported by this backend.")
 
 
-@pytest.mark.parametrize("module", [ml_dsa_87, ed25519_ml_dsa_87], ids=lambda module: str(module.__name__))
-def test_a_library_without_ml_dsa_is_named_before_any_use(module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "module", [ml_dsa_87, ed25519_ml_dsa_87], ids=lambda module: str(module.__name__)
+)
+def test_a_library_without_ml_dsa_is_named_before_any_use(
+    module: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(ml_dsa_87, "MLDSA87PrivateKey", WithoutMlDsa)
     with pytest.raises(PluginError, match="pip install"):
         module.tallow_offer_signature()

@@ -26,11 +26,15 @@ PATIENCE = 20.0
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return Settings(directories=Directories(tmp_path / "c", tmp_path / "s", tmp_path / "d", tmp_path / "r"))
+    return Settings(
+        directories=Directories(tmp_path / "c", tmp_path / "s", tmp_path / "d", tmp_path / "r")
+    )
 
 
 @pytest.mark.parametrize("check", checks.CHECKS, ids=lambda check: check.__name__)
-def test_conformance(check: Callable[[type[Transport], Settings], None], settings: Settings) -> None:
+def test_conformance(
+    check: Callable[[type[Transport], Settings], None], settings: Settings
+) -> None:
     check(Tcp, settings)
 
 
@@ -51,22 +55,30 @@ def test_dial_deadline_holds_where_nothing_answers(settings: Settings) -> None:
                 caller.connect_ex(full.getsockname())
             start = loop.time()
             with pytest.raises(UnreachableError, match="in time"):
-                await Tcp(settings).dial(Endpoint("tcp", *full.getsockname()), start + 0.3, trust=Trust.PEER)
+                await Tcp(settings).dial(
+                    Endpoint("tcp", *full.getsockname()), start + 0.3, trust=Trust.PEER
+                )
             assert 0.25 < loop.time() - start < 5
 
     asyncio.run(asyncio.wait_for(dial(), PATIENCE))
 
 
-def test_every_address_of_a_name_is_tried(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_address_of_a_name_is_tried(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def dial() -> None:
         async with contextlib.AsyncExitStack() as stack:
             listener = await Tcp(settings).listen(Endpoint("tcp", "127.0.0.1", 0), lasting=False)
             stack.push_async_callback(listener.aclose)
             port = listener.endpoint.port
             assert port is not None
-            monkeypatch.setattr(socket, "getaddrinfo", answering([("127.0.0.3", port), ("127.0.0.1", port)]))
+            monkeypatch.setattr(
+                socket, "getaddrinfo", answering([("127.0.0.3", port), ("127.0.0.1", port)])
+            )
             deadline = asyncio.get_running_loop().time() + PATIENCE
-            stream = await Tcp(settings).dial(Endpoint("tcp", "name.example", port), deadline, trust=Trust.SESSION)
+            stream = await Tcp(settings).dial(
+                Endpoint("tcp", "name.example", port), deadline, trust=Trust.SESSION
+            )
             stack.push_async_callback(stream.aclose)
             assert stream.facts.peer == "127.0.0.1"
 
@@ -82,7 +94,9 @@ def answering(addresses: list[tuple[str, int]]) -> Callable[..., list[object]]:
     return getaddrinfo
 
 
-def test_a_resolver_that_hangs_holds_neither_dial_nor_the_end_of_the_program(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_resolver_that_hangs_holds_neither_dial_nor_the_end_of_the_program(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     release = threading.Event()
 
     def hang(host: str, port: int, *, type: int, flags: int = 0) -> list[object]:
@@ -94,7 +108,9 @@ def test_a_resolver_that_hangs_holds_neither_dial_nor_the_end_of_the_program(set
     async def dial() -> float:
         start = asyncio.get_running_loop().time()
         with pytest.raises(UnreachableError, match="in time"):
-            await Tcp(settings).dial(Endpoint("tcp", "name.example", 1), start + 0.2, trust=Trust.PEER)
+            await Tcp(settings).dial(
+                Endpoint("tcp", "name.example", 1), start + 0.2, trust=Trust.PEER
+            )
         return asyncio.get_running_loop().time() - start
 
     monkeypatch.setattr(socket, "getaddrinfo", hang)
@@ -104,7 +120,9 @@ def test_a_resolver_that_hangs_holds_neither_dial_nor_the_end_of_the_program(set
         release.set()
 
 
-def test_a_name_that_does_not_resolve_is_unreachable(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_that_does_not_resolve_is_unreachable(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def unknown(host: str, port: int, *, type: int, flags: int = 0) -> list[object]:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
@@ -126,8 +144,14 @@ def test_ipv6_listens_at_ipv6_only(settings: Settings) -> None:
         try:
             deadline = asyncio.get_running_loop().time() + PATIENCE
             with pytest.raises(UnreachableError):
-                await Tcp(settings).dial(Endpoint("tcp", "127.0.0.1", listener.endpoint.port), deadline, trust=Trust.SESSION)
-            stream = await Tcp(settings).dial(Endpoint("tcp", "::1", listener.endpoint.port), deadline, trust=Trust.SESSION)
+                await Tcp(settings).dial(
+                    Endpoint("tcp", "127.0.0.1", listener.endpoint.port),
+                    deadline,
+                    trust=Trust.SESSION,
+                )
+            stream = await Tcp(settings).dial(
+                Endpoint("tcp", "::1", listener.endpoint.port), deadline, trust=Trust.SESSION
+            )
             assert stream.facts.loopback
             await stream.aclose()
         finally:
@@ -136,11 +160,16 @@ def test_ipv6_listens_at_ipv6_only(settings: Settings) -> None:
     asyncio.run(asyncio.wait_for(listen(), PATIENCE))
 
 
-def test_accept_survives_a_process_without_descriptors(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_accept_survives_a_process_without_descriptors(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def accept() -> None:
         listener = await Tcp(settings).listen(Endpoint("tcp", "127.0.0.1", 0), lasting=False)
         assert isinstance(listener, _sockets.SocketListener)
-        failures = [OSError(errno.EMFILE, "too many open files"), OSError(errno.ECONNABORTED, "aborted")]
+        failures = [
+            OSError(errno.EMFILE, "too many open files"),
+            OSError(errno.ECONNABORTED, "aborted"),
+        ]
         original = socket.socket.accept
 
         def failing(sock: socket.socket) -> object:
@@ -221,7 +250,13 @@ def test_a_steady_stream_leaves_other_tasks_their_turn(settings: Settings) -> No
 
 @pytest.mark.parametrize(
     ("address", "expected"),
-    [("127.9.9.9", True), ("::1", True), ("::ffff:127.0.0.1", True), ("10.0.0.1", False), ("x", False)],
+    [
+        ("127.9.9.9", True),
+        ("::1", True),
+        ("::ffff:127.0.0.1", True),
+        ("10.0.0.1", False),
+        ("x", False),
+    ],
 )
 def test_is_loopback(address: str, expected: bool) -> None:
     assert _sockets.is_loopback(address) is expected

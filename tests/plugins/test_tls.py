@@ -38,15 +38,24 @@ HERE = Endpoint("tls", "127.0.0.1", 0)
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return Settings(directories=Directories(tmp_path / "c", tmp_path / "s", tmp_path / "d", tmp_path / "r"))
+    return Settings(
+        directories=Directories(tmp_path / "c", tmp_path / "s", tmp_path / "d", tmp_path / "r")
+    )
 
 
 @pytest.mark.parametrize("check", checks.CHECKS, ids=lambda check: check.__name__)
-def test_conformance(check: Callable[[type[Transport], Settings], None], settings: Settings) -> None:
+def test_conformance(
+    check: Callable[[type[Transport], Settings], None], settings: Settings
+) -> None:
     check(Tls, settings)
 
 
-def with_listener(settings: Settings, use: Callable[[Listener], asyncio.Future[None] | object], *, lasting: bool = False) -> None:
+def with_listener(
+    settings: Settings,
+    use: Callable[[Listener], asyncio.Future[None] | object],
+    *,
+    lasting: bool = False,
+) -> None:
     async def run() -> None:
         listener = await Tls(settings).listen(HERE, lasting=lasting)
         try:
@@ -58,7 +67,9 @@ def with_listener(settings: Settings, use: Callable[[Listener], asyncio.Future[N
 
 
 async def dial(settings: Settings, endpoint: Endpoint, trust: Trust = Trust.PEER) -> ByteStream:
-    return await Tls(settings).dial(endpoint, asyncio.get_running_loop().time() + PATIENCE, trust=trust)
+    return await Tls(settings).dial(
+        endpoint, asyncio.get_running_loop().time() + PATIENCE, trust=trust
+    )
 
 
 def test_pins_are_parsed_in_any_case_and_kept_in_lower(settings: Settings) -> None:
@@ -75,7 +86,9 @@ def test_tls_1_2_is_refused(settings: Settings) -> None:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
         context.maximum_version = ssl.TLSVersion.TLSv1_2
-        connecting = asyncio.create_task(asyncio.open_connection("127.0.0.1", listener.endpoint.port, ssl=context))
+        connecting = asyncio.create_task(
+            asyncio.open_connection("127.0.0.1", listener.endpoint.port, ssl=context)
+        )
         server = await listener.accept()
         with pytest.raises(BrokenOffError, match="protocol"):
             await server.receive_into(bytearray(1))
@@ -93,7 +106,9 @@ def test_a_listener_with_tls_1_2_only_is_refused(settings: Settings, tmp_path: P
     context.load_cert_chain(tmp_path / "old.pem")
 
     async def new_client() -> None:
-        server = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0, ssl=context)
+        server = await asyncio.start_server(
+            lambda reader, writer: None, "127.0.0.1", 0, ssl=context
+        )
         async with server:
             port = server.sockets[0].getsockname()[1]
             with pytest.raises(UnreachableError, match="cannot be reached"):
@@ -160,7 +175,7 @@ def test_the_pin_is_the_hash_of_the_public_key_info(settings: Settings, tmp_path
         identity = tmp_path / "s" / _certificate.IDENTITY_FILE
         openssl = ["openssl", "pkey", "-in", str(identity), "-pubout", "-outform", "DER"]
         try:
-            spki = subprocess.run(openssl, check=True, capture_output=True).stdout  # noqa: S603 - fixed words, milliseconds
+            spki = subprocess.run(openssl, check=True, capture_output=True).stdout
         except FileNotFoundError:
             pytest.skip("no openssl program to compare with")
         assert listener.endpoint.pin == hashlib.sha256(spki).hexdigest()
@@ -180,12 +195,19 @@ def test_t13_lasting_identity_is_private_and_its_own(settings: Settings, tmp_pat
         with_listener(settings, look, lasting=True)
     finally:
         os.umask(old)
-    assert _certificate.lasting_identity(tmp_path / "other") != _certificate.lasting_identity(tmp_path / "s")
+    assert _certificate.lasting_identity(tmp_path / "other") != _certificate.lasting_identity(
+        tmp_path / "s"
+    )
 
 
 def test_two_starts_at_once_use_one_identity(tmp_path: Path) -> None:
     identities: list[bytes] = []
-    threads = [threading.Thread(target=lambda: identities.append(_certificate.lasting_identity(tmp_path / "s"))) for _ in range(8)]
+    threads = [
+        threading.Thread(
+            target=lambda: identities.append(_certificate.lasting_identity(tmp_path / "s"))
+        )
+        for _ in range(8)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -195,7 +217,9 @@ def test_two_starts_at_once_use_one_identity(tmp_path: Path) -> None:
     assert len(list((tmp_path / "s").iterdir())) == 1
 
 
-def test_a_fresh_listener_leaves_no_file(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fresh_listener_leaves_no_file(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def look(listener: Listener) -> None:
         assert os.listdir(tmp_path) == []
 
@@ -233,7 +257,13 @@ def mismatched(path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("plant", "message"),
-    [(readable_by_others, "chmod 600"), (symlink, "cannot be used"), (fifo, "regular"), (garbage, "matching"), (mismatched, "matching")],
+    [
+        (readable_by_others, "chmod 600"),
+        (symlink, "cannot be used"),
+        (fifo, "regular"),
+        (garbage, "matching"),
+        (mismatched, "matching"),
+    ],
 )
 def test_an_identity_that_is_not_mine_alone_is_refused(
     settings: Settings, tmp_path: Path, plant: Callable[[Path], None], message: str
@@ -304,7 +334,8 @@ def test_reading_goes_on_after_send_eof(settings: Settings) -> None:
 
 
 def test_both_ends_may_use_a_stream_at_first_in_both_directions(settings: Settings) -> None:
-    """The handshake of an accepted stream runs once, whichever of receiving and sending comes first."""
+    """The handshake of an accepted stream runs once, whichever of receiving and sending comes
+    first."""
 
     async def both(listener: Listener) -> None:
         dialling = asyncio.create_task(dial(settings, listener.endpoint))
@@ -324,10 +355,18 @@ class Trusting(Tls):
     """Breaks the contract: believes whoever answers."""
 
     async def dial(self, endpoint: Endpoint, deadline: float, *, trust: Trust) -> ByteStream:
-        return await super().dial(Endpoint("tls", endpoint.host, endpoint.port), deadline, trust=Trust.SESSION)
+        return await super().dial(
+            Endpoint("tls", endpoint.host, endpoint.port), deadline, trust=Trust.SESSION
+        )
 
 
-@pytest.mark.parametrize("check", [wrong_pin_is_refused, unknown_certificate_is_refused], ids=lambda check: check.__name__)
-def test_the_kit_finds_a_driver_that_trusts_anybody(check: Callable[[type[Transport], Settings], None], settings: Settings) -> None:
+@pytest.mark.parametrize(
+    "check",
+    [wrong_pin_is_refused, unknown_certificate_is_refused],
+    ids=lambda check: check.__name__,
+)
+def test_the_kit_finds_a_driver_that_trusts_anybody(
+    check: Callable[[type[Transport], Settings], None], settings: Settings
+) -> None:
     with pytest.raises(ConformanceError):
         check(Trusting, settings)

@@ -12,7 +12,15 @@ from unittest import mock
 from tallow_core.errors import TallowError
 from tallow_core.protocol.code import Code, parse_code
 from tallow_core.protocol.frames import Frame, FrameParser, FrameType
-from tallow_core.protocol.handshake import Established, GuestHandshake, Handshake, HostHandshake, ProofDue, Veto, Wish
+from tallow_core.protocol.handshake import (
+    Established,
+    GuestHandshake,
+    Handshake,
+    HostHandshake,
+    ProofDue,
+    Veto,
+    Wish,
+)
 from tallow_core.protocol.schedule import Schedule
 from tallow_core.protocol.suite import Drivers
 from tallow_core.secrets import Rng, system_rng
@@ -95,7 +103,9 @@ def scripted_cpace(scalar: bytes) -> type[Cpace]:
     """CPace with a fixed scalar instead of randomness."""
 
     class Scripted(Cpace):
-        def __init__(self, role: Role, password: ReadBuffer, session_id: bytes, channel: bytes) -> None:
+        def __init__(
+            self, role: Role, password: ReadBuffer, session_id: bytes, channel: bytes
+        ) -> None:
             with mock.patch.object(secrets, "token_bytes", return_value=scalar):
                 super().__init__(role, password, session_id, channel)
 
@@ -167,12 +177,24 @@ def untouched(frame: Frame) -> Sequence[bytes]:
     return [frame.encoded]
 
 
-def host(code: Code = CODE, drivers: Drivers = FAST, rng: Rng = system_rng, veto: Veto = no_veto, wishes: Wish = Wish.NONE) -> End:
+def host(
+    code: Code = CODE,
+    drivers: Drivers = FAST,
+    rng: Rng = system_rng,
+    veto: Veto = no_veto,
+    wishes: Wish = Wish.NONE,
+) -> End:
     """A host's end."""
     return End(HostHandshake(code, drivers, rng, veto, wishes))
 
 
-def guest(code: Code = CODE, drivers: Drivers = FAST, rng: Rng = system_rng, veto: Veto = no_veto, wishes: Wish = Wish.NONE) -> End:
+def guest(
+    code: Code = CODE,
+    drivers: Drivers = FAST,
+    rng: Rng = system_rng,
+    veto: Veto = no_veto,
+    wishes: Wish = Wish.NONE,
+) -> End:
     """A guest's end."""
     return End(GuestHandshake(code, drivers, rng, veto, wishes))
 
@@ -211,5 +233,6 @@ def cut(data: bytes, places: Iterable[int]) -> list[bytes]:
 
 
 def lv(*parts: bytes) -> bytes:
-    """`length[4] || part`, one after another: written again, so that the tests do not depend on what they test."""
+    """`length[4] || part`, one after another: written again, so that the tests do not depend on
+    what they test."""
     return b"".join(len(part).to_bytes(4, "big") + part for part in parts)

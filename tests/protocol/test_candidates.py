@@ -1,4 +1,5 @@
-"""Candidates, and the messages by which data moves between lanes: their layout, their bounds, and what is never dialled (T-19)."""
+"""Candidates, and the messages by which data moves between lanes: their layout, their bounds, and
+what is never dialled (T-19)."""
 
 from __future__ import annotations
 
@@ -12,7 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tallow_core.errors import RemoteProtocolError
-from tallow_core.protocol.candidates import MOST_CANDIDATES, Candidate, read_candidates, refusal, write_candidates
+from tallow_core.protocol.candidates import (
+    MOST_CANDIDATES,
+    Candidate,
+    read_candidates,
+    refusal,
+    write_candidates,
+)
 from tallow_core.protocol.messages import (
     Arrived,
     Further,
@@ -27,14 +34,21 @@ from tallow_core.protocol.messages import (
 )
 
 ADDRESSES = st.one_of(
-    st.integers(0, 2**32 - 1).map(ipaddress.IPv4Address), st.integers(0, 2**128 - 1).map(lambda number: ipaddress.IPv6Address(number))
+    st.integers(0, 2**32 - 1).map(ipaddress.IPv4Address),
+    st.integers(0, 2**128 - 1).map(lambda number: ipaddress.IPv6Address(number)),
 )
 PINS = st.none() | st.binary(min_size=32, max_size=32).map(bytes.hex)
-CANDIDATES = st.builds(Candidate, st.from_regex(r"[a-z0-9][a-z0-9-]{0,31}", fullmatch=True), ADDRESSES, st.integers(1, 65535), PINS)
+CANDIDATES = st.builds(
+    Candidate,
+    st.from_regex(r"[a-z0-9][a-z0-9-]{0,31}", fullmatch=True),
+    ADDRESSES,
+    st.integers(1, 65535),
+    PINS,
+)
 LISTS = st.lists(CANDIDATES, min_size=1, max_size=MOST_CANDIDATES, unique=True)
 
 REFUSED = [
-    "0.0.0.0",  # noqa: S104
+    "0.0.0.0",
     "0.1.2.3",
     "127.0.0.1",
     "127.255.255.254",
@@ -87,8 +101,11 @@ def test_may_be_dialled(address: str) -> None:
 
 @settings(deadline=None)
 @given(ADDRESSES)
-def test_t19_no_address_of_this_machine_or_link_passes(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> None:
-    """Held against the standard library's own opinion, also of the IPv4 address inside a mapped one."""
+def test_t19_no_address_of_this_machine_or_link_passes(
+    address: ipaddress.IPv4Address | ipaddress.IPv6Address,
+) -> None:
+    """Held against the standard library's own opinion, also of the IPv4 address inside a mapped
+    one."""
     inner = getattr(address, "ipv4_mapped", None) or address
     if inner.is_loopback or inner.is_link_local or inner.is_multicast or inner.is_unspecified:
         assert refusal(address)
@@ -102,7 +119,9 @@ def test_t23_what_is_written_is_read(candidates: list[Candidate]) -> None:
 
 @settings(deadline=None)
 @given(LISTS, st.data())
-def test_t23_any_cut_or_surplus_is_refused(candidates: list[Candidate], data: st.DataObject) -> None:
+def test_t23_any_cut_or_surplus_is_refused(
+    candidates: list[Candidate], data: st.DataObject
+) -> None:
     body = write_candidates(candidates)
     with pytest.raises(RemoteProtocolError):
         read_candidates(body[: data.draw(st.integers(0, len(body) - 1))])
@@ -122,7 +141,9 @@ def test_t23_any_bytes_are_read_or_refused(body: bytes) -> None:
 
 
 def _many(count: int) -> bytes:
-    return write_candidates([Candidate("tcp", ip_address("10.0.0.1"), port) for port in range(1, count + 1)])
+    return write_candidates(
+        [Candidate("tcp", ip_address("10.0.0.1"), port) for port in range(1, count + 1)]
+    )
 
 
 def test_t19_the_layout_and_its_bounds() -> None:

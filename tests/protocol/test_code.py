@@ -30,7 +30,10 @@ def test_the_list_of_words() -> None:
     listed = words()
     assert len(listed) == len(set(listed)) == 7772
     assert list(listed) == sorted(listed)
-    assert all(word.isascii() and word.isalpha() and word.islower() and 3 <= len(word) <= 9 for word in listed)
+    assert all(
+        word.isascii() and word.isalpha() and word.islower() and 3 <= len(word) <= 9
+        for word in listed
+    )
     assert not {"t-shirt", "yo-yo", "felt-tip", "drop-down"} & set(listed)
 
 
@@ -55,7 +58,12 @@ def test_case_spaces_and_hyphens_are_folded(text: str) -> None:
 @given(st.integers(1000, 10**10 - 1), st.lists(st.sampled_from(words()), min_size=3, max_size=16))
 def test_what_is_shown_can_be_typed(nameplate: int, chosen: list[str]) -> None:
     code = Code(str(nameplate), "-".join(chosen), custom=False)
-    assert parse_code(code.phrase) == parse_code(code.phrase.upper()) == parse_code(code.phrase.replace("-", " ")) == code
+    assert (
+        parse_code(code.phrase)
+        == parse_code(code.phrase.upper())
+        == parse_code(code.phrase.replace("-", " "))
+        == code
+    )
 
 
 @pytest.mark.parametrize("count", [FEWEST_WORDS, 4, MOST_WORDS])
@@ -94,7 +102,19 @@ def test_a_nameplate_without_a_relay_has_six_digits_and_avoids_others() -> None:
 
 
 @pytest.mark.parametrize(
-    "nameplate", ["", "0", "123", "0821", "12345678901", "48a1", "\u0664\u0668\u0662\u0661", "-4821", "+4821", "4_821"]
+    "nameplate",
+    [
+        "",
+        "0",
+        "123",
+        "0821",
+        "12345678901",
+        "48a1",
+        "\u0664\u0668\u0662\u0661",
+        "-4821",
+        "+4821",
+        "4_821",
+    ],
 )
 def test_a_nameplate_that_is_none(nameplate: str) -> None:
     with pytest.raises(UsageError):
@@ -116,7 +136,19 @@ def test_a_secret_of_ones_own_is_kept_as_typed_in_nfc() -> None:
 
 @pytest.mark.parametrize(
     "secret",
-    ["", "-", " ", "x", "stamp", "stamp-daybreak"[:13], "a" * 13, "\u00e9" * 13, "e\u0301" * 13, "stamp-rug", "    padded-13-chars"[:16]],
+    [
+        "",
+        "-",
+        " ",
+        "x",
+        "stamp",
+        "stamp-daybreak"[:13],
+        "a" * 13,
+        "\u00e9" * 13,
+        "e\u0301" * 13,
+        "stamp-rug",
+        "    padded-13-chars"[:16],
+    ],
 )
 def test_t11_a_secret_below_the_floor_is_refused(secret: str) -> None:
     with pytest.raises(UsageError) as caught:
@@ -177,7 +209,9 @@ def test_t10_no_error_repeats_the_words(phrase: str) -> None:
     assert "sesame" not in "".join(traceback.format_exception_only(caught.value))
 
 
-ANYTHING = st.one_of(st.text(max_size=60), st.text(min_size=12, max_size=40).map(lambda text: f"4821-{text}"))
+ANYTHING = st.one_of(
+    st.text(max_size=60), st.text(min_size=12, max_size=40).map(lambda text: f"4821-{text}")
+)
 
 
 @settings(max_examples=500)

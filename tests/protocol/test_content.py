@@ -54,7 +54,8 @@ def content(number: int, size: int) -> bytes:
 def tree_hash(data: bytes, segment: int) -> bytes:
     """A file's hash, from the words of the specification and the hash library alone."""
     hashes = [
-        blake3(data[start : start + segment], derive_key_context="tallow/1 segment").digest() for start in range(0, len(data), segment)
+        blake3(data[start : start + segment], derive_key_context="tallow/1 segment").digest()
+        for start in range(0, len(data), segment)
     ]
     head = len(data).to_bytes(8, "big") + segment.to_bytes(4, "big")
     return blake3(head + b"".join(hashes), derive_key_context="tallow/1 file").digest()
@@ -77,7 +78,8 @@ class Slow:
 
 @dataclass
 class Sent:
-    """Entries, what is sent for them, and their hashes; a size of None is a folder, a negative one a file that cannot be read."""
+    """Entries, what is sent for them, and their hashes; a size of None is a folder, a negative one
+    a file that cannot be read."""
 
     entries: list[Entry]
     records: list[bytes]
@@ -89,7 +91,9 @@ def entry(number: int, size: int | None, *, kind: EntryKind = EntryKind.FILE) ->
     return Entry(kind, (f"{number:05d}",), 0o644, 0, size)
 
 
-def send(sizes: Sequence[int | None], segment: int = SEGMENT, step: int = 1 << 30, *, sized: bool = True) -> Sent:
+def send(
+    sizes: Sequence[int | None], segment: int = SEGMENT, step: int = 1 << 30, *, sized: bool = True
+) -> Sent:
     """Run the sending pump over made-up files."""
     sent = Sent([], [], [])
 
@@ -107,7 +111,9 @@ def send(sizes: Sequence[int | None], segment: int = SEGMENT, step: int = 1 << 3
                 await outgoing.failed(number, Reason.UNREADABLE)
             else:
                 data = content(number, size)
-                sent.hashes.append(await outgoing.file(number, Slow(data, step), size if sized else None))
+                sent.hashes.append(
+                    await outgoing.file(number, Slow(data, step), size if sized else None)
+                )
         await outgoing.finish()
         assert outgoing.sent == sum(size for size in sizes if size is not None and size > 0)
 
@@ -124,7 +130,11 @@ def take(sent: Sent, segment: int = SEGMENT) -> list[Event]:
         assert record[0] == RecordType.DATA | (FINAL if last else 0)
         assert len(record) <= FULL <= DATA_CAP - 16
         for event in reader.record(memoryview(record)[1:]):
-            events.append(FileChunk(event.offset, memoryview(bytes(event.data))) if isinstance(event, FileChunk) else event)
+            events.append(
+                FileChunk(event.offset, memoryview(bytes(event.data)))
+                if isinstance(event, FileChunk)
+                else event
+            )
     events += reader.end()
     return events
 
@@ -145,7 +155,9 @@ def expect(sizes: Sequence[int | None], sent: Sent, events: list[Event], segment
         data = bytearray()
         while isinstance(event := next(stream), FileChunk):
             assert event.offset == len(data)
-            assert event.offset // segment == (event.offset + len(event.data) - 1) // segment, "a chunk crosses a segment boundary"
+            assert event.offset // segment == (event.offset + len(event.data) - 1) // segment, (
+                "a chunk crosses a segment boundary"
+            )
             data += event.data
         whole = content(number, size)
         assert data == whole
@@ -154,12 +166,36 @@ def expect(sizes: Sequence[int | None], sent: Sent, events: list[Event], segment
     assert list(stream) == []
 
 
-EDGES = [0, 1, 2, LARGE - 1, LARGE, LARGE + 1, 2 * LARGE, PAYLOAD - 1, PAYLOAD, PAYLOAD + 1, FULL, 2 * MIB, 2 * MIB + 7]
-SIZES = st.one_of(st.none(), st.integers(0, 300), st.sampled_from(EDGES), st.integers(0, 200 * KIB), st.integers(-5, -1))
+EDGES = [
+    0,
+    1,
+    2,
+    LARGE - 1,
+    LARGE,
+    LARGE + 1,
+    2 * LARGE,
+    PAYLOAD - 1,
+    PAYLOAD,
+    PAYLOAD + 1,
+    FULL,
+    2 * MIB,
+    2 * MIB + 7,
+]
+SIZES = st.one_of(
+    st.none(),
+    st.integers(0, 300),
+    st.sampled_from(EDGES),
+    st.integers(0, 200 * KIB),
+    st.integers(-5, -1),
+)
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(SIZES, max_size=12), st.sampled_from([LEAST_SEGMENT, 100_000, MIB, SEGMENT]), st.sampled_from([1 << 30, 70_000, 5000]))
+@given(
+    st.lists(SIZES, max_size=12),
+    st.sampled_from([LEAST_SEGMENT, 100_000, MIB, SEGMENT]),
+    st.sampled_from([1 << 30, 70_000, 5000]),
+)
 def test_what_is_packed_is_read(sizes: list[int | None], segment: int, step: int) -> None:
     sent = send(sizes, segment, step)
     expect(sizes, sent, take(sent, segment), segment)
@@ -182,14 +218,22 @@ def test_small_files_share_records() -> None:
 
 def test_a_large_file_begins_its_own_record_and_fills_it() -> None:
     sent = send([10, 3 * MIB])
-    assert [len(record) for record in sent.records] == [1 + CHUNK.size + 10 + TRAILER.size, FULL, FULL, FULL, 1 + TRAILER.size]
+    assert [len(record) for record in sent.records] == [
+        1 + CHUNK.size + 10 + TRAILER.size,
+        FULL,
+        FULL,
+        FULL,
+        1 + TRAILER.size,
+    ]
 
 
 def test_nothing_at_all_is_one_final_record() -> None:
     sent = send([])
     assert sent.records == [bytes([RecordType.DATA | FINAL])]
     assert take(sent) == []
-    assert take(send([None, None])) == [Passed(n, entry(n, 0, kind=EntryKind.DIRECTORY)) for n in range(2)]
+    assert take(send([None, None])) == [
+        Passed(n, entry(n, 0, kind=EntryKind.DIRECTORY)) for n in range(2)
+    ]
 
 
 def test_a_file_that_became_shorter_is_said_to_have_failed() -> None:
@@ -259,12 +303,22 @@ def test_the_hash_of_a_file_does_not_depend_on_how_it_arrives(size: int, steps: 
 
 def test_the_hash_of_a_file_says_its_size_and_its_segments() -> None:
     data = content(1, 3 * LEAST_SEGMENT)
-    assert len({tree_hash(data[:size], segment) for size in (0, 1, len(data)) for segment in (LEAST_SEGMENT, SEGMENT)}) == 6
+    assert (
+        len(
+            {
+                tree_hash(data[:size], segment)
+                for size in (0, 1, len(data))
+                for segment in (LEAST_SEGMENT, SEGMENT)
+            }
+        )
+        == 6
+    )
 
 
 @dataclass
 class Holed:
-    """A source whose data lies in `parts`, zeros between them; like a descriptor, it stands at the start of a part when that is told."""
+    """A source whose data lies in `parts`, zeros between them; like a descriptor, it stands at the
+    start of a part when that is told."""
 
     size: int
     parts: list[tuple[int, int]]
@@ -293,8 +347,12 @@ PARTS = st.lists(st.integers(0, 3 * LEAST_SEGMENT), max_size=8, unique=True).map
 
 @settings(max_examples=40, deadline=None)
 @given(PARTS, st.integers(0, LEAST_SEGMENT + 10))
-def test_holes_are_not_sent_and_the_hash_is_that_of_the_bytes(edges: list[int], beyond: int) -> None:
-    source = Holed((edges[-1] if edges else 0) + beyond, list(zip(edges[::2], edges[1::2], strict=False)))
+def test_holes_are_not_sent_and_the_hash_is_that_of_the_bytes(
+    edges: list[int], beyond: int
+) -> None:
+    source = Holed(
+        (edges[-1] if edges else 0) + beyond, list(zip(edges[::2], edges[1::2], strict=False))
+    )
     data = sum(end - start for start, end in source.parts)
     described = Entry(EntryKind.SPARSE, ("holed",), 0o644, 0, source.size, data=data)
     sent = Sent([described], [], [])
@@ -315,7 +373,9 @@ def test_holes_are_not_sent_and_the_hash_is_that_of_the_bytes(edges: list[int], 
         if isinstance(event, FileChunk):
             got[event.offset : event.offset + len(event.data)] = event.data
     assert bytes(got) == source.bytes()
-    assert events[-1] == FileVerified(described, source.size, tree_hash(source.bytes(), LEAST_SEGMENT))
+    assert events[-1] == FileVerified(
+        described, source.size, tree_hash(source.bytes(), LEAST_SEGMENT)
+    )
     assert sum(map(len, sent.records)) < data + 100 * (len(edges) + 8)
 
 
@@ -344,7 +404,11 @@ def test_a_change_is_noticed_before_the_trailer() -> None:
         await outgoing.finish()
 
     asyncio.run(pump())
-    assert [type(event) for event in take(Sent([entry(0, 10)], records, []))] == [FileBegin, FileChunk, FileFailed]
+    assert [type(event) for event in take(Sent([entry(0, 10)], records, []))] == [
+        FileBegin,
+        FileChunk,
+        FileFailed,
+    ]
 
 
 def test_records_are_as_small_as_asked() -> None:
@@ -366,9 +430,18 @@ def test_records_are_as_small_as_asked() -> None:
 def test_only_what_was_chosen_is_taken() -> None:
     for chosen in ({0}, {1, 3}, {4}, set[int]()):
         reader = ContentReader(TREE, LEAST_SEGMENT, Blake3, 1000, chosen.__contains__)
-        items = [item for number, group in ((0, FIRST), (1, SECOND), (3, THIRD), (4, FOURTH)) if number in chosen for item in group]
-        events = [event for item in items for event in reader.record(memoryview(item))] + list(reader.end())
-        assert {event.entry.components for event in events if isinstance(event, FileVerified)} == {TREE[at].components for at in chosen}
+        items = [
+            item
+            for number, group in ((0, FIRST), (1, SECOND), (3, THIRD), (4, FOURTH))
+            if number in chosen
+            for item in group
+        ]
+        events = [event for item in items for event in reader.record(memoryview(item))] + list(
+            reader.end()
+        )
+        assert {event.entry.components for event in events if isinstance(event, FileVerified)} == {
+            TREE[at].components for at in chosen
+        }
         assert sum(isinstance(event, Passed) for event in events) == 1
     for wrong in (FIRST, THIRD, FOURTH):
         reader = ContentReader(TREE, LEAST_SEGMENT, Blake3, 1000, {1}.__contains__)
@@ -379,7 +452,7 @@ def test_only_what_was_chosen_is_taken() -> None:
         list(reader.end())
 
 
-# -- a hostile sender -------------------------------------------------------------------------------------------------------------
+# -- a hostile sender ----------------------------------------------------------------------------
 
 
 def chunk(number: int, offset: int, data: bytes, length: int | None = None) -> bytes:
@@ -387,9 +460,16 @@ def chunk(number: int, offset: int, data: bytes, length: int | None = None) -> b
     return CHUNK.pack(Item.CHUNK, number, offset, len(data) if length is None else length) + data
 
 
-def trailer(number: int, data: bytes, size: int | None = None, digest: bytes | None = None) -> bytes:
+def trailer(
+    number: int, data: bytes, size: int | None = None, digest: bytes | None = None
+) -> bytes:
     """The TRAILER of a file with content `data`, or a wrong one."""
-    return TRAILER.pack(Item.TRAILER, number, len(data) if size is None else size, digest or tree_hash(data, LEAST_SEGMENT))
+    return TRAILER.pack(
+        Item.TRAILER,
+        number,
+        len(data) if size is None else size,
+        digest or tree_hash(data, LEAST_SEGMENT),
+    )
 
 
 DATA = content(0, 100)
@@ -402,7 +482,11 @@ TREE = [
     entry(4, None),
 ]
 FIRST = [chunk(0, 0, DATA), trailer(0, DATA)]
-SECOND = [chunk(1, 0, LONG[:LEAST_SEGMENT]), chunk(1, LEAST_SEGMENT, LONG[LEAST_SEGMENT:]), trailer(1, LONG)]
+SECOND = [
+    chunk(1, 0, LONG[:LEAST_SEGMENT]),
+    chunk(1, LEAST_SEGMENT, LONG[LEAST_SEGMENT:]),
+    trailer(1, LONG),
+]
 THIRD = [trailer(3, b"")]
 FOURTH = [chunk(4, 0, DATA), trailer(4, DATA)]
 ALL = [*FIRST, *SECOND, *THIRD, *FOURTH]
@@ -410,7 +494,8 @@ U32, U64 = (1 << 32) - 1, (1 << 64) - 1
 
 
 def read(items: Sequence[bytes], *, one_record: bool = False, end: bool = True) -> list[Event]:
-    """What a receiver makes of these items, each in a record of its own or all in one, and of the end after them."""
+    """What a receiver makes of these items, each in a record of its own or all in one, and of the
+    end after them."""
     reader = ContentReader(TREE, LEAST_SEGMENT, Blake3, 1000)
     events: list[Event] = []
     for body in [b"".join(items)] if one_record else items:
@@ -458,11 +543,22 @@ def read_sparse(*items: bytes) -> list[Event]:
 
 
 def test_the_untouched_holes_are_taken() -> None:
-    events = read_sparse(hole(0, 0, LEAST_SEGMENT), hole(0, LEAST_SEGMENT, 100), trailer(0, ZEROS), chunk(1, 0, DATA), trailer(1, DATA))
+    events = read_sparse(
+        hole(0, 0, LEAST_SEGMENT),
+        hole(0, LEAST_SEGMENT, 100),
+        trailer(0, ZEROS),
+        chunk(1, 0, DATA),
+        trailer(1, DATA),
+    )
     assert sum(isinstance(event, FileHole) for event in events) == 2
     data = DATA[:50]
     whole = data + ZEROS[50:]
-    read_sparse(chunk(0, 0, data), hole(0, 50, LEAST_SEGMENT - 50), hole(0, LEAST_SEGMENT, 100), trailer(0, whole))
+    read_sparse(
+        chunk(0, 0, data),
+        hole(0, 50, LEAST_SEGMENT - 50),
+        hole(0, LEAST_SEGMENT, 100),
+        trailer(0, whole),
+    )
 
 
 HOLES: dict[str, list[bytes]] = {
@@ -477,21 +573,31 @@ HOLES: dict[str, list[bytes]] = {
     "a chunk over a hole": [hole(0, 0, 100), chunk(0, 50, DATA[:10])],
     "more data than was said": [chunk(0, 0, DATA[:50]), chunk(0, 50, b"x")],
     "more data than was said, at once": [chunk(0, 0, DATA[:51])],
-    "in an ordinary file": [hole(0, 0, LEAST_SEGMENT), hole(0, LEAST_SEGMENT, 100), trailer(0, ZEROS), hole(1, 0, 100)],
+    "in an ordinary file": [
+        hole(0, 0, LEAST_SEGMENT),
+        hole(0, LEAST_SEGMENT, 100),
+        trailer(0, ZEROS),
+        hole(1, 0, 100),
+    ],
     "half of one": [hole(0, 0, 100)[:-1]],
 }
 
 
 @pytest.mark.parametrize("items", HOLES.values(), ids=HOLES)
 def test_t16_t17_a_hole_where_none_may_be_is_refused(items: list[bytes]) -> None:
-    """A few bytes stand for many: they stop at the declared size, as what a compressor would yield does."""
+    """A few bytes stand for many: they stop at the declared size, as what a compressor would yield
+    does."""
     with pytest.raises(RemoteProtocolError):
         read_sparse(*items)
 
 
 def test_t23_holes_instead_of_data_are_noticed() -> None:
     with pytest.raises(IntegrityError):
-        read_sparse(hole(0, 0, LEAST_SEGMENT), hole(0, LEAST_SEGMENT, 100), trailer(0, DATA[:50] + ZEROS[50:]))
+        read_sparse(
+            hole(0, 0, LEAST_SEGMENT),
+            hole(0, LEAST_SEGMENT, 100),
+            trailer(0, DATA[:50] + ZEROS[50:]),
+        )
 
 
 BROKEN: dict[str, list[bytes]] = {
@@ -517,16 +623,28 @@ BROKEN: dict[str, list[bytes]] = {
     "one byte too many, later": [FIRST[0], chunk(0, 100, b"x")],
     "bytes for an empty file": [*FIRST, *SECOND, chunk(3, 0, b"x")],
     "over a segment's boundary": [*FIRST, chunk(1, 0, LONG[: LEAST_SEGMENT + 1])],
-    "over a segment's boundary, later": [*FIRST, chunk(1, 0, LONG[:10]), chunk(1, 10, LONG[10 : LEAST_SEGMENT + 1])],
+    "over a segment's boundary, later": [
+        *FIRST,
+        chunk(1, 0, LONG[:10]),
+        chunk(1, 10, LONG[10 : LEAST_SEGMENT + 1]),
+    ],
     "more of a stream than is taken": [*FIRST, *SECOND, *THIRD, chunk(4, 0, bytes(1001))],
-    "more of a stream than is taken, later": [*FIRST, *SECOND, *THIRD, chunk(4, 0, bytes(1000)), chunk(4, 1000, b"x")],
+    "more of a stream than is taken, later": [
+        *FIRST,
+        *SECOND,
+        *THIRD,
+        chunk(4, 0, bytes(1000)),
+        chunk(4, 1000, b"x"),
+    ],
     "a chunk longer than its record": [chunk(0, 0, DATA, 101)],
     "a chunk of the largest length": [chunk(0, 0, DATA, U32)],
     "half a chunk's head": [FIRST[0][:10]],
     "half a trailer": [FIRST[0], FIRST[1][:-1]],
     "half a failure": [b"\x03\0\0\0\0"],
     "kind zero": [b"\0" + FIRST[0][1:]],
-    "a packed chunk where none was agreed on": [PACKED.pack(Item.PACKED, 0, 0, 100, 99) + DATA[:99]],
+    "a packed chunk where none was agreed on": [
+        PACKED.pack(Item.PACKED, 0, 0, 100, 99) + DATA[:99]
+    ],
     "kind six": [b"\x06" + FIRST[0][1:]],
     "a hole in a stream": [*FIRST, *SECOND, *THIRD, hole(4, 0, 10)],
     "a hole in a file that has none": [hole(0, 0, 100)],
@@ -551,8 +669,18 @@ WRONG: dict[str, list[bytes]] = {
     "a size less by one": [FIRST[0], trailer(0, DATA, size=99)],
     "a size more by one": [FIRST[0], trailer(0, DATA, size=101)],
     "the largest size": [FIRST[0], trailer(0, DATA, size=U64)],
-    "another segment size": [*FIRST, *SECOND[:2], trailer(1, LONG, digest=tree_hash(LONG, SEGMENT))],
-    "a stream that lies about its size": [*FIRST, *SECOND, *THIRD, FOURTH[0], trailer(4, DATA, size=99)],
+    "another segment size": [
+        *FIRST,
+        *SECOND[:2],
+        trailer(1, LONG, digest=tree_hash(LONG, SEGMENT)),
+    ],
+    "a stream that lies about its size": [
+        *FIRST,
+        *SECOND,
+        *THIRD,
+        FOURTH[0],
+        trailer(4, DATA, size=99),
+    ],
 }
 
 

@@ -13,7 +13,14 @@ from tallow_core.dataplane.buffers import PAYLOAD, RecordBuffer
 from tallow_core.dataplane.outgoing import FULL, Outgoing
 from tallow_core.dataplane.packing import Packing
 from tallow_core.errors import RemoteProtocolError
-from tallow_core.protocol.content import MOST_PACKED, PACKED, ContentReader, FileChunk, FileVerified, Item
+from tallow_core.protocol.content import (
+    MOST_PACKED,
+    PACKED,
+    ContentReader,
+    FileChunk,
+    FileVerified,
+    Item,
+)
 from tallow_core.protocol.manifest import LEAST_SEGMENT, SEGMENT, Entry
 from tallow_core.secrets import system_rng
 from tallow_plugins.compressors.none import NoCompression
@@ -37,7 +44,9 @@ class Standing:
         return 0.0
 
 
-def send(files: Sequence[bytes], segment: int = SEGMENT, step: int = 1 << 30, sized: bool = True) -> tuple[list[Entry], list[bytes]]:
+def send(
+    files: Sequence[bytes], segment: int = SEGMENT, step: int = 1 << 30, sized: bool = True
+) -> tuple[list[Entry], list[bytes]]:
     """What the pump makes of these files: the entries and the records."""
     records: list[bytes] = []
 
@@ -52,10 +61,14 @@ def send(files: Sequence[bytes], segment: int = SEGMENT, step: int = 1 << 30, si
         assert out.sent == sum(map(len, files))
 
     asyncio.run(pump())
-    return [entry(number, len(data) if sized else None) for number, data in enumerate(files)], records
+    return [
+        entry(number, len(data) if sized else None) for number, data in enumerate(files)
+    ], records
 
 
-def received(entries: list[Entry], records: list[bytes], segment: int = SEGMENT) -> list[tuple[bytes, int]]:
+def received(
+    entries: list[Entry], records: list[bytes], segment: int = SEGMENT
+) -> list[tuple[bytes, int]]:
     """The content of each file, and how many of its chunks came packed."""
     reader = ContentReader(entries, segment, Blake3, 64 * MIB, compressor=Zstd)
     files, data, packed = [], bytearray(), 0
@@ -73,12 +86,23 @@ def received(entries: list[Entry], records: list[bytes], segment: int = SEGMENT)
     return files
 
 
-KINDS = st.builds(lambda kind, size: kind(size), st.sampled_from([text, bytes, system_rng]), st.integers(0, 400 * KIB))
+KINDS = st.builds(
+    lambda kind, size: kind(size),
+    st.sampled_from([text, bytes, system_rng]),
+    st.integers(0, 400 * KIB),
+)
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.lists(KINDS, max_size=8), st.sampled_from([LEAST_SEGMENT, MIB, SEGMENT]), st.sampled_from([1 << 30, 70_000]), st.booleans())
-def test_what_is_packed_is_unpacked(files: list[bytes], segment: int, step: int, sized: bool) -> None:
+@given(
+    st.lists(KINDS, max_size=8),
+    st.sampled_from([LEAST_SEGMENT, MIB, SEGMENT]),
+    st.sampled_from([1 << 30, 70_000]),
+    st.booleans(),
+)
+def test_what_is_packed_is_unpacked(
+    files: list[bytes], segment: int, step: int, sized: bool
+) -> None:
     entries, records = send(files, segment, step, sized)
     assert [data for data, _ in received(entries, records, segment)] == files
 
@@ -114,7 +138,11 @@ def packed(frame: bytes, length: int, *, size: int | None = None, offset: int = 
 def read(item: bytes, total: int, segment: int = SEGMENT) -> bytes:
     """The bytes that one item gives."""
     reader = ContentReader([entry(0, total)], segment, Blake3, MIB, compressor=Zstd)
-    return b"".join(bytes(event.data) for event in reader.record(memoryview(item)) if isinstance(event, FileChunk))
+    return b"".join(
+        bytes(event.data)
+        for event in reader.record(memoryview(item))
+        if isinstance(event, FileChunk)
+    )
 
 
 def test_the_largest_chunk_is_a_mib() -> None:
@@ -135,7 +163,11 @@ def test_t17_what_holds_for_a_chunk_holds_for_a_packed_one() -> None:
     long = text(LEAST_SEGMENT)
     assert read(packed(frame_of(long), len(long)), 2 * LEAST_SEGMENT, LEAST_SEGMENT) == long
     with pytest.raises(RemoteProtocolError):
-        read(packed(frame, 5000) + PACKED.pack(Item.PACKED, 0, 5000, len(long), 10) + bytes(10), 2 * LEAST_SEGMENT, LEAST_SEGMENT)
+        read(
+            packed(frame, 5000) + PACKED.pack(Item.PACKED, 0, 5000, len(long), 10) + bytes(10),
+            2 * LEAST_SEGMENT,
+            LEAST_SEGMENT,
+        )
 
 
 @pytest.mark.parametrize("size", [0, 1, 3, 5000, 5001, (1 << 32) - 1])

@@ -1,4 +1,5 @@
-"""A small file in one step: sent as it is in pieces, and read as it is in pieces, be it right or wrong."""
+"""A small file in one step: sent as it is in pieces, and read as it is in pieces, be it right or
+wrong."""
 
 from __future__ import annotations
 
@@ -38,7 +39,9 @@ WEAK = 3
 """Files of a record in which every bit is turned."""
 
 
-def read(entries: Sequence[Entry], records: Sequence[bytes], segment: int = SEGMENT, *, wholes: bool) -> tuple[list[Event], str]:
+def read(
+    entries: Sequence[Entry], records: Sequence[bytes], segment: int = SEGMENT, *, wholes: bool
+) -> tuple[list[Event], str]:
     """All events, a small file's in pieces whatever it came as, and the error at the end."""
     reader = ContentReader(entries, segment, Blake3, MOST, compressor=Zstd, wholes=wholes)
     events: list[Event] = []
@@ -65,7 +68,9 @@ def in_pieces(event: Event) -> Iterator[Event]:
         yield event
 
 
-def send(sizes: Sequence[int], *, whole: bool, packing: bool = False) -> tuple[list[Entry], list[bytes]]:
+def send(
+    sizes: Sequence[int], *, whole: bool, packing: bool = False
+) -> tuple[list[Entry], list[bytes]]:
     """The records of made-up files."""
     records: list[bytes] = []
 
@@ -90,7 +95,14 @@ def _copy(data: bytes, buffer: memoryview) -> None:
     buffer[:] = data
 
 
-SIZES = st.lists(st.one_of(st.integers(0, 300), st.sampled_from([0, LEAST, LARGE - 1, LARGE]), st.integers(0, 200 * KIB)), max_size=40)
+SIZES = st.lists(
+    st.one_of(
+        st.integers(0, 300),
+        st.sampled_from([0, LEAST, LARGE - 1, LARGE]),
+        st.integers(0, 200 * KIB),
+    ),
+    max_size=40,
+)
 
 
 @settings(max_examples=60, deadline=None)
@@ -110,12 +122,16 @@ def test_both_ways_of_reading_tell_the_same(sizes: list[int], segment: int, pack
 def test_small_files_do_come_whole() -> None:
     entries, records = send([100] * 50 + [LEAST] * 50, whole=True, packing=True)
     reader = ContentReader(entries, SEGMENT, Blake3, MOST, compressor=Zstd, wholes=True)
-    assert [type(event) for record in records for event in reader.record(memoryview(record))] == [FileWhole] * 100
+    assert [type(event) for record in records for event in reader.record(memoryview(record))] == [
+        FileWhole
+    ] * 100
 
 
 @pytest.mark.parametrize("size", [0, 1, 5000, LEAST_SEGMENT - 1, LEAST_SEGMENT])
 def test_the_hash_in_one_step_is_the_files(size: int) -> None:
-    assert hash_whole(Blake3, LEAST_SEGMENT, content(1, size)) == tree_hash(content(1, size), LEAST_SEGMENT)
+    assert hash_whole(Blake3, LEAST_SEGMENT, content(1, size)) == tree_hash(
+        content(1, size), LEAST_SEGMENT
+    )
 
 
 @pytest.mark.parametrize("size", [0, 5, LEAST])
@@ -124,7 +140,9 @@ def test_whatever_is_wrong_is_refused_as_in_pieces(size: int) -> None:
     entries, (record,) = send([size] * WEAK, whole=True)
     item = len(record) // WEAK
     assert read(entries, [record], wholes=True)[1] == ""
-    for at in (at for at in range(len(record)) if not CHUNK.size + 8 < at % item < item - TRAILER.size):
+    for at in (
+        at for at in range(len(record)) if not CHUNK.size + 8 < at % item < item - TRAILER.size
+    ):
         for flip in (1, 0x80):
             bad = [record[:at] + bytes([record[at] ^ flip]) + record[at + 1 :]]
             assert read(entries, bad, wholes=True) == read(entries, bad, wholes=False)
@@ -134,7 +152,15 @@ def test_whatever_is_wrong_is_refused_as_in_pieces(size: int) -> None:
         assert read(entries, short, wholes=True)[1]
 
 
-@pytest.mark.parametrize("frame", [b"", b"x" * 10, bytes(5000), *(bytes(Zstd().pack(bytes(size))) for size in (4999, 5000, 5001))])
+@pytest.mark.parametrize(
+    "frame",
+    [
+        b"",
+        b"x" * 10,
+        bytes(5000),
+        *(bytes(Zstd().pack(bytes(size))) for size in (4999, 5000, 5001)),
+    ],
+)
 def test_a_frame_is_bounded_as_in_pieces(frame: bytes) -> None:
     data = bytes(5000)
     record = PACKED.pack(Item.PACKED, 0, 0, len(data), len(frame)) + bytes(frame)
@@ -147,8 +173,16 @@ def test_a_frame_is_bounded_as_in_pieces(frame: bytes) -> None:
 
 def test_what_else_an_entry_may_be_does_not_come_whole() -> None:
     data = b"12345"
-    record = CHUNK.pack(Item.CHUNK, 0, 0, 5) + data + TRAILER.pack(Item.TRAILER, 0, 5, tree_hash(data, SEGMENT))
-    for described in (entry(0, None), entry(0, 5, kind=EntryKind.SPARSE)._replace(data=5), entry(0, 6)):
+    record = (
+        CHUNK.pack(Item.CHUNK, 0, 0, 5)
+        + data
+        + TRAILER.pack(Item.TRAILER, 0, 5, tree_hash(data, SEGMENT))
+    )
+    for described in (
+        entry(0, None),
+        entry(0, 5, kind=EntryKind.SPARSE)._replace(data=5),
+        entry(0, 6),
+    ):
         assert read([described], [record], wholes=True) == read([described], [record], wholes=False)
     failed = FAILED.pack(Item.FAILED, 0, 1)
     assert read([entry(0, 5)], [failed], wholes=True) == read([entry(0, 5)], [failed], wholes=False)

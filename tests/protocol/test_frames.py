@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 
 from tallow_core.errors import RemoteProtocolError
 from tallow_core.protocol.alerts import SENTENCES, Alert, sentence
-from tallow_core.protocol.frames import HEADER, MAGIC, MAX_BODY, WIRE_VERSION, Frame, FrameParser, FrameType
+from tallow_core.protocol.frames import (
+    HEADER,
+    MAGIC,
+    MAX_BODY,
+    WIRE_VERSION,
+    Frame,
+    FrameParser,
+    FrameType,
+)
 from tallow_core.protocol.join import LONGEST_WAIT, Join, read_join
 from tallow_core.protocol.wire import Reader, Writer, lv, u32
 from tests.protocol.support import cut
@@ -88,23 +96,42 @@ def test_numbers_are_unique() -> None:
     assert sentence(200) == "alert 200"
 
 
-# -- fields -----------------------------------------------------------------------------------------------------------------------
+# -- fields --------------------------------------------------------------------------------------
 
 
-@given(st.integers(0, 255), st.integers(0, 65535), st.integers(0, 2**32 - 1), st.integers(0, 2**64 - 1), st.integers(-(2**63), 2**63 - 1))
+@given(
+    st.integers(0, 255),
+    st.integers(0, 65535),
+    st.integers(0, 2**32 - 1),
+    st.integers(0, 2**64 - 1),
+    st.integers(-(2**63), 2**63 - 1),
+)
 def test_integers_are_big_endian(one: int, two: int, four: int, eight: int, signed: int) -> None:
     data = Writer().u8(one).u16(two).u32(four).u64(eight).i64(signed).done()
     parts = [(one, 1), (two, 2), (four, 4), (eight, 8)]
-    assert data == b"".join(value.to_bytes(size, "big") for value, size in parts) + signed.to_bytes(8, "big", signed=True)
+    assert data == b"".join(value.to_bytes(size, "big") for value, size in parts) + signed.to_bytes(
+        8, "big", signed=True
+    )
     reader = Reader(data, "test")
-    assert (reader.u8(), reader.u16(), reader.u32(), reader.u64(), reader.i64()) == (one, two, four, eight, signed)
+    assert (reader.u8(), reader.u16(), reader.u32(), reader.u64(), reader.i64()) == (
+        one,
+        two,
+        four,
+        eight,
+        signed,
+    )
     reader.end()
 
 
 @given(st.text(max_size=60), st.binary(max_size=300))
 def test_texts_and_bytes_come_back(text: str, data: bytes) -> None:
     reader = Reader(Writer().text8(text).text16(text).bytes16(data).raw(data).done(), "test")
-    assert (reader.text8(), reader.text16(240), reader.bytes16(300), reader.raw(len(data))) == (text, text, data, data)
+    assert (reader.text8(), reader.text16(240), reader.bytes16(300), reader.raw(len(data))) == (
+        text,
+        text,
+        data,
+        data,
+    )
     assert reader.left == 0
 
 
@@ -126,7 +153,9 @@ def test_t16_a_field_that_is_not_there_is_refused() -> None:
         Reader(b"a", "test").raw(1 << 60)
 
 
-@pytest.mark.parametrize("data", [b"\xff", b"\xc0\xaf", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"a\x80"])
+@pytest.mark.parametrize(
+    "data", [b"\xff", b"\xc0\xaf", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"a\x80"]
+)
 def test_text_is_strict_utf_8(data: bytes) -> None:
     with pytest.raises(RemoteProtocolError, match="UTF-8"):
         Reader(bytes([len(data)]) + data, "test").text8()
@@ -137,7 +166,7 @@ def test_lv() -> None:
     assert lv(b"abc") == b"\0\0\0\x03abc"
 
 
-# -- Join -------------------------------------------------------------------------------------------------------------------------
+# -- Join ----------------------------------------------------------------------------------------
 
 JOINS = [
     Join("4821"),
@@ -152,9 +181,19 @@ def test_a_join_comes_back(join: Join) -> None:
     assert join.frame().body.startswith(MAGIC + bytes([WIRE_VERSION]))
 
 
-def raw_join(magic: bytes = MAGIC, version: int = 1, lane: int = 0, wait: int = 0, nameplate: bytes = b"4821", more: bytes = b"") -> Frame:
+def raw_join(
+    magic: bytes = MAGIC,
+    version: int = 1,
+    lane: int = 0,
+    wait: int = 0,
+    nameplate: bytes = b"4821",
+    more: bytes = b"",
+) -> Frame:
     """A Join of which every field can be anything."""
-    return Frame(FrameType.JOIN, magic + bytes([version, lane]) + u32(wait) + bytes([len(nameplate)]) + nameplate + more)
+    return Frame(
+        FrameType.JOIN,
+        magic + bytes([version, lane]) + u32(wait) + bytes([len(nameplate)]) + nameplate + more,
+    )
 
 
 NAMEPLATES = [

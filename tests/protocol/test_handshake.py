@@ -75,13 +75,14 @@ def recorded() -> dict[int, Frame]:
 
 
 def refuses(a: End, b: End, kind: FrameType) -> None:
-    """Nothing was established at the end that got the changed message `kind`, nor at the other, unless that had already finished."""
+    """Nothing was established at the end that got the changed message `kind`, nor at the other,
+    unless that had already finished."""
     assert b.established is None
     assert (a.established is None) == (kind != DONE)
     assert (b if kind in FROM_HOST else a).error is not None
 
 
-# -- it works ---------------------------------------------------------------------------------------------------------------------
+# -- it works ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("drivers", [FAST, DEFAULT], ids=["fast", "default"])
@@ -89,7 +90,11 @@ def test_both_ends_agree(drivers: Any) -> None:
     a, b = converse(host(drivers=drivers), guest(drivers=drivers))
     assert a.established is not None
     assert b.established is not None
-    assert a.established.suite == b.established.suite == {kind: next(iter(drivers[kind])) for kind in KINDS}
+    assert (
+        a.established.suite
+        == b.established.suite
+        == {kind: next(iter(drivers[kind])) for kind in KINDS}
+    )
     ours, theirs = a.established.schedule, b.established.schedule
     assert ours.transcript == theirs.transcript
     assert ours.key(b"any", b"context") == theirs.key(b"any", b"context")
@@ -101,7 +106,9 @@ def test_both_ends_agree(drivers: Any) -> None:
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.integers(0, 4000), max_size=40))
 def test_any_split_of_the_bytes_works(places: list[int]) -> None:
-    a, b = converse(host(drivers=DEFAULT), guest(drivers=DEFAULT), lambda frame: cut(frame.encoded, places))
+    a, b = converse(
+        host(drivers=DEFAULT), guest(drivers=DEFAULT), lambda frame: cut(frame.encoded, places)
+    )
     assert a.established is not None
     assert b.established is not None
 
@@ -122,7 +129,9 @@ def test_feeding_no_more_than_wanted_leaves_what_follows_untouched(data: st.Data
             for frame in sender.take():
                 streams[id(receiver)] += frame.encoded
                 if frame.type in (DONE, PROVE):
-                    streams[id(receiver)] += b"\x00\x00\x00\x01sealed records follow in the same flight"
+                    streams[id(receiver)] += (
+                        b"\x00\x00\x00\x01sealed records follow in the same flight"
+                    )
         for end in (a, b):
             inbox = streams[id(end)]
             while inbox and not end.over and end.machine.wants > 0 and not (end is a and a.proofs):
@@ -131,7 +140,10 @@ def test_feeding_no_more_than_wanted_leaves_what_follows_untouched(data: st.Data
                 del inbox[:count]
     assert a.established is not None
     assert b.established is not None
-    assert all(bytes(left).endswith(b"sealed records follow in the same flight") for left in streams.values())
+    assert all(
+        bytes(left).endswith(b"sealed records follow in the same flight")
+        for left in streams.values()
+    )
 
 
 def test_every_handshake_is_fresh() -> None:
@@ -142,7 +154,7 @@ def test_every_handshake_is_fresh() -> None:
     assert fixed[0] == fixed[1], "the host's randomness comes from the rng it was given"
 
 
-# -- T-23 -------------------------------------------------------------------------------------------------------------------------
+# -- T-23 ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", FLIGHTS, ids=lambda kind: kind.name)
@@ -152,7 +164,8 @@ def test_t23_every_bit_of_every_message_counts(kind: FrameType) -> None:
         a, b = converse(host(), guest(), on(kind, lambda frame, at=bit: [flip(frame.encoded, at)]))  # type: ignore[misc]
         receiver = b if kind in FROM_HOST else a
         if receiver.error is None:
-            # Only a length that grew leaves the receiver waiting, for bytes that never come: its deadline ends that.
+            # Only a length that grew leaves the receiver waiting, for bytes that never come: its
+            # deadline ends that.
             assert 1 <= bit // 8 <= 4
             assert receiver.machine.wants > 0
             assert b.established is None
@@ -164,7 +177,12 @@ def test_t23_every_bit_of_every_message_counts(kind: FrameType) -> None:
 @pytest.mark.parametrize("kind", FLIGHTS, ids=lambda kind: kind.name)
 def test_t23_every_byte_of_the_default_suite_counts(kind: FrameType) -> None:
     length = len(
-        next(frame for end in converse(host(drivers=DEFAULT), guest(drivers=DEFAULT)) for frame in end.sent if frame.type == kind).body
+        next(
+            frame
+            for end in converse(host(drivers=DEFAULT), guest(drivers=DEFAULT))
+            for frame in end.sent
+            if frame.type == kind
+        ).body
     )
     for at in range(length):
 
@@ -201,7 +219,9 @@ def test_t23_a_message_that_comes_twice_is_refused(kind: FrameType) -> None:
     refuses(a, b, kind)
     receiver = b if kind in FROM_HOST else a
     assert isinstance(receiver.error, RemoteProtocolError)
-    assert receiver.proofs == (kind == DONE)  # a proof that is followed by nonsense is not even charged
+    assert receiver.proofs == (
+        kind == DONE
+    )  # a proof that is followed by nonsense is not even charged
 
 
 @pytest.mark.parametrize("kind", FLIGHTS, ids=lambda kind: kind.name)
@@ -219,9 +239,11 @@ OUT_OF_ORDER = [
 
 
 @pytest.mark.parametrize(("due", "wrong"), OUT_OF_ORDER)
-def test_t23_messages_out_of_order_and_reflected_ones_are_refused(due: FrameType, wrong: int) -> None:
-    """Instead of the message that is due comes one of another type, from this very handshake where it exists already (a machine's own
-    included), else from an earlier one."""
+def test_t23_messages_out_of_order_and_reflected_ones_are_refused(
+    due: FrameType, wrong: int
+) -> None:
+    """Instead of the message that is due comes one of another type, from this very handshake where
+    it exists already (a machine's own included), else from an earlier one."""
     seen = recorded()
 
     def wire(frame: Frame) -> Sequence[bytes]:
@@ -300,7 +322,7 @@ def test_proving_or_checking_too_early_or_twice_is_our_own_fault() -> None:
             call()
 
 
-# -- alerts -----------------------------------------------------------------------------------------------------------------------
+# -- alerts --------------------------------------------------------------------------------------
 
 CAUSES = {
     Alert.FAILED: AuthenticationError,
@@ -315,7 +337,12 @@ def test_an_alert_ends_the_handshake_and_is_not_answered(number: int) -> None:
     for end in (host(), guest()):
         end.take()
         end.feed(Frame(ALERT, bytes([number])).encoded)
-        assert isinstance(end.error, CAUSES.get(Alert(number) if number in tuple(Alert) else Alert.TIMEOUT, UnreachableError))
+        assert isinstance(
+            end.error,
+            CAUSES.get(
+                Alert(number) if number in tuple(Alert) else Alert.TIMEOUT, UnreachableError
+            ),
+        )
         assert "or someone between, says" in str(end.error)
         assert sentence(number) in str(end.error)
         assert end.take() == []
@@ -340,21 +367,35 @@ def test_the_runtime_may_refuse_a_guest(number: Alert) -> None:
     assert sentence(number) in str(b.error)
 
 
-# -- the suite --------------------------------------------------------------------------------------------------------------------
+# -- the suite -----------------------------------------------------------------------------------
 
 
-def hello_with(frame: Frame, change: Callable[[Offers], Offers], versions: bytes | None = None, role: int | None = None) -> Frame:
+def hello_with(
+    frame: Frame,
+    change: Callable[[Offers], Offers],
+    versions: bytes | None = None,
+    role: int | None = None,
+) -> Frame:
     """A Hello with other offers, encoded as a host would."""
     reader = Reader(frame.body, "Hello")
     seen = reader.raw(reader.u8())
     random, direction, wishes, offer = reader.raw(32), reader.u8(), reader.u8(), read_offer(reader)
     versions = seen if versions is None else versions
-    writer = Writer().u8(len(versions)).raw(versions).raw(random).u8(direction if role is None else role).u8(wishes)
+    writer = (
+        Writer()
+        .u8(len(versions))
+        .raw(versions)
+        .raw(random)
+        .u8(direction if role is None else role)
+        .u8(wishes)
+    )
     write_offer(writer, change(offer))
     return Frame(HELLO, writer.done())
 
 
-def answer_with(frame: Frame, change: Callable[[Offers], Offers], suite: dict[str, str] | None = None) -> Frame:
+def answer_with(
+    frame: Frame, change: Callable[[Offers], Offers], suite: dict[str, str] | None = None
+) -> Frame:
     """An Answer with other offers, and perhaps another suite, encoded as a guest would."""
     reader = Reader(frame.body, "Answer")
     version, random, wishes, offer = reader.u8(), reader.raw(32), reader.u8(), read_offer(reader)
@@ -371,10 +412,18 @@ def changes() -> list[tuple[str, Callable[[Offers], Offers]]]:
     found: list[tuple[str, Callable[[Offers], Offers]]] = []
     for kind in KINDS:
         names = offer_of(FAST)[kind]
-        found.append((f"{kind}: a name added", lambda offer, k=kind: {**offer, k: (*offer[k], "rot-13")}))  # type: ignore[misc]
+        found.append(
+            (f"{kind}: a name added", lambda offer, k=kind: {**offer, k: (*offer[k], "rot-13")})  # type: ignore[misc]
+        )
         for name in names if len(names) > 1 else ():
             found.append(
-                (f"{kind} without {name}", lambda offer, k=kind, n=name: {**offer, k: tuple(x for x in offer[k] if x != n)})  # type: ignore[misc]
+                (
+                    f"{kind} without {name}",
+                    lambda offer, k=kind, n=name: {  # type: ignore[misc]
+                        **offer,
+                        k: tuple(x for x in offer[k] if x != n),
+                    },
+                )
             )
         if len(names) > 1:
             found.append((f"{kind} reversed", lambda offer, k=kind: {**offer, k: offer[k][::-1]}))  # type: ignore[misc]
@@ -385,22 +434,29 @@ CHANGES = [pytest.param(change, id=name) for name, change in changes()]
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_t24_a_changed_offer_of_the_host_never_yields_a_session(change: Callable[[Offers], Offers]) -> None:
+def test_t24_a_changed_offer_of_the_host_never_yields_a_session(
+    change: Callable[[Offers], Offers],
+) -> None:
     a, b = converse(host(), guest(), on(HELLO, lambda frame: [hello_with(frame, change).encoded]))
     refuses(a, b, HELLO)
     assert a.error is not None
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_t24_a_changed_offer_of_the_guest_never_yields_a_session(change: Callable[[Offers], Offers]) -> None:
+def test_t24_a_changed_offer_of_the_guest_never_yields_a_session(
+    change: Callable[[Offers], Offers],
+) -> None:
     a, b = converse(host(), guest(), on(ANSWER, lambda frame: [answer_with(frame, change).encoded]))
     refuses(a, b, ANSWER)
     assert b.error is not None
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_t24_both_offers_changed_alike_never_yield_a_session(change: Callable[[Offers], Offers]) -> None:
-    """Somebody between makes both ends compute the same weaker suite: the transcripts differ, so the proof is wrong."""
+def test_t24_both_offers_changed_alike_never_yield_a_session(
+    change: Callable[[Offers], Offers],
+) -> None:
+    """Somebody between makes both ends compute the same weaker suite: the transcripts differ, so
+    the proof is wrong."""
 
     def wire(frame: Frame) -> Sequence[bytes]:
         if frame.type == HELLO:
@@ -415,8 +471,14 @@ def test_t24_both_offers_changed_alike_never_yield_a_session(change: Callable[[O
 
 def test_t24_another_suite_than_the_offers_give_is_refused() -> None:
     for kind in ("kem", "cipher", "hash"):
-        suite = {each: names[0] for each, names in offer_of(FAST).items()} | {kind: offer_of(FAST)[kind][1]}
-        a, b = converse(host(), guest(), on(ANSWER, lambda frame, s=suite: [answer_with(frame, dict, s).encoded]))  # type: ignore[misc]
+        suite = {each: names[0] for each, names in offer_of(FAST).items()} | {
+            kind: offer_of(FAST)[kind][1]
+        }
+        a, b = converse(
+            host(),
+            guest(),
+            on(ANSWER, lambda frame, s=suite: [answer_with(frame, dict, s).encoded]),  # type: ignore[misc]
+        )
         refuses(a, b, ANSWER)
         assert isinstance(a.error, RemoteProtocolError)
         assert a.error.alert == Alert.FAILED
@@ -480,7 +542,9 @@ def test_a_veto_ends_the_handshake_and_never_changes_the_choice() -> None:
 
 @pytest.mark.parametrize("versions", [b"", b"\x00", b"\x02\x03", bytes(range(2, 256))])
 def test_t16_a_version_that_the_guest_does_not_speak(versions: bytes) -> None:
-    a, b = converse(host(), guest(), on(HELLO, lambda frame: [hello_with(frame, dict, versions).encoded]))
+    a, b = converse(
+        host(), guest(), on(HELLO, lambda frame: [hello_with(frame, dict, versions).encoded])
+    )
     assert isinstance(b.error, RemoteProtocolError)
     assert b.error.alert == Alert.VERSION
     assert isinstance(a.error, UnreachableError)
@@ -488,18 +552,24 @@ def test_t16_a_version_that_the_guest_does_not_speak(versions: bytes) -> None:
 
 @pytest.mark.parametrize("role", [0, 2, 255])
 def test_t16_a_transfer_role_that_is_none(role: int) -> None:
-    _, b = converse(host(), guest(), on(HELLO, lambda frame: [hello_with(frame, dict, role=role).encoded]))
+    _, b = converse(
+        host(), guest(), on(HELLO, lambda frame: [hello_with(frame, dict, role=role).encoded])
+    )
     assert isinstance(b.error, RemoteProtocolError)
 
 
 @pytest.mark.parametrize("version", [0, 2, 255])
 def test_t16_a_version_that_the_host_did_not_offer(version: int) -> None:
-    a, _ = converse(host(), guest(), on(ANSWER, lambda frame: [Frame(ANSWER, bytes([version]) + frame.body[1:]).encoded]))
+    a, _ = converse(
+        host(),
+        guest(),
+        on(ANSWER, lambda frame: [Frame(ANSWER, bytes([version]) + frame.body[1:]).encoded]),
+    )
     assert isinstance(a.error, RemoteProtocolError)
     assert a.error.alert == Alert.VERSION
 
 
-# -- guesses ----------------------------------------------------------------------------------------------------------------------
+# -- guesses -------------------------------------------------------------------------------------
 
 
 def with_share(frame: Frame, share: bytes) -> Frame:
@@ -527,18 +597,31 @@ def host_view(a: End, b: End) -> object:
 
 
 def test_every_wrong_proof_looks_the_same() -> None:
-    """Wrong words, a low-order share, the host's own share, a changed transcript and an invented proof: one alert, the same messages."""
+    """Wrong words, a low-order share, the host's own share, a changed transcript and an invented
+    proof: one alert, the same messages."""
     own = scripted_cpace(bytes(range(32)))
     drivers = {**FAST, "authenticator": {"cpace": own}}
     own_share = host(drivers=drivers, rng=seeded_rng(b"host"))
     views = [host_view(*converse(host(), guest(WRONG)))]
     views += [
-        host_view(*converse(host(), guest(), on(ANSWER, lambda frame, s=share: [with_share(frame, s).encoded])))  # type: ignore[misc]
+        host_view(
+            *converse(
+                host(),
+                guest(),
+                on(ANSWER, lambda frame, s=share: [with_share(frame, s).encoded]),  # type: ignore[misc]
+            )
+        )
         for share in LOW_ORDER
     ]
     views.append(host_view(*converse(own_share, guest(), _with_the_hosts_share(own))))
-    views.append(host_view(*converse(host(), guest(), on(SHARE, lambda frame: [flip(frame.encoded, 100)]))))
-    views.append(host_view(*converse(host(), guest(), on(PROVE, lambda _frame: [Frame(PROVE, bytes(32)).encoded]))))
+    views.append(
+        host_view(*converse(host(), guest(), on(SHARE, lambda frame: [flip(frame.encoded, 100)])))
+    )
+    views.append(
+        host_view(
+            *converse(host(), guest(), on(PROVE, lambda _frame: [Frame(PROVE, bytes(32)).encoded]))
+        )
+    )
     alert = Frame(ALERT, bytes([Alert.FAILED]))
     expected = (1, "a guest did not know the code", views[0][2], alert)  # type: ignore[index]
     assert [frame[0] for frame in expected[2]] == [HELLO, SHARE, ALERT]
@@ -546,7 +629,8 @@ def test_every_wrong_proof_looks_the_same() -> None:
 
 
 def _with_the_hosts_share(driver: type[Cpace]) -> Wire:
-    """A wire that answers with the very share that the host is about to send; the host's scalar is known to the test."""
+    """A wire that answers with the very share that the host is about to send; the host's scalar is
+    known to the test."""
     hello: list[bytes] = []
 
     def wire(frame: Frame) -> Sequence[bytes]:
@@ -617,7 +701,8 @@ def test_t31_a_thousand_guests_that_stop_before_the_proof_cost_nothing() -> None
 
 
 def test_t31_nothing_that_depends_on_the_words_but_the_share_comes_before_the_proof() -> None:
-    """With everything random held fixed, two codes give the same bytes except for CPace's share, which has one size."""
+    """With everything random held fixed, two codes give the same bytes except for CPace's share,
+    which has one size."""
 
     class Fixed(FAST["kem"]["x25519"]):  # type: ignore[misc]
         @classmethod
@@ -643,7 +728,8 @@ def test_t31_nothing_that_depends_on_the_words_but_the_share_comes_before_the_pr
 
 
 def test_t31_the_host_confirms_nothing_before_the_proof_was_right() -> None:
-    """A guest that knows the words derives the keys after Share; what the host sent by then holds no confirmation of them."""
+    """A guest that knows the words derives the keys after Share; what the host sent by then holds
+    no confirmation of them."""
     a, b = host(), guest()
     b.feed(a.take()[0].encoded)
     a.feed(b.take()[0].encoded)
@@ -656,5 +742,9 @@ def test_t31_the_host_confirms_nothing_before_the_proof_was_right() -> None:
     schedule = a.established.schedule
     assert done.body == schedule.confirmation_host(prove.body)
     early = b"".join(frame.body for frame in a.sent[:2])
-    for value in (schedule.confirmation_guest(), schedule.confirmation_host(prove.body), schedule.confirmation_host(b"")):
+    for value in (
+        schedule.confirmation_guest(),
+        schedule.confirmation_host(prove.body),
+        schedule.confirmation_host(b""),
+    ):
         assert value not in early

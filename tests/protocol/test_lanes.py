@@ -8,9 +8,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tallow_core.errors import AuthenticationError, LocalProtocolError, RemoteProtocolError, TallowError
+from tallow_core.errors import (
+    AuthenticationError,
+    LocalProtocolError,
+    RemoteProtocolError,
+    TallowError,
+)
 from tallow_core.protocol.frames import Frame, FrameType
-from tallow_core.protocol.lanes import CONTROL_KEYS, MOST_LANES, LaneAcceptor, LaneDialler, LaneHello, LaneKeys, lane_tag, read_lane_hello
+from tallow_core.protocol.lanes import (
+    CONTROL_KEYS,
+    MOST_LANES,
+    LaneAcceptor,
+    LaneDialler,
+    LaneHello,
+    LaneKeys,
+    lane_tag,
+    read_lane_hello,
+)
 from tallow_core.protocol.records import Sealer
 from tallow_core.protocol.schedule import Schedule
 from tallow_core.secrets import system_rng
@@ -47,8 +61,16 @@ def test_both_ends_of_a_session_join_a_lane() -> None:
     host, guest = schedules()
     ours, theirs = join(guest, host, 1)
     assert ours == theirs
-    secrets = [ours.secret(guest, Role.GUEST), ours.secret(guest, Role.HOST), CONTROL_KEYS.secret(guest, Role.GUEST)]
-    assert secrets == [theirs.secret(host, Role.GUEST), theirs.secret(host, Role.HOST), CONTROL_KEYS.secret(host, Role.GUEST)]
+    secrets = [
+        ours.secret(guest, Role.GUEST),
+        ours.secret(guest, Role.HOST),
+        CONTROL_KEYS.secret(guest, Role.GUEST),
+    ]
+    assert secrets == [
+        theirs.secret(host, Role.GUEST),
+        theirs.secret(host, Role.HOST),
+        CONTROL_KEYS.secret(host, Role.GUEST),
+    ]
     assert len({bytes(secret) for secret in secrets}) == 3
     assert lane_tag(host) == lane_tag(guest)
 
@@ -111,7 +133,9 @@ def test_t23_every_bit_of_a_lanes_messages_counts() -> None:
             dialler = LaneDialler(session(), 1, system_rng)
             flights: list[bytes] = []
 
-            def pass_on(data: bytes, flights: list[bytes] = flights, number: int = number, bit: int = bit) -> bytes:
+            def pass_on(
+                data: bytes, flights: list[bytes] = flights, number: int = number, bit: int = bit
+            ) -> bytes:
                 changed = bytearray(data)
                 if len(flights) == number:
                     changed[bit // 8] ^= 1 << (bit % 8)
@@ -135,7 +159,12 @@ def test_t23_messages_out_of_order_and_reflected_ones_are_refused() -> None:
     again = LaneDialler(session(), 1, system_rng)
     again.receive(LaneAcceptor(session(), hello_of(again), system_rng).data_to_send())
     ready = again.data_to_send()
-    for wrong in (hello, ready, Frame(FrameType.HELLO, b"").encoded, Frame(FrameType.ALERT, b"\1").encoded):
+    for wrong in (
+        hello,
+        ready,
+        Frame(FrameType.HELLO, b"").encoded,
+        Frame(FrameType.ALERT, b"\1").encoded,
+    ):
         with pytest.raises(RemoteProtocolError):
             LaneDialler(session(), 1, system_rng).receive(wrong)
     for wrong in (hello, accept, Frame(FrameType.PROVE, bytes(32)).encoded):
@@ -152,7 +181,8 @@ def test_t23_the_acceptors_mac_is_no_answer_to_it() -> None:
 
 
 def test_t33_a_replayed_lane_never_repeats_a_key_and_nonce() -> None:
-    """An acceptor that is given an old LaneHello again, a dialler that is given an old LaneAccept, and lanes that are opened again."""
+    """An acceptor that is given an old LaneHello again, a dialler that is given an old LaneAccept,
+    and lanes that are opened again."""
     ledger = NonceLedger()
     cipher = recording(Aes256Gcm, ledger)
     schedule = session()
@@ -190,8 +220,14 @@ def test_t33_a_replayed_lane_never_repeats_a_key_and_nonce() -> None:
 
 def test_every_part_of_a_lanes_keys_matters() -> None:
     schedule = session()
-    variants = [LaneKeys(lane, d * 32, a * 32) for lane in (1, 2) for d, a in permutations((b"x", b"y"), 2)]
-    secrets = {bytes(keys.secret(schedule, sender)) for keys in (*variants, CONTROL_KEYS) for sender in Role}
+    variants = [
+        LaneKeys(lane, d * 32, a * 32) for lane in (1, 2) for d, a in permutations((b"x", b"y"), 2)
+    ]
+    secrets = {
+        bytes(keys.secret(schedule, sender))
+        for keys in (*variants, CONTROL_KEYS)
+        for sender in Role
+    }
     assert len(secrets) == 10
 
 
@@ -210,7 +246,12 @@ def test_t16_a_lane_id_within_bounds(lane: int) -> None:
 @pytest.mark.parametrize("length", [0, 1, 51, 53, 16384])
 def test_t16_a_lane_hello_of_another_length(length: int) -> None:
     with pytest.raises(RemoteProtocolError):
-        read_lane_hello(Frame(FrameType.LANE_HELLO, (LaneHello(bytes(16), 1, bytes(32)).frame().body + bytes(16384))[:length]))
+        read_lane_hello(
+            Frame(
+                FrameType.LANE_HELLO,
+                (LaneHello(bytes(16), 1, bytes(32)).frame().body + bytes(16384))[:length],
+            )
+        )
 
 
 def test_t23_another_frame_is_no_lane_hello() -> None:

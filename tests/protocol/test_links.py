@@ -1,4 +1,5 @@
-"""Machines over links that lose: whatever a link does to the bytes, there is a whole session or none, a whole transfer or none."""
+"""Machines over links that lose: whatever a link does to the bytes, there is a whole session or
+none, a whole transfer or none."""
 
 from __future__ import annotations
 
@@ -53,7 +54,8 @@ async def speak(end: End, stream: ByteStream) -> int:
 
 
 async def meet(to_host: Faults, to_guest: Faults) -> tuple[End, End, int, int]:
-    """A handshake over a link; also how many bytes each end was given. An end that gives up closes its stream."""
+    """A handshake over a link; also how many bytes each end was given. An end that gives up closes
+    its stream."""
     a, b = host(), guest()
     async with linked(to_host, to_guest) as (left, right):
 
@@ -98,11 +100,17 @@ def test_the_plain_link_changes_nothing() -> None:
     assert min(TO_HOST, TO_GUEST) > 100
 
 
-@pytest.mark.parametrize(("size", "turned"), [(TO_HOST, False), (TO_GUEST, True)], ids=["to host", "to guest"])
 @pytest.mark.parametrize(
-    "fault", [lambda at: StreamFaults(flip=8 * at + at % 8, step=64), lambda at: StreamFaults(cut=at)], ids=["flip", "cut"]
+    ("size", "turned"), [(TO_HOST, False), (TO_GUEST, True)], ids=["to host", "to guest"]
 )
-def test_t23_no_session_comes_over_a_link_that_corrupts_or_cuts(size: int, turned: bool, fault: Callable[[int], Faults]) -> None:
+@pytest.mark.parametrize(
+    "fault",
+    [lambda at: StreamFaults(flip=8 * at + at % 8, step=64), lambda at: StreamFaults(cut=at)],
+    ids=["flip", "cut"],
+)
+def test_t23_no_session_comes_over_a_link_that_corrupts_or_cuts(
+    size: int, turned: bool, fault: Callable[[int], Faults]
+) -> None:
     """At every 13th byte, and at the last one: never do both ends believe in a session."""
 
     async def everywhere() -> None:
@@ -132,11 +140,15 @@ RECORDS = [bytes([number]) * size for number, size in enumerate((0, 1, 100, 3000
 
 
 async def transfer(faults: Faults) -> tuple[list[bytes], bool, TallowError | None]:
-    """Records through a lane, the last one final: what came, whether the receiver took it for all, and what went wrong."""
+    """Records through a lane, the last one final: what came, whether the receiver took it for all,
+    and what went wrong."""
     sending, receiving = established()
     got: list[bytes] = []
     async with linked(CLEAN, faults) as (left, right), AsyncExitStack() as stack:
-        source, target = Lane(left, CONTROL_KEYS, sending, Role.HOST), Lane(right, CONTROL_KEYS, receiving, Role.GUEST)
+        source, target = (
+            Lane(left, CONTROL_KEYS, sending, Role.HOST),
+            Lane(right, CONTROL_KEYS, receiving, Role.GUEST),
+        )
         stack.push_async_callback(source.aclose)
         stack.push_async_callback(target.aclose)
         for number, body in enumerate(RECORDS):
@@ -155,7 +167,11 @@ def test_t23_records_over_a_cut_link_are_never_a_short_file() -> None:
     size = sum(4 + 1 + len(body) + 16 for body in RECORDS)
 
     async def everywhere() -> None:
-        assert await transfer(StreamFaults(cut=size + 1)) == (RECORDS, True, None)  # the byte that `pair` sends counts
+        assert await transfer(StreamFaults(cut=size + 1)) == (
+            RECORDS,
+            True,
+            None,
+        )  # the byte that `pair` sends counts
         for at in range(1, size, 11):
             got, finished, error = await transfer(StreamFaults(cut=at))
             assert got == RECORDS[: len(got)]
@@ -192,19 +208,28 @@ def test_a_datagram_link_repeats_with_its_seed() -> None:
     [
         ({}, lambda came: came == packets(200)),
         ({"loss": 64}, lambda came: 100 < len(came) < 200 and came == sorted(set(came))),
-        ({"duplication": 64}, lambda came: 200 < len(came) < 300 and came == sorted(came) and len(set(came)) == 200),
-        ({"reordering": 64}, lambda came: len(came) == 200 and sorted(came) == packets(200) != came),
+        (
+            {"duplication": 64},
+            lambda came: 200 < len(came) < 300 and came == sorted(came) and len(set(came)) == 200,
+        ),
+        (
+            {"reordering": 64},
+            lambda came: len(came) == 200 and sorted(came) == packets(200) != came,
+        ),
         ({"loss": 256}, lambda came: came == []),
     ],
     ids=["nothing", "loss", "duplication", "reordering", "all"],
 )
-def test_what_a_datagram_link_does(chances: dict[str, int], fits: Callable[[list[bytes]], bool]) -> None:
+def test_what_a_datagram_link_does(
+    chances: dict[str, int], fits: Callable[[list[bytes]], bool]
+) -> None:
     link = DatagramLink(seeded_rng(b"seed"), **chances)
     assert fits(link.carry(packets(200)) + link.settle())
 
 
 def test_t23_a_handshake_over_datagrams_is_whole_or_none() -> None:
-    """Frames that vanish, come twice or change places: a session exactly where every frame came once and in order."""
+    """Frames that vanish, come twice or change places: a session exactly where every frame came
+    once and in order."""
     sessions = 0
     for seed in range(60):
         link = DatagramLink(seeded_rng(bytes([seed])), loss=12, duplication=12, reordering=12)
@@ -213,8 +238,12 @@ def test_t23_a_handshake_over_datagrams_is_whole_or_none() -> None:
         def wire(frame: Any, link: DatagramLink = link) -> list[bytes]:
             nonlocal touched
             came = link.carry([frame.encoded])
-            # The last message to either end, come twice, finds its machine done: there is nothing left to disturb.
-            touched |= came not in [[frame.encoded] * times for times in ((1, 2) if frame.type in (PROVE, DONE) else (1,))]
+            # The last message to either end, come twice, finds its machine done: there is nothing
+            # left to disturb.
+            touched |= came not in [
+                [frame.encoded] * times
+                for times in ((1, 2) if frame.type in (PROVE, DONE) else (1,))
+            ]
             return came
 
         a, b = converse(host(), guest(), wire)

@@ -55,13 +55,15 @@ def read(bodies: list[bytes]) -> tuple[list[Entry], Offer | None]:
     return entries, reader.offer
 
 
-# -- what goes in comes out -------------------------------------------------------------------------------------------------------
+# -- what goes in comes out ----------------------------------------------------------------------
 
-NAMES = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), min_size=1, max_size=20).filter(
-    lambda name: check_component(name) is None
-)
+NAMES = st.text(
+    st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), min_size=1, max_size=20
+).filter(lambda name: check_component(name) is None)
 TREE_OF_NAMES: st.SearchStrategy[Any] = st.recursive(
-    st.integers(0, LARGEST // 64), lambda inner: st.dictionaries(NAMES, inner, max_size=5), max_leaves=30
+    st.integers(0, LARGEST // 64),
+    lambda inner: st.dictionaries(NAMES, inner, max_size=5),
+    max_leaves=30,
 )
 
 
@@ -85,7 +87,9 @@ def test_what_is_offered_is_read(tree: dict[str, Any]) -> None:
     assert got == entries
     files = [entry for entry in entries if entry.kind == FILE]
     size = sum(entry.size or 0 for entry in files)
-    assert offer == Offer(OfferKind.FILES, ID, LEAST_SEGMENT, len(files), len(entries) - len(files), 0, size, size)
+    assert offer == Offer(
+        OfferKind.FILES, ID, LEAST_SEGMENT, len(files), len(entries) - len(files), 0, size, size
+    )
     assert [last for _, last in produced] == [None] * (len(produced) - 1) + [offer]
 
 
@@ -143,7 +147,7 @@ def test_links_and_holes_are_read() -> None:
     assert [read_entry(Reader(entry.encoded(), "x"), trusted=True) for entry in LINKS] == LINKS
 
 
-# -- a hostile sender -------------------------------------------------------------------------------------------------------------
+# -- a hostile sender ----------------------------------------------------------------------------
 
 
 @dataclass
@@ -192,7 +196,11 @@ class RawPage:
             writer.u8(self.kind).raw(ID).u32(self.segment)
         writer.u16(len(self.entries) if self.count is None else self.count).raw(encoded)
         if self.last:
-            digest = blake3(encoded, derive_key_context="tallow/1 manifest").digest() if self.digest is None else self.digest
+            digest = (
+                blake3(encoded, derive_key_context="tallow/1 manifest").digest()
+                if self.digest is None
+                else self.digest
+            )
             writer.u32(self.files).u32(self.directories).u32(self.links).u64(self.size).raw(digest)
         return writer.raw(self.more).done()
 
@@ -231,8 +239,19 @@ PAGES = [
     RawPage(kind=OfferKind.TEXT, entries=(RawEntry(size=MOST_TEXT + 1),), size=MOST_TEXT + 1),
     RawPage(kind=OfferKind.TEXT, entries=(RawEntry(size=UNKNOWN),), size=UNKNOWN),
     RawPage(kind=OfferKind.STREAM, entries=(), files=0, size=0),
-    RawPage(kind=OfferKind.TEXT, entries=(RawEntry(names=(b"a",)), RawEntry(names=(b"b",))), files=2, size=10),
-    RawPage(kind=OfferKind.STREAM, entries=(RawEntry(kind=DIRECTORY, size=0),), files=0, directories=1, size=0),
+    RawPage(
+        kind=OfferKind.TEXT,
+        entries=(RawEntry(names=(b"a",)), RawEntry(names=(b"b",))),
+        files=2,
+        size=10,
+    ),
+    RawPage(
+        kind=OfferKind.STREAM,
+        entries=(RawEntry(kind=DIRECTORY, size=0),),
+        files=0,
+        directories=1,
+        size=0,
+    ),
 ]
 
 
@@ -250,27 +269,51 @@ def test_t16_segment_sizes_within_bounds(segment: int) -> None:
 
 ENTRIES = [
     *(RawEntry(kind=kind) for kind in (0, 3, 4, 5, 6, 255)),
-    *(RawEntry(mode=mode) for mode in (0o1000, 0o1777, 0o2755, 0o4755, 0o7777, 0o10644, 0o100644, U16)),
+    *(
+        RawEntry(mode=mode)
+        for mode in (0o1000, 0o1777, 0o2755, 0o4755, 0o7777, 0o10644, 0o100644, U16)
+    ),
     *(RawEntry(size=size) for size in (LARGEST + 1, 1 << 63, UNKNOWN - 1, UNKNOWN)),
     *(RawEntry(kind=DIRECTORY, size=size) for size in (1, LARGEST, UNKNOWN)),
     *(RawEntry(depth=depth) for depth in (0, 2, 64, 65, 255)),
-    *(RawEntry(names=names) for names in ((), (b"",), (b"\xff",), (b"\xed\xa0\x80",), (b"a" * 255, b"\xc0\xaf"), (b"a",) * 65)),
+    *(
+        RawEntry(names=names)
+        for names in (
+            (),
+            (b"",),
+            (b"\xff",),
+            (b"\xed\xa0\x80",),
+            (b"a" * 255, b"\xc0\xaf"),
+            (b"a",) * 65,
+        )
+    ),
 ]
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=range(len(ENTRIES)))
 def test_t16_every_number_of_an_entry_is_checked(entry: RawEntry) -> None:
-    refusal(RawPage(entries=(entry,), size=entry.size, files=int(entry.kind == FILE), directories=int(entry.kind == DIRECTORY)).body())
+    refusal(
+        RawPage(
+            entries=(entry,),
+            size=entry.size,
+            files=int(entry.kind == FILE),
+            directories=int(entry.kind == DIRECTORY),
+        ).body()
+    )
 
 
 def target(up: int, *names: bytes, depth: int | None = None) -> bytes:
     """A link's target as it travels."""
-    return bytes((up, len(names) if depth is None else depth)) + b"".join(bytes((len(name),)) + name for name in names)
+    return bytes((up, len(names) if depth is None else depth)) + b"".join(
+        bytes((len(name),)) + name for name in names
+    )
 
 
 FOLDER = RawEntry(kind=DIRECTORY, size=0, names=(b"d",))
 LINK = RawEntry(kind=EntryKind.SYMLINK, mode=0, size=0, names=(b"d", b"l"), more=target(0, b"x"))
-TWIN = RawEntry(kind=EntryKind.HARD_LINK, mode=0, size=0, names=(b"d", b"l"), more=(1).to_bytes(4, "big"))
+TWIN = RawEntry(
+    kind=EntryKind.HARD_LINK, mode=0, size=0, names=(b"d", b"l"), more=(1).to_bytes(4, "big")
+)
 FIRST = RawEntry(names=(b"d", b"a"), size=5)
 HOLED = RawEntry(kind=EntryKind.SPARSE, names=(b"d", b"l"), size=9, more=(9).to_bytes(8, "big"))
 
@@ -279,11 +322,17 @@ def linked(link: RawEntry) -> bytes:
     """A folder, a file in it, and a link."""
     sparse = link.kind == EntryKind.SPARSE
     return RawPage(
-        entries=(FOLDER, FIRST, link), files=1 + sparse, directories=1, links=1 - sparse, size=(5 + sparse * link.size) & U64
+        entries=(FOLDER, FIRST, link),
+        files=1 + sparse,
+        directories=1,
+        links=1 - sparse,
+        size=(5 + sparse * link.size) & U64,
     ).body()
 
 
-@pytest.mark.parametrize("link", [LINK, TWIN, HOLED, replace(HOLED, more=bytes(8)), replace(LINK, more=target(0))])
+@pytest.mark.parametrize(
+    "link", [LINK, TWIN, HOLED, replace(HOLED, more=bytes(8)), replace(LINK, more=target(0))]
+)
 def test_the_untouched_links_are_taken(link: RawEntry) -> None:
     assert len(read([linked(link)])[0]) == 3
 
@@ -292,8 +341,14 @@ OUT = [
     replace(LINK, names=(b"l",)),
     replace(LINK, names=(b"l",), more=target(0)),
     *(replace(LINK, more=target(up, b"x")) for up in (1, 2, 64, 255)),
-    *(replace(LINK, more=target(0, *names)) for names in ((b"..",), (b"x", b".."), (b"x", b"..", b"y"), (b".",), (b"",), (b"x", b""))),
-    *(replace(LINK, more=target(0, name)) for name in (b"/etc/passwd", b"a/../..", b"a\\b", b"a\0b", b"\x1b[2J", b"C:", b"\xff")),
+    *(
+        replace(LINK, more=target(0, *names))
+        for names in ((b"..",), (b"x", b".."), (b"x", b"..", b"y"), (b".",), (b"",), (b"x", b""))
+    ),
+    *(
+        replace(LINK, more=target(0, name))
+        for name in (b"/etc/passwd", b"a/../..", b"a\\b", b"a\0b", b"\x1b[2J", b"C:", b"\xff")
+    ),
     replace(LINK, more=target(0, *[b"a"] * 65)),
     replace(LINK, more=target(0, *[b"a" * 250] * 17)),
     *(replace(LINK, more=target(0, b"x", depth=depth)) for depth in (0, 2, 255)),
@@ -315,15 +370,30 @@ OUT = [
 
 @pytest.mark.parametrize("link", OUT, ids=range(len(OUT)))
 def test_t05_t16_a_link_out_of_bounds_is_refused(link: RawEntry) -> None:
-    """Absolute, `..` chains, to a folder, to itself, to what is not there, with facts of its own; and a file with more data than size."""
+    """Absolute, `..` chains, to a folder, to itself, to what is not there, with facts of its own;
+    and a file with more data than size."""
     refusal(linked(link))
 
 
 @pytest.mark.parametrize("kind", [EntryKind.FILE, DIRECTORY, EntryKind.SYMLINK])
 def test_t05_nothing_lies_below_or_beside_a_link_of_its_name(kind: EntryKind) -> None:
     for names in ((b"d", b"l", b"below"), (b"d", b"l"), (b"d", b"L")):
-        last = RawEntry(kind=kind, mode=0, size=0, names=names, more=target(0, b"x") if kind == EntryKind.SYMLINK else b"")
-        refusal(RawPage(entries=(FOLDER, LINK, last), files=int(kind == FILE), directories=2, links=1, size=0).body())
+        last = RawEntry(
+            kind=kind,
+            mode=0,
+            size=0,
+            names=names,
+            more=target(0, b"x") if kind == EntryKind.SYMLINK else b"",
+        )
+        refusal(
+            RawPage(
+                entries=(FOLDER, LINK, last),
+                files=int(kind == FILE),
+                directories=2,
+                links=1,
+                size=0,
+            ).body()
+        )
 
 
 @pytest.mark.parametrize("kind", [OfferKind.TEXT, OfferKind.STREAM])
@@ -348,7 +418,9 @@ def test_t16_extremes_that_are_allowed(entry: RawEntry) -> None:
 
 
 def test_t16_sizes_that_overflow_together() -> None:
-    entries = tuple(RawEntry(size=LARGEST, names=(name,)) for name in (b"a", b"b", b"c", b"d", b"e"))
+    entries = tuple(
+        RawEntry(size=LARGEST, names=(name,)) for name in (b"a", b"b", b"c", b"d", b"e")
+    )
     for size in ((5 * LARGEST) & U64, U64, 0):
         refusal(RawPage(entries=entries, files=5, size=size).body())
 
@@ -374,14 +446,28 @@ def test_t23_every_bit_of_a_page_is_covered() -> None:
             got, offer = read([bytes(changed)])
         except RemoteProtocolError:
             continue
-        # Records are sealed, so nobody but the sender can do this: what is not an entry is as it says.
+        # Records are sealed, so nobody but the sender can do this: what is not an entry is as it
+        # says.
         assert got == [file("name")]
-        assert offer is None or offer.transfer_id != ID or offer.segment_size != SEGMENT or offer.kind != OfferKind.FILES
+        assert (
+            offer is None
+            or offer.transfer_id != ID
+            or offer.segment_size != SEGMENT
+            or offer.kind != OfferKind.FILES
+        )
 
 
-@pytest.mark.parametrize(("taken", "wrong"), [(taken, wrong) for taken in range(5) for wrong in range(5) if wrong != taken])
+@pytest.mark.parametrize(
+    ("taken", "wrong"),
+    [(taken, wrong) for taken in range(5) for wrong in range(5) if wrong != taken],
+)
 def test_t23_pages_out_of_order(taken: int, wrong: int) -> None:
-    bodies = [body for body, _ in pages(OfferKind.FILES, ID, Blake3, [file(f"{n:05d}-{'x' * 240}") for n in range(900)])]
+    bodies = [
+        body
+        for body, _ in pages(
+            OfferKind.FILES, ID, Blake3, [file(f"{n:05d}-{'x' * 240}") for n in range(900)]
+        )
+    ]
     assert len(bodies) == 5
     reader = OfferReader(Blake3)
     for body in bodies[:taken]:
@@ -411,7 +497,9 @@ def test_t16_the_number_of_entries_is_bounded(monkeypatch: pytest.MonkeyPatch) -
 
 def test_t16_the_bytes_of_an_offer_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     empty = RawPage(entries=(), last=0)
-    monkeypatch.setattr(module, "MOST_BYTES", len(empty.body()) + len(replace(empty, number=1).body()))
+    monkeypatch.setattr(
+        module, "MOST_BYTES", len(empty.body()) + len(replace(empty, number=1).body())
+    )
     reader = OfferReader(Blake3)
     reader.page(empty.body())
     reader.page(replace(empty, number=1).body())
@@ -422,7 +510,9 @@ def test_t16_the_bytes_of_an_offer_are_bounded(monkeypatch: pytest.MonkeyPatch) 
 def test_t16_huge_claims_allocate_little() -> None:
     claims = [
         RawPage(count=U16).body(),
-        RawPage(entries=(RawEntry(depth=255),), count=U16, files=U32, directories=U32, size=U64).body(),
+        RawPage(
+            entries=(RawEntry(depth=255),), count=U16, files=U32, directories=U32, size=U64
+        ).body(),
         RawPage(entries=(RawEntry(names=(b"a" * 255,) * 64),), count=U16, segment=U32).body(),
         RawPage(count=U16).body()[:26] + b"\xff" * (CONTROL_CAP - 26),
         b"\0" * MAX_BODY,
@@ -457,24 +547,48 @@ def test_t02_most_of_the_corpus_can_travel() -> None:
 
 
 @pytest.mark.parametrize("names", HOSTILE)
-def test_t04_a_hostile_name_is_refused_in_words_that_are_safe_to_show(names: tuple[bytes, ...]) -> None:
-    parents = tuple(RawEntry(kind=DIRECTORY, size=0, names=names[:depth]) for depth in range(1, min(len(names), 64)))
+def test_t04_a_hostile_name_is_refused_in_words_that_are_safe_to_show(
+    names: tuple[bytes, ...],
+) -> None:
+    parents = tuple(
+        RawEntry(kind=DIRECTORY, size=0, names=names[:depth])
+        for depth in range(1, min(len(names), 64))
+    )
     refusal(RawPage(entries=(*parents, RawEntry(names=names)), directories=len(parents)).body())
 
 
-@pytest.mark.parametrize("char", ["\x1b[2J", "\x1b]0;owned\x07", "\u202e", "\x9b31m", "\r", "\n", "\u2066", "\x00"])
+@pytest.mark.parametrize(
+    "char", ["\x1b[2J", "\x1b]0;owned\x07", "\u202e", "\x9b31m", "\r", "\n", "\u2066", "\x00"]
+)
 def test_t04_control_sequences_are_named_by_their_escapes(char: str) -> None:
     text = refusal(RawPage(entries=(RawEntry(names=(f"a{char}b".encode(),)),)).body())
     assert printable(char) in text
 
 
-@pytest.mark.parametrize("tree", [pytest.param(tree, id=f"{group}-{n}") for group, trees in TREES.items() for n, tree in enumerate(trees)])
+@pytest.mark.parametrize(
+    "tree",
+    [
+        pytest.param(tree, id=f"{group}-{n}")
+        for group, trees in TREES.items()
+        for n, tree in enumerate(trees)
+    ],
+)
 def test_t02_a_hostile_tree_is_refused(tree: list[HostileEntry]) -> None:
     entries = tuple(
-        RawEntry(kind=DIRECTORY if each.directory else FILE, size=0, names=tuple(name.encode() for name in each.path)) for each in tree
+        RawEntry(
+            kind=DIRECTORY if each.directory else FILE,
+            size=0,
+            names=tuple(name.encode() for name in each.path),
+        )
+        for each in tree
     )
     refusal(
-        RawPage(entries=entries, files=sum(not each.directory for each in tree), directories=sum(e.directory for e in tree), size=0).body()
+        RawPage(
+            entries=entries,
+            files=sum(not each.directory for each in tree),
+            directories=sum(e.directory for e in tree),
+            size=0,
+        ).body()
     )
 
 

@@ -1,4 +1,5 @@
-"""Padded records: any body comes back, only few lengths travel, and nothing but the agreed padding is taken."""
+"""Padded records: any body comes back, only few lengths travel, and nothing but the agreed padding
+is taken."""
 
 from __future__ import annotations
 
@@ -41,7 +42,9 @@ def padded_pair(lane: int = 0, sender: Role = Role.HOST) -> tuple[Sealer, Opener
 
 def seal(sealer: Sealer, kind: int, body: bytes = b"", dirt: int = 0xAA) -> bytes:
     """One record from a buffer that holds something else behind the body."""
-    raw = memoryview(bytearray([dirt]) * (DATA_CAP if kind & ~FINAL == RecordType.DATA else CONTROL_CAP))
+    raw = memoryview(
+        bytearray([dirt]) * (DATA_CAP if kind & ~FINAL == RecordType.DATA else CONTROL_CAP)
+    )
     raw[0] = kind
     raw[1 : 1 + len(body)] = body
     return bytes(raw[: sealer.seal(raw, 1 + len(body))])
@@ -53,7 +56,8 @@ def open_(opener: Opener, record: bytes) -> bytes:
 
 
 def by_hand(plain: bytes) -> bytes:
-    """The first record of lane 0 from the host, with a plaintext of the attacker's choice: a peer can seal anything."""
+    """The first record of lane 0 from the host, with a plaintext of the attacker's choice: a peer
+    can seal anything."""
     aad = (len(plain) + TAG).to_bytes(4, "big") + bytes(4) + b"\0" + bytes(4) + bytes(8)
     return AESGCM(expand(SECRET, b"key", 32)).encrypt(expand(SECRET, b"iv", 12), plain, aad)
 
@@ -71,7 +75,10 @@ def test_any_control_record_comes_back(kind: int, final: bool, size: int) -> Non
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.booleans(), st.one_of(st.integers(0, 3), st.integers(0, MOST_DATA), st.integers(MOST_DATA - 3, MOST_DATA)))
+@given(
+    st.booleans(),
+    st.one_of(st.integers(0, 3), st.integers(0, MOST_DATA), st.integers(MOST_DATA - 3, MOST_DATA)),
+)
 def test_every_data_record_has_one_length(final: bool, size: int) -> None:
     sealer, opener = padded_pair(lane=1)
     kind = RecordType.DATA | (FINAL if final else 0)
@@ -94,10 +101,14 @@ def test_the_plaintext_is_what_the_specification_says(size: int) -> None:
     aad = len(record).to_bytes(4, "big") + bytes(4) + b"\0" + bytes(4) + bytes(8)
     plain = AESGCM(expand(SECRET, b"key", 32)).decrypt(expand(SECRET, b"iv", 12), record, aad)
     zeros = bytes(len(record) - TAG - 5 - size)
-    assert plain == bytes([RecordType.OFFER_PAGE | 0x40]) + b"b" * size + zeros + size.to_bytes(4, "big")
+    assert plain == bytes([RecordType.OFFER_PAGE | 0x40]) + b"b" * size + zeros + size.to_bytes(
+        4, "big"
+    )
 
 
-@pytest.mark.parametrize(("kind", "size"), [(RecordType.OFFER_PAGE, MOST_CONTROL + 1), (RecordType.DATA, MOST_DATA + 1)])
+@pytest.mark.parametrize(
+    ("kind", "size"), [(RecordType.OFFER_PAGE, MOST_CONTROL + 1), (RecordType.DATA, MOST_DATA + 1)]
+)
 def test_what_is_too_long_to_be_padded_is_our_own_fault(kind: int, size: int) -> None:
     sealer, _ = padded_pair()
     raw = memoryview(bytearray(size + 1000))
@@ -106,10 +117,21 @@ def test_what_is_too_long_to_be_padded_is_our_own_fault(kind: int, size: int) ->
         sealer.seal(raw, 1 + size)
 
 
-def padded(body: bytes = b"body", length: int = 256, *, kind: int = RecordType.ERROR | PADDED, count: int | None = None) -> bytes:
+def padded(
+    body: bytes = b"body",
+    length: int = 256,
+    *,
+    kind: int = RecordType.ERROR | PADDED,
+    count: int | None = None,
+) -> bytes:
     """A padded plaintext by hand."""
     used = len(body) if count is None else count
-    return bytes([kind]) + body + bytes(length - TAG - 5 - len(body)) + (used & 0xFFFFFFFF).to_bytes(4, "big")
+    return (
+        bytes([kind])
+        + body
+        + bytes(length - TAG - 5 - len(body))
+        + (used & 0xFFFFFFFF).to_bytes(4, "big")
+    )
 
 
 def test_a_plaintext_made_by_hand_is_taken() -> None:
@@ -207,6 +229,7 @@ def test_t23_a_padded_record_does_not_move_to_another_lane_or_back_to_its_sender
 
 
 def test_nothing_of_the_buffer_travels_as_padding() -> None:
-    """The buffer behind the body holds an earlier ciphertext: it is overwritten, whatever it was."""
+    """The buffer behind the body holds an earlier ciphertext: it is overwritten, whatever it
+    was."""
     one, other = (seal(padded_pair()[0], RecordType.PING, b"same", dirt) for dirt in (0x00, 0xFF))
     assert one == other

@@ -35,7 +35,9 @@ from tests.protocol.support import lv
 
 SECRET = bytes(range(32))
 TAG = 16
-CIPHERS = pytest.mark.parametrize("cipher", [Aes256Gcm, ChaCha20Poly1305], ids=lambda cipher: cipher.name)
+CIPHERS = pytest.mark.parametrize(
+    "cipher", [Aes256Gcm, ChaCha20Poly1305], ids=lambda cipher: cipher.name
+)
 
 
 def limited(cipher: type[Cipher], records: int = 3, size: int = 1 << 30) -> type[Cipher]:
@@ -49,10 +51,16 @@ def limited(cipher: type[Cipher], records: int = 3, size: int = 1 << 30) -> type
 
 
 def pair(
-    cipher: type[Cipher] = Aes256Gcm, lane: int = 0, sender: Role = Role.HOST, secret: bytes = SECRET, kdf: str = "sha256"
+    cipher: type[Cipher] = Aes256Gcm,
+    lane: int = 0,
+    sender: Role = Role.HOST,
+    secret: bytes = SECRET,
+    kdf: str = "sha256",
 ) -> tuple[Sealer, Opener]:
     """The two halves of one direction."""
-    return Sealer(cipher, kdf, lane, sender, bytearray(secret)), Opener(cipher, kdf, lane, sender, bytearray(secret))
+    return Sealer(cipher, kdf, lane, sender, bytearray(secret)), Opener(
+        cipher, kdf, lane, sender, bytearray(secret)
+    )
 
 
 def seal(sealer: Sealer, body: bytes = b"", kind: int = RecordType.DATA) -> bytes:
@@ -99,10 +107,18 @@ def test_a_record_is_what_the_specification_says() -> None:
     sealer, _ = pair(limited(Aes256Gcm, 2), lane=0x01020304, sender=Role.GUEST)
     secret = SECRET
     for epoch in range(3):
-        aead, iv = AESGCM(expand(secret, b"key", 32)), int.from_bytes(expand(secret, b"iv", 12), "big")
+        aead, iv = (
+            AESGCM(expand(secret, b"key", 32)),
+            int.from_bytes(expand(secret, b"iv", 12), "big"),
+        )
         for counter in range(2):
             record = seal(sealer, b"body")
-            aad = len(record).to_bytes(4, "big") + b"\x01\x02\x03\x04\x01" + epoch.to_bytes(4, "big") + counter.to_bytes(8, "big")
+            aad = (
+                len(record).to_bytes(4, "big")
+                + b"\x01\x02\x03\x04\x01"
+                + epoch.to_bytes(4, "big")
+                + counter.to_bytes(8, "big")
+            )
             assert aead.decrypt((iv ^ counter).to_bytes(12, "big"), record, aad) == b"\x10body"
         secret = expand(secret, b"next", 32)
 
@@ -145,7 +161,15 @@ def test_the_bytes_of_a_key_are_bounded_too() -> None:
         assert open_(opener, seal(sealer, bytes(size))) == b"\x10" + bytes(size)
         assert sealer.epoch == opener.epoch
         epochs.append(sealer.epoch)
-    assert epochs == [0, 0, 1, 1, 2, 3, 4]  # one byte of each is the type; exactly 100 bytes still fit
+    assert epochs == [
+        0,
+        0,
+        1,
+        1,
+        2,
+        3,
+        4,
+    ]  # one byte of each is the type; exactly 100 bytes still fit
 
 
 def test_t25_after_the_ratchet_the_old_secret_and_key_are_gone() -> None:
@@ -243,8 +267,14 @@ def late(records: list[bytes]) -> tuple[Opener, bytes]:
     return opener, records[1]
 
 
-@pytest.mark.parametrize("moved", [other_role, other_lane, other_secret, replayed, dropped, late], ids=lambda moved: moved.__name__)
-def test_t23_a_record_in_another_place_is_refused(moved: Callable[[list[bytes]], tuple[Opener, bytes]]) -> None:
+@pytest.mark.parametrize(
+    "moved",
+    [other_role, other_lane, other_secret, replayed, dropped, late],
+    ids=lambda moved: moved.__name__,
+)
+def test_t23_a_record_in_another_place_is_refused(
+    moved: Callable[[list[bytes]], tuple[Opener, bytes]],
+) -> None:
     sealer, _ = pair()
     forged(*moved([seal(sealer, bytes([number])) for number in range(4)]))
 
@@ -284,7 +314,8 @@ def test_a_forged_record_does_not_end_the_lane_as_if_it_were_the_final_one() -> 
 
 @pytest.mark.parametrize("worn_out", [False, True])
 def test_a_half_that_was_wiped_stays_so(worn_out: bool) -> None:
-    """Also where the next record would have begun an epoch: its keys would follow from a secret of zeros."""
+    """Also where the next record would have begun an epoch: its keys would follow from a secret of
+    zeros."""
     halves: list[tuple[Half, Callable[[], Any]]] = []
     sealer, opener = pair(limited(Aes256Gcm))
     records = [seal(sealer) for _ in range(3 if worn_out else 1)]

@@ -69,13 +69,26 @@ def test_t23_a_request_cut_short_or_grown_is_refused(request_: Open | Resume | T
         read_host_request(Frame(frame.type, frame.body + b"\0"))
 
 
-NAMEPLATES = [b"0", b"123", b"0123", b"12345678901", b"12a4", b"4821\n", "\u0664\u0668\u0662\u0661".encode(), b"\xff\xff\xff\xff"]
+NAMEPLATES = [
+    b"0",
+    b"123",
+    b"0123",
+    b"12345678901",
+    b"12a4",
+    b"4821\n",
+    "\u0664\u0668\u0662\u0661".encode(),
+    b"\xff\xff\xff\xff",
+]
 
 
 @pytest.mark.parametrize("nameplate", NAMEPLATES)
 def test_t16_nameplates_out_of_bounds(nameplate: bytes) -> None:
     field = bytes([len(nameplate)]) + nameplate
-    for kind, rest in ((FrameType.RELAY_OPEN, b""), (FrameType.RELAY_RESUME, TOKEN), (FrameType.RELAY_TAKE, TOKEN + u32(1))):
+    for kind, rest in (
+        (FrameType.RELAY_OPEN, b""),
+        (FrameType.RELAY_RESUME, TOKEN),
+        (FrameType.RELAY_TAKE, TOKEN + u32(1)),
+    ):
         with pytest.raises(RemoteProtocolError):
             read_host_request(Frame(kind, MAGIC + b"\x01" + field + rest))
     with pytest.raises(RemoteProtocolError):
@@ -100,13 +113,15 @@ def test_magic_and_version_of_a_request() -> None:
         assert caught.value.alert == Alert.VERSION
 
 
-@pytest.mark.parametrize("kind", [0, 255, *(kind for kind in FrameType if kind not in (0x20, 0x23, 0x28))])
+@pytest.mark.parametrize(
+    "kind", [0, 255, *(kind for kind in FrameType if kind not in (0x20, 0x23, 0x28))]
+)
 def test_t23_another_frame_is_no_request(kind: int) -> None:
     with pytest.raises(RemoteProtocolError):
         read_host_request(Frame(kind, Open(None).frame().body))
 
 
-# -- T-21: what a relay says to a client is trusted as little ---------------------------------------------------------------------
+# -- T-21: what a relay says to a client is trusted as little ------------------------------------
 
 
 def test_what_a_relay_says_comes_back() -> None:
@@ -139,7 +154,9 @@ def test_t21_a_refusal_is_one_byte(body: bytes) -> None:
         raise_refusal(Frame(FrameType.RELAY_REFUSED, body))
 
 
-@pytest.mark.parametrize("body", [b"", b"\0\0\0\1", b"\0\0\0\1\2", b"\0\0\0\1\xff", b"\0\0\0\1\0\0"])
+@pytest.mark.parametrize(
+    "body", [b"", b"\0\0\0\1", b"\0\0\0\1\2", b"\0\0\0\1\xff", b"\0\0\0\1\0\0"]
+)
 def test_t21_a_guest_out_of_bounds(body: bytes) -> None:
     with pytest.raises(RemoteProtocolError):
         read_guest(Frame(FrameType.RELAY_GUEST, body))
@@ -147,7 +164,12 @@ def test_t21_a_guest_out_of_bounds(body: bytes) -> None:
 
 @given(st.integers(0, 255), st.binary(max_size=100))
 def test_t21_noise_is_refused_cleanly(kind: int, noise: bytes) -> None:
-    reads: list[Callable[[Frame], object]] = [read_opened, read_guest, read_host_request, raise_refusal]
+    reads: list[Callable[[Frame], object]] = [
+        read_opened,
+        read_guest,
+        read_host_request,
+        raise_refusal,
+    ]
     said = []
     for read in reads:
         try:
@@ -169,7 +191,7 @@ def test_numbers_are_unique() -> None:
     assert set(SENTENCES) == set(Refusal)
 
 
-# -- the small sealed messages ----------------------------------------------------------------------------------------------------
+# -- the small sealed messages -------------------------------------------------------------------
 
 
 @given(st.integers(0, 255), st.text(max_size=300))
@@ -184,11 +206,22 @@ def test_a_reason_comes_back_clipped(status: int, text: str) -> None:
 def test_clipping_never_cuts_a_character() -> None:
     assert clip("\u00e9" * 300) == "\u00e9".encode() * 256
     assert clip("a" + "\u00e9" * 300) == b"a" + "\u00e9".encode() * 255
-    assert clip("a\udcffb").decode() == "a?b", "a name of bytes that are no text does not stop the last words"
+    assert clip("a\udcffb").decode() == "a?b", (
+        "a name of bytes that are no text does not stop the last words"
+    )
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"\x05", b"\x05\0\x02a", b"\x05\0\x01ab", b"\x05\x02\x01" + b"a" * 513, b"\x05\xff\xff", b"\x05\0\x01\xff"]
+    "body",
+    [
+        b"",
+        b"\x05",
+        b"\x05\0\x02a",
+        b"\x05\0\x01ab",
+        b"\x05\x02\x01" + b"a" * 513,
+        b"\x05\xff\xff",
+        b"\x05\0\x01\xff",
+    ],
 )
 def test_t16_a_reason_out_of_bounds(body: bytes) -> None:
     with pytest.raises(RemoteProtocolError):

@@ -36,7 +36,9 @@ def test_resume(proofs: list[Proof]) -> None:
 
 
 @given(NAMED, st.data())
-def test_t23_a_resume_of_another_length_is_refused(proofs: list[Proof], data: st.DataObject) -> None:
+def test_t23_a_resume_of_another_length_is_refused(
+    proofs: list[Proof], data: st.DataObject
+) -> None:
     body = write_resume(proofs)
     cut = data.draw(st.integers(0, len(body) - 1))
     for wrong in (body[:cut], body + b"\0"):
@@ -46,7 +48,11 @@ def test_t23_a_resume_of_another_length_is_refused(proofs: list[Proof], data: st
 
 def test_t23_too_many_or_the_same_twice() -> None:
     proof = Proof(bytes(16), bytes(32))
-    for proofs in ([], [proof, proof], [Proof(bytes([n]) * 16, bytes(32)) for n in range(MOST_NAMED + 1)]):
+    for proofs in (
+        [],
+        [proof, proof],
+        [Proof(bytes([n]) * 16, bytes(32)) for n in range(MOST_NAMED + 1)],
+    ):
         with pytest.raises(RemoteProtocolError):
             read_resume(write_resume(proofs))
 
@@ -89,7 +95,14 @@ def test_have(entries: int, data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize(
-    "partial", [{5: LEAST_SEGMENT}, {1: 0}, {1: LEAST_SEGMENT + 1}, dict.fromkeys(range(MOST_PARTIAL + 1), LEAST_SEGMENT)], ids=str
+    "partial",
+    [
+        {5: LEAST_SEGMENT},
+        {1: 0},
+        {1: LEAST_SEGMENT + 1},
+        dict.fromkeys(range(MOST_PARTIAL + 1), LEAST_SEGMENT),
+    ],
+    ids=str,
 )
 def test_t23_parts_that_cannot_be(partial: dict[int, int]) -> None:
     entries = 5 if len(partial) == 1 else 100
@@ -100,7 +113,10 @@ def test_t23_parts_that_cannot_be(partial: dict[int, int]) -> None:
 def test_the_proof_is_an_hmac_of_the_end_and_the_transcript() -> None:
     earlier = Earlier(bytes(range(16)), bytes(range(32)))
     proof = prove(earlier, "sender", "sha256", b"T" * 32)
-    assert proof == (earlier.transfer_id, hmac.new(earlier.secret, b"sender" + b"T" * 32, hashlib.sha256).digest())
+    assert proof == (
+        earlier.transfer_id,
+        hmac.new(earlier.secret, b"sender" + b"T" * 32, hashlib.sha256).digest(),
+    )
 
 
 def test_t34_a_proof_is_for_one_end_session_secret_and_transfer() -> None:

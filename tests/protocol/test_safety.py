@@ -1,4 +1,5 @@
-"""Wishes and safety numbers: what either end asks for holds for both, and nobody between shows both people the same."""
+"""Wishes and safety numbers: what either end asks for holds for both, and nobody between shows both
+people the same."""
 
 from __future__ import annotations
 
@@ -30,7 +31,11 @@ def test_both_ends_know_what_either_asks(ours: Wish, theirs: Wish) -> None:
     a, b = converse(host(wishes=ours), guest(wishes=theirs))
     assert a.established is not None
     assert b.established is not None
-    assert (a.established.ours, a.established.theirs) == (ours, theirs) == (b.established.theirs, b.established.ours)
+    assert (
+        (a.established.ours, a.established.theirs)
+        == (ours, theirs)
+        == (b.established.theirs, b.established.ours)
+    )
     assert a.established.padded is b.established.padded is (Wish.PAD in ours or Wish.PAD in theirs)
 
 
@@ -55,7 +60,8 @@ def test_t24_wishes_changed_on_the_way_never_yield_a_session(kind: int, changed:
 
 @pytest.mark.parametrize("bits", [0x04, 0x80, 0xFC])
 def test_unknown_wishes_are_ignored(bits: int) -> None:
-    """A later version may ask for more: what is not known here does not hold, and does not end the session."""
+    """A later version may ask for more: what is not known here does not hold, and does not end the
+    session."""
     a, b = converse(host(wishes=Wish.PAD | Wish(bits)), guest(wishes=Wish(bits)))
     assert a.established is not None
     assert b.established is not None
@@ -72,12 +78,18 @@ def test_both_ends_have_both_numbers_and_they_differ() -> None:
 
 def test_two_sessions_have_other_numbers() -> None:
     """Somebody between who knows the code has a session with each end."""
-    numbers = {safety_number(each, role) for each in (*schedules()[:1], *schedules()[:1]) for role in Role}
+    numbers = {
+        safety_number(each, role) for each in (*schedules()[:1], *schedules()[:1]) for role in Role
+    }
     assert len(numbers) == 4
 
 
 def test_small_numbers_keep_their_zeros() -> None:
-    found = [number for number in (safety_number(schedule(seed), Role.HOST) for seed in range(400)) if number.startswith("0")]
+    found = [
+        number
+        for number in (safety_number(schedule(seed), Role.HOST) for seed in range(400))
+        if number.startswith("0")
+    ]
     assert 20 <= len(found) <= 60
     assert all(len(number) == 17 for number in found)
 
@@ -93,12 +105,30 @@ def test_a_rekey_gives_other_numbers() -> None:
 NUMBER = "12345 67890 00042"
 
 
-@pytest.mark.parametrize("typed", [NUMBER, "123456789000042", "12345-67890-00042", " 12345\t67890  00042 ", "1-2-3-4-5 67890 00042"])
+@pytest.mark.parametrize(
+    "typed",
+    [
+        NUMBER,
+        "123456789000042",
+        "12345-67890-00042",
+        " 12345\t67890  00042 ",
+        "1-2-3-4-5 67890 00042",
+    ],
+)
 def test_spaces_and_hyphens_do_not_matter(typed: str) -> None:
     assert same_number(typed, NUMBER)
 
 
-OTHERS = ["", "0", "12345 67890", "12345 67890 00043", NUMBER + "0", "0" + NUMBER, NUMBER.replace("0", "\uff10"), NUMBER.replace(" ", ".")]
+OTHERS = [
+    "",
+    "0",
+    "12345 67890",
+    "12345 67890 00043",
+    NUMBER + "0",
+    "0" + NUMBER,
+    NUMBER.replace("0", "\uff10"),
+    NUMBER.replace(" ", "."),
+]
 
 
 @pytest.mark.parametrize("typed", OTHERS)

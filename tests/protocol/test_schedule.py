@@ -1,4 +1,5 @@
-"""The key schedule, computed a second time with hashlib and hmac alone, and a whole handshake as a published vector."""
+"""The key schedule, computed a second time with hashlib and hmac alone, and a whole handshake as a
+published vector."""
 
 from __future__ import annotations
 
@@ -23,17 +24,36 @@ from tallow_core.protocol.schedule import Schedule, expand, transcript_hash
 from tallow_core.spi.kem import KemPair
 from tallow_core.types import ReadBuffer, Role
 from tallow_plugins.kems.x25519_ml_kem_1024 import X25519MlKem1024
-from tests.protocol.support import ANSWER, DEFAULT, FAST, HELLO, End, Sha3, converse, guest, host, lv, named, scripted_cpace
+from tests.protocol.support import (
+    ANSWER,
+    DEFAULT,
+    FAST,
+    HELLO,
+    End,
+    Sha3,
+    converse,
+    guest,
+    host,
+    lv,
+    named,
+    scripted_cpace,
+)
 
-VECTORS: MappingProxyType[str, Any] = MappingProxyType(json.loads((Path(__file__).parent / "vectors_schedule.json").read_text("ascii")))
-FRAMES = [bytes.fromhex(VECTORS["frames"][name]) for name in ("hello", "answer", "share", "prove", "done")]
+VECTORS: MappingProxyType[str, Any] = MappingProxyType(
+    json.loads((Path(__file__).parent / "vectors_schedule.json").read_text("ascii"))
+)
+FRAMES = [
+    bytes.fromhex(VECTORS["frames"][name]) for name in ("hello", "answer", "share", "prove", "done")
+]
 
 
 def hkdf_expand(kdf: str, secret: bytes, info: bytes, length: int) -> bytes:
     """RFC 5869, section 2.3."""
     block, out = b"", b""
     while len(out) < length:
-        block = hmac.digest(secret, block + info + bytes([len(out) // hashlib.new(kdf).digest_size + 1]), kdf)
+        block = hmac.digest(
+            secret, block + info + bytes([len(out) // hashlib.new(kdf).digest_size + 1]), kdf
+        )
         out += block
     return out[:length]
 
@@ -41,9 +61,13 @@ def hkdf_expand(kdf: str, secret: bytes, info: bytes, length: int) -> bytes:
 class Independent:
     """The schedule again, from the words of the specification."""
 
-    def __init__(self, kdf: str, nameplate: str, frames: list[bytes], isk: bytes, kem_secret: bytes) -> None:
+    def __init__(
+        self, kdf: str, nameplate: str, frames: list[bytes], isk: bytes, kem_secret: bytes
+    ) -> None:
         self.kdf = kdf
-        self.th = hashlib.new(kdf, lv(b"tallow/1 transcript") + lv(nameplate.encode()) + b"".join(frames)).digest()
+        self.th = hashlib.new(
+            kdf, lv(b"tallow/1 transcript") + lv(nameplate.encode()) + b"".join(frames)
+        ).digest()
         self.prk = hmac.digest(self.th, lv(isk) + lv(kem_secret), kdf)
 
     def k(self, label: bytes, *context: bytes, length: int = 32) -> bytes:
@@ -60,7 +84,10 @@ def test_rfc_5869_first_case() -> None:
     """The test's own HKDF is right: appendix A.1 of the RFC."""
     prk = bytes.fromhex("077709362c2e32df0ddc3f0dc47bba6390b6c73bb50f9c3122ec844ad7c2b3e5")
     okm = hkdf_expand("sha256", prk, bytes.fromhex("f0f1f2f3f4f5f6f7f8f9"), 42)
-    assert okm.hex() == "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf34007208d5b887185865"
+    assert (
+        okm.hex()
+        == "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf34007208d5b887185865"
+    )
 
 
 @pytest.mark.parametrize("kdf", ["sha256", "sha3_256"])
@@ -70,14 +97,18 @@ def test_everything_that_is_derived(kdf: str) -> None:
     ours = Schedule(kdf, transcript, bytearray(isk), bytearray(secret))
     theirs = Independent(kdf, "4821", frames, isk, secret)
     assert transcript == theirs.th
-    assert ours.key(b"label", b"a", b"bc", length=100) == theirs.k(b"label", b"a", b"bc", length=100)
+    assert ours.key(b"label", b"a", b"bc", length=100) == theirs.k(
+        b"label", b"a", b"bc", length=100
+    )
     assert ours.confirmation_guest() == theirs.confirmations()[0]
     assert ours.confirmation_host(ours.confirmation_guest()) == theirs.confirmations()[1]
     assert lane_tag(ours) == theirs.k(b"lane tag", length=16)
     for sender, direction in ((Role.HOST, b"\0"), (Role.GUEST, b"\1")):
         assert CONTROL_KEYS.secret(ours, sender) == theirs.k(b"control", direction)
         lane = LaneKeys(7, b"d" * 32, b"a" * 32)
-        assert lane.secret(ours, sender) == theirs.k(b"lane", b"\0\0\0\7", b"d" * 32, b"a" * 32, direction)
+        assert lane.secret(ours, sender) == theirs.k(
+            b"lane", b"\0\0\0\7", b"d" * 32, b"a" * 32, direction
+        )
 
 
 @pytest.mark.parametrize("kdf", ["sha256", "sha3_256"])
@@ -127,7 +158,7 @@ def test_labels_are_unique() -> None:
     assert len(labels) == len(set(labels))
 
 
-# -- a whole handshake ------------------------------------------------------------------------------------------------------------
+# -- a whole handshake ---------------------------------------------------------------------------
 
 
 def of(name: str) -> bytes:
@@ -136,7 +167,8 @@ def of(name: str) -> bytes:
 
 
 class ScriptedKem(X25519MlKem1024):
-    """The guest's pair comes from the vector's seed; the host's encapsulation is the recorded one."""
+    """The guest's pair comes from the vector's seed; the host's encapsulation is the recorded
+    one."""
 
     @classmethod
     def generate(cls) -> KemPair:
@@ -150,7 +182,11 @@ class ScriptedKem(X25519MlKem1024):
 
 def scripted(scalar: str) -> dict[str, Any]:
     """The default suite without randomness."""
-    return {**DEFAULT, "kem": named(ScriptedKem), "authenticator": {"cpace": scripted_cpace(of(scalar))}}
+    return {
+        **DEFAULT,
+        "kem": named(ScriptedKem),
+        "authenticator": {"cpace": scripted_cpace(of(scalar))},
+    }
 
 
 @cache
@@ -164,7 +200,9 @@ def replayed() -> tuple[End, End]:
 
 def test_the_machines_reproduce_the_recorded_frames() -> None:
     a, b = replayed()
-    assert [frame.encoded for frame in (a.sent[0], b.sent[0], a.sent[1], b.sent[1], a.sent[2])] == FRAMES
+    assert [
+        frame.encoded for frame in (a.sent[0], b.sent[0], a.sent[1], b.sent[1], a.sent[2])
+    ] == FRAMES
 
 
 def test_the_recorded_frames_give_the_recorded_keys() -> None:
@@ -180,7 +218,9 @@ def test_the_recorded_frames_give_the_recorded_keys() -> None:
         assert f"{number:015}" == VECTORS[f"safety_{name}"].replace(" ", "")
         secret = again.k(b"control", direction)
         assert secret == of(f"control_secret_{name}")
-        assert hkdf_expand("sha256", secret, lv(b"tallow/1", b"key"), 32) == of(f"control_key_{name}")
+        assert hkdf_expand("sha256", secret, lv(b"tallow/1", b"key"), 32) == of(
+            f"control_key_{name}"
+        )
         assert hkdf_expand("sha256", secret, lv(b"tallow/1", b"iv"), 12) == of(f"control_iv_{name}")
 
 
@@ -191,7 +231,10 @@ def test_the_machines_derive_the_recorded_keys() -> None:
         assert schedule.transcript == of("th")
         assert schedule._root == of("prk")
         assert lane_tag(schedule) == of("lane_tag")
-        assert [safety_number(schedule, role) for role in Role] == [VECTORS["safety_host"], VECTORS["safety_guest"]]
+        assert [safety_number(schedule, role) for role in Role] == [
+            VECTORS["safety_host"],
+            VECTORS["safety_guest"],
+        ]
         assert CONTROL_KEYS.secret(schedule, Role.HOST) == of("control_secret_host")
         assert CONTROL_KEYS.secret(schedule, Role.GUEST) == of("control_secret_guest")
 
@@ -208,12 +251,17 @@ def test_the_recorded_first_record() -> None:
 
 
 def test_h_follows_the_chosen_hash_driver() -> None:
-    """With sha3-256 chosen, transcript and keys of both ends are of SHA3-256; recomputed from the frames that travelled."""
+    """With sha3-256 chosen, transcript and keys of both ends are of SHA3-256; recomputed from the
+    frames that travelled."""
     drivers = {**FAST, "hash": named(Sha3)}
     a, b = converse(host(drivers=drivers), guest(drivers=drivers))
     assert a.established is not None
     assert b.established is not None
     frames = {frame.type: frame.encoded for frame in a.sent + b.sent}
     data = lv(b"tallow/1 transcript", b"4821") + frames[HELLO] + frames[ANSWER] + a.sent[1].encoded
-    assert a.established.schedule.transcript == hashlib.sha3_256(data).digest() == b.established.schedule.transcript
+    assert (
+        a.established.schedule.transcript
+        == hashlib.sha3_256(data).digest()
+        == b.established.schedule.transcript
+    )
     assert isinstance(a.sent[1], Frame)

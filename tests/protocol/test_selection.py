@@ -8,7 +8,16 @@ from hypothesis import strategies as st
 
 from tallow_core.errors import RemoteProtocolError
 from tallow_core.protocol import selection as module
-from tallow_core.protocol.manifest import FILE_MARK, LINKED_MARK, Counts, Entry, EntryKind, OfferKind, OfferReader, pages
+from tallow_core.protocol.manifest import (
+    FILE_MARK,
+    LINKED_MARK,
+    Counts,
+    Entry,
+    EntryKind,
+    OfferKind,
+    OfferReader,
+    pages,
+)
 from tallow_core.protocol.selection import CONTENT, KEPT, WANTED, AcceptReader, Selection
 from tallow_core.protocol.wire import Writer
 from tallow_plugins.hashes.blake3 import Blake3
@@ -54,7 +63,12 @@ def test_the_marks_are_those_of_a_reader() -> None:
         assert reader.page(body) == TREE
     assert reader.marks == MARKS
     assert reader.offer is not None
-    assert (reader.offer.size, reader.offer.stored, reader.offer.links, reader.offer.entries) == (1017, 22, 2, 7)
+    assert (reader.offer.size, reader.offer.stored, reader.offer.links, reader.offer.entries) == (
+        1017,
+        22,
+        2,
+        7,
+    )
 
 
 def test_everything() -> None:
@@ -63,7 +77,15 @@ def test_everything() -> None:
         reader.page(body)
     assert reader.offer is not None
     selection = Selection.everything(reader.offer, reader.marks)
-    assert flags(selection) == [WANTED, WANTED | CONTENT | KEPT, WANTED, WANTED, WANTED | CONTENT, WANTED, WANTED | CONTENT]
+    assert flags(selection) == [
+        WANTED,
+        WANTED | CONTENT | KEPT,
+        WANTED,
+        WANTED,
+        WANTED | CONTENT,
+        WANTED,
+        WANTED | CONTENT,
+    ]
     assert selection.counts == Counts(3, 2, 2, 1017, 22)
     assert list(selection.pages()) == [b""]
     assert all(accept([b""], 7).content(number) for number in range(7))
@@ -80,7 +102,15 @@ def test_a_hard_link_alone_asks_for_its_files_content() -> None:
     assert flags(selection) == [WANTED, CONTENT | KEPT, WANTED, 0, 0, 0, 0]
     assert selection.counts == Counts(1, 1, 1, 10, 10)
     reader = accept(list(selection.pages()), len(TREE))
-    assert [reader.content(number) for number in range(7)] == [False, True, False, False, False, False, False]
+    assert [reader.content(number) for number in range(7)] == [
+        False,
+        True,
+        False,
+        False,
+        False,
+        False,
+        False,
+    ]
 
 
 def test_a_file_without_its_links_is_not_kept_for_them() -> None:
@@ -92,7 +122,9 @@ def test_what_is_said_is_heard(wanted: list[bool], page: int) -> None:
     entries = [Entry(FILE, (f"{number:03d}",), 0, 0, 1) for number in range(len(wanted))]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "PAGE_BITS", page)
-        selection = Selection.of(lambda: entries, bytearray(len(wanted)), lambda number, _: wanted[number])
+        selection = Selection.of(
+            lambda: entries, bytearray(len(wanted)), lambda number, _: wanted[number]
+        )
         bodies = list(selection.pages())
         assert len(bodies) == -(-len(wanted) // (8 * page))
         reader = accept(bodies, len(wanted))
@@ -102,7 +134,9 @@ def test_what_is_said_is_heard(wanted: list[bool], page: int) -> None:
 
 def test_t16_as_many_entries_as_there_may_be() -> None:
     marks = bytearray([FILE_MARK]) * 5_000_000
-    selection = Selection(marks.__getitem__, Counts(), whole=False, content=bytearray([CONTENT]) * 5_000_000)
+    selection = Selection(
+        marks.__getitem__, Counts(), whole=False, content=bytearray([CONTENT]) * 5_000_000
+    )
     bodies = list(selection.pages())
     assert max(map(len, bodies)) <= 33 * 1024
     assert accept(bodies, 5_000_000).content(4_999_999)

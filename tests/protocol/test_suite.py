@@ -21,8 +21,8 @@ def offer(kem: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
 
 
 def better(one: str, other: str, ours: tuple[str, ...], theirs: tuple[str, ...]) -> bool:
-    """Whether `one` comes before `other` by the rule of the specification, said in words: the less bad worse rank; then the less sum;
-    then the name."""
+    """Whether `one` comes before `other` by the rule of the specification, said in words: the less
+    bad worse rank; then the less sum; then the name."""
     mine, yours = (ours.index(one), theirs.index(one)), (ours.index(other), theirs.index(other))
     if max(mine) != max(yours):
         return max(mine) < max(yours)
@@ -41,14 +41,18 @@ def test_the_choice_is_the_best_common_name(ours: tuple[str, ...], theirs: tuple
         return
     chosen = choose(offer(ours), offer(theirs))
     assert chosen["kem"] in common
-    assert all(better(chosen["kem"], name, ours, theirs) for name in common if name != chosen["kem"])
+    assert all(
+        better(chosen["kem"], name, ours, theirs) for name in common if name != chosen["kem"]
+    )
     assert chosen == choose(offer(theirs), offer(ours)), "both ends compute the same"
     assert set(chosen) == set(KINDS)
 
 
 @settings(max_examples=300)
 @given(NAMES, NAMES, st.integers(0, 6))
-def test_names_that_the_other_end_does_not_know_at_the_end_change_nothing(ours: tuple[str, ...], theirs: tuple[str, ...], at: int) -> None:
+def test_names_that_the_other_end_does_not_know_at_the_end_change_nothing(
+    ours: tuple[str, ...], theirs: tuple[str, ...], at: int
+) -> None:
     longer = (*theirs, "unknown-here")
     if set(ours) & set(theirs):
         assert choose(offer(ours), offer(longer)) == choose(offer(ours), offer(theirs))
@@ -80,11 +84,20 @@ def test_no_common_name_is_explained(kind: str) -> None:
 
 def encoded(names: list[bytes], count: int | None = None) -> bytes:
     """An offer with these KEM names."""
-    kem = bytes([len(names) if count is None else count]) + b"".join(bytes([len(name)]) + name for name in names)
+    kem = bytes([len(names) if count is None else count]) + b"".join(
+        bytes([len(name)]) + name for name in names
+    )
     return kem + b"\x01\x03one" * (len(KINDS) - 1)
 
 
-@given(st.lists(st.from_regex(r"[a-z0-9][a-z0-9-]{0,31}", fullmatch=True), min_size=1, max_size=MOST_NAMES, unique=True))
+@given(
+    st.lists(
+        st.from_regex(r"[a-z0-9][a-z0-9-]{0,31}", fullmatch=True),
+        min_size=1,
+        max_size=MOST_NAMES,
+        unique=True,
+    )
+)
 def test_an_offer_comes_back_with_its_unknown_names(names: list[str]) -> None:
     writer = Writer()
     write_offer(writer, offer(tuple(names)))
@@ -133,7 +146,9 @@ def test_t16_counts_that_are_not_so(count: int) -> None:
 
 def test_names_within_bounds() -> None:
     for names in ([b"a"], [b"0"], [b"a" * 32], [bytes([97 + number]) for number in range(16)]):
-        assert read_offer(Reader(encoded(names), "test"))["kem"] == tuple(name.decode() for name in names)
+        assert read_offer(Reader(encoded(names), "test"))["kem"] == tuple(
+            name.decode() for name in names
+        )
 
 
 def test_an_offer_keeps_the_order_and_the_first_sixteen() -> None:

@@ -1,8 +1,9 @@
 """Attackers, and the real program as their target.
 
-`Program` is the target: `python -m tallow_core` in a process and a home of its own. `Line` is the attacker's end of a connection: plain
-asyncio sockets under the sans-IO machines of `tallow_core.protocol`, so that every byte is the attacker's choice. `listening` runs a
-listener of the attacker, `Between` stands in the middle of a connection and records or changes what passes.
+`Program` is the target: `python -m tallow_core` in a process and a home of its own. `Line` is the
+attacker's end of a connection: plain asyncio sockets under the sans-IO machines of
+`tallow_core.protocol`, so that every byte is the attacker's choice. `listening` runs a listener of
+the attacker, `Between` stands in the middle of a connection and records or changes what passes.
 """
 
 from __future__ import annotations
@@ -23,9 +24,21 @@ from typing import Any, TypeVar
 from tallow_core.protocol.code import Code, parse_code
 from tallow_core.protocol.content import CHUNK, TRAILER, FileHash, Item
 from tallow_core.protocol.frames import Frame, FrameType
-from tallow_core.protocol.handshake import Established, GuestHandshake, Handshake, HostHandshake, ProofDue
+from tallow_core.protocol.handshake import (
+    Established,
+    GuestHandshake,
+    Handshake,
+    HostHandshake,
+    ProofDue,
+)
 from tallow_core.protocol.join import Join, read_join
-from tallow_core.protocol.lanes import CONTROL_KEYS, LaneAcceptor, LaneDialler, LaneKeys, read_lane_hello
+from tallow_core.protocol.lanes import (
+    CONTROL_KEYS,
+    LaneAcceptor,
+    LaneDialler,
+    LaneKeys,
+    read_lane_hello,
+)
 from tallow_core.protocol.manifest import Entry, OfferKind, pages
 from tallow_core.protocol.messages import Receipt, read_reason
 from tallow_core.protocol.records import DATA_CAP, FINAL, Opener, RecordType, Sealer
@@ -74,7 +87,7 @@ async def eventually(holds: Callable[[], bool], what: str) -> None:
     assert holds(), what
 
 
-# -- the target ---------------------------------------------------------------------------------------------------------------------
+# -- the target ----------------------------------------------------------------------------------
 
 
 NO_REDIAL = "[session]\nreconnect = 0\n"
@@ -88,13 +101,26 @@ class Home:
 
     def environment(self) -> dict[str, str]:
         """The environment of a process that lives here."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("TALLOW_", "XDG_", "COV", "PYTEST"))}
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("TALLOW_", "XDG_", "COV", "PYTEST"))
+        }
         self.root.mkdir(parents=True, exist_ok=True)
         self.runtime.mkdir(mode=0o700, exist_ok=True)
         if not (self.root / "config").exists():
             self.configure("")
-        places = {f"XDG_{name}_HOME": str(self.root / name.lower()) for name in ("STATE", "CONFIG", "DATA")}
-        return {**kept, **places, "HOME": str(self.root), "XDG_RUNTIME_DIR": str(self.runtime), "PYTHONUNBUFFERED": "1"}
+        places = {
+            f"XDG_{name}_HOME": str(self.root / name.lower())
+            for name in ("STATE", "CONFIG", "DATA")
+        }
+        return {
+            **kept,
+            **places,
+            "HOME": str(self.root),
+            "XDG_RUNTIME_DIR": str(self.runtime),
+            "PYTHONUNBUFFERED": "1",
+        }
 
     @property
     def runtime(self) -> Path:
@@ -107,10 +133,13 @@ class Home:
         return self.root / "state" / "tallow"
 
     def configure(self, text: str) -> None:
-        """Write the config file. A peer that is gone is not dialled again: most of these go away in the middle."""
+        """Write the config file. A peer that is gone is not dialled again: most of these go away in
+        the middle."""
         folder = self.root / "config" / "tallow"
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "config.toml").write_text(text if "[session]" in text else f"{text}\n{NO_REDIAL}", "utf-8")
+        (folder / "config.toml").write_text(
+            text if "[session]" in text else f"{text}\n{NO_REDIAL}", "utf-8"
+        )
 
 
 @dataclass
@@ -124,7 +153,9 @@ class Program:
 
     def events(self) -> list[dict[str, Any]]:
         """The JSON events so far, whole lines only."""
-        return [json.loads(line) for line in bytes(self.out).split(b"\n")[:-1] if line.startswith(b"{")]
+        return [
+            json.loads(line) for line in bytes(self.out).split(b"\n")[:-1] if line.startswith(b"{")
+        ]
 
     async def event(self, name: str) -> dict[str, Any]:
         """Wait for an event; fails at once if the program ends without it."""
@@ -134,7 +165,9 @@ class Program:
                     if event["event"] == name:
                         return event
                 ended = all(reader.done() for reader in self._readers)
-                assert not ended or any(event["event"] == name for event in self.events()), f"no {name}: {self.said()}"
+                assert not ended or any(event["event"] == name for event in self.events()), (
+                    f"no {name}: {self.said()}"
+                )
                 await asyncio.sleep(0.01)
 
     async def port(self) -> int:
@@ -160,19 +193,29 @@ class Program:
 
     def said(self) -> str:
         """All that it wrote, for a failing test."""
-        return f"--- out\n{self.out.decode(errors='replace')}\n--- err\n{self.err.decode(errors='replace')}"
+        return (
+            f"--- out\n{self.out.decode(errors='replace')}\n---"
+            f" err\n{self.err.decode(errors='replace')}"
+        )
 
     def peak_kib(self) -> int:
         """Its peak resident memory so far, in KiB."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
+        return next(
+            int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")
+        )
 
 
 @asynccontextmanager
 async def tallow(
-    home: Home, *words: str, env: dict[str, str] | None = None, stdin: bytes | None = None, typing: bool = False
+    home: Home,
+    *words: str,
+    env: dict[str, str] | None = None,
+    stdin: bytes | None = None,
+    typing: bool = False,
 ) -> AsyncIterator[Program]:
-    """Run the program; it is killed at the end of the block if it has not ended by itself. Without `stdin` or `typing`: no input."""
+    """Run the program; it is killed at the end of the block if it has not ended by itself. Without
+    `stdin` or `typing`: no input."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -180,7 +223,9 @@ async def tallow(
         *words,
         env={**home.environment(), **(env or {})},
         cwd=home.root,
-        stdin=asyncio.subprocess.DEVNULL if stdin is None and not typing else asyncio.subprocess.PIPE,
+        stdin=asyncio.subprocess.DEVNULL
+        if stdin is None and not typing
+        else asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
@@ -209,23 +254,51 @@ async def _collect(stream: asyncio.StreamReader, into: bytearray) -> None:
         into += data
 
 
-def sender(home: Home, *words: str, code: str = CODE, anew: bool = True, **more: Any) -> AbstractAsyncContextManager[Program]:
-    """`tallow send WORDS` that listens on loopback; `anew`: it does not go on with what an attack before this one has broken off."""
+def sender(
+    home: Home, *words: str, code: str = CODE, anew: bool = True, **more: Any
+) -> AbstractAsyncContextManager[Program]:
+    """`tallow send WORDS` that listens on loopback; `anew`: it does not go on with what an attack
+    before this one has broken off."""
     words = words if "-" in words or "--text" in words or not anew else (*words, "--anew")
     env = {"TALLOW_CODE": code, **more.pop("env", {})}
-    return tallow(home, "send", *words, "--json", "--transport", "tcp", "--listen", "127.0.0.1:0", env=env, **more)
+    return tallow(
+        home,
+        "send",
+        *words,
+        "--json",
+        "--transport",
+        "tcp",
+        "--listen",
+        "127.0.0.1:0",
+        env=env,
+        **more,
+    )
 
 
 def receiver(
-    home: Home, port: int, *words: str, code: str = CODE, yes: bool = True, json: bool = True, out: str = "out", **more: Any
+    home: Home,
+    port: int,
+    *words: str,
+    code: str = CODE,
+    yes: bool = True,
+    json: bool = True,
+    out: str = "out",
+    **more: Any,
 ) -> AbstractAsyncContextManager[Program]:
     """`tallow receive` that dials the attacker."""
     env = {"TALLOW_CODE": code, **more.pop("env", {})}
-    options = [*(["--yes"] if yes else []), *(["--json"] if json else []), "--at", f"127.0.0.1:{port}", "-o", out]
+    options = [
+        *(["--yes"] if yes else []),
+        *(["--json"] if json else []),
+        "--at",
+        f"127.0.0.1:{port}",
+        "-o",
+        out,
+    ]
     return tallow(home, "receive", *options, *words, env=env, **more)
 
 
-# -- the attacker's connections -----------------------------------------------------------------------------------------------------
+# -- the attacker's connections ------------------------------------------------------------------
 
 
 class Gone(Exception):
@@ -233,7 +306,8 @@ class Gone(Exception):
 
 
 class Line:
-    """The attacker's end of one connection: raw bytes, frames, and after a handshake or a lane's joining, sealed records."""
+    """The attacker's end of one connection: raw bytes, frames, and after a handshake or a lane's
+    joining, sealed records."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
@@ -279,7 +353,9 @@ class Line:
     def sealed(self, kind: int, body: bytes = b"", *, final: bool = False) -> bytes:
         """One sealed record, not yet sent."""
         assert self.sealer is not None
-        raw = memoryview(bytearray(1 + len(body) + self.sealer.overhead + (DATA_CAP if self.padded else 0)))
+        raw = memoryview(
+            bytearray(1 + len(body) + self.sealer.overhead + (DATA_CAP if self.padded else 0))
+        )
         raw[0] = kind | (FINAL if final else 0)
         raw[1 : 1 + len(body)] = body
         length = self.sealer.seal(raw, 1 + len(body))
@@ -295,7 +371,8 @@ class Line:
                 return plain[0] & ~FINAL, bytes(plain[1:])
 
     async def last_words(self) -> str:
-        """The sentence of the REFUSE or ERROR that ends the session from the other end; other records before it are passed over."""
+        """The sentence of the REFUSE or ERROR that ends the session from the other end; other
+        records before it are passed over."""
         while True:
             kind, body = await self.open()
             if kind in (RecordType.REFUSE, RecordType.ERROR):
@@ -311,7 +388,8 @@ class Line:
         return bytes(rest)
 
     async def end(self) -> None:
-        """End our direction. TLS has no half that could be closed: what still comes gets a moment."""
+        """End our direction. TLS has no half that could be closed: what still comes gets a
+        moment."""
         with contextlib.suppress(OSError, RuntimeError):
             if self.writer.can_write_eof():
                 self.writer.write_eof()
@@ -346,7 +424,8 @@ Serve = Callable[[Line], Awaitable[None]]
 
 @asynccontextmanager
 async def listening(serve: Serve, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
-    """A listener of the attacker on loopback, `serve` for each connection; gives the port. Errors in `serve` fail the block."""
+    """A listener of the attacker on loopback, `serve` for each connection; gives the port. Errors
+    in `serve` fail the block."""
     tasks: set[asyncio.Task[None]] = set()
     problems: list[BaseException] = []
 
@@ -378,7 +457,7 @@ async def listening(serve: Serve, tls: ssl.SSLContext | None = None) -> AsyncIte
         raise problems[0]
 
 
-# -- handshakes ---------------------------------------------------------------------------------------------------------------------
+# -- handshakes ----------------------------------------------------------------------------------
 
 
 async def _shake(line: Line, machine: Handshake) -> Established:
@@ -401,13 +480,23 @@ def _control(line: Line, established: Established, role: Role) -> None:
 
 def _keys(line: Line, established: Established, role: Role, keys: LaneKeys) -> None:
     kdf, cipher, line.padded = established.schedule.kdf, established.cipher, established.padded
-    line.sealer = Sealer(cipher, kdf, keys.lane, role, keys.secret(established.schedule, role), padded=line.padded)
-    line.opener = Opener(cipher, kdf, keys.lane, role.peer, keys.secret(established.schedule, role.peer), padded=line.padded)
+    line.sealer = Sealer(
+        cipher, kdf, keys.lane, role, keys.secret(established.schedule, role), padded=line.padded
+    )
+    line.opener = Opener(
+        cipher,
+        kdf,
+        keys.lane,
+        role.peer,
+        keys.secret(established.schedule, role.peer),
+        padded=line.padded,
+    )
 
 
 @dataclass
 class Peer:
-    """The attacker as one end of a session whose code it knows: it proved itself, and misbehaves afterwards."""
+    """The attacker as one end of a session whose code it knows: it proved itself, and misbehaves
+    afterwards."""
 
     line: Line
     established: Established
@@ -427,7 +516,9 @@ class Peer:
 
     async def accept_lane(self, line: Line) -> Line:
         """As the host: let a lane join, its Join already read."""
-        machine = LaneAcceptor(self.established.schedule, read_lane_hello(await line.frame()), system_rng)
+        machine = LaneAcceptor(
+            self.established.schedule, read_lane_hello(await line.frame()), system_rng
+        )
         await line.put(machine.data_to_send())
         while machine.keys is None:
             machine.receive(await line.take(machine.wants))
@@ -435,7 +526,9 @@ class Peer:
         return line
 
 
-async def as_guest(port: int, code: str = CODE, drivers: Drivers = DEFAULT, nameplate: str | None = None) -> Peer:
+async def as_guest(
+    port: int, code: str = CODE, drivers: Drivers = DEFAULT, nameplate: str | None = None
+) -> Peer:
     """Join a sender and prove the code."""
     line = await dial(port)
     try:
@@ -445,7 +538,9 @@ async def as_guest(port: int, code: str = CODE, drivers: Drivers = DEFAULT, name
         raise
 
 
-async def prove(line: Line, code: str = CODE, drivers: Drivers = DEFAULT, nameplate: str | None = None) -> Peer:
+async def prove(
+    line: Line, code: str = CODE, drivers: Drivers = DEFAULT, nameplate: str | None = None
+) -> Peer:
     """Join on a connection and prove the code."""
     parsed = parse_code(code)
     await line.put(Join(nameplate or parsed.nameplate, 10).frame().encoded)
@@ -473,7 +568,8 @@ Evil = Callable[[Peer], Awaitable[None]]
 
 
 class HostileHost:
-    """A sender that knows the code. `after` is what it does once a guest has proved itself; `lanes` are those that then joined."""
+    """A sender that knows the code. `after` is what it does once a guest has proved itself; `lanes`
+    are those that then joined."""
 
     def __init__(self, after: Evil, code: str = CODE, drivers: Drivers = DEFAULT) -> None:
         self._after = after
@@ -490,7 +586,9 @@ class HostileHost:
             await self._lanes.put(await self._peer.accept_lane(line))
             await asyncio.sleep(PATIENCE)
             return
-        established = await _shake(line, HostHandshake(self._code, self._drivers, system_rng, no_veto))
+        established = await _shake(
+            line, HostHandshake(self._code, self._drivers, system_rng, no_veto)
+        )
         _control(line, established, Role.HOST)
         self._peer = Peer(line, established, Role.HOST)
         await self._after(self._peer)
@@ -501,7 +599,9 @@ class HostileHost:
             return await self._lanes.get()
 
 
-async def at_receiver(home: Home, evil: Callable[[Peer, HostileHost], Awaitable[None]], *words: str, **more: Any) -> tuple[int, Program]:
+async def at_receiver(
+    home: Home, evil: Callable[[Peer, HostileHost], Awaitable[None]], *words: str, **more: Any
+) -> tuple[int, Program]:
     """Let the evil sender at a receiver; its exit status, and the receiver, which did no harm."""
 
     async def after(peer: Peer) -> None:
@@ -518,15 +618,22 @@ async def at_receiver(home: Home, evil: Callable[[Peer, HostileHost], Awaitable[
         return status, program
 
 
-# -- what is offered and sent -------------------------------------------------------------------------------------------------------
+# -- what is offered and sent --------------------------------------------------------------------
 
 
-def offer(established: Established, entries: Iterable[Entry], kind: OfferKind = OfferKind.FILES, segment: int = SEGMENT) -> list[bytes]:
+def offer(
+    established: Established,
+    entries: Iterable[Entry],
+    kind: OfferKind = OfferKind.FILES,
+    segment: int = SEGMENT,
+) -> list[bytes]:
     """The pages of an offer."""
     return [body for body, _ in pages(kind, bytes(16), established.hash, entries, segment)]
 
 
-def raw_entry(components: Sequence[bytes], kind: int = 2, mode: int = 0o644, size: int = 1, mtime_ns: int = 0) -> bytes:
+def raw_entry(
+    components: Sequence[bytes], kind: int = 2, mode: int = 0o644, size: int = 1, mtime_ns: int = 0
+) -> bytes:
     """An entry that no honest writer would write."""
     writer = Writer().u8(kind).u16(mode).i64(mtime_ns).u64(size).u8(len(components) & 0xFF)
     for component in components:
@@ -554,7 +661,9 @@ def raw_offer(
         hasher.update(entry)
     writer = Writer().u32(number).u8(last).u8(kind).raw(bytes(16)).u32(segment)
     writer.u16(len(entries) if count is None else count).raw(b"".join(entries))
-    writer.u32(len(entries) - directories - links if files is None else files).u32(directories).u32(links)
+    writer.u32(len(entries) - directories - links if files is None else files).u32(directories).u32(
+        links
+    )
     return writer.u64(len(entries) if size is None else size).raw(hasher.digest()).done()
 
 
@@ -568,10 +677,14 @@ def content(established: Established, number: int, data: bytes) -> bytes:
     running = FileHash(established.hash, SEGMENT)
     if data:
         running.update(data)
-    return (chunk(number, 0, data) if data else b"") + TRAILER.pack(Item.TRAILER, number, len(data), running.digest())
+    return (chunk(number, 0, data) if data else b"") + TRAILER.pack(
+        Item.TRAILER, number, len(data), running.digest()
+    )
 
 
-def receipt(established: Established, *digests: bytes, files: int | None = None, size: int = 0) -> bytes:
+def receipt(
+    established: Established, *digests: bytes, files: int | None = None, size: int = 0
+) -> bytes:
     """The body of RECEIVED."""
     hasher = established.hash.hasher(RECEIPT_CONTEXT)
     for digest in digests:
@@ -579,16 +692,19 @@ def receipt(established: Established, *digests: bytes, files: int | None = None,
     return Receipt(len(digests) if files is None else files, size, hasher.digest()).encoded()
 
 
-# -- in the middle ------------------------------------------------------------------------------------------------------------------
+# -- in the middle -------------------------------------------------------------------------------
 
 Change = Callable[[int, int, bytes], list[bytes] | None]
 """(connection, message number, message) -> what goes on instead; None cuts the connection."""
 
 
 class Between:
-    """A proxy that sees whole messages: frames until Done or LaneReady has passed, then records. It records every byte."""
+    """A proxy that sees whole messages: frames until Done or LaneReady has passed, then records. It
+    records every byte."""
 
-    def __init__(self, target: int, to_host: Change | None = None, to_guest: Change | None = None) -> None:
+    def __init__(
+        self, target: int, to_host: Change | None = None, to_guest: Change | None = None
+    ) -> None:
         self._target = target
         self._changes = {"host": to_host, "guest": to_guest}
         self._connections = 0
@@ -603,7 +719,10 @@ class Between:
         far = await dial(self._target)
         number = self._connections
         self._connections += 1
-        pumps = [asyncio.create_task(self._pump("host", number, line, far)), asyncio.create_task(self._pump("guest", number, far, line))]
+        pumps = [
+            asyncio.create_task(self._pump("host", number, line, far)),
+            asyncio.create_task(self._pump("guest", number, far, line)),
+        ]
         try:
             await asyncio.wait(pumps)
         finally:
@@ -638,11 +757,15 @@ class Between:
 
 def _seals(to: str, kind: int) -> bool:
     """Whether records follow this frame in its direction."""
-    last = (FrameType.PROVE, FrameType.LANE_READY) if to == "host" else (FrameType.DONE, FrameType.LANE_ACCEPT)
+    last = (
+        (FrameType.PROVE, FrameType.LANE_READY)
+        if to == "host"
+        else (FrameType.DONE, FrameType.LANE_ACCEPT)
+    )
     return kind in last
 
 
-# -- looking at the outcome ---------------------------------------------------------------------------------------------------------
+# -- looking at the outcome ----------------------------------------------------------------------
 
 
 def tree(root: Path) -> list[str]:
@@ -651,17 +774,23 @@ def tree(root: Path) -> list[str]:
 
 
 def steers(text: str, lines: bool = False) -> bool:
-    """Whether `text` holds a character that moves, hides or reorders what is shown; with `lines`, line feeds and tabs may."""
+    """Whether `text` holds a character that moves, hides or reorders what is shown; with `lines`,
+    line feeds and tabs may."""
     hidden = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
-    return any(unicodedata.category(char) in hidden and not (lines and char in "\n\t") for char in text)
+    return any(
+        unicodedata.category(char) in hidden and not (lines and char in "\n\t") for char in text
+    )
 
 
 def assert_harmless(program: Program) -> None:
-    """T-04: nothing that could steer a terminal is among what the program wrote, nor in the events once they are decoded."""
+    """T-04: nothing that could steer a terminal is among what the program wrote, nor in the events
+    once they are decoded."""
     for stream in (program.out, program.err):
         assert not steers(stream.decode(), lines=True), program.said()
     for event in program.events():
-        assert not any(steers(text, lines=event["event"] == "text") for text in _texts(event)), program.said()
+        assert not any(steers(text, lines=event["event"] == "text") for text in _texts(event)), (
+            program.said()
+        )
 
 
 def _texts(value: object) -> list[str]:
@@ -695,6 +824,7 @@ class Tap:
 
 @asynccontextmanager
 async def relay_server(home: Home) -> AsyncIterator[tuple[Program, int]]:
-    """`tallow relay serve` without TLS, so that tests can speak to it as they like; gives it and its port."""
+    """`tallow relay serve` without TLS, so that tests can speak to it as they like; gives it and
+    its port."""
     async with tallow(home, "relay", "serve", "--bind", "tcp://127.0.0.1:0", "--json") as program:
         yield program, int((await program.event("relay"))["url"].rpartition(":")[2])

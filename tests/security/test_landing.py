@@ -1,4 +1,5 @@
-"""T-03, T-05, T-07 and T-08: what is received lands under the output folder, whole or not at all, and harms nothing there."""
+"""T-03, T-05, T-07 and T-08: what is received lands under the output folder, whole or not at all,
+and harms nothing there."""
 
 from __future__ import annotations
 
@@ -45,9 +46,16 @@ def _way(request: pytest.FixtureRequest) -> Iterator[None]:
 _put_whole: list[bool] = []
 
 
-def whole(*components: str, data: bytes = b"new", mode: int = 0o644, mtime_ns: int = TIME, number: int = 0) -> FileWhole:
+def whole(
+    *components: str, data: bytes = b"new", mode: int = 0o644, mtime_ns: int = TIME, number: int = 0
+) -> FileWhole:
     """A small file as the reader of content gives it."""
-    return FileWhole(number, Entry(EntryKind.FILE, components, mode, mtime_ns, len(data)), memoryview(data), bytes(32))
+    return FileWhole(
+        number,
+        Entry(EntryKind.FILE, components, mode, mtime_ns, len(data)),
+        memoryview(data),
+        bytes(32),
+    )
 
 
 def _put(landing: Landing, *components: str, data: bytes = b"new", mode: int = 0o644) -> str | None:
@@ -111,14 +119,21 @@ def test_facts_are_set_on_files_and_folders(out: Path, umask: Callable[[int], in
         landing.enter(("d", "e"), 0o705, TIME + 1)
         _put(landing, "d", "e", "f", mode=0o444)
         _put(landing, "d", "g")
-    for name, mode, mtime in [("d", 0o555, TIME), ("d/e", 0o705, TIME + 1), ("d/e/f", 0o444, TIME), ("d/g", 0o644, TIME)]:
+    for name, mode, mtime in [
+        ("d", 0o555, TIME),
+        ("d/e", 0o705, TIME + 1),
+        ("d/e/f", 0o444, TIME),
+        ("d/g", 0o644, TIME),
+    ]:
         status = (out / name).stat()
         assert (stat.S_IMODE(status.st_mode), status.st_mtime_ns) == (mode, mtime), name
 
 
 @pytest.mark.parametrize("mask", [0, 0o002, 0o022, 0o027, 0o077])
 @pytest.mark.parametrize("mode", [0o7777, 0o4755, 0o2775, 0o1777, 0o100644, 0o777, 0o600, 0])
-def test_t07_mode_is_masked_and_never_special(out: Path, umask: Callable[[int], int], mask: int, mode: int) -> None:
+def test_t07_mode_is_masked_and_never_special(
+    out: Path, umask: Callable[[int], int], mask: int, mode: int
+) -> None:
     umask(mask)
     with Landing(str(out), Overwrite.RENAME) as landing:
         landing.enter(("d",), mode, TIME)
@@ -128,7 +143,9 @@ def test_t07_mode_is_masked_and_never_special(out: Path, umask: Callable[[int], 
     assert umask(mask) == mask
 
 
-def test_t07_a_folder_below_a_setgid_folder_is_not_setgid(out: Path, umask: Callable[[int], int]) -> None:
+def test_t07_a_folder_below_a_setgid_folder_is_not_setgid(
+    out: Path, umask: Callable[[int], int]
+) -> None:
     out.chmod(0o2755)
     with Landing(str(out), Overwrite.RENAME) as landing:
         landing.enter(("d",), 0o2755, TIME)
@@ -150,7 +167,10 @@ def test_output_is_made_with_its_parents(tmp_path: Path, umask: Callable[[int], 
     with Landing(str(tmp_path / "a" / "b"), Overwrite.RENAME) as landing:
         _put(landing, "f")
     assert (tmp_path / "a" / "b" / "f").read_bytes() == b"new"
-    assert [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("a", "a/b")] == [0o750, 0o750]
+    assert [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("a", "a/b")] == [
+        0o750,
+        0o750,
+    ]
 
 
 def test_output_that_is_no_folder_is_refused(tmp_path: Path) -> None:
@@ -180,7 +200,9 @@ def test_rename_takes_the_next_free_name(out: Path) -> None:
     tree = _tree(out)
     fresh = {name for name, content in tree.items() if content == b"new"}
     assert fresh == {".rc (1)", "a (2).txt", "dir.d (1)/f", "link (1)", "x.tar (1).gz"}
-    assert [tree[name] for name in ("a.txt", "a (1).txt", ".rc", "x.tar.gz", "link", "dir.d")] == [b"old"] * 4 + ["nowhere", "/"]
+    assert [tree[name] for name in ("a.txt", "a (1).txt", ".rc", "x.tar.gz", "link", "dir.d")] == [
+        b"old"
+    ] * 4 + ["nowhere", "/"]
 
 
 def test_rename_shortens_a_name_that_would_be_too_long(out: Path) -> None:
@@ -189,7 +211,12 @@ def test_rename_shortens_a_name_that_would_be_too_long(out: Path) -> None:
         (out / name).touch()
     with Landing(str(out), Overwrite.RENAME) as landing:
         landed = [_put(landing, name) for name in names]
-    assert landed == ["a" * 247 + " (1).txt", "b" * 251 + " (1)", "c." + "d" * 249 + " (1)", "\u65e5" * 83 + " (1)"]
+    assert landed == [
+        "a" * 247 + " (1).txt",
+        "b" * 251 + " (1)",
+        "c." + "d" * 249 + " (1)",
+        "\u65e5" * 83 + " (1)",
+    ]
 
 
 def test_rename_ends_when_all_names_are_taken(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -254,13 +281,22 @@ def test_always_replaces_files_and_links_but_no_folder(out: Path, outside: Path)
             late.commit()
         assert _put(landing, "link") == "link"
         assert _put(landing, "twin") == "twin"
-    assert _tree(out) == {"file": b"new", "folder": "/", "folder/keep": b"keep", "late": "/", "link": b"new", "twin": b"new"}
+    assert _tree(out) == {
+        "file": b"new",
+        "folder": "/",
+        "folder/keep": b"keep",
+        "late": "/",
+        "link": b"new",
+        "twin": b"new",
+    }
     assert (outside / "f").read_bytes() == b"precious"
 
 
 @pytest.mark.parametrize("overwrite", [Overwrite.NEVER, Overwrite.ALWAYS])
 @pytest.mark.parametrize("kind", ["link", "dangling", "file", "fifo"])
-def test_t05_what_is_in_the_way_of_a_folder_ends_the_transfer(out: Path, outside: Path, overwrite: Overwrite, kind: str) -> None:
+def test_t05_what_is_in_the_way_of_a_folder_ends_the_transfer(
+    out: Path, outside: Path, overwrite: Overwrite, kind: str
+) -> None:
     if kind == "file":
         (out / "d").touch()
     elif kind == "fifo":
@@ -317,7 +353,12 @@ def _take(landing: Landing, entry: Listed) -> None:
 
 
 _HOSTILE = [name for paths in PATHS.values() for path in paths for name in path if len(name) < 300]
-_NAME = st.one_of(st.sampled_from(_HOSTILE), st.sampled_from(ORDINARY), st.sampled_from(["f", "to-outside", "sub"]), st.text(max_size=5))
+_NAME = st.one_of(
+    st.sampled_from(_HOSTILE),
+    st.sampled_from(ORDINARY),
+    st.sampled_from(["f", "to-outside", "sub"]),
+    st.text(max_size=5),
+)
 _ENTRIES = st.lists(st.tuples(st.lists(_NAME, min_size=1, max_size=3), st.booleans()), max_size=6)
 
 
@@ -343,18 +384,31 @@ def test_t03_whatever_is_sent_lands_under_the_output(
             (base / folder / "to-outside").symlink_to("../outside")
             (base / folder / "sub").mkdir()
             (base / folder / "sub" / "to-outside").symlink_to("../../outside/f")
-        root = {"none": base / "cwd", "new/below": base / "new", "link": base / "target"}.get(output, base / output)
-        before = {name: facts for name, facts in _tree(base).items() if not (base / name).is_relative_to(root)}
+        root = {"none": base / "cwd", "new/below": base / "new", "link": base / "target"}.get(
+            output, base / output
+        )
+        before = {
+            name: facts
+            for name, facts in _tree(base).items()
+            if not (base / name).is_relative_to(root)
+        }
         here = os.getcwd()
         os.chdir(base / "cwd")
         try:
-            with suppress(FileSystemError), Landing("." if output == "none" else str(base / output), overwrite) as landing:
+            with (
+                suppress(FileSystemError),
+                Landing("." if output == "none" else str(base / output), overwrite) as landing,
+            ):
                 for components, directory in sorted(entries) if order else entries:
                     with suppress(TallowError):
                         _take(landing, Listed(tuple(components), directory))
         finally:
             os.chdir(here)
-        after = {name: facts for name, facts in _tree(base).items() if not (base / name).is_relative_to(root)}
+        after = {
+            name: facts
+            for name, facts in _tree(base).items()
+            if not (base / name).is_relative_to(root)
+        }
         assert after == before
         if root.is_dir() and output != "file":
             for path in root.rglob("*"):
@@ -365,8 +419,12 @@ def test_t03_whatever_is_sent_lands_under_the_output(
 # Races
 
 
-def _swapping(victim: Path, outside: Path, aside: Path, stop: threading.Event, count: list[int]) -> None:
-    for number in itertools.count():  # a name of its own each time: the one before may have become a folder that is not empty
+def _swapping(
+    victim: Path, outside: Path, aside: Path, stop: threading.Event, count: list[int]
+) -> None:
+    for number in (
+        itertools.count()
+    ):  # a name of its own each time: the one before may have become a folder that is not empty
         if stop.is_set():
             return
         with suppress(OSError):
@@ -380,7 +438,9 @@ def _swapping(victim: Path, outside: Path, aside: Path, stop: threading.Event, c
 
 @pytest.mark.parametrize("overwrite", ALL)
 @pytest.mark.parametrize("victim", ["d", "d/e", "d/e/f"])
-def test_t05_a_racing_swap_never_leads_outside(out: Path, outside: Path, tmp_path: Path, overwrite: Overwrite, victim: str) -> None:
+def test_t05_a_racing_swap_never_leads_outside(
+    out: Path, outside: Path, tmp_path: Path, overwrite: Overwrite, victim: str
+) -> None:
     aside = tmp_path / "aside"
     aside.mkdir()
     target = outside / "f" if victim == "d/e/f" else outside
@@ -389,7 +449,11 @@ def test_t05_a_racing_swap_never_leads_outside(out: Path, outside: Path, tmp_pat
     landed, runs, deadline = 0, 0, time.monotonic() + 10
     thread.start()
     try:
-        while runs < 2_000 and not (runs >= 150 and landed and count[0] > 100) and time.monotonic() < deadline:
+        while (
+            runs < 2_000
+            and not (runs >= 150 and landed and count[0] > 100)
+            and time.monotonic() < deadline
+        ):
             runs += 1
             with suppress(FileSystemError), Landing(str(out), overwrite) as landing:
                 landing.enter(("d",), 0o755, TIME)
@@ -403,7 +467,9 @@ def test_t05_a_racing_swap_never_leads_outside(out: Path, outside: Path, tmp_pat
     assert stat.S_IMODE((outside / "f").stat().st_mode) != 0o755
 
 
-def test_t05_a_folder_swapped_right_after_mkdir_is_not_entered(out: Path, outside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_t05_a_folder_swapped_right_after_mkdir_is_not_entered(
+    out: Path, outside: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     real = os.mkdir
 
     def swap(path: str, mode: int = 0o777, *, dir_fd: int | None = None) -> None:
@@ -419,7 +485,9 @@ def test_t05_a_folder_swapped_right_after_mkdir_is_not_entered(out: Path, outsid
     assert _tree(outside) == {"f": b"precious"}
 
 
-def test_t05_a_staging_folder_swapped_for_a_link_is_not_used(out: Path, outside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_t05_a_staging_folder_swapped_for_a_link_is_not_used(
+    out: Path, outside: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     real = os.mkdir
 
     def swap(path: str, mode: int = 0o777, *, dir_fd: int | None = None) -> None:
@@ -436,7 +504,9 @@ def test_t05_a_staging_folder_swapped_for_a_link_is_not_used(out: Path, outside:
 
 
 @pytest.mark.parametrize("overwrite", ALL)
-def test_t05_a_parent_swapped_while_a_file_is_on_its_way(out: Path, outside: Path, overwrite: Overwrite) -> None:
+def test_t05_a_parent_swapped_while_a_file_is_on_its_way(
+    out: Path, outside: Path, overwrite: Overwrite
+) -> None:
     with Landing(str(out), overwrite) as landing:
         landing.enter(("d",), 0o755, TIME)
         writer = landing.begin(("d", "f"), 0o644, TIME)
@@ -451,7 +521,9 @@ def test_t05_a_parent_swapped_while_a_file_is_on_its_way(out: Path, outside: Pat
 
 
 @pytest.mark.parametrize("overwrite", ALL)
-def test_t05_a_leaf_planted_while_a_file_is_on_its_way(out: Path, outside: Path, overwrite: Overwrite) -> None:
+def test_t05_a_leaf_planted_while_a_file_is_on_its_way(
+    out: Path, outside: Path, overwrite: Overwrite
+) -> None:
     with Landing(str(out), overwrite) as landing:
         writer = landing.begin(("f",), 0o777, TIME)
         assert writer is not None
@@ -493,7 +565,9 @@ def test_t05_cleaning_up_removes_no_folder_of_others(out: Path) -> None:
 # Temporary files
 
 
-def test_t08_temporary_files_are_private_and_unpredictable(out: Path, umask: Callable[[int], int]) -> None:
+def test_t08_temporary_files_are_private_and_unpredictable(
+    out: Path, umask: Callable[[int], int]
+) -> None:
     umask(0)
     names = set()
     for _ in range(3):
@@ -520,7 +594,9 @@ def test_t08_a_folder_is_private_until_it_is_left(out: Path) -> None:
         assert stat.S_IMODE((out / "d").stat().st_mode) == 0o700
 
 
-def test_t08_a_planted_temporary_file_is_not_opened(out: Path, outside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_t08_a_planted_temporary_file_is_not_opened(
+    out: Path, outside: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with Landing(str(out), Overwrite.RENAME) as landing:
         _put(landing, "a")
         (staging,) = out.glob(".tallow-*")
@@ -567,7 +643,9 @@ def test_t08_cleanup_removes_only_its_own(out: Path) -> None:
     assert (out / ".tallow-0000000000000000" / "theirs").exists()
 
 
-def test_files_may_be_committed_after_their_folder_was_left(out: Path, umask: Callable[[int], int]) -> None:
+def test_files_may_be_committed_after_their_folder_was_left(
+    out: Path, umask: Callable[[int], int]
+) -> None:
     with Landing(str(out), Overwrite.RENAME) as landing:
         landing.enter(("d",), 0o555, TIME)
         late = landing.begin(("d", "f"), 0o644, TIME)
@@ -582,15 +660,21 @@ def test_files_may_be_committed_after_their_folder_was_left(out: Path, umask: Ca
 
 def test_partial_writes_are_continued(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = os.pwrite
-    monkeypatch.setattr(os, "pwrite", lambda fd, data, offset: real(fd, memoryview(data)[:3], offset))
+    monkeypatch.setattr(
+        os, "pwrite", lambda fd, data, offset: real(fd, memoryview(data)[:3], offset)
+    )
     with Landing(str(out), Overwrite.RENAME) as landing:
         _put(landing, "f", data=b"0123456789")
     assert (out / "f").read_bytes() == b"0123456789"
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES, errno.EROFS, errno.ENAMETOOLONG, errno.EIO])
+@pytest.mark.parametrize(
+    "number", [errno.ENOSPC, errno.EACCES, errno.EROFS, errno.ENAMETOOLONG, errno.EIO]
+)
 @pytest.mark.parametrize("call", ["open", "pwrite", "utime", "mkdir"])
-def test_t08_failures_of_the_system_are_told_and_leave_nothing(out: Path, monkeypatch: pytest.MonkeyPatch, number: int, call: str) -> None:
+def test_t08_failures_of_the_system_are_told_and_leave_nothing(
+    out: Path, monkeypatch: pytest.MonkeyPatch, number: int, call: str
+) -> None:
     landing = Landing(str(out), Overwrite.RENAME)
 
     def fail(*_: object, **__: object) -> None:
@@ -605,7 +689,9 @@ def test_t08_failures_of_the_system_are_told_and_leave_nothing(out: Path, monkey
     assert _tree(out) == {}
 
 
-def test_a_file_system_without_modes_still_takes_files(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_system_without_modes_still_takes_files(
+    out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(*_: object, **__: object) -> None:
         raise PermissionError(errno.EPERM, "no modes here")
 
@@ -616,7 +702,9 @@ def test_a_file_system_without_modes_still_takes_files(out: Path, monkeypatch: p
 
 
 @pytest.mark.parametrize("native", [True, False, errno.EINVAL, errno.ENOSYS])
-def test_t08_rename_never_replaces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, native: bool | int) -> None:
+def test_t08_rename_never_replaces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, native: bool | int
+) -> None:
     if native is False:
         monkeypatch.setattr(renaming, "_native", lambda: None)
     elif native is not True:

@@ -1,4 +1,5 @@
-"""T-08 for small files, which get their names together: none before it is complete, and whatever stops it, what was told is true."""
+"""T-08 for small files, which get their names together: none before it is complete, and whatever
+stops it, what was told is true."""
 
 from __future__ import annotations
 
@@ -26,7 +27,9 @@ FOLDER = Entry(EntryKind.DIRECTORY, ("d",), 0o755, TIME, 0)
 
 def small(number: int, *components: str) -> FileWhole:
     """A small file as the reader of content gives it."""
-    return FileWhole(number, Entry(EntryKind.FILE, components, 0o640, TIME, 3), memoryview(b"new"), bytes(32))
+    return FileWhole(
+        number, Entry(EntryKind.FILE, components, 0o640, TIME, 3), memoryview(b"new"), bytes(32)
+    )
 
 
 def names(folder: Path) -> list[str]:
@@ -43,7 +46,11 @@ def test_names_are_given_together_and_not_before(tmp_path: Path) -> None:
         assert len(names(tmp_path)) == MOST, "so many do not wait"
         landing.put(small(MOST + 1, "later"))
         settled = landing.settle()
-        assert [path for _, path in settled] == [*(f"{n:03d}" for n in range(MOST - 1)), "last", "later"]
+        assert [path for _, path in settled] == [
+            *(f"{n:03d}" for n in range(MOST - 1)),
+            "last",
+            "later",
+        ]
         assert landing.settle() == []
 
 
@@ -98,7 +105,9 @@ def failing_at(third: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batch, "place", place)
 
 
-def test_one_name_that_fails_ends_it_and_leaves_nothing_half(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_name_that_fails_ends_it_and_leaves_nothing_half(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     landing = Landing(str(tmp_path), Overwrite.RENAME)
     for number, name in enumerate("abcd"):
         landing.put(small(number, name))
@@ -110,8 +119,11 @@ def test_one_name_that_fails_ends_it_and_leaves_nothing_half(tmp_path: Path, mon
     assert sorted(os.listdir(tmp_path)) == ["a", "b"]
 
 
-def test_the_journal_has_one_record_for_all_and_tells_no_lie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if it was killed while the names were given: those that were are there, the others come again."""
+def test_the_journal_has_one_record_for_all_and_tells_no_lie(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if it was killed while the names were given: those that were are there, the others come
+    again."""
     entries = [small(number, name).entry for number, name in enumerate("abcd")]
     landing = Landing(str(tmp_path), Overwrite.RENAME)
     keeping = landing.keeping = Keeping.create(landing.root, KEY, FACTS)
@@ -134,7 +146,9 @@ def test_the_journal_has_one_record_for_all_and_tells_no_lie(tmp_path: Path, mon
     again.close()
 
 
-def test_a_journal_that_cannot_be_written_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_journal_that_cannot_be_written_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     landing = Landing(str(tmp_path), Overwrite.RENAME)
     keeping = landing.keeping = Keeping.create(landing.root, KEY, FACTS)
     landing.put(small(0, "a"))

@@ -1,4 +1,5 @@
-"""T-05, T-08 and the links of a tree: made last, from what was written here, never followed and never replacing what may not be."""
+"""T-05, T-08 and the links of a tree: made last, from what was written here, never followed and
+never replacing what may not be."""
 
 from __future__ import annotations
 
@@ -23,7 +24,13 @@ ALL = list(Overwrite)
 TIME = 1_234_567_890_987_654_321
 
 
-def _put(landing: Landing, *components: str, data: bytes = b"new", keep: int | None = None, named: bool = True) -> str | None:
+def _put(
+    landing: Landing,
+    *components: str,
+    data: bytes = b"new",
+    keep: int | None = None,
+    named: bool = True,
+) -> str | None:
     writer = landing.begin(components, 0o640, TIME, keep=keep, named=named)
     if writer is None:
         return None
@@ -62,7 +69,10 @@ def test_links_land(out: Path, overwrite: Overwrite) -> None:
     assert (out / "d" / "a").lstat().st_mtime_ns == TIME + 1
     assert (out / "d" / "g").stat().st_ino == (out / "d" / "e" / "f").stat().st_ino
     assert (out / "d" / "g").stat().st_nlink == 2
-    assert (stat.S_IMODE((out / "d").stat().st_mode), (out / "d").stat().st_mtime_ns) == (0o555, TIME)
+    assert (stat.S_IMODE((out / "d").stat().st_mode), (out / "d").stat().st_mtime_ns) == (
+        0o555,
+        TIME,
+    )
     assert sorted(os.listdir(out)) == ["d"]
     (out / "d").chmod(0o755)
 
@@ -80,7 +90,22 @@ def test_t05_a_link_is_made_after_all_that_lies_beside_it(out: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "target", ["/etc/passwd", "..", "../x", "e/../x", "../../x", "", "a//b", "./a", "a/.", "a\\b", "C:", "\x1b[2J", "a" * 256]
+    "target",
+    [
+        "/etc/passwd",
+        "..",
+        "../x",
+        "e/../x",
+        "../../x",
+        "",
+        "a//b",
+        "./a",
+        "a/.",
+        "a\\b",
+        "C:",
+        "\x1b[2J",
+        "a" * 256,
+    ],
 )
 def test_t05_a_target_that_leads_out_is_never_made(out: Path, target: str) -> None:
     with Landing(str(out), Overwrite.RENAME) as landing:
@@ -110,7 +135,9 @@ def test_overwriting_with_links(out: Path, outside: Path, kind: str) -> None:
         (out / "d").mkdir()
         for name in ("hard", "soft"):
             place = out / "d" / name
-            place.write_bytes(b"old") if kind == "file" else place.symlink_to(outside / "f" if kind == "link" else "nowhere")
+            place.write_bytes(b"old") if kind == "file" else place.symlink_to(
+                outside / "f" if kind == "link" else "nowhere"
+            )
 
     def land(overwrite: Overwrite) -> Landing:
         with Landing(str(out), overwrite) as landing:
@@ -144,7 +171,13 @@ def test_rename_gives_links_the_next_free_name(out: Path) -> None:
             (out / "d" / name).write_bytes(b"theirs")
         landing.hard_link(("d", "hard.txt"), 1)
         landing.symlink(("d", "soft"), "first", TIME)
-    assert sorted(os.listdir(out / "d")) == ["first", "hard (1).txt", "hard.txt", "soft", "soft (1)"]
+    assert sorted(os.listdir(out / "d")) == [
+        "first",
+        "hard (1).txt",
+        "hard.txt",
+        "soft",
+        "soft (1)",
+    ]
     assert (out / "d" / "hard.txt").read_bytes() == b"theirs"
 
 
@@ -205,7 +238,9 @@ def test_a_link_to_what_never_came_is_left_out(out: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS])
-def test_without_hard_links_a_copy_is_made(out: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+def test_without_hard_links_a_copy_is_made(
+    out: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
     def fail(*_: object, **__: object) -> None:
         raise OSError(number, os.strerror(number))
 
@@ -227,17 +262,25 @@ def test_without_hard_links_a_copy_is_made(out: Path, monkeypatch: pytest.Monkey
         assert status.st_blocks * 512 < 2 << 20
 
 
-def test_t05_what_was_put_in_the_place_of_a_kept_file_is_not_linked(out: Path, outside: Path) -> None:
-    """Only who is this user could do it: the folder is private. The inode is looked at all the same."""
+def test_t05_what_was_put_in_the_place_of_a_kept_file_is_not_linked(
+    out: Path, outside: Path
+) -> None:
+    """Only who is this user could do it: the folder is private. The inode is looked at all the
+    same."""
     landing = Landing(str(out), Overwrite.RENAME)
     _put(landing, "a", keep=0)
     (staging,) = (name for name in os.listdir(out) if name.startswith(".tallow-"))
     (kept,) = os.listdir(out / staging)
-    for replace in (lambda place: os.link(outside / "f", place), lambda place: place.symlink_to(outside / "f")):
+    for replace in (
+        lambda place: os.link(outside / "f", place),
+        lambda place: place.symlink_to(outside / "f"),
+    ):
         (out / staging / kept).unlink()
         replace(out / staging / kept)
         with pytest.raises(FileSystemError):
-            landing.hard_link((f"b{replace.__code__.co_firstlineno}{replace.__code__.co_names[0]}",), 0)
+            landing.hard_link(
+                (f"b{replace.__code__.co_firstlineno}{replace.__code__.co_names[0]}",), 0
+            )
     landing.close()
     assert os.listdir(out) == ["a"]
     assert (outside / "f").read_bytes() == b"precious"
@@ -267,7 +310,9 @@ def test_t08_a_link_that_cannot_be_made_is_told_and_leaves_nothing(
     assert sorted(str(path.relative_to(out)) for path in out.rglob("*")) == ["d", "d/f"]
 
 
-def test_a_file_system_without_symbolic_links_leaves_them_out(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_system_without_symbolic_links_leaves_them_out(
+    out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(*_: object, **__: object) -> None:
         raise PermissionError(errno.EPERM, "no links here")
 
@@ -362,7 +407,9 @@ def _racing(work: Callable[[], None], swap: Callable[[], None], rounds: int = 60
 
 
 @pytest.mark.parametrize("overwrite", ALL)
-def test_t05_folders_swapped_for_links_while_links_are_made(out: Path, outside: Path, tmp_path: Path, overwrite: Overwrite) -> None:
+def test_t05_folders_swapped_for_links_while_links_are_made(
+    out: Path, outside: Path, tmp_path: Path, overwrite: Overwrite
+) -> None:
     aside = tmp_path / "aside"
     aside.mkdir()
     number = iter(range(1_000_000))
@@ -392,7 +439,9 @@ def test_t05_folders_swapped_for_links_while_links_are_made(out: Path, outside: 
 
 
 @pytest.mark.parametrize("overwrite", ALL)
-def test_t05_the_names_of_links_swapped_while_they_are_made(out: Path, outside: Path, overwrite: Overwrite) -> None:
+def test_t05_the_names_of_links_swapped_while_they_are_made(
+    out: Path, outside: Path, overwrite: Overwrite
+) -> None:
     (out / "d").mkdir()
 
     def swap() -> None:
@@ -413,4 +462,8 @@ def test_t05_the_names_of_links_swapped_while_they_are_made(out: Path, outside: 
     assert _racing(work, swap)
     assert os.listdir(outside) == ["f"]
     status = (outside / "f").stat()
-    assert (status.st_nlink, stat.S_IMODE(status.st_mode) & 0o777 != 0o640, status.st_mtime_ns != TIME) == (1, True, True)
+    assert (
+        status.st_nlink,
+        stat.S_IMODE(status.st_mode) & 0o777 != 0o640,
+        status.st_mtime_ns != TIME,
+    ) == (1, True, True)

@@ -1,4 +1,5 @@
-"""What a code leaves behind, and who can forge its way in on this machine: T-10, T-11, T-15, T-32, T-35, T-36."""
+"""What a code leaves behind, and who can forge its way in on this machine: T-10, T-11, T-15, T-32,
+T-35, T-36."""
 
 from __future__ import annotations
 
@@ -62,7 +63,9 @@ def left_behind(home: Home, *without: str) -> bytes:
 
 def processes() -> list[int]:
     """All processes, as far as they can be seen."""
-    return [int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) != os.getpid()]
+    return [
+        int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) != os.getpid()
+    ]
 
 
 def shown_by(pid: int) -> bytes:
@@ -98,7 +101,9 @@ def home(tmp_path: Path) -> Home:
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc")
 @pytest.mark.parametrize("typed", [False, True])
-def test_t10_the_code_is_in_no_command_line_environment_log_or_file(typed: bool, home: Home, tmp_path: Path) -> None:
+def test_t10_the_code_is_in_no_command_line_environment_log_or_file(
+    typed: bool, home: Home, tmp_path: Path
+) -> None:
     friend = Home(tmp_path / "friend")
 
     async def scenario() -> None:
@@ -138,7 +143,9 @@ def test_t10_a_code_in_the_argument_list_draws_one_warning(home: Home) -> None:
     attack(scenario())
 
 
-@pytest.mark.parametrize("secret", ["short", "password", "stamp-daybreak", "a" * 13, "stamp daybreak", ""])
+@pytest.mark.parametrize(
+    "secret", ["short", "password", "stamp-daybreak", "a" * 13, "stamp daybreak", ""]
+)
 def test_t11_a_weak_secret_is_refused_and_not_repeated(secret: str, home: Home) -> None:
     async def scenario() -> None:
         async with tallow(home, "send", "file", "--json", "--code", f"4821-{secret}") as program:
@@ -153,7 +160,9 @@ def test_t15_random_is_imported_nowhere() -> None:
         spec = find_spec(package)
         assert spec is not None
         assert spec.submodule_search_locations
-        sources = [path for place in spec.submodule_search_locations for path in Path(place).rglob("*.py")]
+        sources = [
+            path for place in spec.submodule_search_locations for path in Path(place).rglob("*.py")
+        ]
         assert len(sources) > 10
         for path in sources:
             for node in ast.walk(ast.parse(path.read_text("utf-8"))):
@@ -162,18 +171,24 @@ def test_t15_random_is_imported_nowhere() -> None:
                 assert not {name.partition(".")[0] for name in names} & {"random", "uuid"}, path
 
 
-# -- T-36 ---------------------------------------------------------------------------------------------------------------------------
+# -- T-36 ----------------------------------------------------------------------------------------
 
 
 def test_t36_a_local_record_has_exactly_the_fields_it_may_have(home: Home) -> None:
     async def scenario() -> None:
-        async with tallow(home, "send", "file", "--json", "--transport", "tcp", env={"TALLOW_CODE": CODE}) as program:
+        async with tallow(
+            home, "send", "file", "--json", "--transport", "tcp", env={"TALLOW_CODE": CODE}
+        ) as program:
             event = await program.event("code")
             folder = home.runtime / "tallow" / "local"
             (path,) = folder.iterdir()
             record = json.loads(path.read_text())
             assert set(record) == {"v", "nameplate", "pid", "started", "endpoint"}
-            assert (record["v"], record["nameplate"], record["pid"]) == (1, "4821", program.process.pid)
+            assert (record["v"], record["nameplate"], record["pid"]) == (
+                1,
+                "4821",
+                program.process.pid,
+            )
             assert event["listen"] == [record["endpoint"]]
             assert record["endpoint"].startswith("tcp://127.0.0.1:")
             assert len(path.stem) == 32
@@ -189,7 +204,8 @@ def test_t36_a_local_record_has_exactly_the_fields_it_may_have(home: Home) -> No
 
 
 def test_t11_t31_t36_what_a_relay_and_a_listener_see_up_to_share_tests_no_guess(home: Home) -> None:
-    """The relay plays the guest: with the right words, with wrong ones, and as somebody who stops. It sees the same three times."""
+    """The relay plays the guest: with the right words, with wrong ones, and as somebody who stops.
+    It sees the same three times."""
     seen = bytearray()
     shapes: list[list[tuple[int, int]]] = []
 
@@ -200,7 +216,10 @@ def test_t11_t31_t36_what_a_relay_and_a_listener_see_up_to_share_tests_no_guess(
         await line.closed()
 
     async def scenario() -> None:
-        async with listening(relay) as port, sender(home, "file", "--relay", f"tcp://127.0.0.1:{port}") as program:
+        async with (
+            listening(relay) as port,
+            sender(home, "file", "--relay", f"tcp://127.0.0.1:{port}") as program,
+        ):
             direct = await program.port()
             for code in (CODE, WRONG, "4821-entirely other secret", CODE):
                 line = await dial(direct)
@@ -220,7 +239,8 @@ def test_t11_t31_t36_what_a_relay_and_a_listener_see_up_to_share_tests_no_guess(
     hello, share = shapes[0]
     kem = next(iter(DEFAULT["kem"].values()))
     assert hello[0] == FrameType.HELLO
-    # A KEM ciphertext and a uniformly random curve point: no MAC, no hash, nothing that a guess could be compared with.
+    # A KEM ciphertext and a uniformly random curve point: no MAC, no hash, nothing that a guess
+    # could be compared with.
     assert share == (FrameType.SHARE, kem.ciphertext_size + 32)
 
 
@@ -233,7 +253,7 @@ def _shape(data: bytes) -> list[tuple[int, int]]:
     return shape
 
 
-# -- T-35 ---------------------------------------------------------------------------------------------------------------------------
+# -- T-35 ----------------------------------------------------------------------------------------
 
 
 def _started() -> int:
@@ -247,7 +267,13 @@ def forge(home: Home, ports: list[int], first: int = 0) -> None:
     for path in (home.runtime / "tallow", folder):
         path.chmod(0o700)
     for at, port in enumerate(ports):
-        record = {"v": 1, "nameplate": "4821", "pid": os.getpid(), "started": _started(), "endpoint": f"tcp://127.0.0.1:{port}"}
+        record = {
+            "v": 1,
+            "nameplate": "4821",
+            "pid": os.getpid(),
+            "started": _started(),
+            "endpoint": f"tcp://127.0.0.1:{port}",
+        }
         path = folder / f"{first + at:032x}.json"
         path.write_text(json.dumps(record))
         path.chmod(0o600)
@@ -310,7 +336,10 @@ def test_t32_the_guests_ten_proofs_count_over_restarts_and_paths(home: Home) -> 
             assert impostor.proofs == 6
             (at,) = await _impostors(stack, impostor, 1)
             for _ in range(3):
-                assert (await _receive(home, "--at", f"127.0.0.1:{at}")).process.returncode in (4, 7)
+                assert (await _receive(home, "--at", f"127.0.0.1:{at}")).process.returncode in (
+                    4,
+                    7,
+                )
             assert impostor.proofs == 9
             assert (await _receive(home, "--wait", "2")).process.returncode == 4
             assert impostor.proofs == 10
@@ -324,7 +353,9 @@ def test_t32_the_guests_ten_proofs_count_over_restarts_and_paths(home: Home) -> 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
 @pytest.mark.parametrize("answer", ["garbage", "an alert", "closes", "a huge frame", "an impostor"])
-def test_t35_the_true_sender_is_found_among_forged_records(answer: str, home: Home, tmp_path: Path) -> None:
+def test_t35_the_true_sender_is_found_among_forged_records(
+    answer: str, home: Home, tmp_path: Path
+) -> None:
     async def serve(line: Line) -> None:
         if answer == "an impostor":
             await Impostor().serve(line)
@@ -341,7 +372,9 @@ def test_t35_the_true_sender_is_found_among_forged_records(answer: str, home: Ho
         async with AsyncExitStack() as stack:
             forge(home, [await stack.enter_async_context(listening(serve)) for _ in range(4)])
             env = {"TALLOW_CODE": CODE}
-            source = await stack.enter_async_context(tallow(home, "send", "file", "--json", "--transport", "tcp", env=env))
+            source = await stack.enter_async_context(
+                tallow(home, "send", "file", "--json", "--transport", "tcp", env=env)
+            )
             await source.event("code")
             program = await _receive(home)
             assert program.process.returncode == 0, program.said()
@@ -393,7 +426,10 @@ def test_the_runtime_directory_of_somebody_else_is_not_used(home: Home) -> None:
 
 def test_t11_a_wrong_code_says_so_and_names_no_word(home: Home, tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with sender(home, "file") as source, receiver(Home(tmp_path / "friend"), await source.port(), code=WRONG) as target:
+        async with (
+            sender(home, "file") as source,
+            receiver(Home(tmp_path / "friend"), await source.port(), code=WRONG) as target,
+        ):
             assert await target.wait() == 4
             assert b"kindling" not in target.out + target.err
 

@@ -1,4 +1,5 @@
-"""T-02: names and trees that no receiver takes, and the order that shows it without remembering them."""
+"""T-02: names and trees that no receiver takes, and the order that shows it without remembering
+them."""
 
 from __future__ import annotations
 
@@ -14,8 +15,16 @@ from tallow_core.protocol.names import MAX_DEPTH, TreeOrder, check_component, ch
 from tallow_core.text import printable
 from tests.security.corpus import ORDINARY, PATHS, TREES, Entry, Path
 
-_ALL_PATHS = [pytest.param(path, id=f"{group}-{number}") for group, paths in PATHS.items() for number, path in enumerate(paths)]
-_ALL_TREES = [pytest.param(tree, id=f"{group}-{number}") for group, trees in TREES.items() for number, tree in enumerate(trees)]
+_ALL_PATHS = [
+    pytest.param(path, id=f"{group}-{number}")
+    for group, paths in PATHS.items()
+    for number, path in enumerate(paths)
+]
+_ALL_TREES = [
+    pytest.param(tree, id=f"{group}-{number}")
+    for group, trees in TREES.items()
+    for number, tree in enumerate(trees)
+]
 
 _CHARACTERS = st.characters(codec="utf-8", min_codepoint=0x20)
 _ACCEPTABLE = st.text(_CHARACTERS, min_size=1).filter(lambda name: check_component(name) is None)
@@ -76,9 +85,18 @@ def test_limits_are_exact() -> None:
 def test_a_whole_tree_in_order_is_taken() -> None:
     order = TreeOrder()
     for path, directory in [
-        (("A",), True), (("A", "x"), False), (("A", "y"), True), (("A", "y", "z"), False), (("b",), False), (("\u00e9",), False),
-        (("foo",), True), (("foo", "x"), False), (("foobar",), True), (("foobar", "x"), False), (("\u65e5",), False),
-    ]:  # fmt: skip
+        (("A",), True),
+        (("A", "x"), False),
+        (("A", "y"), True),
+        (("A", "y", "z"), False),
+        (("b",), False),
+        (("\u00e9",), False),
+        (("foo",), True),
+        (("foo", "x"), False),
+        (("foobar",), True),
+        (("foobar", "x"), False),
+        (("\u65e5",), False),
+    ]:
         order.place(path, directory)
 
 

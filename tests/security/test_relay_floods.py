@@ -107,15 +107,20 @@ async def ended(program: Program) -> None:
 
 
 @pytest.mark.parametrize("limit", [4096, 300])
-def test_t18_two_thousand_half_open_connections_leave_the_relay_usable(limit: int, home: Home, tmp_path: Path) -> None:
-    """With fewer connections allowed than attackers, too: those that say nothing have to make room."""
+def test_t18_two_thousand_half_open_connections_leave_the_relay_usable(
+    limit: int, home: Home, tmp_path: Path
+) -> None:
+    """With fewer connections allowed than attackers, too: those that say nothing have to make
+    room."""
     home.configure(f"[relay_server]\nconnections = {limit}\n")
 
     async def scenario() -> None:
         async with many_descriptors(4000), relay_server(home) as (program, port):
             half = [b"", b"\x01", Join("4821").frame().encoded[:-1]]
             for start in range(0, 2000, 100):
-                await asyncio.gather(*(_half(port, half[at % 3]) for at in range(start, start + 100)))
+                await asyncio.gather(
+                    *(_half(port, half[at % 3]) for at in range(start, start + 100))
+                )
             await transfer(port, tmp_path)
             await ended(program)
 
@@ -153,7 +158,9 @@ def test_t16_frames_out_of_bounds_and_out_of_place(home: Home, tmp_path: Path) -
                 Frame(0xFF, b"").encoded,
                 Frame(FrameType.JOIN, opening + b"\x02" + bytes(4) + b"\x044821").encoded,
                 Frame(FrameType.JOIN, opening + b"\x00" + u32(86_401) + b"\x044821").encoded,
-                Frame(FrameType.JOIN, opening + b"\x00" + bytes(4) + b"\x04\xff\xff\xff\xff").encoded,
+                Frame(
+                    FrameType.JOIN, opening + b"\x00" + bytes(4) + b"\x04\xff\xff\xff\xff"
+                ).encoded,
             ]:
                 try:
                     line = await ask(port, data)
@@ -179,23 +186,37 @@ def test_t12_wrong_tokens_open_take_and_evict_nothing(home: Home) -> None:
             assert announced.type == FrameType.RELAY_GUEST
             number = int.from_bytes(announced.body[:4], "big")
             for token in (bytes(32), bytes([mine.token[0] ^ 1]) + mine.token[1:], mine.token[::-1]):
-                assert await refusal(await ask(port, Take("4821", token, number).frame().encoded)) == 5
+                assert (
+                    await refusal(await ask(port, Take("4821", token, number).frame().encoded)) == 5
+                )
                 assert await refusal(await ask(port, Resume("4821", token).frame().encoded)) == 5
             assert await refusal(await ask(port, Open("4821").frame().encoded)) == 2
             assert await refusal(await ask(port, Resume("4822", mine.token).frame().encoded)) == 1
             # Another host, with a right token of its own, takes a guest that is not its own.
             other, theirs = await opened(port, "4822")
-            assert await refusal(await ask(port, Take("4822", theirs.token, number).frame().encoded)) == 9
-            assert await refusal(await ask(port, Take("4821", theirs.token, number).frame().encoded)) == 5
+            assert (
+                await refusal(await ask(port, Take("4822", theirs.token, number).frame().encoded))
+                == 9
+            )
+            assert (
+                await refusal(await ask(port, Take("4821", theirs.token, number).frame().encoded))
+                == 5
+            )
             # A number that never was, the greatest number, and a guest that was taken already.
             for nobody in (0, number + 99, (1 << 32) - 1):
-                assert await refusal(await ask(port, Take("4821", mine.token, nobody).frame().encoded)) == 9
+                assert (
+                    await refusal(await ask(port, Take("4821", mine.token, nobody).frame().encoded))
+                    == 9
+                )
             taken = await ask(port, Take("4821", mine.token, number).frame().encoded, b"hello")
             while (data := await guest.take(1)) != b"h":
                 assert data == bytes([FrameType.RELAY_WAITING])
                 await guest.take(4)
             assert await guest.take(4) == b"ello"
-            assert await refusal(await ask(port, Take("4821", mine.token, number).frame().encoded)) == 9
+            assert (
+                await refusal(await ask(port, Take("4821", mine.token, number).frame().encoded))
+                == 9
+            )
             await guest.put(b"back")
             assert await taken.take(4) == b"back"
             await other.put(LEAVE.encoded)
@@ -292,7 +313,9 @@ def test_a_slow_loris_is_dropped_after_ten_seconds(home: Home) -> None:
             async def drip() -> None:
                 with contextlib.suppress(Gone):
                     while True:
-                        await line.put(b"\x01" if line.writer.transport.get_write_buffer_size() == 0 else b"")
+                        await line.put(
+                            b"\x01" if line.writer.transport.get_write_buffer_size() == 0 else b""
+                        )
                         await asyncio.sleep(3)
 
             dripping = asyncio.create_task(drip())
@@ -331,7 +354,9 @@ def test_sigterm_under_load_says_goodbye_and_leaves_nothing(home: Home) -> None:
 
 def test_t11_the_relay_logs_neither_nameplates_nor_addresses(home: Home, tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with tallow(home, "relay", "serve", "--bind", "tcp://127.0.0.1:0", "--json", "-vvv") as program:
+        async with tallow(
+            home, "relay", "serve", "--bind", "tcp://127.0.0.1:0", "--json", "-vvv"
+        ) as program:
             port = int((await program.event("relay"))["url"].rpartition(":")[2])
             await transfer(port, tmp_path)
             await ended(program)

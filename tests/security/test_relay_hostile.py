@@ -1,4 +1,5 @@
-"""Clients against a relay that lies, stalls and floods: nothing hangs beyond its deadline, and the exit status is right."""
+"""Clients against a relay that lies, stalls and floods: nothing hangs beyond its deadline, and the
+exit status is right."""
 
 from __future__ import annotations
 
@@ -73,7 +74,9 @@ ANSWERS: dict[str, Lie] = {
     "Refused 255": says(Frame(FrameType.RELAY_REFUSED, b"\xff").encoded),
     "Refused, empty": says(Frame(FrameType.RELAY_REFUSED, b"").encoded),
     "Refused, too long": says(Frame(FrameType.RELAY_REFUSED, b"\x01\x1b[31m").encoded),
-    "every refusal": says(*(Frame(FrameType.RELAY_REFUSED, bytes([number])).encoded for number in range(1, 12))),
+    "every refusal": says(
+        *(Frame(FrameType.RELAY_REFUSED, bytes([number])).encoded for number in range(1, 12))
+    ),
     "an alert": says(Frame(FrameType.ALERT, b"\x01").encoded),
     "an unknown frame": says(Frame(0x7E, b"\x1b]0;x\x07").encoded),
     "half a frame": says(b"\x21\x00"),
@@ -87,7 +90,18 @@ def test_t21_a_receiver_survives_every_answer_of_a_relay(some: int, home: Home) 
             lie = ANSWERS.get(name, _floods_waiting)
             began = time.monotonic()
             async with listening(lie) as port:
-                words = ("receive", "--yes", "--json", "-vvv", "-o", "out", "--wait", "2", "--relay", f"tcp://127.0.0.1:{port}")
+                words = (
+                    "receive",
+                    "--yes",
+                    "--json",
+                    "-vvv",
+                    "-o",
+                    "out",
+                    "--wait",
+                    "2",
+                    "--relay",
+                    f"tcp://127.0.0.1:{port}",
+                )
                 async with tallow(home, *words, env={"TALLOW_CODE": CODE}) as program:
                     status = await program.wait(20)
                     assert_harmless(program)
@@ -113,7 +127,17 @@ def test_t21_a_sender_survives_every_answer_of_a_relay(some: int, home: Home) ->
 
 
 @pytest.mark.parametrize(
-    "nameplate", [b"9999", b"123", b"0123", b"12345678901", b"abcd", "\u0661\u0662\u0663\u0664".encode(), b"\x1b[1m", b"../x"]
+    "nameplate",
+    [
+        b"9999",
+        b"123",
+        b"0123",
+        b"12345678901",
+        b"abcd",
+        "\u0661\u0662\u0663\u0664".encode(),
+        b"\x1b[1m",
+        b"../x",
+    ],
 )
 def test_a_relay_that_opens_another_room_than_asked(nameplate: bytes, home: Home) -> None:
     frame = Frame(FrameType.RELAY_OPENED, bytes([len(nameplate)]) + nameplate + bytes(32)).encoded
@@ -143,7 +167,9 @@ AFTER: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("name", list(AFTER))
-def test_t21_a_sender_goes_on_by_other_paths_when_its_relay_goes_mad(name: str, home: Home, tmp_path: Path) -> None:
+def test_t21_a_sender_goes_on_by_other_paths_when_its_relay_goes_mad(
+    name: str, home: Home, tmp_path: Path
+) -> None:
     calls = 0
 
     async def relay(line: Line) -> None:
@@ -153,7 +179,10 @@ def test_t21_a_sender_goes_on_by_other_paths_when_its_relay_goes_mad(name: str, 
         await line.put(OPENED + AFTER[name])
 
     async def scenario() -> None:
-        async with listening(relay) as port, sender(home, "file", "-vvv", "--relay", f"tcp://127.0.0.1:{port}") as program:
+        async with (
+            listening(relay) as port,
+            sender(home, "file", "-vvv", "--relay", f"tcp://127.0.0.1:{port}") as program,
+        ):
             direct = await program.port()
             await eventually(lambda: calls > 1 or b"left out" in program.err, "the sender noticed")
             await _receives(program, direct, tmp_path)
@@ -171,7 +200,8 @@ async def _receives(program: Program, port: int, tmp_path: Path) -> None:
 
 
 def test_a_flood_of_guests_opens_a_bounded_number_of_connections(home: Home) -> None:
-    """The relay announces guests without end, and leaves the connections that should take them in the queue of its kernel."""
+    """The relay announces guests without end, and leaves the connections that should take them in
+    the queue of its kernel."""
 
     async def scenario() -> None:
         loop = asyncio.get_running_loop()
@@ -179,14 +209,20 @@ def test_a_flood_of_guests_opens_a_bounded_number_of_connections(home: Home) -> 
             queue.setblocking(False)
             queue.bind(("127.0.0.1", 0))
             queue.listen(0)
-            async with sender(home, "file", "--relay", f"tcp://127.0.0.1:{queue.getsockname()[1]}") as program:
-                control = Line(*await asyncio.open_connection(sock=(await loop.sock_accept(queue))[0]))
+            async with sender(
+                home, "file", "--relay", f"tcp://127.0.0.1:{queue.getsockname()[1]}"
+            ) as program:
+                control = Line(
+                    *await asyncio.open_connection(sock=(await loop.sock_accept(queue))[0])
+                )
                 assert (await control.frame()).type == FrameType.RELAY_OPEN
                 await control.put(OPENED)
                 await program.event("code")
                 before = program.peak_kib()
                 for start in range(0, 10_000, 100):
-                    guests = (Frame(FrameType.RELAY_GUEST, u32(start + at) + b"\0") for at in range(100))
+                    guests = (
+                        Frame(FrameType.RELAY_GUEST, u32(start + at) + b"\0") for at in range(100)
+                    )
                     await control.put(b"".join(guest.encoded for guest in guests))
                 for _ in range(40):
                     assert len(os.listdir(f"/proc/{program.process.pid}/fd")) < 60
@@ -209,7 +245,17 @@ def test_a_relay_that_swaps_the_guest_for_itself_gets_nothing(home: Home) -> Non
 
     async def scenario() -> None:
         async with listening(relay) as port:
-            words = ("receive", "--yes", "--json", "-o", "out", "--wait", "3", "--relay", f"tcp://127.0.0.1:{port}")
+            words = (
+                "receive",
+                "--yes",
+                "--json",
+                "-o",
+                "out",
+                "--wait",
+                "3",
+                "--relay",
+                f"tcp://127.0.0.1:{port}",
+            )
             async with tallow(home, *words, env={"TALLOW_CODE": CODE}) as program:
                 assert await program.wait() in (4, 5), program.said()
 
@@ -238,7 +284,9 @@ def test_a_relay_that_replays_a_recorded_handshake_gets_nothing(home: Home, tmp_
 
         async with listening(true_host) as port, receiver(Home(tmp_path / "first"), port) as first:
             await first.wait()
-        frames = [data for data in said if data[0] in (FrameType.HELLO, FrameType.SHARE, FrameType.DONE)]
+        frames = [
+            data for data in said if data[0] in (FrameType.HELLO, FrameType.SHARE, FrameType.DONE)
+        ]
         assert len(frames) == 3
 
         async def replay(line: Line) -> None:

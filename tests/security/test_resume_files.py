@@ -1,4 +1,5 @@
-"""T-34, and crash safety: journals, partial files and records that were planted, torn, moved or written by somebody else."""
+"""T-34, and crash safety: journals, partial files and records that were planted, torn, moved or
+written by somebody else."""
 
 from __future__ import annotations
 
@@ -18,7 +19,13 @@ from tallow_core.dataplane.sources import SourceEntry
 from tallow_core.errors import FileSystemError, RemoteProtocolError
 from tallow_core.protocol.manifest import Entry, EntryKind
 from tallow_core.protocol.resume import Earlier, Proof, prove
-from tallow_core.runtime.resuming import LIFETIME, ReceivedRecords, SentRecords, unchanged, write_sources
+from tallow_core.runtime.resuming import (
+    LIFETIME,
+    ReceivedRecords,
+    SentRecords,
+    unchanged,
+    write_sources,
+)
 from tallow_plugins.hashes.blake3 import Blake3
 
 KEY = b"k" * 32
@@ -49,7 +56,8 @@ def segment_hash(data: bytes) -> bytes:
 
 
 def interrupted(out: Path) -> tuple[str, int]:
-    """What a killed receiver leaves: two of the large file's segments, and the small file. Returns the staging folder's name and inode."""
+    """What a killed receiver leaves: two of the large file's segments, and the small file. Returns
+    the staging folder's name and inode."""
     out.mkdir(exist_ok=True)
     with opened(out) as root:
         keeping = Keeping.create(root, KEY, FACTS)
@@ -61,21 +69,28 @@ def interrupted(out: Path) -> tuple[str, int]:
         (staging / PART).chmod(0o600)
         journal.begun(1, (staging / PART).stat().st_ino, PART)
         for index in range(2):
-            journal.segment(1, index, segment_hash(CONTENT[index * SEGMENT : (index + 1) * SEGMENT]))
+            journal.segment(
+                1, index, segment_hash(CONTENT[index * SEGMENT : (index + 1) * SEGMENT])
+            )
         (out / "t" / "small").write_bytes(b"small")
         journal.placed((2, (out / "t" / "small").stat()))
         keeping.suspend()
         return staging.name, staging.stat().st_ino
 
 
-def resumed(out: Path, name: str, inode: int, key: bytes = KEY, facts: Facts = FACTS) -> tuple[list[int], dict[int, int]] | None:
+def resumed(
+    out: Path, name: str, inode: int, key: bytes = KEY, facts: Facts = FACTS
+) -> tuple[list[int], dict[int, int]] | None:
     """(Files that are there, bytes of those that are not whole); None if nothing is taken up."""
     with opened(out) as root:
         keeping = Keeping.reopen(root, name, inode, key, facts, len(ENTRIES))
         if keeping is None:
             return None
         keeping.survey(ENTRIES, Overwrite.RENAME, Blake3, SEGMENT)
-        found = [n for n, there in enumerate(keeping.files) if there], {n: keeping.written(seen) for n, seen in keeping.begun.items()}
+        found = (
+            [n for n, there in enumerate(keeping.files) if there],
+            {n: keeping.written(seen) for n, seen in keeping.begun.items()},
+        )
         keeping.suspend()
         return found
 
@@ -126,7 +141,9 @@ def test_t34_a_planted_journal_is_ignored(plant: Callable[[Path], None], tmp_pat
 
 
 @pytest.mark.parametrize("plant", [*PLANTED, _copy], ids=lambda plant: plant.__name__[1:])
-def test_t34_a_planted_partial_file_is_ignored(plant: Callable[[Path], None], tmp_path: Path) -> None:
+def test_t34_a_planted_partial_file_is_ignored(
+    plant: Callable[[Path], None], tmp_path: Path
+) -> None:
     name, inode = interrupted(tmp_path / "out")
     plant(tmp_path / "out" / name / PART)
     assert resumed(tmp_path / "out", name, inode) == ([2], {})
@@ -134,7 +151,9 @@ def test_t34_a_planted_partial_file_is_ignored(plant: Callable[[Path], None], tm
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 @pytest.mark.parametrize(("planted", "expected"), [(NAME, None), (PART, ([2], {})), (".", None)])
-def test_t34_what_belongs_to_somebody_else_is_ignored(planted: str, expected: object, tmp_path: Path) -> None:
+def test_t34_what_belongs_to_somebody_else_is_ignored(
+    planted: str, expected: object, tmp_path: Path
+) -> None:
     name, inode = interrupted(tmp_path / "out")
     os.chown(tmp_path / "out" / name / planted, 12345, 12345)
     assert resumed(tmp_path / "out", name, inode) == expected
@@ -142,13 +161,19 @@ def test_t34_what_belongs_to_somebody_else_is_ignored(planted: str, expected: ob
 
 def test_t34_a_journal_of_another_machine_or_transfer_is_ignored(tmp_path: Path) -> None:
     """And removed with its folder: its record is replaced now, so it would lie there for ever."""
-    others = [FACTS._replace(transfer_id=b"j" * 16), FACTS._replace(manifest=b"n" * 32), FACTS._replace(hash="sha3-256")]
+    others = [
+        FACTS._replace(transfer_id=b"j" * 16),
+        FACTS._replace(manifest=b"n" * 32),
+        FACTS._replace(hash="sha3-256"),
+    ]
     for number, facts in enumerate([FACTS, *others, FACTS._replace(segment_size=2 * SEGMENT)]):
         out = tmp_path / f"{number}"
         name, inode = interrupted(out)
         assert resumed(out, name, inode + 1) is None
         assert (out / name).is_dir(), "a folder that is not the one that was left"
-        assert resumed(out, name, inode, key=b"x" * 32 if facts is FACTS else KEY, facts=facts) is None
+        assert (
+            resumed(out, name, inode, key=b"x" * 32 if facts is FACTS else KEY, facts=facts) is None
+        )
         assert not (out / name).exists()
 
 
@@ -200,9 +225,13 @@ def test_a_name_with_a_number_is_found(tmp_path: Path) -> None:
     assert resumed(tmp_path / "out", name, inode) == ([2], {1: 2 * SEGMENT})
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(data=st.data())
-def test_t23_a_journal_that_was_cut_or_changed_tells_a_beginning_only(data: st.DataObject, tmp_path: Path) -> None:
+def test_t23_a_journal_that_was_cut_or_changed_tells_a_beginning_only(
+    data: st.DataObject, tmp_path: Path
+) -> None:
     """Of n records some first ones are read, as they were; writing goes on behind them."""
     folder = tmp_path / os.urandom(8).hex()
     folder.mkdir()
@@ -252,11 +281,15 @@ def test_a_leftover_expires(tmp_path: Path) -> None:
     assert sorted(os.listdir(out)) == ["t"]
 
 
-# -- the records in the state directory ---------------------------------------------------------------------------------------
+# -- the records in the state directory ----------------------------------------------------------
 
 EARLIER = Earlier(b"i" * 16, b"s" * 32)
 SOURCES = [SourceEntry(entry, (1, number)) for number, entry in enumerate(ENTRIES)]
-LISTED = [write_sources([source.inode for source in SOURCES], b"".join(entry.encoded() for entry in ENTRIES))]
+LISTED = [
+    write_sources(
+        [source.inode for source in SOURCES], b"".join(entry.encoded() for entry in ENTRIES)
+    )
+]
 
 
 def test_the_senders_record(tmp_path: Path) -> None:
@@ -267,7 +300,12 @@ def test_the_senders_record(tmp_path: Path) -> None:
     assert SentRecords(tmp_path, "others").load() == []
     assert list(unchanged(record, SOURCES)) == SOURCES
     touched = SOURCES[2]._replace(entry=ENTRIES[2]._replace(mtime_ns=5))
-    for changed in ([*SOURCES[:2], touched], SOURCES[:2], [*SOURCES, touched], [*SOURCES[:2], SOURCES[2]._replace(inode=(1, 9))]):
+    for changed in (
+        [*SOURCES[:2], touched],
+        SOURCES[:2],
+        [*SOURCES, touched],
+        [*SOURCES[:2], SOURCES[2]._replace(inode=(1, 9))],
+    ):
         with pytest.raises(FileSystemError, match="--anew"):
             list(unchanged(record, changed))
     record.forget()
@@ -278,9 +316,19 @@ def test_the_senders_record(tmp_path: Path) -> None:
 def test_torn_records_are_as_good_as_none(what: str, tmp_path: Path) -> None:
     sent, received = SentRecords(tmp_path, "some sources"), ReceivedRecords(tmp_path)
     proofs = [prove(EARLIER, "sender", "sha256", b"T")]
-    path = sent.save(EARLIER, LISTED).path if what == "sent" else received.save(EARLIER, "/some/where", ".tallow-x", 5).path
+    path = (
+        sent.save(EARLIER, LISTED).path
+        if what == "sent"
+        else received.save(EARLIER, "/some/where", ".tallow-x", 5).path
+    )
     whole = path.read_bytes()
-    for torn in (whole[:-1], whole[:40], b"", whole + b"\0", whole[:60] + bytes([whole[60] ^ 1]) + whole[61:]):
+    for torn in (
+        whole[:-1],
+        whole[:40],
+        b"",
+        whole + b"\0",
+        whole[:60] + bytes([whole[60] ^ 1]) + whole[61:],
+    ):
         path.write_bytes(torn)
         assert sent.load() == []
         assert received.find(proofs, "sha256", b"T") is None

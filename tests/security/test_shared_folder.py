@@ -1,7 +1,9 @@
-"""T-03, T-05, T-08: receiving into a folder in which another user of the machine may write too, and does, all the time.
+"""T-03, T-05, T-08: receiving into a folder in which another user of the machine may write too, and
+does, all the time.
 
-The other user is a process of its own with another uid. It takes the names that come next, with files, folders and links that lead out,
-moves away what is there, and tries to get at what is not complete.
+The other user is a process of its own with another uid. It takes the names that come next, with
+files, folders and links that lead out, moves away what is there, and tries to get at what is not
+complete.
 """
 
 from __future__ import annotations
@@ -27,7 +29,9 @@ NOBODY = 65534
 FILES = 150
 SIZE = 20_000
 
-root_only = pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can be somebody else too")
+root_only = pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can be somebody else too"
+)
 
 
 def content(name: str) -> bytes:
@@ -123,7 +127,11 @@ def shared(mode: int, *, folders: bool) -> Iterator[tuple[Path, Path, Path, int]
                     os.setuid(NOBODY)
                     neighbour = Neighbour(str(folder), str(elsewhere / "secret"), folders=folders)
                     neighbour.run(time.time() + 60)
-                    file.write(json.dumps([neighbour.planted, neighbour.reached, neighbour.torn, neighbour.moved]))
+                    file.write(
+                        json.dumps(
+                            [neighbour.planted, neighbour.reached, neighbour.torn, neighbour.moved]
+                        )
+                    )
                     file.flush()
                     status = 0
                 finally:
@@ -134,8 +142,11 @@ def shared(mode: int, *, folders: bool) -> Iterator[tuple[Path, Path, Path, int]
 
 
 @pytest.mark.parametrize("overwrite", [Overwrite.RENAME, Overwrite.NEVER])
-def test_t08_a_name_taken_at_the_last_moment_is_not_replaced(overwrite: Overwrite, tmp_path: Path) -> None:
-    """A thread takes the name again and again, and looks whether what it made is still there: between a look and a rename there is time."""
+def test_t08_a_name_taken_at_the_last_moment_is_not_replaced(
+    overwrite: Overwrite, tmp_path: Path
+) -> None:
+    """A thread takes the name again and again, and looks whether what it made is still there:
+    between a look and a rename there is time."""
     stop = threading.Event()
     taken, replaced = 0, 0
 
@@ -151,7 +162,9 @@ def test_t08_a_name_taken_at_the_last_moment_is_not_replaced(overwrite: Overwrit
                 os.close(fd)
 
     (tmp_path / "staging").mkdir()
-    staging, folder = (os.open(path, os.O_RDONLY | os.O_DIRECTORY) for path in (tmp_path / "staging", tmp_path))
+    staging, folder = (
+        os.open(path, os.O_RDONLY | os.O_DIRECTORY) for path in (tmp_path / "staging", tmp_path)
+    )
     thread = threading.Thread(target=take)
     thread.start()
     placed, evaded, deadline = 0, 0, time.monotonic() + 20
@@ -178,7 +191,9 @@ def test_t08_a_name_taken_at_the_last_moment_is_not_replaced(overwrite: Overwrit
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 @pytest.mark.parametrize("overwrite", ["rename", "never", "always"])
 @pytest.mark.parametrize("mode", [0o1777, 0o777], ids=["sticky", "open"])
-def test_t03_t05_t08_another_user_in_the_same_folder(mode: int, overwrite: str, tmp_path: Path) -> None:
+def test_t03_t05_t08_another_user_in_the_same_folder(
+    mode: int, overwrite: str, tmp_path: Path
+) -> None:
     ann, bob = Home(tmp_path / "ann"), Home(tmp_path / "bob")
     ann.environment()
     names = [f"f{number:03d}" for number in range(FILES)]
@@ -205,13 +220,19 @@ def test_t03_t05_t08_another_user_in_the_same_folder(mode: int, overwrite: str, 
             _, code = os.waitpid(child, 0)
         assert code == 0
         planted, reached, torn, moved = json.loads(report.read_text())
-        assert status in ((0,) if overwrite == "rename" and mode == 0o1777 else (0, 9)), guest.said()
+        assert status in ((0,) if overwrite == "rename" and mode == 0o1777 else (0, 9)), (
+            guest.said()
+        )
         assert os.listdir(elsewhere) == ["secret"]
         assert (elsewhere / "secret").read_text() == "precious"
         assert stat.S_IMODE((elsewhere / "secret").stat().st_mode) == 0o644
         assert reached == [], "what was not complete, or not the other's, was opened"
         assert torn == [], "a name showed less than its content"
-        landed = [path for path in folder.rglob("f*") if path.is_file() and not path.is_symlink() and path.stat().st_uid == 0]
+        landed = [
+            path
+            for path in folder.rglob("f*")
+            if path.is_file() and not path.is_symlink() and path.stat().st_uid == 0
+        ]
         assert len(landed) > 10 or status == 9, guest.said()
         for path in landed:
             assert path.read_bytes() == content(path.name[:4])

@@ -62,10 +62,16 @@ def test_walk_is_in_canonical_order_and_complete(tmp_path: Path) -> None:
         for entry in entries:
             order.place(entry.components, entry.directory)
         assert not sources.skipped
-        assert sorted(entry.components for entry in entries) == sorted([("all",), ("ALONE",), *wanted])
+        assert sorted(entry.components for entry in entries) == sorted(
+            [("all",), ("ALONE",), *wanted]
+        )
         assert next(entry for entry in entries if entry.components == ("ALONE",)).entry.size == 4
-        assert [entry.components for entry in sources.walk()] == [entry.components for entry in entries]
-        contents = {entry.components[-1]: _read(sources, entry) for entry in entries if not entry.directory}
+        assert [entry.components for entry in sources.walk()] == [
+            entry.components for entry in entries
+        ]
+        contents = {
+            entry.components[-1]: _read(sources, entry) for entry in entries if not entry.directory
+        }
     assert contents == {"ALONE": b"1234", "a": b"", "B": b"b"}
 
 
@@ -80,7 +86,9 @@ def test_facts_of_an_entry(tree: Path) -> None:
     assert entry == SourceEntry(expected, (status.st_dev, status.st_ino))
 
 
-def test_t06_links_and_special_files_are_left_out(tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_t06_links_and_special_files_are_left_out(
+    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tree / "to-file").symlink_to(tmp_path / "outside" / "f")
     (tree / "to-folder").symlink_to(tmp_path / "outside")
     (tree / "dangling").symlink_to("nowhere")
@@ -92,7 +100,15 @@ def test_t06_links_and_special_files_are_left_out(tree: Path, tmp_path: Path, mo
         with Sources([str(tree)]) as sources:
             names = {entry.components[-1] for entry in sources.walk()}
             skipped = set(sources.skipped)
-    assert names == {"tree", "sub", "deep", "f", "g", "dangling", "loop"}  # a link that stays in the tree is one, wherever it leads
+    assert names == {
+        "tree",
+        "sub",
+        "deep",
+        "f",
+        "g",
+        "dangling",
+        "loop",
+    }  # a link that stays in the tree is one, wherever it leads
     links = {Skipped(f"tree/{name}", "link") for name in ("to-file", "to-folder")}
     assert skipped == links | {Skipped("tree/fifo", "special"), Skipped("tree/socket", "special")}
 
@@ -104,12 +120,19 @@ def test_unreadable_is_left_out(tree: Path) -> None:
         pytest.skip("root may read everything")
     with Sources([str(tree)]) as sources:
         assert [entry.components[-1] for entry in sources.walk()] == ["tree", "sub"]
-        assert set(sources.skipped) == {Skipped("tree/sub/f", "unreadable"), Skipped("tree/sub/deep", "unreadable")}
+        assert set(sources.skipped) == {
+            Skipped("tree/sub/f", "unreadable"),
+            Skipped("tree/sub/deep", "unreadable"),
+        }
     (tree / "sub" / "deep").chmod(0o700)
 
 
-def test_unreadable_as_the_system_says_is_left_out(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse_f(path: str, mode: int, *, dir_fd: int | None = None, effective_ids: bool = False) -> bool:
+def test_unreadable_as_the_system_says_is_left_out(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse_f(
+        path: str, mode: int, *, dir_fd: int | None = None, effective_ids: bool = False
+    ) -> bool:
         return path != "f"
 
     monkeypatch.setattr(os, "access", refuse_f)
@@ -153,7 +176,15 @@ def test_what_is_named_may_be_a_link(tree: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("named", "name"), [(".", "sub"), ("..", "tree"), ("deep/..", "sub"), ("deep/", "deep"), ("../sub/.", "sub"), ("f", "f")]
+    ("named", "name"),
+    [
+        (".", "sub"),
+        ("..", "tree"),
+        ("deep/..", "sub"),
+        ("deep/", "deep"),
+        ("../sub/.", "sub"),
+        ("f", "f"),
+    ],
 )
 def test_top_level_name(tree: Path, monkeypatch: pytest.MonkeyPatch, named: str, name: str) -> None:
     monkeypatch.chdir(tree / "sub")
@@ -166,10 +197,20 @@ def test_what_cannot_be_named(tree: Path, tmp_path: Path) -> None:
     (tmp_path / "a:b").touch()
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "TREE").touch()
-    for path in (str(tmp_path / "missing"), "", str(tmp_path / "fifo"), str(tree / "sub" / "f" / "x")):
+    for path in (
+        str(tmp_path / "missing"),
+        "",
+        str(tmp_path / "fifo"),
+        str(tree / "sub" / "f" / "x"),
+    ):
         with pytest.raises(FileSystemError):
             Sources([path])
-    for paths in (["/"], [str(tmp_path / "a:b")], [str(tree), str(tmp_path / "other" / "TREE")], [str(tree), f"{tree}/"]):
+    for paths in (
+        ["/"],
+        [str(tmp_path / "a:b")],
+        [str(tree), str(tmp_path / "other" / "TREE")],
+        [str(tree), f"{tree}/"],
+    ):
         with pytest.raises(UsageError):
             Sources(paths)
 
@@ -191,7 +232,9 @@ def test_t06_leaf_swapped_between_walk_and_open(tree: Path, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("folder", ["sub", "sub/deep"])
-def test_t06_folder_swapped_for_a_link_between_walk_and_open(tree: Path, tmp_path: Path, folder: str) -> None:
+def test_t06_folder_swapped_for_a_link_between_walk_and_open(
+    tree: Path, tmp_path: Path, folder: str
+) -> None:
     with Sources([str(tree)]) as sources:
         entry = _file(sources, "tree", "sub", "deep", "g")
         (tree / folder).rename(tmp_path / "moved")
@@ -222,10 +265,14 @@ def test_t06_file_replaced_by_another(tree: Path, tmp_path: Path) -> None:
             sources.open(entry)
 
 
-def test_t06_top_level_swapped_during_the_walk(tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_t06_top_level_swapped_during_the_walk(
+    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     real = os.stat
 
-    def swap(path: str, *, dir_fd: int | None = None, follow_symlinks: bool = True) -> os.stat_result:
+    def swap(
+        path: str, *, dir_fd: int | None = None, follow_symlinks: bool = True
+    ) -> os.stat_result:
         status = real(path, dir_fd=dir_fd, follow_symlinks=follow_symlinks)
         tree.rename(tmp_path / "moved")
         tree.symlink_to(tmp_path / "outside")
@@ -237,10 +284,14 @@ def test_t06_top_level_swapped_during_the_walk(tree: Path, tmp_path: Path, monke
             list(sources.walk())
 
 
-def test_t06_folder_swapped_for_a_link_during_the_walk(tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_t06_folder_swapped_for_a_link_during_the_walk(
+    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     real = os.stat
 
-    def swap(path: str, *, dir_fd: int | None = None, follow_symlinks: bool = True) -> os.stat_result:
+    def swap(
+        path: str, *, dir_fd: int | None = None, follow_symlinks: bool = True
+    ) -> os.stat_result:
         status = real(path, dir_fd=dir_fd, follow_symlinks=follow_symlinks)
         if path == "deep":
             (tree / "sub" / "deep").rename(tmp_path / "moved")

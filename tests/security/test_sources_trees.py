@@ -1,4 +1,5 @@
-"""T-06 and what a tree holds beside plain files: links, holes, odd names, patterns, and what changes meanwhile."""
+"""T-06 and what a tree holds beside plain files: links, holes, odd names, patterns, and what
+changes meanwhile."""
 
 from __future__ import annotations
 
@@ -38,7 +39,10 @@ def walk(sources: Sources) -> dict[str, SourceEntry]:
         order.place(source.components, source.directory)
         entries["/".join(source.components)] = source
         if source.entry.kind == EntryKind.HARD_LINK:
-            assert list(entries.values())[source.entry.first].entry.kind in (EntryKind.FILE, EntryKind.SPARSE)
+            assert list(entries.values())[source.entry.first].entry.kind in (
+                EntryKind.FILE,
+                EntryKind.SPARSE,
+            )
             assert source.entry.first < number
     return entries
 
@@ -58,12 +62,33 @@ def read(sources: Sources, entry: SourceEntry) -> bytes:
 
 # Links
 
-KEPT = {"f": "f", "./f": "f", "deep//g": "deep/g", "deep/": "deep", "..": "..", "../sub/f": "../sub/f", ".": ".", "nowhere": "nowhere"}
-LEFT_OUT = ["/etc/passwd", "../..", "../../outside/f", "deep/../f", "../sub/../f", "a:b", "\udcff", "C:\\x", "../" * 40 + "x"]
+KEPT = {
+    "f": "f",
+    "./f": "f",
+    "deep//g": "deep/g",
+    "deep/": "deep",
+    "..": "..",
+    "../sub/f": "../sub/f",
+    ".": ".",
+    "nowhere": "nowhere",
+}
+LEFT_OUT = [
+    "/etc/passwd",
+    "../..",
+    "../../outside/f",
+    "deep/../f",
+    "../sub/../f",
+    "a:b",
+    "\udcff",
+    "C:\\x",
+    "../" * 40 + "x",
+]
 
 
 @pytest.mark.parametrize(("target", "sent"), KEPT.items(), ids=range(len(KEPT)))
-def test_t06_a_link_that_stays_in_the_tree_is_sent_as_one(tree: Path, target: str, sent: str) -> None:
+def test_t06_a_link_that_stays_in_the_tree_is_sent_as_one(
+    tree: Path, target: str, sent: str
+) -> None:
     (tree / "sub" / "link").symlink_to(target)
     os.symlink(target, tree / "sub" / "link2")
     with Sources([str(tree)]) as sources:
@@ -91,12 +116,21 @@ def test_links_are_followed_when_asked(tree: Path, tmp_path: Path) -> None:
     (tree / "null").symlink_to("/dev/null")
     with Sources([str(tree)], Choice(follow=True)) as sources:
         entries = walk(sources)
-        assert not any(source.entry.kind == EntryKind.SYMLINK for source in entries.values() if source.components[-1] != "self")
+        assert not any(
+            source.entry.kind == EntryKind.SYMLINK
+            for source in entries.values()
+            if source.components[-1] != "self"
+        )
         assert read(sources, entries["tree/to-file"]) == SECRET
         assert read(sources, entries["tree/to-folder/f"]) == SECRET
         assert read(sources, entries["tree/inside/f"]) == b"inside"
         skipped = {(each.path, each.reason) for each in sources.skipped}
-    assert {("tree/dangling", "link"), ("tree/sub/loop", "link"), ("tree/inside/loop", "link"), ("tree/null", "special")} <= skipped
+    assert {
+        ("tree/dangling", "link"),
+        ("tree/sub/loop", "link"),
+        ("tree/inside/loop", "link"),
+        ("tree/null", "special"),
+    } <= skipped
 
 
 def test_t06_a_followed_link_must_still_lead_to_the_same_place(tree: Path, tmp_path: Path) -> None:
@@ -114,7 +148,9 @@ def test_t06_a_followed_link_must_still_lead_to_the_same_place(tree: Path, tmp_p
                 sources.open(entries[name])
 
 
-def test_t06_a_followed_folder_must_be_the_same_even_if_the_file_is(tree: Path, tmp_path: Path) -> None:
+def test_t06_a_followed_folder_must_be_the_same_even_if_the_file_is(
+    tree: Path, tmp_path: Path
+) -> None:
     (tmp_path / "other").mkdir()
     os.link(tmp_path / "outside" / "f", tmp_path / "other" / "f")
     (tree / "folder").symlink_to(tmp_path / "outside")
@@ -128,7 +164,9 @@ def test_t06_a_followed_folder_must_be_the_same_even_if_the_file_is(tree: Path, 
             sources.open(entry)
 
 
-def test_t06_without_follow_nothing_is_followed_even_where_a_walk_with_it_was(tree: Path, tmp_path: Path) -> None:
+def test_t06_without_follow_nothing_is_followed_even_where_a_walk_with_it_was(
+    tree: Path, tmp_path: Path
+) -> None:
     (tree / "file").symlink_to(tmp_path / "outside" / "f")
     with Sources([str(tree)], Choice(follow=True)) as following, Sources([str(tree)]) as sources:
         entry = walk(following)["tree/file"]
@@ -140,12 +178,21 @@ def test_t06_without_follow_nothing_is_followed_even_where_a_walk_with_it_was(tr
 def test_further_names_of_a_file_are_hard_links(tree: Path, tmp_path: Path) -> None:
     first = tree / "a"
     first.write_bytes(b"x")
-    for place in (tree / "sub" / "deep" / "b", tree / "z", tmp_path / "elsewhere", tree / "sub" / "q"):
+    for place in (
+        tree / "sub" / "deep" / "b",
+        tree / "z",
+        tmp_path / "elsewhere",
+        tree / "sub" / "q",
+    ):
         os.link(first, place)
     with Sources([str(tree), str(tmp_path / "elsewhere")]) as sources:
         for _ in range(2):
             entries = walk(sources)
-            linked = {name: source.entry.first for name, source in entries.items() if source.entry.kind == EntryKind.HARD_LINK}
+            linked = {
+                name: source.entry.first
+                for name, source in entries.items()
+                if source.entry.kind == EntryKind.HARD_LINK
+            }
             (number,) = set(linked.values())
             assert list(entries)[number] == "elsewhere"
             assert linked.keys() == {"tree/a", "tree/sub/deep/b", "tree/z", "tree/sub/q"}
@@ -242,7 +289,13 @@ def test_what_is_named_may_have_such_a_name(tmp_path: Path) -> None:
 def test_exclude(tree: Path) -> None:
     for name in ("a.log", "keep.log", "sub/b.log", "sub/deep/c"):
         (tree / name).touch()
-    assert names(tree, exclude=("*.log", "!keep.log")) == {"keep.log", "sub", "sub/deep", "sub/deep/c", "sub/f"}
+    assert names(tree, exclude=("*.log", "!keep.log")) == {
+        "keep.log",
+        "sub",
+        "sub/deep",
+        "sub/deep/c",
+        "sub/f",
+    }
     assert names(tree, exclude=("deep/",)) == {"a.log", "keep.log", "sub", "sub/b.log", "sub/f"}
     assert names(tree, exclude=("/tree/sub",)) == {"a.log", "keep.log"}
     assert names(tree, exclude=("/sub",)) == names(tree)
@@ -291,7 +344,10 @@ def project(root: Path) -> Path:
 def test_git_leaves_out_what_git_ignores(tmp_path: Path) -> None:
     root = project(tmp_path / "project")
     found = {name for name in names(root, git=True) if (root / name).is_file()}
-    kept = ".gitignore keep.o logs/keep other/.gitignore other/in/local sub/.gitignore sub/build/y sub/special.o z"
+    kept = (
+        ".gitignore keep.o logs/keep other/.gitignore other/in/local sub/.gitignore sub/build/y"
+        " sub/special.o z"
+    )
     assert found == set(kept.split())
     below = {name for name in names(root / "sub", git=True) if (root / "sub" / name).is_file()}
     assert below == {".gitignore", "build/y", "special.o"}
@@ -305,13 +361,15 @@ def test_git_agrees_with_git(tmp_path: Path) -> None:
     (root / ".git" / "objects").mkdir()
     project(root)
     (root / ".git" / "HEAD").write_text("ref: refs/heads/main\n")
-    listed = subprocess.run(  # noqa: S603
-        ["git", "-C", str(root), "ls-files", "-z", "--others", "--exclude-standard"],  # noqa: S607
+    listed = subprocess.run(
+        ["git", "-C", str(root), "ls-files", "-z", "--others", "--exclude-standard"],
         check=True,
         capture_output=True,
         env={**os.environ, "HOME": str(tmp_path), "GIT_CONFIG_NOSYSTEM": "1"},
     ).stdout
-    assert {name for name in names(root, git=True) if (root / name).is_file()} == set(filter(None, listed.decode().split("\0")))
+    assert {name for name in names(root, git=True) if (root / name).is_file()} == set(
+        filter(None, listed.decode().split("\0"))
+    )
 
 
 def test_t06_an_ignore_file_that_is_a_link_is_not_read(tree: Path, tmp_path: Path) -> None:
@@ -363,10 +421,15 @@ def test_what_vanishes_during_the_walk_is_told(tree: Path, monkeypatch: pytest.M
     with Sources([str(tree)]) as sources:
         monkeypatch.setattr(os, "stat", stat_then)
         assert walk(sources).keys() == {"tree", "tree/sub"}
-        assert set(sources.skipped) == {Skipped("tree/sub/f", "changed"), Skipped("tree/sub/deep", "unreadable")}
+        assert set(sources.skipped) == {
+            Skipped("tree/sub/f", "changed"),
+            Skipped("tree/sub/deep", "unreadable"),
+        }
 
 
-def test_what_was_named_and_vanished_is_told_and_the_rest_is_sent(tree: Path, tmp_path: Path) -> None:
+def test_what_was_named_and_vanished_is_told_and_the_rest_is_sent(
+    tree: Path, tmp_path: Path
+) -> None:
     (tmp_path / "gone").touch()
     with Sources([str(tree), str(tmp_path / "gone")]) as sources:
         (tmp_path / "gone").unlink()
@@ -374,7 +437,9 @@ def test_what_was_named_and_vanished_is_told_and_the_rest_is_sent(tree: Path, tm
         assert sources.skipped == [Skipped("gone", "changed")]
 
 
-def test_t06_a_followed_folder_swapped_by_a_race_shows_one_or_nothing(tree: Path, tmp_path: Path) -> None:
+def test_t06_a_followed_folder_swapped_by_a_race_shows_one_or_nothing(
+    tree: Path, tmp_path: Path
+) -> None:
     """What is followed is what the walk saw; a link turned elsewhere later is noticed."""
     for name in ("one", "two"):
         (tmp_path / name).mkdir()

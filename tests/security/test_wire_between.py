@@ -56,8 +56,11 @@ def prepared(tmp_path: Path, name: str = "file") -> tuple[Home, Home]:
     return ours, theirs
 
 
-async def through(tmp_path: Path, to_host: Change | None, to_guest: Change | None) -> tuple[int, int, Between]:
-    """A transfer through the middle: exit statuses of sender (130 if it had to be stopped) and receiver. A file is whole or not there."""
+async def through(
+    tmp_path: Path, to_host: Change | None, to_guest: Change | None
+) -> tuple[int, int, Between]:
+    """A transfer through the middle: exit statuses of sender (130 if it had to be stopped) and
+    receiver. A file is whole or not there."""
     ours, theirs = prepared(tmp_path)
     async with sender(ours, "file") as source:
         between = Between(await source.port(), to_host, to_guest)
@@ -69,7 +72,9 @@ async def through(tmp_path: Path, to_host: Change | None, to_guest: Change | Non
             if source.process.returncode is None:
                 source.process.terminate()
         sent = await source.wait(60)
-        sent = 130 if sent == -15 else sent  # it was ending anyhow, and had given its signal handler back
+        sent = (
+            130 if sent == -15 else sent
+        )  # it was ending anyhow, and had given its signal handler back
         assert_harmless(source)
     landed = theirs.root / "out" / "file"
     # Where only the receipt was lost, the file is there, and whole.
@@ -80,7 +85,9 @@ async def through(tmp_path: Path, to_host: Change | None, to_guest: Change | Non
 
 def only(connection: int, number: int, change: Callable[[bytes], list[bytes] | None]) -> Change:
     """Change one message, pass on the others."""
-    return lambda at, which, message: change(message) if (at, which) == (connection, number) else [message]
+    return lambda at, which, message: (
+        change(message) if (at, which) == (connection, number) else [message]
+    )
 
 
 def flip(at: float, bit: int) -> Callable[[bytes], list[bytes]]:
@@ -115,23 +122,38 @@ def test_t23_the_middle_sees_the_messages_that_the_tests_change(tmp_path: Path) 
     assert (sent, received) == (0, 0)
     for (to, connection), names in MESSAGES.items():
         # A last word of the control lane may or may not be there when the connection closes.
-        assert sum(message[:2] == (to, connection) for message in between.messages) >= len(names) - 1
+        assert (
+            sum(message[:2] == (to, connection) for message in between.messages) >= len(names) - 1
+        )
 
 
 @pytest.mark.parametrize("name", list(CHANGES))
 @pytest.mark.parametrize(("to", "connection"), list(MESSAGES))
-def test_t23_a_changed_message_never_makes_a_changed_file(to: str, connection: int, name: str, tmp_path: Path) -> None:
+def test_t23_a_changed_message_never_makes_a_changed_file(
+    to: str, connection: int, name: str, tmp_path: Path
+) -> None:
     async def one(number: int, message: str) -> None:
         change = only(connection, number, CHANGES[name])
-        sent, received, _ = await through(tmp_path / str(number), *((change, None) if to == "host" else (None, change)))
+        sent, received, _ = await through(
+            tmp_path / str(number), *((change, None) if to == "host" else (None, change))
+        )
         # 3: a driver's name in Hello is another one now.
-        assert received in (0, 4, 5, 7, 8, *([3] if message == "Hello" else [])), (message, received)
+        assert received in (0, 4, 5, 7, 8, *([3] if message == "Hello" else [])), (
+            message,
+            received,
+        )
         assert sent in (0, 7, 8, 130), (message, sent)
-        changed = "bit" in name and connection == 0 and message in ("Hello", "Answer", "Share", "Prove", "Done", "OfferPage", "Accept")
+        changed = (
+            "bit" in name
+            and connection == 0
+            and message in ("Hello", "Answer", "Share", "Prove", "Done", "OfferPage", "Accept")
+        )
         assert not (changed and received == 0), message
 
     async def scenario() -> None:
-        await asyncio.gather(*(one(number, message) for number, message in enumerate(MESSAGES[to, connection])))
+        await asyncio.gather(
+            *(one(number, message) for number, message in enumerate(MESSAGES[to, connection]))
+        )
 
     attack(scenario(), 170)
 
@@ -170,7 +192,9 @@ def test_t23_data_records_out_of_order_or_missing(how: str, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("message", [FrameType.HELLO, FrameType.ANSWER])
 @pytest.mark.parametrize("kind", ["kem", "cipher"])
-def test_t24_removing_an_offer_never_yields_a_session(message: FrameType, kind: str, tmp_path: Path) -> None:
+def test_t24_removing_an_offer_never_yields_a_session(
+    message: FrameType, kind: str, tmp_path: Path
+) -> None:
     def narrow(frame: bytes) -> list[bytes]:
         reader = Reader(frame[5:], "offer")
         head = reader.raw(reader.u8() + 34) if message == FrameType.HELLO else reader.raw(34)
@@ -210,7 +234,9 @@ def test_t14_nothing_that_names_anybody_or_anything_is_in_clear(path: str, tmp_p
                 env = {"TALLOW_CODE": CODE}
                 async with tallow(ours, "send", name, *way, env=env) as source:
                     await source.event("code")
-                    async with tallow(theirs, "receive", "--yes", "-o", "out", *way, env=env) as target:
+                    async with tallow(
+                        theirs, "receive", "--yes", "-o", "out", *way, env=env
+                    ) as target:
                         assert await target.wait() == 0, target.said()
                         assert (await target.event("peer"))["path"] == "relay"
                         assert await source.wait() == 0, source.said()
@@ -219,7 +245,17 @@ def test_t14_nothing_that_names_anybody_or_anything_is_in_clear(path: str, tmp_p
     seen = attack(direct() if path == "direct" else relayed())
     assert (theirs.root / "out" / name).read_bytes() == CONTENT
     assert len(seen) > size
-    for text in [name, "quarterly", "figures", socket.gethostname(), "127.0.0.1", str(size), str(tmp_path), "daybreak", "kindred"]:
+    for text in [
+        name,
+        "quarterly",
+        "figures",
+        socket.gethostname(),
+        "127.0.0.1",
+        str(size),
+        str(tmp_path),
+        "daybreak",
+        "kindred",
+    ]:
         if len(text) > 5:  # shorter ones occur in megabytes of random bytes by chance
             assert text.encode() not in seen, text
     for data in [size.to_bytes(8, "big"), size.to_bytes(8, "little"), CONTENT[:64]]:
@@ -228,7 +264,8 @@ def test_t14_nothing_that_names_anybody_or_anything_is_in_clear(path: str, tmp_p
 
 
 def test_t33_replayed_and_reopened_lanes_never_repeat_a_key_and_nonce(tmp_path: Path) -> None:
-    """The sender seals with a cipher that remembers; the guest repeats its lane id and its randomness wherever it can."""
+    """The sender seals with a cipher that remembers; the guest repeats its lane id and its
+    randomness wherever it can."""
     ledger = NonceLedger()
     ciphers = {name: recording(cipher, ledger) for name, cipher in DEFAULT["cipher"].items()}
     drivers: dict[str, Any] = {**DEFAULT, "cipher": ciphers}
@@ -248,7 +285,9 @@ def test_t33_replayed_and_reopened_lanes_never_repeat_a_key_and_nonce(tmp_path: 
     async def scenario() -> None:
         context = context_of(tmp_path)
         context.reporter = Listening()
-        context.settings = replace(context.settings, send=context.settings.send._replace(listen=("tcp://127.0.0.1:0",)))
+        context.settings = replace(
+            context.settings, send=context.settings.send._replace(listen=("tcp://127.0.0.1:0",))
+        )
         context.__dict__["drivers"] = lambda route: drivers
         sending = asyncio.create_task(send(context, FilesPayload([str(source)]), CODE, nobody))
         await eventually(lambda: bool(Listening.listen), "the code event")

@@ -11,7 +11,18 @@ import pytest
 from tallow_core.protocol.manifest import Entry, EntryKind
 from tallow_core.protocol.messages import Further, write_lane, write_wanted
 from tallow_core.protocol.records import RecordType
-from tests.security.hostile_peers import CODE, Gone, Home, Line, Peer, as_guest, attack, content, eventually, tallow
+from tests.security.hostile_peers import (
+    CODE,
+    Gone,
+    Home,
+    Line,
+    Peer,
+    as_guest,
+    attack,
+    content,
+    eventually,
+    tallow,
+)
 from tests.security.test_wire_receiver import Evil, Session, run
 
 A, B = (Entry(EntryKind.FILE, (name,), 0o644, 0, 4) for name in "ab")
@@ -28,7 +39,7 @@ def home(tmp_path: Path) -> Home:
     return home
 
 
-# -- a receiver, and an evil sender ------------------------------------------------------------------------------------------------
+# -- a receiver, and an evil sender --------------------------------------------------------------
 
 
 async def _two(session: Session) -> tuple[Line, Line]:
@@ -133,7 +144,11 @@ def test_two_lanes_by_hand(home: Home) -> None:
 
         status, program = await run(home, evil)
         assert status == 0, program.said()
-        assert (home.root / "out" / "a").read_bytes() == (home.root / "out" / "b").read_bytes() == b"evil"
+        assert (
+            (home.root / "out" / "a").read_bytes()
+            == (home.root / "out" / "b").read_bytes()
+            == b"evil"
+        )
 
     attack(scenario())
 
@@ -159,7 +174,8 @@ ATTACKS: dict[str, tuple[Evil, int]] = {
 
 @pytest.mark.parametrize("name", list(ATTACKS))
 def test_a_sender_that_misuses_lanes(name: str, home: Home) -> None:
-    """It ends, at once and with the right status; a transfer that is not whole is never told as done."""
+    """It ends, at once and with the right status; a transfer that is not whole is never told as
+    done."""
     evil, expected = ATTACKS[name]
 
     async def scenario() -> None:
@@ -170,7 +186,7 @@ def test_a_sender_that_misuses_lanes(name: str, home: Home) -> None:
     attack(scenario())
 
 
-# -- a sender, and an evil receiver ------------------------------------------------------------------------------------------------
+# -- a sender, and an evil receiver --------------------------------------------------------------
 
 
 async def _met(program: object, port: int) -> Peer:
@@ -194,7 +210,8 @@ def test_t16_a_wish_out_of_bounds(wishes: tuple[int, ...], home: Home) -> None:
 
 
 def test_t33_lanes_that_were_not_asked_for(home: Home) -> None:
-    """Only as many as the sender wants get in, whoever comes with a proof; the transfer goes by those."""
+    """Only as many as the sender wants get in, whoever comes with a proof; the transfer goes by
+    those."""
     (home.root / "file").write_bytes(b"secret content" + os.urandom(24 << 20))
 
     async def scenario() -> None:

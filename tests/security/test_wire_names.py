@@ -38,7 +38,9 @@ from tests.security.hostile_peers import (
 Row = tuple[tuple[str, ...], bool]
 HOSTILE: list[list[Row]] = [[(path, False)] for paths in PATHS.values() for path in paths]
 HOSTILE += [[(path, True)] for paths in PATHS.values() for path in paths[:2]]
-HOSTILE += [[(entry.path, entry.directory) for entry in rows] for trees in TREES.values() for rows in trees]
+HOSTILE += [
+    [(entry.path, entry.directory) for entry in rows] for trees in TREES.values() for rows in trees
+]
 
 SAMPLE = [[(path, False)] for paths in PATHS.values() for path in paths[-1:]]
 SAMPLE += [[(entry.path, entry.directory) for entry in trees[0]] for trees in TREES.values()]
@@ -47,14 +49,21 @@ SAMPLE += [[(entry.path, entry.directory) for entry in trees[0]] for trees in TR
 def encoded(rows: list[Row]) -> list[bytes]:
     """As the attacker sends them: what UTF-8 cannot hold travels in the nearest thing to it."""
     return [
-        raw_entry([name.encode("utf-8", "surrogatepass") for name in path], 1 if folder else 2, size=0 if folder else 1)
+        raw_entry(
+            [name.encode("utf-8", "surrogatepass") for name in path],
+            1 if folder else 2,
+            size=0 if folder else 1,
+        )
         for path, folder in rows
     ]
 
 
 async def offer_rows(peer: Peer, rows: list[Row]) -> None:
     folders = sum(folder for _, folder in rows)
-    await peer.line.seal(RecordType.OFFER_PAGE, raw_offer(peer.established, encoded(rows), directories=folders, size=len(rows) - folders))
+    await peer.line.seal(
+        RecordType.OFFER_PAGE,
+        raw_offer(peer.established, encoded(rows), directories=folders, size=len(rows) - folders),
+    )
 
 
 class Silent:
@@ -126,7 +135,11 @@ def test_t02_t04_real_receiver_refuses_and_writes_nothing(rows: list[Row], tmp_p
     async def scenario() -> None:
         async def after(peer: Peer) -> None:
             await offer_rows(peer, rows)
-            assert "safe" in (said := await peer.line.last_words()) or "path" in said or "protocol" in said
+            assert (
+                "safe" in (said := await peer.line.last_words())
+                or "path" in said
+                or "protocol" in said
+            )
 
         async with listening(HostileHost(after).serve) as port, receiver(home, port) as program:
             assert await program.wait() == 8
@@ -144,10 +157,17 @@ def test_t02_ordinary_names_get_through_from_the_same_attacker(tmp_path: Path) -
 
     async def scenario() -> None:
         async def after(peer: Peer) -> None:
-            await offer_rows(peer, [((name,), False) for name in ["-rf", "a", "caf\u00e9", "\u65e5\u672c\u8a9e.txt"]])
+            await offer_rows(
+                peer,
+                [((name,), False) for name in ["-rf", "a", "caf\u00e9", "\u65e5\u672c\u8a9e.txt"]],
+            )
             assert (await peer.line.open())[0] == RecordType.ACCEPT
             lane = await host.lane()
-            await lane.seal(RecordType.DATA, b"".join(content(peer.established, number, b"x") for number in range(4)), final=True)
+            await lane.seal(
+                RecordType.DATA,
+                b"".join(content(peer.established, number, b"x") for number in range(4)),
+                final=True,
+            )
             assert (await peer.line.open())[0] == RecordType.RECEIVED
             await peer.line.seal(RecordType.CLOSE, final=True)
             await peer.line.closed()
@@ -161,9 +181,14 @@ def test_t02_ordinary_names_get_through_from_the_same_attacker(tmp_path: Path) -
     assert len(ORDINARY) > 40
 
 
-@pytest.mark.parametrize("output", ["missing", "new", "file", "folder", "link to a folder", "dangling link", "link to a file"])
+@pytest.mark.parametrize(
+    "output",
+    ["missing", "new", "file", "folder", "link to a folder", "dangling link", "link to a file"],
+)
 @pytest.mark.parametrize("name", ["../planted", "..", "/planted", "a/../../planted", "a"])
-def test_t03_whatever_the_output_is_nothing_lands_outside(output: str, name: str, tmp_path: Path) -> None:
+def test_t03_whatever_the_output_is_nothing_lands_outside(
+    output: str, name: str, tmp_path: Path
+) -> None:
     home = Home(tmp_path / "home")
     home.environment()
     place = "out/new" if output == "new" else "out"
@@ -175,14 +200,20 @@ def test_t03_whatever_the_output_is_nothing_lands_outside(output: str, name: str
     elif output == "file":
         out.write_text("mine")
     elif output.startswith(("link", "dangling")):
-        out.symlink_to({"link to a folder": other, "link to a file": other / "file"}.get(output, tmp_path / "nowhere" / "deep"))
+        out.symlink_to(
+            {"link to a folder": other, "link to a file": other / "file"}.get(
+                output, tmp_path / "nowhere" / "deep"
+            )
+        )
     before = set(tree(tmp_path))
 
     async def scenario() -> int:
         async def after(peer: Peer) -> None:
             await offer_rows(peer, [((name,), False)])
             if (await peer.line.open())[0] == RecordType.ACCEPT:
-                await (await host.lane()).seal(RecordType.DATA, content(peer.established, 0, b"x"), final=True)
+                await (await host.lane()).seal(
+                    RecordType.DATA, content(peer.established, 0, b"x"), final=True
+                )
                 await peer.line.open()
                 await peer.line.seal(RecordType.CLOSE, final=True)
             await peer.line.closed()
@@ -194,21 +225,34 @@ def test_t03_whatever_the_output_is_nothing_lands_outside(output: str, name: str
             return status
 
     status = attack(scenario())
-    planted = {path for path in set(tree(tmp_path)) - before if not path.startswith(("home/state", "home/config", "home/data", "home/run"))}
+    planted = {
+        path
+        for path in set(tree(tmp_path)) - before
+        if not path.startswith(("home/state", "home/config", "home/data", "home/run"))
+    }
     if name != "a":
         # An output that is no folder is found before the code is used.
         assert status == (9 if output in ("file", "link to a file") else 8)
         assert planted == set()
     elif status == 0:
-        where = {"link to a folder": {"other/a"}, "new": {"home/out/new", "home/out/new/a", "home/out"}}
-        assert planted - {"home/out"} <= where.get(output, {"home/out/a"}) | {"nowhere", "nowhere/deep", "nowhere/deep/a"}
+        where = {
+            "link to a folder": {"other/a"},
+            "new": {"home/out/new", "home/out/new/a", "home/out"},
+        }
+        assert planted - {"home/out"} <= where.get(output, {"home/out/a"}) | {
+            "nowhere",
+            "nowhere/deep",
+            "nowhere/deep/a",
+        }
     else:
         assert status == 9
         assert planted == set()
     assert (other / "file").read_text() == "mine"
 
 
-def test_t09_a_long_list_is_summarised_and_can_be_read_in_full_before_the_answer(tmp_path: Path) -> None:
+def test_t09_a_long_list_is_summarised_and_can_be_read_in_full_before_the_answer(
+    tmp_path: Path,
+) -> None:
     home = Home(tmp_path / "home")
     names = [f"name{at:03}" for at in range(100)]
 
@@ -218,7 +262,10 @@ def test_t09_a_long_list_is_summarised_and_can_be_read_in_full_before_the_answer
             assert (await peer.line.last_words()) != ""
 
         answers = b"l\n\n\nn\n"  # list all, two more pages, no
-        async with listening(HostileHost(after).serve) as port, receiver(home, port, yes=False, stdin=answers) as program:
+        async with (
+            listening(HostileHost(after).serve) as port,
+            receiver(home, port, yes=False, stdin=answers) as program,
+        ):
             assert await program.wait() == 6, program.said()
             text = program.err.decode()
             asked = text.index("[y/N/s to choose/l to list all]")
@@ -238,7 +285,10 @@ def test_t09_without_an_answer_nothing_is_accepted(tmp_path: Path) -> None:
             await offer_rows(peer, [(("a",), False)])
             assert (await peer.line.last_words()) != ""
 
-        async with listening(HostileHost(after).serve) as port, receiver(home, port, yes=False) as program:
+        async with (
+            listening(HostileHost(after).serve) as port,
+            receiver(home, port, yes=False) as program,
+        ):
             assert await program.wait() == 2, program.said()
             assert b"  a  1 byte\n" in program.err
 

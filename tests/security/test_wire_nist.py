@@ -1,8 +1,10 @@
-"""T-26: under `profile = "nist"` a session uses AES-256-GCM, ML-KEM-1024 and SHA3-256, and nothing else but the code's PAKE.
+"""T-26: under `profile = "nist"` a session uses AES-256-GCM, ML-KEM-1024 and SHA3-256, and nothing
+else but the code's PAKE.
 
-The receiver here is written from docs/protocol alone, with no code of Tallow, and has no other algorithm to offer: ML-KEM-1024 of
-`pqcrypto`, AES-256-GCM of `cryptography`, SHA3-256 of `hashlib`, HMAC and HKDF written out, and CPace of `cpace`; it
-unpacks nothing. Whatever else a sender under this profile used, a confirmation, a record or a hash would not fit.
+The receiver here is written from docs/protocol alone, with no code of Tallow, and has no other
+algorithm to offer: ML-KEM-1024 of `pqcrypto`, AES-256-GCM of `cryptography`, SHA3-256 of `hashlib`,
+HMAC and HKDF written out, and CPace of `cpace`; it unpacks nothing. Whatever else a sender under
+this profile used, a confirmation, a record or a hash would not fit.
 """
 
 from __future__ import annotations
@@ -22,7 +24,13 @@ from pqcrypto.kem import ml_kem_1024  # type: ignore[import-untyped]
 from tests.support import Lab
 
 NAMEPLATE, WORDS = b"4821", b"stamp-daybreak-kindred"
-OFFER = {"kem": b"ml-kem-1024", "cipher": b"aes-256-gcm", "hash": b"sha3-256", "authenticator": b"cpace", "compressor": b"none"}
+OFFER = {
+    "kem": b"ml-kem-1024",
+    "cipher": b"aes-256-gcm",
+    "hash": b"sha3-256",
+    "authenticator": b"cpace",
+    "compressor": b"none",
+}
 COMPRESSORS = ["zstd", "none"]
 """The profile says nothing of them."""
 SIZES = (1568, 1568, 32, 32, 12, 16, 32, 32)
@@ -98,7 +106,13 @@ class Lane:
         self.counters[direction] += 1
         key, iv = expand(secret, 32, b"key"), expand(secret, 12, b"iv")
         nonce = (int.from_bytes(iv, "big") ^ counter).to_bytes(12, "big")
-        aad = length.to_bytes(4, "big") + self.number.to_bytes(4, "big") + bytes([direction]) + bytes(4) + counter.to_bytes(8, "big")
+        aad = (
+            length.to_bytes(4, "big")
+            + self.number.to_bytes(4, "big")
+            + bytes([direction])
+            + bytes(4)
+            + counter.to_bytes(8, "big")
+        )
         return AESGCM(key), nonce, aad
 
     def receive(self) -> tuple[int, bytes]:
@@ -139,14 +153,25 @@ class Guest:
         offer = b"".join(b"\1" + text8(name) for name in OFFER.values())
         public, private = ml_kem_1024.keygen()
         channel = lv(b"tallow/1") + lv(NAMEPLATE)
-        pake = CPace.start(role=CPaceRole.INITIATOR, prs=WORDS, sid=random_a + random_b, ci=channel, ad=b"guest")
-        answer = b"\1" + random_b + b"\0" + offer + b"".join(map(text8, OFFER.values())) + b"".join(n.to_bytes(2, "big") for n in SIZES)
+        pake = CPace.start(
+            role=CPaceRole.INITIATOR, prs=WORDS, sid=random_a + random_b, ci=channel, ad=b"guest"
+        )
+        answer = (
+            b"\1"
+            + random_b
+            + b"\0"
+            + offer
+            + b"".join(map(text8, OFFER.values()))
+            + b"".join(n.to_bytes(2, "big") for n in SIZES)
+        )
         answer_frame = self.line.put(0x03, answer + bytes(public) + pake.public_share)
         kind, share, share_frame = self.line.frame()
         assert kind == 0x04, f"the sender answered with frame {kind:#04x}"
         secret = bytes(ml_kem_1024.decaps(private, share[:1568]))
         pake.derive(share[1568:], b"host")
-        self.transcript = hashlib.sha3_256(lv(b"tallow/1 transcript") + lv(NAMEPLATE) + hello_frame + answer_frame + share_frame).digest()
+        self.transcript = hashlib.sha3_256(
+            lv(b"tallow/1 transcript") + lv(NAMEPLATE) + hello_frame + answer_frame + share_frame
+        ).digest()
         self.root = mac(self.transcript, lv(bytes(pake.isk)) + lv(secret))
         proof = mac(self.key(b"confirm guest"), self.transcript)
         self.line.put(0x05, proof)
@@ -166,7 +191,10 @@ class Guest:
         bound = hashlib.sha3_256(hello + random_a).digest()
         assert (kind, accept[32:]) == (0x11, mac(self.key(b"lane acceptor"), bound))
         line.put(0x12, mac(self.key(b"lane dialler"), bound))
-        secrets = [self.key(b"lane", (1).to_bytes(4, "big"), random_d, random_a, direction) for direction in (b"\0", b"\1")]
+        secrets = [
+            self.key(b"lane", (1).to_bytes(4, "big"), random_d, random_a, direction)
+            for direction in (b"\0", b"\1")
+        ]
         return Lane(line, 1, *secrets)
 
 
@@ -196,19 +224,33 @@ def test_a_receiver_with_these_algorithms_alone_gets_the_file(lab: Lab, size: in
         guest.shake()
         *algorithms, compressors = offered(guest.hello)
         assert compressors == COMPRESSORS
-        assert algorithms == [[name.decode()] for name in OFFER.values()][:-1], "another algorithm is offered"
+        assert algorithms == [[name.decode()] for name in OFFER.values()][:-1], (
+            "another algorithm is offered"
+        )
         segment_size = _offer(guest, size)
         guest.control.send(ACCEPT)
         lane = guest.data_lane()
         got, file_hash = _content(lane)
         assert got == content
-        segments = b"".join(digest(b"tallow/1 segment", content[at : at + segment_size]) for at in range(0, size, segment_size))
-        assert file_hash == digest(b"tallow/1 file", size.to_bytes(8, "big") + segment_size.to_bytes(4, "big") + segments)
+        segments = b"".join(
+            digest(b"tallow/1 segment", content[at : at + segment_size])
+            for at in range(0, size, segment_size)
+        )
+        assert file_hash == digest(
+            b"tallow/1 file", size.to_bytes(8, "big") + segment_size.to_bytes(4, "big") + segments
+        )
         lane.send(CLOSE | FINAL)
-        guest.control.send(RECEIVED | FINAL, (1).to_bytes(4, "big") + size.to_bytes(8, "big") + digest(b"tallow/1 receipt", file_hash))
+        guest.control.send(
+            RECEIVED | FINAL,
+            (1).to_bytes(4, "big")
+            + size.to_bytes(8, "big")
+            + digest(b"tallow/1 receipt", file_hash),
+        )
         assert guest.control.receive()[0] == CLOSE | FINAL
     sender.ends(0)
-    assert sender.named("suite")[0] == {"event": "suite", "v": 1} | {kind: name.decode() for kind, name in OFFER.items()}
+    assert sender.named("suite")[0] == {"event": "suite", "v": 1} | {
+        kind: name.decode() for kind, name in OFFER.items()
+    }
 
 
 def _offer(guest: Guest, size: int) -> int:
@@ -249,6 +291,6 @@ def test_either_end_can_ask_for_it(lab: Lab, end: str, tmp_path: Path) -> None:
     sender = lab.send(ann, "file")
     receiver = lab.receive(bob, sender.code).ends(0)
     sender.ends(0)
-    assert receiver.named("suite")[0] == {"event": "suite", "v": 1} | {kind: name.decode() for kind, name in OFFER.items()} | {
-        "compressor": "zstd"
-    }
+    assert receiver.named("suite")[0] == {"event": "suite", "v": 1} | {
+        kind: name.decode() for kind, name in OFFER.items()
+    } | {"compressor": "zstd"}

@@ -1,4 +1,5 @@
-"""T-17: the receiver against a sender that knows the code and sends compressed chunks that are not what they say."""
+"""T-17: the receiver against a sender that knows the code and sends compressed chunks that are not
+what they say."""
 
 from __future__ import annotations
 
@@ -42,13 +43,22 @@ def frame(data: bytes, **options: Any) -> bytes:
     return zstandard.ZstdCompressor(level=1, **options).compress(data)
 
 
-def blocks(*parts: tuple[int, int, bytes], window: bytes = b"", size: int | None = SIZE, flags: int = 0) -> bytes:
-    """A frame by hand (RFC 8878, section 3.1.1): parts are (block type, size, content), the last block is the last part.
+def blocks(
+    *parts: tuple[int, int, bytes], window: bytes = b"", size: int | None = SIZE, flags: int = 0
+) -> bytes:
+    """A frame by hand (RFC 8878, section 3.1.1): parts are (block type, size, content), the last
+    block is the last part.
 
-    With `window` (one byte) the frame has that window descriptor, else a single segment; `size` None states no content size.
+    With `window` (one byte) the frame has that window descriptor, else a single segment; `size`
+    None states no content size.
     """
     descriptor = (0x80 if size is not None else 0) | (0 if window else 0x20) | flags
-    head = MAGIC + bytes([descriptor]) + window + (size.to_bytes(4, "little") if size is not None else b"\x00" * (not window))
+    head = (
+        MAGIC
+        + bytes([descriptor])
+        + window
+        + (size.to_bytes(4, "little") if size is not None else b"\x00" * (not window))
+    )
     body = b"".join(
         (length << 3 | kind << 1 | (number == len(parts) - 1)).to_bytes(3, "little") + content
         for number, (kind, length, content) in enumerate(parts)
@@ -59,12 +69,21 @@ def blocks(*parts: tuple[int, int, bytes], window: bytes = b"", size: int | None
 def rle(total: int, size: int | None = SIZE, **fields: bytes) -> bytes:
     """A frame of `total` zeros in blocks of 128 KiB, 4 bytes each, whatever it states."""
     full, rest = divmod(total, 128 << 10)
-    return blocks(*[(1, 128 << 10, b"\0")] * full, *[(1, rest, b"\0")] * (rest > 0), size=size, **fields)  # type: ignore[arg-type]
+    return blocks(
+        *[(1, 128 << 10, b"\0")] * full,
+        *[(1, rest, b"\0")] * (rest > 0),
+        size=size,
+        **fields,  # type: ignore[arg-type]
+    )
 
 
-def packed(data: bytes, length: int = SIZE, size: int | None = None, offset: int = 0, number: int = 0) -> bytes:
+def packed(
+    data: bytes, length: int = SIZE, size: int | None = None, offset: int = 0, number: int = 0
+) -> bytes:
     """A packed chunk that says it stands for `length` bytes."""
-    return PACKED.pack(Item.PACKED, number, offset, length, len(data) if size is None else size) + data
+    return (
+        PACKED.pack(Item.PACKED, number, offset, length, len(data) if size is None else size) + data
+    )
 
 
 def trailer(content: bytes) -> bytes:
@@ -85,8 +104,11 @@ def whole_window(log: int) -> bytes:
     return bytes([(log - 10) << 3])
 
 
-async def run(home: Home, *items: bytes, size: int = SIZE, drivers: object = DEFAULT, alone: bool = True) -> tuple[int, Program, int]:
-    """Offer one file of `size` bytes and send these items in one record; exit status, receiver, and its peak memory in KiB."""
+async def run(
+    home: Home, *items: bytes, size: int = SIZE, drivers: object = DEFAULT, alone: bool = True
+) -> tuple[int, Program, int]:
+    """Offer one file of `size` bytes and send these items in one record; exit status, receiver, and
+    its peak memory in KiB."""
     peak = 0
 
     async def after(peer: Peer) -> None:
@@ -138,7 +160,9 @@ BAD: dict[str, Callable[[], bytes]] = {
     "a dictionary": lambda: packed(MAGIC + b"\xa1\x07" + HONEST[5:]),
     "a dictionary by hand": lambda: packed(MAGIC + b"\xa1\x07" + rle(SIZE)[5:]),
     "a reserved block": lambda: packed(blocks((3, 10, b"\0" * 10))),
-    "a block above 128 KiB": lambda: packed(blocks((1, (128 << 10) + 1, b"\0"), size=(128 << 10) + 1), length=(128 << 10) + 1),
+    "a block above 128 KiB": lambda: packed(
+        blocks((1, (128 << 10) + 1, b"\0"), size=(128 << 10) + 1), length=(128 << 10) + 1
+    ),
     "a damaged frame": lambda: packed(HONEST[:20] + bytes([HONEST[20] ^ 0xFF]) + HONEST[21:]),
     "a cut-off frame": lambda: packed(HONEST[:-1]),
     "half a frame": lambda: packed(HONEST[: len(HONEST) // 2]),
@@ -147,10 +171,18 @@ BAD: dict[str, Callable[[], bytes]] = {
     "a byte after the frame": lambda: packed(HONEST + b"\0"),
     "a frame after the frame": lambda: packed(HONEST + frame(b"")),
     "two halves in two frames": lambda: packed(frame(TEXT[: SIZE // 2]) + frame(TEXT[SIZE // 2 :])),
-    "a skippable frame": lambda: packed(bytes.fromhex("502a4d18") + (4).to_bytes(4, "little") + b"abcd"),
-    "a skippable frame of the size": lambda: packed(bytes.fromhex("502a4d18") + SIZE.to_bytes(4, "little") + bytes(50)),
-    "a skippable frame before": lambda: packed(bytes.fromhex("502a4d18") + (4).to_bytes(4, "little") + b"abcd" + HONEST),
-    "a skippable frame after": lambda: packed(HONEST + bytes.fromhex("502a4d18") + (4).to_bytes(4, "little") + b"abcd"),
+    "a skippable frame": lambda: packed(
+        bytes.fromhex("502a4d18") + (4).to_bytes(4, "little") + b"abcd"
+    ),
+    "a skippable frame of the size": lambda: packed(
+        bytes.fromhex("502a4d18") + SIZE.to_bytes(4, "little") + bytes(50)
+    ),
+    "a skippable frame before": lambda: packed(
+        bytes.fromhex("502a4d18") + (4).to_bytes(4, "little") + b"abcd" + HONEST
+    ),
+    "a skippable frame after": lambda: packed(
+        HONEST + bytes.fromhex("502a4d18") + (4).to_bytes(4, "little") + b"abcd"
+    ),
     "an old format": lambda: packed(bytes.fromhex("27b52ffd") + HONEST[4:]),
     "zlib": lambda: packed(zlib.compress(TEXT)),
     "nothing": lambda: packed(b""),
@@ -170,7 +202,9 @@ BAD: dict[str, Callable[[], bytes]] = {
 
 
 @pytest.mark.parametrize("some", range(4))
-def test_t17_a_packed_chunk_that_is_not_what_it_says_ends_the_transfer(some: int, tmp_path: Path) -> None:
+def test_t17_a_packed_chunk_that_is_not_what_it_says_ends_the_transfer(
+    some: int, tmp_path: Path
+) -> None:
     """Exit 8, nothing under a name, and no memory for what a frame promises."""
 
     async def scenario() -> None:
@@ -179,7 +213,9 @@ def test_t17_a_packed_chunk_that_is_not_what_it_says_ends_the_transfer(some: int
             status, program, peak = await run(home, item(), trailer(TEXT))
             assert status == 8, f"{name}: {program.said()}"
             code = (await program.event("error"))["name"]
-            assert code == "remote-protocol" or name == "a damaged frame", f"{name}: {program.said()}"  # not only by the file's hash
+            assert code == "remote-protocol" or name == "a damaged frame", (
+                f"{name}: {program.said()}"
+            )  # not only by the file's hash
             assert tree(home.root / "out") == [], name
             assert peak < 150 << 10, f"{name}: {peak} KiB"
 
@@ -187,14 +223,24 @@ def test_t17_a_packed_chunk_that_is_not_what_it_says_ends_the_transfer(some: int
 
 
 def test_t17_the_same_chunk_as_it_should_be_arrives(tmp_path: Path) -> None:
-    """What stands above is refused for its faults: by hand and by the library, packed and nested, the content arrives."""
+    """What stands above is refused for its faults: by hand and by the library, packed and nested,
+    the content arrives."""
 
     async def scenario() -> None:
         half = SIZE // 2
         good = {
             "one": (TEXT, packed(HONEST)),
-            "two": (TEXT, packed(frame(TEXT[:half]), half) + packed(frame(TEXT[half:]), SIZE - half, offset=half)),
-            "mixed": (TEXT, packed(frame(TEXT[:half]), half) + CHUNK.pack(Item.CHUNK, 0, half, SIZE - half) + TEXT[half:]),
+            "two": (
+                TEXT,
+                packed(frame(TEXT[:half]), half)
+                + packed(frame(TEXT[half:]), SIZE - half, offset=half),
+            ),
+            "mixed": (
+                TEXT,
+                packed(frame(TEXT[:half]), half)
+                + CHUNK.pack(Item.CHUNK, 0, half, SIZE - half)
+                + TEXT[half:],
+            ),
             "by hand": (bytes(SIZE), packed(rle(SIZE))),
             "a window": (bytes(SIZE), packed(rle(SIZE, window=whole_window(20)))),
             "checksum": (TEXT, packed(frame(TEXT, write_checksum=True))),
@@ -202,7 +248,9 @@ def test_t17_the_same_chunk_as_it_should_be_arrives(tmp_path: Path) -> None:
         for name, (content, items) in good.items():
             home = Home(tmp_path / name)
             status, program, _ = await run(home, items, trailer(content))
-            assert status in (0, 7), f"{name}: {program.said()}"  # 7: this sender is gone without a last word
+            assert status in (0, 7), (
+                f"{name}: {program.said()}"
+            )  # 7: this sender is gone without a last word
             assert (home.root / "out" / "a").read_bytes() == content
 
     attack(scenario())
@@ -214,7 +262,9 @@ def test_t17_frames_in_frames_are_content(tmp_path: Path) -> None:
     async def scenario() -> None:
         inner = rle(1 << 30, size=1 << 30)
         home = Home(tmp_path / "home")
-        status, program, peak = await run(home, packed(frame(inner), len(inner)), trailer(inner), size=len(inner))
+        status, program, peak = await run(
+            home, packed(frame(inner), len(inner)), trailer(inner), size=len(inner)
+        )
         assert status in (0, 7), program.said()
         assert (home.root / "out" / "a").read_bytes() == inner
         assert peak < 150 << 10
@@ -222,13 +272,18 @@ def test_t17_frames_in_frames_are_content(tmp_path: Path) -> None:
     attack(scenario())
 
 
-def test_t17_a_record_full_of_packed_chunks_stays_within_the_file_and_in_flat_memory(tmp_path: Path) -> None:
-    """Ten thousand frames of a MiB of zeros in one record, into a file of 64 MiB: it ends at the 65th."""
+def test_t17_a_record_full_of_packed_chunks_stays_within_the_file_and_in_flat_memory(
+    tmp_path: Path,
+) -> None:
+    """Ten thousand frames of a MiB of zeros in one record, into a file of 64 MiB: it ends at the
+    65th."""
 
     async def scenario() -> None:
         home, size = Home(tmp_path / "home"), 64 * MIB
         one = rle(MIB, size=MIB)
-        items = b"".join(packed(one, MIB, offset=number * MIB) for number in range(10_000))[: 1000 * 1024]
+        items = b"".join(packed(one, MIB, offset=number * MIB) for number in range(10_000))[
+            : 1000 * 1024
+        ]
         status, program, peak = await run(home, items, size=size)
         assert status == 8, program.said()
         assert tree(home.root / "out") == []
@@ -238,7 +293,8 @@ def test_t17_a_record_full_of_packed_chunks_stays_within_the_file_and_in_flat_me
 
 
 def test_t17_t26_where_none_was_agreed_on_nothing_is_unpacked(tmp_path: Path) -> None:
-    """A frame, and content that is said to be packed, are refused under `none`, also by a receiver that has zstd."""
+    """A frame, and content that is said to be packed, are refused under `none`, also by a receiver
+    that has zstd."""
 
     async def scenario() -> None:
         drivers = {**DEFAULT, "compressor": named(NoCompression)}

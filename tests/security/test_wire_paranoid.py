@@ -1,7 +1,8 @@
 """T-26: what `[policy] profile = "paranoid"` does, seen at the bytes between real processes.
 
-Both ends reach a relay through listeners of the test that show a certificate of their own: it is the one that the ends pin, so the test
-reads what travels inside TLS. `Between` stands on the receiver's side, where all frames and records of the session pass.
+Both ends reach a relay through listeners of the test that show a certificate of their own: it is
+the one that the ends pin, so the test reads what travels inside TLS. `Between` stands on the
+receiver's side, where all frames and records of the session pass.
 """
 
 from __future__ import annotations
@@ -66,7 +67,8 @@ def identity() -> tuple[ssl.SSLContext, str]:
 
 @dataclass
 class Way:
-    """How both ends reach the relay, what was seen on the receiver's side, and the port of the relay without TLS."""
+    """How both ends reach the relay, what was seen on the receiver's side, and the port of the
+    relay without TLS."""
 
     sending: str
     receiving: str
@@ -74,8 +76,11 @@ class Way:
     relay: int
 
     def sealed(self, to: str, connection: int = 0) -> list[int]:
-        """Lengths of the records that went `to` host or guest on a connection: 0 has the control lane, 1 the data lane."""
-        return [length for which, at, length in self.between.records if (which, at) == (to, connection)]
+        """Lengths of the records that went `to` host or guest on a connection: 0 has the control
+        lane, 1 the data lane."""
+        return [
+            length for which, at, length in self.between.records if (which, at) == (to, connection)
+        ]
 
 
 @asynccontextmanager
@@ -99,13 +104,20 @@ def homes(tmp_path: Path, *, ann: str = PARANOID, bob: str = PARANOID) -> tuple[
 
 
 @asynccontextmanager
-async def both(path: Way, ours: Home, theirs: Home, *words: str) -> AsyncIterator[tuple[Program, Program]]:
+async def both(
+    path: Way, ours: Home, theirs: Home, *words: str
+) -> AsyncIterator[tuple[Program, Program]]:
     """Sender and receiver, past the handshake."""
     env = {"TALLOW_CODE": CODE}
-    sending, receiving = ("--json", *words, "--relay", path.sending), ("--json", *words, "--relay", path.receiving)
+    sending, receiving = (
+        ("--json", *words, "--relay", path.sending),
+        ("--json", *words, "--relay", path.receiving),
+    )
     async with tallow(ours, "send", "file", *sending, env=env, typing=True) as source:
         await source.event("code")
-        async with tallow(theirs, "receive", "--yes", "-o", "out", *receiving, env=env, typing=True) as target:
+        async with tallow(
+            theirs, "receive", "--yes", "-o", "out", *receiving, env=env, typing=True
+        ) as target:
             await source.event("suite")
             await target.event("suite")
             yield source, target
@@ -120,18 +132,26 @@ async def said(program: Program) -> str:
 
 def listens(process: int) -> bool:
     """Whether the process has a listening TCP socket, of either version of IP."""
-    sockets = {link.readlink().name for link in Path(f"/proc/{process}/fd").iterdir() if link.is_symlink()}
-    rows = [line.split() for name in ("tcp", "tcp6") for line in Path(f"/proc/{process}/net/{name}").read_text("ascii").splitlines()[1:]]
+    sockets = {
+        link.readlink().name for link in Path(f"/proc/{process}/fd").iterdir() if link.is_symlink()
+    }
+    rows = [
+        line.split()
+        for name in ("tcp", "tcp6")
+        for line in Path(f"/proc/{process}/net/{name}").read_text("ascii").splitlines()[1:]
+    ]
     return any(row[3] == "0A" and f"socket:[{row[9]}]" in sockets for row in rows)
 
 
-# -- padding ------------------------------------------------------------------------------------------------------------------------
+# -- padding -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("who", ["both", "sender", "receiver"])
 def test_t26_every_record_has_one_of_few_lengths(who: str, tmp_path: Path) -> None:
     """One end asks, and both pad; each end whose policy asks has the number typed in."""
-    ours, theirs = homes(tmp_path, ann="" if who == "receiver" else PARANOID, bob="" if who == "sender" else PARANOID)
+    ours, theirs = homes(
+        tmp_path, ann="" if who == "receiver" else PARANOID, bob="" if who == "sender" else PARANOID
+    )
 
     async def scenario() -> None:
         async with way(tmp_path) as path, both(path, ours, theirs) as (source, target):
@@ -142,7 +162,10 @@ def test_t26_every_record_has_one_of_few_lengths(who: str, tmp_path: Path) -> No
                 target.type(f"{number_a.replace(' ', '-')}\n")
             assert await target.wait() == 0, target.said()
             assert await source.wait() == 0, source.said()
-            assert [(await each.event("safety"))["asked"] for each in (source, target)] == [who != "receiver", who != "sender"]
+            assert [(await each.event("safety"))["asked"] for each in (source, target)] == [
+                who != "receiver",
+                who != "sender",
+            ]
             assert (await target.event("peer"))["path"] == "relay"
             assert {*path.sealed("host"), *path.sealed("guest")} <= CONTROL
             assert path.sealed("guest", 1) == [4 + (1 << 20) + 64] * 3
@@ -161,7 +184,11 @@ def test_t26_without_the_profile_records_are_as_long_as_they_are(tmp_path: Path)
         async with way(tmp_path) as path, both(path, ours, theirs) as (source, target):
             assert await target.wait() == 0, target.said()
             assert await source.wait() == 0, source.said()
-            assert not any(event["event"] == "safety" for program in (source, target) for event in program.events())
+            assert not any(
+                event["event"] == "safety"
+                for program in (source, target)
+                for event in program.events()
+            )
             assert not {*path.sealed("host"), *path.sealed("guest")} & LENGTHS
 
     attack(scenario())
@@ -202,8 +229,12 @@ class Sink:
         """Nothing to close."""
 
 
-@pytest.mark.parametrize(("profile", "seconds", "size"), [("paranoid", 600.0, 16 << 30), ("default", 3600.0, 256 << 30)])
-def test_t26_when_fresh_keys_are_due(profile: Any, seconds: float, size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("profile", "seconds", "size"), [("paranoid", 600.0, 16 << 30), ("default", 3600.0, 256 << 30)]
+)
+def test_t26_when_fresh_keys_are_due(
+    profile: Any, seconds: float, size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The host's Rekey goes out when ten minutes or 16 GiB are over, and not before."""
     settings = replace(context_of(tmp_path).settings, policy=PolicySettings(profile=profile))
     plugins = PluginHost(Catalog.scan(settings.plugins), settings)
@@ -228,8 +259,11 @@ def test_t26_when_fresh_keys_are_due(profile: Any, seconds: float, size: int, tm
     attack(scenario())
 
 
-def test_t26_a_guest_asks_once_for_each_fresh_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where its own limit is reached, and not again for a while; the host that made the last one a moment ago lets it wait."""
+def test_t26_a_guest_asks_once_for_each_fresh_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where its own limit is reached, and not again for a while; the host that made the last one a
+    moment ago lets it wait."""
     context = context_of(tmp_path)
     clock = FakeClock(1000.0)
     monkeypatch.setattr("tallow_core.runtime.session.time.monotonic", clock)
@@ -244,7 +278,9 @@ def test_t26_a_guest_asks_once_for_each_fresh_key(tmp_path: Path, monkeypatch: p
         clock.advance(3600.0)
         for _ in range(3):
             await ends[1].rekeying.if_due()
-        assert len(sinks[1].sent) == LENGTH.size + 1 + guest.cipher.tag_size, "one record with nothing but its type"
+        assert len(sinks[1].sent) == LENGTH.size + 1 + guest.cipher.tag_size, (
+            "one record with nothing but its type"
+        )
         ends[0].rekeying._at = clock()
         await ends[0]._dispatch(ends[0].control, RecordType.REKEY_WANTED, memoryview(b""))
         assert not sinks[0].sent
@@ -267,7 +303,9 @@ def test_no_plugin_gets_the_number(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("padded", [False, True])
-def test_t26_an_unpadded_record_is_refused_where_padding_was_agreed(padded: bool, tmp_path: Path) -> None:
+def test_t26_an_unpadded_record_is_refused_where_padding_was_agreed(
+    padded: bool, tmp_path: Path
+) -> None:
     """A sender that knows the code and does not pad although the receiver asked."""
     _, theirs = homes(tmp_path)
     tls, pin = identity()
@@ -292,7 +330,7 @@ def test_t26_an_unpadded_record_is_refused_where_padding_was_agreed(padded: bool
     assert tree(theirs.root / "out") == []
 
 
-# -- the safety number --------------------------------------------------------------------------------------------------------------
+# -- the safety number ---------------------------------------------------------------------------
 
 
 def test_t26_nothing_is_offered_before_the_number_was_typed(tmp_path: Path) -> None:
@@ -305,9 +343,15 @@ def test_t26_nothing_is_offered_before_the_number_was_typed(tmp_path: Path) -> N
             await asyncio.sleep(1.5)
             assert path.sealed("guest") == []
             source.type("12345 67890 12345\n")
-            await eventually(lambda: b"that is not the number of the other side" in source.err, "a wrong number was noticed")
+            await eventually(
+                lambda: b"that is not the number of the other side" in source.err,
+                "a wrong number was noticed",
+            )
             source.type(f"{await said(source)}\n")
-            await eventually(lambda: b"that is the number of this side" in source.err, "one's own number was noticed")
+            await eventually(
+                lambda: b"that is the number of this side" in source.err,
+                "one's own number was noticed",
+            )
             assert path.sealed("guest") == []
             source.type(f"  {number.replace(' ', '')} \n")
             assert await target.wait() == 0, target.said()
@@ -338,7 +382,9 @@ def test_t26_nothing_is_accepted_before_the_number_was_typed(tmp_path: Path) -> 
 @pytest.mark.parametrize("who", ["sender", "receiver"])
 def test_t26_three_wrong_numbers_end_it(who: str, tmp_path: Path) -> None:
     """Exit 4 where they were typed, no file, and at the sender not one record of an offer."""
-    ours, theirs = homes(tmp_path, ann=PARANOID if who == "sender" else "", bob=PARANOID if who == "receiver" else "")
+    ours, theirs = homes(
+        tmp_path, ann=PARANOID if who == "sender" else "", bob=PARANOID if who == "receiver" else ""
+    )
 
     async def scenario() -> None:
         async with way(tmp_path) as path, both(path, ours, theirs) as (source, target):
@@ -359,7 +405,9 @@ def test_t26_three_wrong_numbers_end_it(who: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("who", ["sender", "receiver"])
 def test_nobody_at_standard_input(who: str, tmp_path: Path) -> None:
-    ours, theirs = homes(tmp_path, ann=PARANOID if who == "sender" else "", bob=PARANOID if who == "receiver" else "")
+    ours, theirs = homes(
+        tmp_path, ann=PARANOID if who == "sender" else "", bob=PARANOID if who == "receiver" else ""
+    )
 
     async def scenario() -> None:
         async with way(tmp_path) as path, both(path, ours, theirs) as (source, target):
@@ -379,10 +427,15 @@ def test_t26_somebody_between_who_knows_the_code_shows_other_numbers(tmp_path: P
     tls, pin = identity()
 
     async def scenario() -> None:
-        async with relay_server(Home(tmp_path / "relay")) as (_, port), listening(Tap(port).serve, tls) as front:
+        async with (
+            relay_server(Home(tmp_path / "relay")) as (_, port),
+            listening(Tap(port).serve, tls) as front,
+        ):
             env = {"TALLOW_CODE": CODE}
             relay = f"tls://127.0.0.1:{front}{pin}"
-            async with tallow(ours, "send", "file", "--json", "--relay", relay, env=env, typing=True) as source:
+            async with tallow(
+                ours, "send", "file", "--json", "--relay", relay, env=env, typing=True
+            ) as source:
                 await source.event("code")
                 towards_sender = await prove(await dial(port), CODE)
 
@@ -390,7 +443,14 @@ def test_t26_somebody_between_who_knows_the_code_shows_other_numbers(tmp_path: P
                     await peer.line.closed()
 
                 async with listening(HostileHost(after, CODE).serve, tls) as fake:
-                    words = ("--yes", "-o", "out", "--json", "--relay", f"tls://127.0.0.1:{fake}{pin}")
+                    words = (
+                        "--yes",
+                        "-o",
+                        "out",
+                        "--json",
+                        "--relay",
+                        f"tls://127.0.0.1:{fake}{pin}",
+                    )
                     async with tallow(theirs, "receive", *words, env=env, typing=True) as target:
                         heard = await said(target)
                         assert heard != await said(source)
@@ -402,22 +462,52 @@ def test_t26_somebody_between_who_knows_the_code_shows_other_numbers(tmp_path: P
 
 
 def test_t26_a_receiver_that_leaves_takes_the_question_with_it(tmp_path: Path) -> None:
-    """The line that is typed afterwards answers the question of the next session, and no other thread takes it."""
+    """The line that is typed afterwards answers the question of the next session, and no other
+    thread takes it."""
     ours, theirs = homes(tmp_path, bob="")
 
     async def scenario() -> None:
         env = {"TALLOW_CODE": CODE}
-        async with way(tmp_path) as path, tallow(ours, "send", "file", "--json", "--relay", path.sending, env=env, typing=True) as source:
+        async with (
+            way(tmp_path) as path,
+            tallow(
+                ours, "send", "file", "--json", "--relay", path.sending, env=env, typing=True
+            ) as source,
+        ):
             await source.event("code")
             for _ in range(3):
-                async with tallow(theirs, "receive", "--relay", path.receiving, "--json", "--yes", "-o", "out", env=env) as target:
+                async with tallow(
+                    theirs,
+                    "receive",
+                    "--relay",
+                    path.receiving,
+                    "--json",
+                    "--yes",
+                    "-o",
+                    "out",
+                    env=env,
+                ) as target:
                     await said(target)
                     target.process.terminate()
                     assert await target.wait() == 130
-            await eventually(lambda: source.err.count(b"left before it accepted") == 3, "the sender waits again")
-            async with tallow(theirs, "receive", "--relay", path.receiving, "--json", "--yes", "-o", "out", env=env) as target:
+            await eventually(
+                lambda: source.err.count(b"left before it accepted") == 3, "the sender waits again"
+            )
+            async with tallow(
+                theirs,
+                "receive",
+                "--relay",
+                path.receiving,
+                "--json",
+                "--yes",
+                "-o",
+                "out",
+                env=env,
+            ) as target:
                 number = await said(target)
-                await eventually(lambda: source.err.count(b"reads to you: ") == 4, "the fourth question")
+                await eventually(
+                    lambda: source.err.count(b"reads to you: ") == 4, "the fourth question"
+                )
                 source.type(f"{number}\n")
                 assert await target.wait() == 0, target.said()
                 assert await source.wait() == 0, source.said()
@@ -425,12 +515,21 @@ def test_t26_a_receiver_that_leaves_takes_the_question_with_it(tmp_path: Path) -
     attack(scenario())
 
 
-# -- words and guesses --------------------------------------------------------------------------------------------------------------
+# -- words and guesses ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("command", ["send", "receive"])
-@pytest.mark.parametrize("code", ["4821-stamp-daybreak-kindred", "4821-stamp-daybreak-kindred-velvet", "4821-correct horse battery staple"])
-def test_t26_a_code_of_fewer_words_is_refused_before_a_byte_is_sent(command: str, code: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "code",
+    [
+        "4821-stamp-daybreak-kindred",
+        "4821-stamp-daybreak-kindred-velvet",
+        "4821-correct horse battery staple",
+    ],
+)
+def test_t26_a_code_of_fewer_words_is_refused_before_a_byte_is_sent(
+    command: str, code: str, tmp_path: Path
+) -> None:
     ours, _ = homes(tmp_path)
     error = attack(refusal(ours, command, *(["file"] if command == "send" else []), code=code))
     assert "5 or more words" in error["message"]
@@ -439,8 +538,11 @@ def test_t26_a_code_of_fewer_words_is_refused_before_a_byte_is_sent(command: str
     assert "horse" not in error["message"]
 
 
-async def refusal(home: Home, *words: str, code: str | None = CODE, relay: bool = True) -> dict[str, Any]:
-    """Run it with a relay that may not be reached; the `policy` error that it ends with, before a code is shown."""
+async def refusal(
+    home: Home, *words: str, code: str | None = CODE, relay: bool = True
+) -> dict[str, Any]:
+    """Run it with a relay that may not be reached; the `policy` error that it ends with, before a
+    code is shown."""
     met: list[Line] = []
 
     async def serve(line: Line) -> None:
@@ -450,7 +552,9 @@ async def refusal(home: Home, *words: str, code: str | None = CODE, relay: bool 
     async with listening(serve, tls) as port:
         pinned = ("--relay", f"tls://127.0.0.1:{port}{pin}") if relay else ()
         env = {} if code is None else {"TALLOW_CODE": code}
-        async with tallow(home, words[0], *pinned, *words[1:], "--json", env=env, stdin=b"") as program:
+        async with tallow(
+            home, words[0], *pinned, *words[1:], "--json", env=env, stdin=b""
+        ) as program:
             assert await program.wait() == 3, program.said()
             (error,) = program.events()
             assert (error["event"], error["name"]) == ("error", "policy")
@@ -466,7 +570,10 @@ def test_t26_five_words_are_made(words: str | None, made: int, tmp_path: Path) -
 
     async def scenario() -> str:
         more = () if words is None else ("--words", words)
-        async with way(tmp_path) as path, tallow(ours, "send", "file", "--json", *more, "--relay", path.sending) as source:
+        async with (
+            way(tmp_path) as path,
+            tallow(ours, "send", "file", "--json", *more, "--relay", path.sending) as source,
+        ):
             return str((await source.event("code"))["code"])
 
     assert len(attack(scenario()).split("-")) == 1 + made
@@ -477,7 +584,10 @@ def test_t26_ten_wrong_guesses_void_the_code(tmp_path: Path) -> None:
     ours, _ = homes(tmp_path)
 
     async def scenario() -> None:
-        async with way(tmp_path) as path, tallow(ours, "send", "file", "--json", "--relay", path.sending) as source:
+        async with (
+            way(tmp_path) as path,
+            tallow(ours, "send", "file", "--json", "--relay", path.sending) as source,
+        ):
             code = (await source.event("code"))["code"]
             wrong = f"{code.partition('-')[0]}-stamp-daybreak-kindred-velvet-tulip"
             for spent in range(1, 11):
@@ -485,19 +595,27 @@ def test_t26_ten_wrong_guesses_void_the_code(tmp_path: Path) -> None:
                 with pytest.raises(AuthenticationError):
                     await prove(line, wrong)
                 await line.aclose()
-                await eventually(lambda n=spent: f"({n} of 10 guesses)".encode() in source.err, f"guess {spent} is shown")  # type: ignore[misc]
-            await eventually(lambda: sum(event["event"] == "code" for event in source.events()) == 2, "a new code")
+                await eventually(
+                    lambda n=spent: f"({n} of 10 guesses)".encode() in source.err,  # type: ignore[misc]
+                    f"guess {spent} is shown",
+                )
+            await eventually(
+                lambda: sum(event["event"] == "code" for event in source.events()) == 2,
+                "a new code",
+            )
             assert source.events()[-1]["code"] != code
 
     attack(scenario())
 
 
-# -- paths --------------------------------------------------------------------------------------------------------------------------
+# -- paths ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("command", ["send", "receive"])
 @pytest.mark.parametrize("url", ["tls://relay.example:7171", "tcp://127.0.0.1:7171"])
-def test_t26_a_relay_without_a_pin_is_refused_before_a_byte_is_sent(command: str, url: str, tmp_path: Path) -> None:
+def test_t26_a_relay_without_a_pin_is_refused_before_a_byte_is_sent(
+    command: str, url: str, tmp_path: Path
+) -> None:
     """Here behind one that has a pin: not even that one is dialled."""
     ours, _ = homes(tmp_path)
     error = attack(refusal(ours, command, *(["file"] if command == "send" else []), "--relay", url))
@@ -514,8 +632,12 @@ def test_t26_without_a_relay_there_is_no_way(command: str, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("how", ["flag", "file"])
 def test_t26_no_listener(how: str, tmp_path: Path) -> None:
-    ours, _ = homes(tmp_path, ann=PARANOID + ('[send]\nlisten = ["127.0.0.1:0"]\n' if how == "file" else ""))
-    error = attack(refusal(ours, "send", "file", *(["--listen", "127.0.0.1:0"] if how == "flag" else [])))
+    ours, _ = homes(
+        tmp_path, ann=PARANOID + ('[send]\nlisten = ["127.0.0.1:0"]\n' if how == "file" else "")
+    )
+    error = attack(
+        refusal(ours, "send", "file", *(["--listen", "127.0.0.1:0"] if how == "flag" else []))
+    )
     assert "--listen" in error["message"]
 
 
@@ -545,7 +667,10 @@ def test_t26_a_sender_listens_nowhere_and_announces_nothing(profile: str, tmp_pa
     ours, _ = homes(tmp_path, ann=profile)
 
     async def scenario() -> None:
-        async with way(tmp_path) as path, tallow(ours, "send", "file", "--json", "--relay", path.sending) as source:
+        async with (
+            way(tmp_path) as path,
+            tallow(ours, "send", "file", "--json", "--relay", path.sending) as source,
+        ):
             assert bool((await source.event("code"))["listen"]) is not bool(profile)
             assert listens(source.process.pid) is not bool(profile)
             records = tree(ours.runtime / "tallow" / "local")
@@ -556,7 +681,8 @@ def test_t26_a_sender_listens_nowhere_and_announces_nothing(profile: str, tmp_pa
 
 @pytest.mark.parametrize("profile", ["", PARANOID])
 def test_t26_a_receiver_does_not_look_on_its_machine(profile: str, tmp_path: Path) -> None:
-    """A sender of the same user announces itself there; the one with the profile does not even look."""
+    """A sender of the same user announces itself there; the one with the profile does not even
+    look."""
     ours, theirs = homes(tmp_path, ann="", bob=profile)
 
     async def scenario() -> None:

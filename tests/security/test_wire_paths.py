@@ -1,4 +1,5 @@
-"""T-19: a peer that proved the code and uses candidates to have us connect where it likes, or to wear us out."""
+"""T-19: a peer that proved the code and uses candidates to have us connect where it likes, or to
+wear us out."""
 
 from __future__ import annotations
 
@@ -32,7 +33,19 @@ from tallow_core.settings import Condition, PolicySettings, RelaySettings, Rule,
 from tallow_core.types import Endpoint, Role
 from tests.protocol.support import DEFAULT, established
 from tests.protocol.test_candidates import DIALLED, REFUSED
-from tests.security.hostile_peers import CODE, Gone, Home, Line, Peer, attack, dial, listening, prove, relay_server, tallow
+from tests.security.hostile_peers import (
+    CODE,
+    Gone,
+    Home,
+    Line,
+    Peer,
+    attack,
+    dial,
+    listening,
+    prove,
+    relay_server,
+    tallow,
+)
 from tests.security.test_wire_names import Silent, context_of
 from tests.security.test_wire_paranoid import Sink
 
@@ -61,19 +74,22 @@ class Doors:
             self.came.append(str(writer.get_extra_info("sockname")[0]))
             writer.close()
 
-        async with await asyncio.start_server(connected, "0.0.0.0", 0) as four:  # noqa: S104 - that is what is tested
+        async with await asyncio.start_server(connected, "0.0.0.0", 0) as four:
             self.port = four.sockets[0].getsockname()[1]
             async with await asyncio.start_server(connected, "::", self.port):
                 yield self
 
     def list(self, *addresses: str) -> bytes:
         """A list of candidates that lead here."""
-        return write_candidates([Candidate("tcp", ip_address(address), self.port) for address in addresses])
+        return write_candidates(
+            [Candidate("tcp", ip_address(address), self.port) for address in addresses]
+        )
 
 
 @asynccontextmanager
 async def guest_by_relay(home: Home, *words: str) -> AsyncIterator[tuple[Any, Peer]]:
-    """A real sender that waits at a real relay, and a guest in our hands that has proved the code there."""
+    """A real sender that waits at a real relay, and a guest in our hands that has proved the code
+    there."""
     async with relay_server(Home(home.root.parent / "relay")) as (_, port):
         options = ("send", "file", "--json", "-vvv", "--relay", f"tcp://127.0.0.1:{port}", *words)
         async with tallow(home, *options, env={"TALLOW_CODE": CODE}) as program:
@@ -82,11 +98,20 @@ async def guest_by_relay(home: Home, *words: str) -> AsyncIterator[tuple[Any, Pe
 
 
 def test_t19_nothing_on_this_machine_is_dialled(home: Home) -> None:
-    """Every way to say loopback leads to our doors if it is dialled; the address of an interface does, which shows that they count."""
+    """Every way to say loopback leads to our doors if it is dialled; the address of an interface
+    does, which shows that they count."""
 
     async def scenario() -> None:
         async with Doors().open() as doors, guest_by_relay(home) as (program, peer):
-            loopbacks = ("127.0.0.1", "127.9.9.9", "0.0.0.0", "::1", "::", "::ffff:127.0.0.1", "::127.0.0.1")  # noqa: S104
+            loopbacks = (
+                "127.0.0.1",
+                "127.9.9.9",
+                "0.0.0.0",
+                "::1",
+                "::",
+                "::ffff:127.0.0.1",
+                "::127.0.0.1",
+            )
             await peer.line.seal(RecordType.CANDIDATES, doors.list(*loopbacks))
             await asyncio.sleep(4)  # more than one round
             assert doors.came == []
@@ -104,7 +129,10 @@ def test_t19_nothing_on_this_machine_is_dialled(home: Home) -> None:
 
 def test_t19_relay_only_dials_nothing_and_tells_nothing(home: Home) -> None:
     async def scenario() -> None:
-        async with Doors().open() as doors, guest_by_relay(home, "--relay-only") as (_program, peer):
+        async with (
+            Doors().open() as doors,
+            guest_by_relay(home, "--relay-only") as (_program, peer),
+        ):
             ours = [str(address) for address in own_addresses()][:8] or ["10.0.0.1"]
             await peer.line.seal(RecordType.CANDIDATES, doors.list(*ours))
             kinds = set()
@@ -121,7 +149,9 @@ def test_t19_relay_only_dials_nothing_and_tells_nothing(home: Home) -> None:
 
 
 def _ports(count: int, first: int = 1) -> bytes:
-    return write_candidates([Candidate("tcp", ip_address("10.255.255.1"), port) for port in range(first, first + count)])
+    return write_candidates(
+        [Candidate("tcp", ip_address("10.255.255.1"), port) for port in range(first, first + count)]
+    )
 
 
 BAD = {
@@ -158,8 +188,9 @@ async def _listed(peer: Peer) -> list[Candidate]:
 
 
 def test_t19_what_a_sender_tells_of_itself(home: Home) -> None:
-    """The addresses of its interfaces and no other; they are bound one by one, so a wildcard's port is not open on loopback. Strangers who
-    hold its listener do not end the session, and once they have had their seconds whoever proves the session gets in."""
+    """The addresses of its interfaces and no other; they are bound one by one, so a wildcard's port
+    is not open on loopback. Strangers who hold its listener do not end the session, and once they
+    have had their seconds whoever proves the session gets in."""
 
     async def join(peer: Peer, candidate: Candidate, lane: int) -> None:
         reader, writer = await asyncio.open_connection(str(candidate.address), candidate.port)
@@ -182,7 +213,10 @@ def test_t19_what_a_sender_tells_of_itself(home: Home) -> None:
             for candidate in listed:
                 with pytest.raises(ConnectionRefusedError):
                     await asyncio.open_connection("127.0.0.1", candidate.port)
-            strangers = [await asyncio.open_connection(str(listed[0].address), listed[0].port) for _ in range(40)]
+            strangers = [
+                await asyncio.open_connection(str(listed[0].address), listed[0].port)
+                for _ in range(40)
+            ]
             with pytest.raises((Gone, ConnectionError)):
                 await join(peer, listed[0], 1)
             await asyncio.sleep(JOIN_SECONDS + 1)
@@ -195,7 +229,8 @@ def test_t19_what_a_sender_tells_of_itself(home: Home) -> None:
 
 
 def test_t19_a_listener_that_never_answers_holds_nothing_up(home: Home) -> None:
-    """The peer's candidates accept and say nothing, or send garbage; strangers do the same at our listeners. The session goes on."""
+    """The peer's candidates accept and say nothing, or send garbage; strangers do the same at our
+    listeners. The session goes on."""
 
     async def scenario() -> None:
         async def silent(line: Line) -> None:
@@ -208,7 +243,11 @@ def test_t19_a_listener_that_never_answers_holds_nothing_up(home: Home) -> None:
         ours = own_addresses()
         if not ours:
             pytest.skip("this machine has no address but loopback")
-        async with listening(silent) as one, listening(garbage) as other, guest_by_relay(home) as (program, peer):
+        async with (
+            listening(silent) as one,
+            listening(garbage) as other,
+            guest_by_relay(home) as (program, peer),
+        ):
             listed = [Candidate("tcp", ours[0], port) for port in (one, other)]
             await peer.line.seal(RecordType.CANDIDATES, write_candidates(listed))
             kind, _ = await peer.line.open()
@@ -222,7 +261,7 @@ def test_t19_a_listener_that_never_answers_holds_nothing_up(home: Home) -> None:
     attack(scenario())
 
 
-# -- one end in this process, whose dials are counted -------------------------------------------------------------------------------
+# -- one end in this process, whose dials are counted --------------------------------------------
 
 
 @dataclass
@@ -257,7 +296,9 @@ def _context(home: Path, settings: Settings) -> Context:
     return Context(settings, plugins, Policy(plugins, settings), Silent())
 
 
-async def _raced(context: Context, lists: list[bytes], seconds: float, theirs: Wish = Wish.NONE) -> Counting:
+async def _raced(
+    context: Context, lists: list[bytes], seconds: float, theirs: Wish = Wish.NONE
+) -> Counting:
     """Run one end's racing on these lists."""
     counting = Counting()
     context.__dict__["transports"] = {"tcp": counting}
@@ -293,7 +334,9 @@ def test_t19_which_addresses_are_dialled(part: int, tmp_path: Path) -> None:
     attack(scenario())
 
 
-def test_t19_a_session_dials_so_many_places_and_so_many_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_t19_a_session_dials_so_many_places_and_so_many_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(racing, "STAGGER_SECONDS", 0.001)
     monkeypatch.setattr(racing, "FIRST_PAUSE", 0.01)
 
@@ -316,7 +359,9 @@ def test_t19_a_session_dials_so_many_places_and_so_many_at_once(tmp_path: Path, 
     attack(scenario())
 
 
-@pytest.mark.parametrize("why", ["paranoid", "relay-only", "their wish", "a rule", "another transport"])
+@pytest.mark.parametrize(
+    "why", ["paranoid", "relay-only", "their wish", "a rule", "another transport"]
+)
 def test_t19_where_no_direct_path_may_be_used_none_is(why: str, tmp_path: Path) -> None:
     """A rule that leaves no suite, or another one than the session has, closes the direct path."""
     settings, theirs, body = context_of(tmp_path).settings, Wish.NONE, _list("10.0.0.1")
@@ -327,7 +372,9 @@ def test_t19_where_no_direct_path_may_be_used_none_is(why: str, tmp_path: Path) 
     elif why == "their wish":
         theirs = Wish.SAFETY
     elif why == "a rule":
-        rule = Rule(when=Condition(relay=False), deny=("cipher:aes-256-gcm", "cipher:chacha20-poly1305"))
+        rule = Rule(
+            when=Condition(relay=False), deny=("cipher:aes-256-gcm", "cipher:chacha20-poly1305")
+        )
         settings = replace(settings, policy=PolicySettings(rule=(rule,)))
     else:
         body = write_candidates([Candidate("tls", ip_address("10.0.0.1"), 4711)])
@@ -335,6 +382,10 @@ def test_t19_where_no_direct_path_may_be_used_none_is(why: str, tmp_path: Path) 
     async def scenario() -> None:
         assert (await _raced(_context(tmp_path, settings), [body], 0.7, theirs)).dialled == []
         if why == "a rule":
-            assert (await _raced(_context(tmp_path, replace(settings, policy=PolicySettings())), [body], 0.7)).dialled
+            assert (
+                await _raced(
+                    _context(tmp_path, replace(settings, policy=PolicySettings())), [body], 0.7
+                )
+            ).dialled
 
     attack(scenario())

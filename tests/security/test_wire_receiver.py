@@ -1,4 +1,5 @@
-"""The receiver against a sender that knows the code and misbehaves: T-04, T-05, T-07, T-08, T-16, T-23."""
+"""The receiver against a sender that knows the code and misbehaves: T-04, T-05, T-07, T-08, T-16,
+T-23."""
 
 from __future__ import annotations
 
@@ -40,7 +41,9 @@ from tests.security.hostile_peers import (
     tree,
 )
 
-ESCAPES = "\x1b]52;c;YQ==\x07\x1b[31m\x9b2J\x90q\u202egpj.exe\u2066\u2028\r\nfake: done\x00\x7f\x08\u200f"
+ESCAPES = (
+    "\x1b]52;c;YQ==\x07\x1b[31m\x9b2J\x90q\u202egpj.exe\u2066\u2028\r\nfake: done\x00\x7f\x08\u200f"
+)
 ONE = [Entry(EntryKind.FILE, ("a",), 0o644, 0, 4)]
 
 Evil = Callable[["Session"], Awaitable[None]]
@@ -79,7 +82,7 @@ def home(tmp_path: Path) -> Home:
     return Home(tmp_path / "home")
 
 
-# -- the offer ----------------------------------------------------------------------------------------------------------------------
+# -- the offer -----------------------------------------------------------------------------------
 
 
 def _page(**fields: int) -> Evil:
@@ -92,7 +95,9 @@ def _page(**fields: int) -> Evil:
 def _entry(**fields: int) -> Evil:
     async def evil(session: Session) -> None:
         size = fields.get("size", 1)
-        await session.page(raw_offer(session.established, [raw_entry([b"a"], **fields)], size=size & (1 << 64) - 1))
+        await session.page(
+            raw_offer(session.established, [raw_entry([b"a"], **fields)], size=size & (1 << 64) - 1)
+        )
 
     return evil
 
@@ -111,7 +116,13 @@ async def _never_ending_manifest(session: Session) -> None:
     for number in range(1 << 20):
         names = [f"{number:08d}-{at:03d}".encode() + b"x" * 200 for at in range(200)]
         entries = b"".join(raw_entry([name]) for name in names)
-        await session.page(u32(number) + b"\0" + (head if number == 0 else b"") + len(names).to_bytes(2, "big") + entries)
+        await session.page(
+            u32(number)
+            + b"\0"
+            + (head if number == 0 else b"")
+            + len(names).to_bytes(2, "big")
+            + entries
+        )
 
 
 async def _pages_out_of_order(session: Session) -> None:
@@ -143,15 +154,23 @@ async def _close_instead_of_an_offer(session: Session) -> None:
 
 
 async def _text_of_two_files(session: Session) -> None:
-    await session.page(raw_offer(session.established, [raw_entry([b"a"]), raw_entry([b"b"])], kind=1))
+    await session.page(
+        raw_offer(session.established, [raw_entry([b"a"]), raw_entry([b"b"])], kind=1)
+    )
 
 
 async def _text_beyond_its_cap(session: Session) -> None:
-    await session.page(raw_offer(session.established, [raw_entry([b"a"], size=(1 << 20) + 1)], kind=1, size=(1 << 20) + 1))
+    await session.page(
+        raw_offer(
+            session.established, [raw_entry([b"a"], size=(1 << 20) + 1)], kind=1, size=(1 << 20) + 1
+        )
+    )
 
 
 async def _unknown_size_in_files(session: Session) -> None:
-    await session.page(raw_offer(session.established, [raw_entry([b"a"], size=(1 << 64) - 1)], size=(1 << 64) - 1))
+    await session.page(
+        raw_offer(session.established, [raw_entry([b"a"], size=(1 << 64) - 1)], size=(1 << 64) - 1)
+    )
 
 
 async def _symlink_entry(session: Session) -> None:
@@ -167,14 +186,23 @@ OFFERS: dict[str, Evil] = {
     **{f"files {count}": _page(files=count) for count in (0, 2, (1 << 32) - 1)},
     **{f"directories {count}": _page(directories=count, files=1) for count in (1, (1 << 32) - 1)},
     **{f"size {size}": _page(size=size) for size in (0, 2, (1 << 63), (1 << 64) - 1)},
-    **{f"segment {size}": _page(segment=size) for size in (0, 1, (64 << 10) - 1, (64 << 20) + 1, (1 << 32) - 1)},
+    **{
+        f"segment {size}": _page(segment=size)
+        for size in (0, 1, (64 << 10) - 1, (64 << 20) + 1, (1 << 32) - 1)
+    },
     **{f"count {count}": _page(count=count) for count in (0, 2, 65535)},
     **{f"page {number}": _page(number=number) for number in (1, (1 << 32) - 1)},
     **{f"kind {kind}": _page(kind=kind) for kind in (3, 255)},
     **{f"last {last}": _page(last=last) for last in (2, 255)},
     **{f"entry kind {kind}": _entry(kind=kind) for kind in (0, 3, 4, 255)},
-    **{f"entry mode {mode:o}": _entry(mode=mode) for mode in (0o1000, 0o2755, 0o4755, 0o7777, 0xFFFF)},
-    **{f"entry size {size}": _entry(size=size) for size in ((1 << 62) + 1, (1 << 63) - 1, 1 << 63, (1 << 64) - 2)},
+    **{
+        f"entry mode {mode:o}": _entry(mode=mode)
+        for mode in (0o1000, 0o2755, 0o4755, 0o7777, 0xFFFF)
+    },
+    **{
+        f"entry size {size}": _entry(size=size)
+        for size in ((1 << 62) + 1, (1 << 63) - 1, 1 << 63, (1 << 64) - 2)
+    },
     "folder with a size": _entry(kind=1),
     "manifest hash": _wrong_manifest_hash,
     "bytes after it": _bytes_after_the_offer,
@@ -212,7 +240,10 @@ def test_t16_a_manifest_that_never_ends_is_cut_off_in_flat_memory(home: Home) ->
             await _never_ending_manifest(Session(peer, host))
 
         host = HostileHost(after)
-        async with listening(host.serve) as port, receiver(home, port, env={"TMPDIR": str(home.root)}) as program:
+        async with (
+            listening(host.serve) as port,
+            receiver(home, port, env={"TMPDIR": str(home.root)}) as program,
+        ):
             await program.event("suite")
             await asyncio.sleep(1)
             early = program.peak_kib()
@@ -223,12 +254,14 @@ def test_t16_a_manifest_that_never_ends_is_cut_off_in_flat_memory(home: Home) ->
     attack(scenario())
 
 
-# -- the content --------------------------------------------------------------------------------------------------------------------
+# -- the content ---------------------------------------------------------------------------------
 
 
 def _items(*parts: bytes | Callable[[Session], bytes], final: bool = False) -> Evil:
     async def evil(session: Session) -> None:
-        await session.data(*(part if isinstance(part, bytes) else part(session) for part in parts), final=final)
+        await session.data(
+            *(part if isinstance(part, bytes) else part(session) for part in parts), final=final
+        )
 
     return evil
 
@@ -334,7 +367,10 @@ async def _replayed_record(session: Session) -> None:
 
 async def _records_swapped(session: Session) -> None:
     lane = await session.offered()
-    first, second = lane.sealed(RecordType.DATA, GOOD), lane.sealed(RecordType.DATA, _trailer()(session), final=True)
+    first, second = (
+        lane.sealed(RecordType.DATA, GOOD),
+        lane.sealed(RecordType.DATA, _trailer()(session), final=True),
+    )
     await lane.put(second + first)
 
 
@@ -405,7 +441,9 @@ MISCHIEF: dict[str, tuple[Evil, int]] = {
 
 
 @pytest.mark.parametrize("some", range(6))
-def test_t23_sealed_mischief_ends_in_the_right_exit_code_and_no_file(some: int, tmp_path: Path) -> None:
+def test_t23_sealed_mischief_ends_in_the_right_exit_code_and_no_file(
+    some: int, tmp_path: Path
+) -> None:
     async def scenario() -> None:
         for name in list(MISCHIEF)[some::6]:
             home = Home(tmp_path / name.replace(" ", "-"))
@@ -421,7 +459,9 @@ def test_t16_an_endless_stream_stops_at_the_cap(home: Home) -> None:
     home.configure("[receive]\nunknown_size = 3000000\n")
 
     async def endless(session: Session) -> None:
-        lane = await session.offered(Entry(EntryKind.FILE, ("stdin",), 0o600, 0, None), kind=OfferKind.STREAM)
+        lane = await session.offered(
+            Entry(EntryKind.FILE, ("stdin",), 0o600, 0, None), kind=OfferKind.STREAM
+        )
         for number in range(1000):
             await lane.seal(RecordType.DATA, chunk(0, number << 20, bytes(1 << 20)))
 
@@ -434,14 +474,16 @@ def test_t16_an_endless_stream_stops_at_the_cap(home: Home) -> None:
     attack(scenario())
 
 
-# -- length prefixes ----------------------------------------------------------------------------------------------------------------
+# -- length prefixes -----------------------------------------------------------------------------
 
 CAPS = {"before Done": 16 * 1024, "control": 64 * 1024, "data": (1 << 20) + 64}
 
 
 @pytest.mark.parametrize("length", [0, 1, "cap + 1", 1 << 31, (1 << 32) - 1])
 @pytest.mark.parametrize("stage", list(CAPS))
-def test_t16_a_length_prefix_above_the_cap_costs_no_memory(stage: str, length: int | str, home: Home) -> None:
+def test_t16_a_length_prefix_above_the_cap_costs_no_memory(
+    stage: str, length: int | str, home: Home
+) -> None:
     size = CAPS[stage] + 1 if isinstance(length, str) else length
     filler = bytes(min(size, 8 << 20))
 
@@ -459,7 +501,10 @@ def test_t16_a_length_prefix_above_the_cap_costs_no_memory(stage: str, length: i
             await peer.line.closed()
 
         host, ready, go = HostileHost(evil), asyncio.Event(), asyncio.Event()
-        async with listening(before_done if stage == "before Done" else host.serve) as port, receiver(home, port) as program:
+        async with (
+            listening(before_done if stage == "before Done" else host.serve) as port,
+            receiver(home, port) as program,
+        ):
             if stage != "before Done":
                 await ready.wait()
                 before = program.peak_kib()
@@ -477,7 +522,7 @@ def test_t16_a_length_prefix_above_the_cap_costs_no_memory(stage: str, length: i
     assert tree(home.root / "out") == []
 
 
-# -- T-04: every text a sender can set ----------------------------------------------------------------------------------------------
+# -- T-04: every text a sender can set -----------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", [RecordType.ERROR, RecordType.REFUSE])
@@ -489,11 +534,16 @@ def test_t04_reasons_of_a_sender_are_harmless(kind: RecordType, json: bool, home
             await peer.line.seal(kind, b"\x00" + len(text).to_bytes(2, "big") + text, final=True)
             await peer.line.closed()
 
-        async with listening(HostileHost(after).serve) as port, receiver(home, port, "-vvv", json=json) as program:
+        async with (
+            listening(HostileHost(after).serve) as port,
+            receiver(home, port, "-vvv", json=json) as program,
+        ):
             assert await program.wait() == (6 if kind == RecordType.REFUSE else 7), program.said()
             assert_harmless(program)
             assert b"fake: done" in program.out + program.err
-            assert not any(line.startswith(b"fake") for line in (program.out + program.err).split(b"\n"))
+            assert not any(
+                line.startswith(b"fake") for line in (program.out + program.err).split(b"\n")
+            )
 
     attack(scenario())
 
@@ -504,7 +554,9 @@ def test_t04_a_text_message_is_harmless(json: bool, home: Home) -> None:
 
     async def scenario() -> None:
         async def evil(session: Session) -> None:
-            lane = await session.offered(Entry(EntryKind.FILE, ("text.txt",), 0o600, 0, len(text)), kind=OfferKind.TEXT)
+            lane = await session.offered(
+                Entry(EntryKind.FILE, ("text.txt",), 0o600, 0, len(text)), kind=OfferKind.TEXT
+            )
             await lane.seal(RecordType.DATA, content(session.established, 0, text), final=True)
             assert (await session.control.open())[0] == RecordType.RECEIVED
             await session.control.seal(RecordType.CLOSE, final=True)
@@ -534,12 +586,23 @@ def test_t04_t23_alerts_before_done_are_hints_with_documented_codes(alert: int, 
     attack(scenario())
 
 
-NAMES = [b"\x1b[31mx", b"aes-256-gcm\n", "\u202ex".encode(), b"", b"A", b"-x", b"x" * 33, b"\xff", b"../../os"]
+NAMES = [
+    b"\x1b[31mx",
+    b"aes-256-gcm\n",
+    "\u202ex".encode(),
+    b"",
+    b"A",
+    b"-x",
+    b"x" * 33,
+    b"\xff",
+    b"../../os",
+]
 
 
 @pytest.mark.parametrize("some", range(3))
 def test_t04_t27_driver_names_in_an_offer(some: int, tmp_path: Path) -> None:
-    """A name that is none is refused; one that nobody has is explained, and nothing is imported for it."""
+    """A name that is none is refused; one that nobody has is explained, and nothing is imported for
+    it."""
 
     async def scenario() -> None:
         for at, name in list(enumerate([*NAMES, b"os"]))[some::3]:
@@ -560,7 +623,7 @@ def test_t04_t27_driver_names_in_an_offer(some: int, tmp_path: Path) -> None:
     attack(scenario())
 
 
-# -- T-05, T-07, T-08 ---------------------------------------------------------------------------------------------------------------
+# -- T-05, T-07, T-08 ----------------------------------------------------------------------------
 
 
 async def _honest(session: Session) -> None:
@@ -579,7 +642,9 @@ async def _honest(session: Session) -> None:
 
 @pytest.mark.parametrize("overwrite", ["never", "rename", "always"])
 @pytest.mark.parametrize("planted", ["leaf", "parent", "dangling leaf"])
-def test_t05_links_in_the_destination_are_never_followed(planted: str, overwrite: str, home: Home, tmp_path: Path) -> None:
+def test_t05_links_in_the_destination_are_never_followed(
+    planted: str, overwrite: str, home: Home, tmp_path: Path
+) -> None:
     other = tmp_path / "other"
     other.mkdir()
     (other / "file").write_text("mine")
@@ -601,7 +666,9 @@ def test_t05_links_in_the_destination_are_never_followed(planted: str, overwrite
     assert tree(other) == ["file"]
 
 
-def test_t05_a_racing_thread_that_swaps_folders_for_links_gains_nothing(home: Home, tmp_path: Path) -> None:
+def test_t05_a_racing_thread_that_swaps_folders_for_links_gains_nothing(
+    home: Home, tmp_path: Path
+) -> None:
     other = tmp_path / "other"
     other.mkdir()
     home.environment()
@@ -614,7 +681,11 @@ def test_t05_a_racing_thread_that_swaps_folders_for_links_gains_nothing(home: Ho
         entries += [Entry(EntryKind.FILE, ("d", f"{at:03}"), 0o644, 0, 4) for at in range(files)]
         lane = await session.offered(*entries)
         for at in range(files):
-            await lane.seal(RecordType.DATA, content(session.established, at + 1, b"evil"), final=at + 1 == files)
+            await lane.seal(
+                RecordType.DATA,
+                content(session.established, at + 1, b"evil"),
+                final=at + 1 == files,
+            )
             swap(at)
             await asyncio.sleep(0)
         assert (await session.control.open())[0] == RecordType.RECEIVED
@@ -679,12 +750,14 @@ def test_t08_temporary_files_are_private_unpredictable_and_gone_after_a_failure(
     assert tree(out) == ["mine"]
 
 
-# -- the handshake ------------------------------------------------------------------------------------------------------------------
+# -- the handshake -------------------------------------------------------------------------------
 
 
 def test_t23_a_sender_that_does_not_know_the_code_gets_nothing(home: Home) -> None:
     async def never(peer: Peer) -> None:
-        raise AssertionError("the receiver opened a session with somebody who does not know the code")
+        raise AssertionError(
+            "the receiver opened a session with somebody who does not know the code"
+        )
 
     async def scenario() -> None:
         host = HostileHost(never, code=WRONG)

@@ -1,4 +1,5 @@
-"""A connection that was lost and comes back: T-23, T-32, T-34 at the redial, where strangers, relays and proven peers misbehave."""
+"""A connection that was lost and comes back: T-23, T-32, T-34 at the redial, where strangers,
+relays and proven peers misbehave."""
 
 from __future__ import annotations
 
@@ -54,7 +55,8 @@ CONTENT = hashlib.shake_128(b"to be cut").digest(16 * MEGABYTE)
 
 
 class Wire:
-    """The network between the two: bytes pass while it is `up`. `limit`: how many of one connection's pass before all are cut."""
+    """The network between the two: bytes pass while it is `up`. `limit`: how many of one
+    connection's pass before all are cut."""
 
     def __init__(self, target: int) -> None:
         self._target = target
@@ -62,7 +64,8 @@ class Wire:
         self.up = True
         self.limit = 1 << 62
         self.spoil = ""
-        """What is changed in the next large piece that passes: "a bit" of it, or "a length" by way of all its bytes."""
+        """What is changed in the next large piece that passes: "a bit" of it, or "a length" by way
+        of all its bytes."""
 
     async def serve(self, line: Line) -> None:
         """One connection."""
@@ -78,7 +81,11 @@ class Wire:
         with contextlib.suppress(OSError):
             while data := await source.reader.read(1 << 16):
                 if self.spoil and len(data) > 4096:
-                    data = data[:-1] + bytes([data[-1] ^ 1]) if self.spoil == "a bit" else b"\xff" * len(data)
+                    data = (
+                        data[:-1] + bytes([data[-1] ^ 1])
+                        if self.spoil == "a bit"
+                        else b"\xff" * len(data)
+                    )
                     self.spoil = "" if self.spoil == "a bit" else self.spoil
                 sink.writer.write(data)
                 await sink.writer.drain()
@@ -115,7 +122,9 @@ class Lost:
             assert_harmless(program)
         assert (self.bob.root / "out" / "file").read_bytes() == CONTENT
         assert tree(self.bob.root / "out") == ["file"]
-        assert all(event["bytes"] >= SEGMENT for event in self.guest.events() if event["event"] == "resume"), self.guest.said()
+        assert all(
+            event["bytes"] >= SEGMENT for event in self.guest.events() if event["event"] == "resume"
+        ), self.guest.said()
 
     def redialled(self) -> int:
         """How often the receiver says that it goes on."""
@@ -124,27 +133,38 @@ class Lost:
 
 def progressed(program: Program, size: int) -> bool:
     """Whether it has so many bytes."""
-    return any(event["event"] == "progress" and event["bytes"] >= size for event in program.events())
+    return any(
+        event["event"] == "progress" and event["bytes"] >= size for event in program.events()
+    )
 
 
 @asynccontextmanager
-async def running(tmp_path: Path, reconnect: float = 60, guest_reconnect: float | None = None) -> AsyncIterator[Lost]:
+async def running(
+    tmp_path: Path, reconnect: float = 60, guest_reconnect: float | None = None
+) -> AsyncIterator[Lost]:
     """Two programs in the middle of a transfer."""
     ann, bob = Home(tmp_path / "ann"), Home(tmp_path / "bob")
     ann.configure(f"[session]\nreconnect = {reconnect:g}\n")
-    bob.configure(f"[session]\nreconnect = {reconnect if guest_reconnect is None else guest_reconnect:g}\n")
+    bob.configure(
+        f"[session]\nreconnect = {reconnect if guest_reconnect is None else guest_reconnect:g}\n"
+    )
     ann.environment()
     (ann.root / "file").write_bytes(CONTENT)
     async with sender(ann, "file", "--throttle", "8MB") as host:
         port = await host.port()
         wire = Wire(port)
-        async with listening(lambda line: wire.serve(line)) as middle, receiver(bob, middle) as guest:
+        async with (
+            listening(lambda line: wire.serve(line)) as middle,
+            receiver(bob, middle) as guest,
+        ):
             await eventually(lambda: progressed(guest, 6 * MEGABYTE), "progress")
             yield Lost(ann, bob, host, guest, wire, port)
 
 
 @asynccontextmanager
-async def lost(tmp_path: Path, reconnect: float = 60, guest_reconnect: float | None = None) -> AsyncIterator[Lost]:
+async def lost(
+    tmp_path: Path, reconnect: float = 60, guest_reconnect: float | None = None
+) -> AsyncIterator[Lost]:
     """The same, and the wire has gone down."""
     async with running(tmp_path, reconnect, guest_reconnect) as both:
         both.wire.up = False
@@ -154,12 +174,14 @@ async def lost(tmp_path: Path, reconnect: float = 60, guest_reconnect: float | N
         yield both
 
 
-# -- strangers at the redial --------------------------------------------------------------------------------------------------
+# -- strangers at the redial ---------------------------------------------------------------------
 
 
 async def _named(peer: Peer) -> list[Proof]:
     kind, body = await peer.line.open()
-    assert kind == RecordType.RESUME, "something else was said before the receiver of before had proved itself"
+    assert kind == RecordType.RESUME, (
+        "something else was said before the receiver of before had proved itself"
+    )
     return read_resume(body)
 
 
@@ -170,7 +192,9 @@ def _answers(make: Callable[[list[Proof]], bytes]) -> Callable[[Peer], Awaitable
     return answer
 
 
-def _says(kind: int, body: bytes = b"", *, final: bool = False) -> Callable[[Peer], Awaitable[None]]:
+def _says(
+    kind: int, body: bytes = b"", *, final: bool = False
+) -> Callable[[Peer], Awaitable[None]]:
     async def say(peer: Peer) -> None:
         await _named(peer)
         await peer.line.seal(kind, body, final=final)
@@ -214,14 +238,17 @@ STRANGERS: dict[str, Callable[[Peer], Awaitable[None]]] = {
 
 
 def test_t34_the_code_alone_lets_nobody_in_and_ends_nothing(tmp_path: Path) -> None:
-    """Strangers who know the code come first. None hears a name, or stops what they are no part of."""
+    """Strangers who know the code come first. None hears a name, or stops what they are no part
+    of."""
 
     async def scenario() -> None:
         async with lost(tmp_path) as both:
             for name, stranger in STRANGERS.items():
                 async with asyncio.timeout(PATIENCE):
                     while True:
-                        with contextlib.suppress(Gone, TallowError):  # the one before is still being seen off
+                        with contextlib.suppress(
+                            Gone, TallowError
+                        ):  # the one before is still being seen off
                             peer = await as_guest(both.port)
                             break
                         await asyncio.sleep(0.05)
@@ -229,7 +256,9 @@ def test_t34_the_code_alone_lets_nobody_in_and_ends_nothing(tmp_path: Path) -> N
                     await stranger(peer)
                     while True:  # a last word, if any, and the end
                         kind, _ = await peer.line.open()
-                        assert kind in (RecordType.ERROR, RecordType.REFUSE), f"{name}: told {kind:#04x}"
+                        assert kind in (RecordType.ERROR, RecordType.REFUSE), (
+                            f"{name}: told {kind:#04x}"
+                        )
                 assert both.host.process.returncode is None, f"{name}: {both.host.said()}"
                 await peer.line.aclose()
             await both.finished()
@@ -239,7 +268,8 @@ def test_t34_the_code_alone_lets_nobody_in_and_ends_nothing(tmp_path: Path) -> N
 
 
 def test_a_stranger_who_holds_on_is_let_go(tmp_path: Path) -> None:
-    """One that knows the code and says nothing but that it is there keeps the place of the right one for ten seconds, not for ever."""
+    """One that knows the code and says nothing but that it is there keeps the place of the right
+    one for ten seconds, not for ever."""
 
     async def scenario() -> None:
         async with lost(tmp_path) as both:
@@ -262,11 +292,17 @@ def test_t32_guesses_at_the_redial_count_with_those_before(tmp_path: Path) -> No
             for number in range(1, 4):
                 with contextlib.suppress(Gone, TallowError):
                     await as_guest(both.port, WRONG)
-                await eventually(lambda number=number: f"({number} of 100 guesses)" in both.host.said(), "a guess that counts")  # type: ignore[misc]
+                await eventually(
+                    lambda number=number: f"({number} of 100 guesses)" in both.host.said(),  # type: ignore[misc]
+                    "a guess that counts",
+                )
             both.wire.up = True
             await eventually(lambda: both.redialled() == 1, "the redial")
             both.wire.cut()
-            await eventually(lambda: len([e for e in both.host.events() if e["event"] == "reconnect"]) == 2, "the second loss")
+            await eventually(
+                lambda: len([e for e in both.host.events() if e["event"] == "reconnect"]) == 2,
+                "the second loss",
+            )
             with contextlib.suppress(Gone, TallowError):
                 await as_guest(both.port, WRONG)
             await eventually(lambda: "(4 of 100 guesses)" in both.host.said(), "the count goes on")
@@ -302,7 +338,8 @@ def test_t31_a_flood_at_the_redial_keeps_nobody_out(tmp_path: Path) -> None:
 
 
 def test_t34_somebody_between_who_knows_the_code_passes_no_proof_on(tmp_path: Path) -> None:
-    """It shakes hands with both, and gives each what the other says: a proof is of use in one session only."""
+    """It shakes hands with both, and gives each what the other says: a proof is of use in one
+    session only."""
     told: list[bytes] = []
 
     async def scenario() -> None:
@@ -335,7 +372,7 @@ def test_t34_somebody_between_who_knows_the_code_passes_no_proof_on(tmp_path: Pa
     assert set(told) == {b""}
 
 
-# -- who answers in the sender's place ----------------------------------------------------------------------------------------
+# -- who answers in the sender's place -----------------------------------------------------------
 
 
 def _alerts(number: int) -> Callable[[Line], Awaitable[None]]:
@@ -369,11 +406,15 @@ IMPOSTORS: dict[str, Callable[[Line], Awaitable[None]]] = {
 
 
 def test_who_answers_at_the_redial_in_the_senders_place_ends_nothing(tmp_path: Path) -> None:
-    """What is said before Done is anybody's word: the receiver says so and looks on, as long as it would for nobody at all."""
+    """What is said before Done is anybody's word: the receiver says so and looks on, as long as it
+    would for nobody at all."""
 
     async def scenario() -> None:
         async with running(tmp_path) as both:
-            serve, turns = both.wire.serve, iter([IMPOSTORS[name] for name in ("noise", "void", "another code")])
+            serve, turns = (
+                both.wire.serve,
+                iter([IMPOSTORS[name] for name in ("noise", "void", "another code")]),
+            )
 
             async def first_others(line: Line) -> None:
                 await (next(turns, None) or serve)(line)
@@ -402,7 +443,8 @@ def test_an_impostor_alone(tmp_path: Path) -> None:
 
 
 def test_t32_proofs_at_redials_count_against_the_ten(tmp_path: Path) -> None:
-    """Somebody who does not know the code answers each redial, and what comes after: ten proofs it gets, over all runs."""
+    """Somebody who does not know the code answers each redial, and what comes after: ten proofs it
+    gets, over all runs."""
     proofs = 0
 
     async def serve(line: Line) -> None:
@@ -442,8 +484,11 @@ async def _offer(peer: Peer) -> None:
 
 
 @pytest.mark.parametrize("how", [_resume_of_nothing, _offer], ids=["proves nothing", "offers"])
-def test_t34_a_sender_that_only_knows_the_code_is_not_gone_on_with(how: Callable[[Peer], Awaitable[None]], tmp_path: Path) -> None:
-    """Nothing of what is here is told, nothing is taken, and nobody's answer of before counts for it."""
+def test_t34_a_sender_that_only_knows_the_code_is_not_gone_on_with(
+    how: Callable[[Peer], Awaitable[None]], tmp_path: Path
+) -> None:
+    """Nothing of what is here is told, nothing is taken, and nobody's answer of before counts for
+    it."""
 
     async def scenario() -> None:
         async with running(tmp_path) as both:
@@ -451,7 +496,9 @@ def test_t34_a_sender_that_only_knows_the_code_is_not_gone_on_with(how: Callable
             both.wire.cut()
             assert await both.guest.wait() == 7, both.guest.said()
             assert "began anew" in both.guest.said()
-            assert [name for name in tree(both.bob.root / "out") if not name.startswith(".tallow-")] == []
+            assert [
+                name for name in tree(both.bob.root / "out") if not name.startswith(".tallow-")
+            ] == []
             assert both.host.process.returncode is None
 
     attack(scenario())
@@ -478,14 +525,15 @@ def test_a_sender_that_only_says_that_it_is_there_is_let_go(tmp_path: Path) -> N
     attack(scenario())
 
 
-# -- relays that cut ----------------------------------------------------------------------------------------------------------
+# -- relays that cut -----------------------------------------------------------------------------
 
 
 def test_cuts_at_every_moment_of_a_redial(tmp_path: Path) -> None:
     """Each message of a session is cut once, in both directions; then the wire holds.
 
-    Those of the handshake alternate with later ones, because pauses double while nobody is found. Not cut is the receipt: it was handed
-    over, so the receiver is done, and a sender that never hears of it is not.
+    Those of the handshake alternate with later ones, because pauses double while nobody is found.
+    Not cut is the receipt: it was handed over, so the receiver is done, and a sender that never
+    hears of it is not.
     """
     ann, bob = Home(tmp_path / "ann"), Home(tmp_path / "bob")
     cuts: list[tuple[str, int]] = []
@@ -494,7 +542,12 @@ def test_cuts_at_every_moment_of_a_redial(tmp_path: Path) -> None:
 
     def change(to: str) -> Change:
         def each(connection: int, number: int, message: bytes) -> list[bytes] | None:
-            if armed and len(cuts) < len(plan) and plan[len(cuts)][0] == to and number >= plan[len(cuts)][1]:
+            if (
+                armed
+                and len(cuts) < len(plan)
+                and plan[len(cuts)][0] == to
+                and number >= plan[len(cuts)][1]
+            ):
                 cuts.append((to, number))
                 return None
             return [message]
@@ -526,7 +579,8 @@ def test_cuts_at_every_moment_of_a_redial(tmp_path: Path) -> None:
 
 
 def test_a_relay_that_lets_nothing_through_does_not_keep_them_dialling(tmp_path: Path) -> None:
-    """Every session is cut before a segment came: the time for coming back is not counted anew, and both end."""
+    """Every session is cut before a segment came: the time for coming back is not counted anew, and
+    both end."""
 
     async def scenario() -> None:
         async with running(tmp_path, 6) as both:
@@ -542,9 +596,12 @@ def test_a_relay_that_lets_nothing_through_does_not_keep_them_dialling(tmp_path:
     attack(scenario())
 
 
-@pytest.mark.parametrize(("ours", "theirs"), [(3, 3), (2, 6), (6, 2)], ids=["both", "sender first", "receiver first"])
+@pytest.mark.parametrize(
+    ("ours", "theirs"), [(3, 3), (2, 6), (6, 2)], ids=["both", "sender first", "receiver first"]
+)
 def test_the_time_for_coming_back_ends(ours: float, theirs: float, tmp_path: Path) -> None:
-    """Each end gives up by itself, says how to go on, and what was verified is there for the next run."""
+    """Each end gives up by itself, says how to go on, and what was verified is there for the next
+    run."""
 
     async def scenario() -> None:
         async with lost(tmp_path, ours, theirs) as both:
@@ -555,22 +612,29 @@ def test_the_time_for_coming_back_ends(ours: float, theirs: float, tmp_path: Pat
             for program in (both.host, both.guest):
                 assert await program.wait() == 7, program.said()
                 assert "to go on" in program.said()
-        async with sender(both.ann, "file", anew=False) as host, receiver(both.bob, await host.port()) as guest:
+        async with (
+            sender(both.ann, "file", anew=False) as host,
+            receiver(both.bob, await host.port()) as guest,
+        ):
             assert await guest.wait() == 0, guest.said()
             assert await host.wait() == 0, host.said()
-            assert next(event for event in guest.events() if event["event"] == "resume")["bytes"] >= SEGMENT
+            assert (
+                next(event for event in guest.events() if event["event"] == "resume")["bytes"]
+                >= SEGMENT
+            )
         assert (both.bob.root / "out" / "file").read_bytes() == CONTENT
         assert tree(both.bob.root / "out") == ["file"]
 
     attack(scenario())
 
 
-# -- sources that change meanwhile ----------------------------------------------------------------------------------------------
+# -- sources that change meanwhile ---------------------------------------------------------------
 
 
 @pytest.mark.parametrize("seen", [True, False], ids=["another time", "the same facts"])
 def test_a_source_that_changes_while_the_connection_is_lost(seen: bool, tmp_path: Path) -> None:
-    """A change that shows is refused with the choice there is; of one that does not, the mixture gets no name."""
+    """A change that shows is refused with the choice there is; of one that does not, the mixture
+    gets no name."""
 
     async def scenario() -> None:
         async with lost(tmp_path) as both:
@@ -584,7 +648,9 @@ def test_a_source_that_changes_while_the_connection_is_lost(seen: bool, tmp_path
             assert await both.guest.wait() == (7 if seen else 8), both.guest.said()
             assert await both.host.wait() == (9 if seen else 7), both.host.said()
             assert ("--anew" in both.host.said()) == seen
-            assert [name for name in tree(both.bob.root / "out") if not name.startswith(".tallow-")] == []
+            assert [
+                name for name in tree(both.bob.root / "out") if not name.startswith(".tallow-")
+            ] == []
             if not seen:
                 assert "did not arrive as it was sent" in both.guest.said()
                 assert tree(both.bob.root / "out") == [], "what cannot be right is not gone on with"

@@ -1,4 +1,5 @@
-"""Sessions that go on with an earlier transfer, between a program and a peer that was part of it and lies, or that changes what passes."""
+"""Sessions that go on with an earlier transfer, between a program and a peer that was part of it
+and lies, or that changes what passes."""
 
 from __future__ import annotations
 
@@ -12,7 +13,14 @@ import pytest
 from tallow_core.protocol.content import TRAILER, FileHash, Item
 from tallow_core.protocol.manifest import Entry, EntryKind, Offer, OfferReader
 from tallow_core.protocol.records import RecordType
-from tallow_core.protocol.resume import Earlier, Proof, prove, read_resume, write_resume, write_resumed
+from tallow_core.protocol.resume import (
+    Earlier,
+    Proof,
+    prove,
+    read_resume,
+    write_resume,
+    write_resumed,
+)
 from tallow_core.protocol.schedule import RESUME
 from tallow_core.protocol.wire import Writer, u32
 from tests.security.hostile_peers import (
@@ -52,7 +60,7 @@ def home(tmp_path: Path) -> Home:
     return home
 
 
-# -- a receiver that was part of it, and lies ---------------------------------------------------------------------------------
+# -- a receiver that was part of it, and lies ----------------------------------------------------
 # Entries: 0 the folder, 1 "a", 2 "large".
 
 
@@ -84,7 +92,10 @@ async def _back(program: Program, port: int, earlier: Earlier) -> Peer:
     assert kind == RecordType.RESUME
     assert [proof.transfer_id for proof in read_resume(body)] == [earlier.transfer_id]
     schedule = peer.established.schedule
-    await peer.line.seal(RecordType.RESUMED, write_resumed(prove(earlier, "receiver", schedule.kdf, schedule.transcript)))
+    await peer.line.seal(
+        RecordType.RESUMED,
+        write_resumed(prove(earlier, "receiver", schedule.kdf, schedule.transcript)),
+    )
     await _offered(peer)
     return peer
 
@@ -133,7 +144,9 @@ def test_t16_t23_a_have_that_cannot_be_ends_the_session(some: int, tmp_path: Pat
                 await peer.line.last_words()
             assert await program.wait() == 8, f"{name}: {program.said()}"
             assert_harmless(program)
-            assert not [event for event in program.events() if event["event"] in ("resume", "done")], name
+            assert not [
+                event for event in program.events() if event["event"] in ("resume", "done")
+            ], name
 
     for number, name in enumerate(list(LIES)[some::2]):
         home = Home(tmp_path / f"{number}")
@@ -146,7 +159,8 @@ def test_t16_t23_a_have_that_cannot_be_ends_the_session(some: int, tmp_path: Pat
 
 
 def test_t23_a_have_of_what_never_came_is_the_receivers_own_loss(home: Home) -> None:
-    """It says that it has a file and a segment that were never sent: the sender sends the rest, and its receipt must be of just that."""
+    """It says that it has a file and a segment that were never sent: the sender sends the rest, and
+    its receipt must be of just that."""
 
     async def scenario() -> None:
         async with sender(home, "t") as program:
@@ -166,14 +180,16 @@ def test_t23_a_have_of_what_never_came_is_the_receivers_own_loss(home: Home) -> 
             for at in range(0, len(LARGE), SEGMENT):
                 running.update(LARGE[at : at + SEGMENT])
             digest = running.digest()
-            await peer.line.seal(RecordType.RECEIVED, receipt(peer.established, digest, size=len(LARGE)), final=True)
+            await peer.line.seal(
+                RecordType.RECEIVED, receipt(peer.established, digest, size=len(LARGE)), final=True
+            )
             assert await program.wait() == 8, program.said()
             assert "does not fit" in program.said()
 
     attack(scenario())
 
 
-# -- a sender that was part of it, and lies -----------------------------------------------------------------------------------
+# -- a sender that was part of it, and lies ------------------------------------------------------
 
 ENTRIES = [
     Entry(EntryKind.DIRECTORY, ("t",), 0o755, 0, 0),
@@ -185,7 +201,10 @@ ENTRIES = [
 def pieces(number: int, data: bytes, start: int) -> list[bytes]:
     """Chunks of a file from `start` on."""
     step = MEGABYTE // 2
-    return [chunk(number, at, data[at : min(at + step, len(data))]) for at in range(start, len(data), step)]
+    return [
+        chunk(number, at, data[at : min(at + step, len(data))])
+        for at in range(start, len(data), step)
+    ]
 
 
 def trailer(peer: Peer, number: int, data: bytes) -> bytes:
@@ -206,7 +225,8 @@ Lie = Callable[[Peer, "Host"], Awaitable[None]]
 
 
 class Host:
-    """An evil sender: sends the small file and one segment of the large one, is lost, and comes back with a lie."""
+    """An evil sender: sends the small file and one segment of the large one, is lost, and comes
+    back with a lie."""
 
     def __init__(self, lie: Lie) -> None:
         self._lie = lie
@@ -241,7 +261,10 @@ class Host:
         """Show that it is the sender of before."""
         assert self.earlier is not None
         schedule = peer.established.schedule
-        await peer.line.seal(RecordType.RESUME, write_resume([prove(self.earlier, "sender", schedule.kdf, schedule.transcript)]))
+        await peer.line.seal(
+            RecordType.RESUME,
+            write_resume([prove(self.earlier, "sender", schedule.kdf, schedule.transcript)]),
+        )
         kind, body = await peer.line.open()
         assert kind == RecordType.RESUMED
         assert body
@@ -301,25 +324,70 @@ async def _twice(peer: Peer, host: Host) -> None:
 OTHER = b"#" * SEGMENT + LARGE[SEGMENT:]
 SENDERS: dict[str, tuple[Lie, int, bool]] = {
     "none": (_rightly, 0, True),
-    "a file that is there": (_sends(lambda peer: [content(peer.established, 1, b"FIRST")]), 8, False),
-    "from the beginning": (_sends(lambda peer: [*pieces(2, LARGE, 0), trailer(peer, 2, LARGE)]), 8, False),
-    "with a gap": (_sends(lambda peer: [*pieces(2, LARGE, 2 * SEGMENT), trailer(peer, 2, LARGE)]), 8, False),
+    "a file that is there": (
+        _sends(lambda peer: [content(peer.established, 1, b"FIRST")]),
+        8,
+        False,
+    ),
+    "from the beginning": (
+        _sends(lambda peer: [*pieces(2, LARGE, 0), trailer(peer, 2, LARGE)]),
+        8,
+        False,
+    ),
+    "with a gap": (
+        _sends(lambda peer: [*pieces(2, LARGE, 2 * SEGMENT), trailer(peer, 2, LARGE)]),
+        8,
+        False,
+    ),
     "nothing more": (_sends(lambda peer: [trailer(peer, 2, LARGE[:SEGMENT])]), 8, False),
-    "another beginning": (_sends(lambda peer: [*pieces(2, OTHER, SEGMENT), trailer(peer, 2, OTHER)]), 8, False),
-    "more than the size": (_sends(lambda peer: pieces(2, CONTENT[: 2 * SEGMENT + 6], SEGMENT)), 8, False),
-    "another list": (_offers([*ENTRIES[:2], Entry(EntryKind.FILE, ("t", "other"), 0o644, 0, 5)]), 6, False),
-    "another mode": (_offers([*ENTRIES[:2], Entry(EntryKind.FILE, ("t", "large"), 0o777, 0, len(LARGE))]), 6, False),
+    "another beginning": (
+        _sends(lambda peer: [*pieces(2, OTHER, SEGMENT), trailer(peer, 2, OTHER)]),
+        8,
+        False,
+    ),
+    "more than the size": (
+        _sends(lambda peer: pieces(2, CONTENT[: 2 * SEGMENT + 6], SEGMENT)),
+        8,
+        False,
+    ),
+    "another list": (
+        _offers([*ENTRIES[:2], Entry(EntryKind.FILE, ("t", "other"), 0o644, 0, 5)]),
+        6,
+        False,
+    ),
+    "another mode": (
+        _offers([*ENTRIES[:2], Entry(EntryKind.FILE, ("t", "large"), 0o777, 0, len(LARGE))]),
+        6,
+        False,
+    ),
     "names none": (_names(lambda peer, earlier: b"\0"), 8, False),
-    "names five": (_names(lambda peer, earlier: write_resume([Proof(bytes([at]) * 16, bytes(32)) for at in range(5)])), 8, False),
-    "names one twice": (_names(lambda peer, earlier: write_resume([Proof(bytes(16), bytes(32))] * 2)), 8, False),
-    "a proof cut short": (_names(lambda peer, earlier: write_resume([Proof(bytes(16), bytes(32))])[:-1]), 8, False),
+    "names five": (
+        _names(
+            lambda peer, earlier: write_resume(
+                [Proof(bytes([at]) * 16, bytes(32)) for at in range(5)]
+            )
+        ),
+        8,
+        False,
+    ),
+    "names one twice": (
+        _names(lambda peer, earlier: write_resume([Proof(bytes(16), bytes(32))] * 2)),
+        8,
+        False,
+    ),
+    "a proof cut short": (
+        _names(lambda peer, earlier: write_resume([Proof(bytes(16), bytes(32))])[:-1]),
+        8,
+        False,
+    ),
     "proves twice": (_twice, 8, False),
 }
 
 
 @pytest.mark.parametrize("some", range(2))
 def test_t23_t34_a_sender_that_comes_back_with_a_lie(some: int, tmp_path: Path) -> None:
-    """Whatever it says or sends, nothing has the large file's name but its own content; the small one stays as it was verified."""
+    """Whatever it says or sends, nothing has the large file's name but its own content; the small
+    one stays as it was verified."""
 
     async def one(name: str, home: Home) -> None:
         lie, status, whole = SENDERS[name]
@@ -327,7 +395,9 @@ def test_t23_t34_a_sender_that_comes_back_with_a_lie(some: int, tmp_path: Path) 
         async with listening(evil.host.serve) as port, receiver(home, port) as program:
             assert await program.wait() == status, f"{name}: {program.said()}"
             assert_harmless(program)
-            assert "reconnect" in {event["event"] for event in program.events()}, f"{name}: {program.said()}"
+            assert "reconnect" in {event["event"] for event in program.events()}, (
+                f"{name}: {program.said()}"
+            )
         out = home.root / "out"
         assert (out / "t" / "a").read_bytes() == b"first", name
         assert (out / "t" / "large").exists() == whole, name
@@ -342,12 +412,15 @@ def test_t23_t34_a_sender_that_comes_back_with_a_lie(some: int, tmp_path: Path) 
         attack(one(name, home))
 
 
-# -- somebody between ---------------------------------------------------------------------------------------------------------
+# -- somebody between ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("how", ["a bit", "a length"])
-def test_t23_who_changes_a_record_does_not_take_away_what_was_verified(how: str, tmp_path: Path) -> None:
-    """It ends the session (exit 8), but what came before stays, and the next run goes on with it."""
+def test_t23_who_changes_a_record_does_not_take_away_what_was_verified(
+    how: str, tmp_path: Path
+) -> None:
+    """It ends the session (exit 8), but what came before stays, and the next run goes on with
+    it."""
 
     async def scenario() -> None:
         async with running(tmp_path, 30) as both:
@@ -356,11 +429,19 @@ def test_t23_who_changes_a_record_does_not_take_away_what_was_verified(how: str,
             assert status == 8, both.guest.said()
             assert "to go on" in both.guest.said()
             assert await both.host.wait(PATIENCE) in (7, 8), both.host.said()
-            assert [name for name in tree(both.bob.root / "out") if not name.startswith(".tallow-")] == []
-        async with sender(both.ann, "file", anew=False) as host, receiver(both.bob, await host.port()) as guest:
+            assert [
+                name for name in tree(both.bob.root / "out") if not name.startswith(".tallow-")
+            ] == []
+        async with (
+            sender(both.ann, "file", anew=False) as host,
+            receiver(both.bob, await host.port()) as guest,
+        ):
             assert await guest.wait() == 0, guest.said()
             assert await host.wait() == 0, host.said()
-            assert next(event for event in guest.events() if event["event"] == "resume")["bytes"] >= SEGMENT
+            assert (
+                next(event for event in guest.events() if event["event"] == "resume")["bytes"]
+                >= SEGMENT
+            )
         assert (both.bob.root / "out" / "file").read_bytes() == CONTENT
         assert tree(both.bob.root / "out") == ["file"]
 

@@ -1,4 +1,5 @@
-"""The sender against guests: those that know the code and misbehave (T-06, T-16, T-23, T-33), and those that do not (T-31, T-32)."""
+"""The sender against guests: those that know the code and misbehave (T-06, T-16, T-23, T-33), and
+those that do not (T-31, T-32)."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ import os
 import ssl
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -71,7 +73,7 @@ async def accepted(peer: Peer, port: int) -> Line:
     return await peer.dial_lane(port)
 
 
-# -- a guest that knows the code ----------------------------------------------------------------------------------------------------
+# -- a guest that knows the code -----------------------------------------------------------------
 
 Evil = Callable[[Peer, int], Awaitable[None]]
 
@@ -143,11 +145,17 @@ MISCHIEF: dict[str, tuple[Evil, int]] = {
     "data": (_control(RecordType.DATA, bytes(40)), 8),
     "an unknown record": (_control(0x6F), 8),
     "a rekey from the wrong end": (_control(RecordType.REKEY, Rekey(1, bytes(1600)).encoded()), 8),
-    "a rekey answer unasked": (_control(RecordType.REKEY_ANSWER, Rekey(1, bytes(1600)).encoded()), 8),
+    "a rekey answer unasked": (
+        _control(RecordType.REKEY_ANSWER, Rekey(1, bytes(1600)).encoded()),
+        8,
+    ),
     "an epoch unasked": (_control(RecordType.EPOCH, u32(1)), 8),
     "a refusal": (_control(RecordType.REFUSE, b"\x06\x00\x02no", final=True), 6),
     "a reason cut short": (_control(RecordType.REFUSE, b"\x06\x00\x09no", final=True), 8),
-    "a reason above its cap": (_control(RecordType.REFUSE, b"\x06\x02\x01" + b"n" * 513, final=True), 8),
+    "a reason above its cap": (
+        _control(RecordType.REFUSE, b"\x06\x02\x01" + b"n" * 513, final=True),
+        8,
+    ),
     "a receipt before the data": (_receipt_before_the_data, 8),
     "Accept, then gone": (_accept_then_vanish, 7),
     "Accept, no lane, gone": (_accept_and_no_lane, 7),
@@ -157,8 +165,14 @@ MISCHIEF: dict[str, tuple[Evil, int]] = {
     "a length above the cap on a lane": (_too_long_on_a_lane, 8),
     "CLOSE for a receipt": (_close_instead_of_a_receipt, 8),
     "a receipt of nothing": (_receipt(lambda peer: receipt(peer.established)), 8),
-    "a receipt of another hash": (_receipt(lambda peer: receipt(peer.established, bytes(32), size=14)), 8),
-    "a receipt of too many": (_receipt(lambda peer: receipt(peer.established, files=(1 << 32) - 1, size=14)), 8),
+    "a receipt of another hash": (
+        _receipt(lambda peer: receipt(peer.established, bytes(32), size=14)),
+        8,
+    ),
+    "a receipt of too many": (
+        _receipt(lambda peer: receipt(peer.established, files=(1 << 32) - 1, size=14)),
+        8,
+    ),
     "a receipt cut short": (_receipt(lambda peer: receipt(peer.established)[:-1]), 8),
     "a receipt too long": (_receipt(lambda peer: receipt(peer.established) + b"\0"), 8),
     "an empty receipt": (_receipt(lambda _: b""), 8),
@@ -166,7 +180,9 @@ MISCHIEF: dict[str, tuple[Evil, int]] = {
 
 
 @pytest.mark.parametrize("some", range(6))
-def test_t16_t23_a_guest_that_misbehaves_never_makes_the_sender_believe(some: int, home: Home) -> None:
+def test_t16_t23_a_guest_that_misbehaves_never_makes_the_sender_believe(
+    some: int, home: Home
+) -> None:
     async def scenario() -> None:
         for name in list(MISCHIEF)[some::6]:
             evil, expected = MISCHIEF[name]
@@ -201,7 +217,9 @@ def test_t04_reasons_of_a_guest_are_harmless(kind: RecordType, late: bool, home:
                 program.process.terminate()
                 assert await program.wait() == 130
             else:
-                assert await program.wait() == (6 if kind == RecordType.REFUSE else 7), program.said()
+                assert await program.wait() == (6 if kind == RecordType.REFUSE else 7), (
+                    program.said()
+                )
             await peer.line.aclose()
             assert_harmless(program)
             assert b"fake: done" in program.out + program.err
@@ -209,7 +227,9 @@ def test_t04_reasons_of_a_guest_are_harmless(kind: RecordType, late: bool, home:
     attack(scenario())
 
 
-def test_a_guest_that_leaves_before_accept_does_not_end_the_sender(home: Home, tmp_path: Path) -> None:
+def test_a_guest_that_leaves_before_accept_does_not_end_the_sender(
+    home: Home, tmp_path: Path
+) -> None:
     async def scenario() -> None:
         async with sender(home, "file") as program:
             port = await program.port()
@@ -217,14 +237,18 @@ def test_a_guest_that_leaves_before_accept_does_not_end_the_sender(home: Home, t
                 peer = await as_guest(port)
                 await peer.line.open()
                 peer.line.abort()
-                await eventually(lambda times=times: program.err.count(b"still waiting") == times, "the warning")  # type: ignore[misc]
+                await eventually(
+                    partial(_has_warned, program, times),
+                    "the warning",
+                )
             await _right_guest_succeeds(program, port, tmp_path)
 
     attack(scenario())
 
 
 def test_lanes_that_do_not_prove_the_session_are_turned_away(home: Home, tmp_path: Path) -> None:
-    """Wrong tags, right tags with forged MACs, used, reserved and wrong ids; then the true lane still works."""
+    """Wrong tags, right tags with forged MACs, used, reserved and wrong ids; then the true lane
+    still works."""
 
     async def scenario() -> None:
         async with sender(home, "file") as program:
@@ -242,7 +266,10 @@ def test_lanes_that_do_not_prove_the_session_are_turned_away(home: Home, tmp_pat
                 assert FrameType.LANE_ACCEPT not in (await line.closed())[:1]
                 await line.aclose()
             forged = await dial(port)
-            await forged.put(Join("4821", lane=True).frame().encoded + LaneHello(tag, 1, bytes(32)).frame().encoded)
+            await forged.put(
+                Join("4821", lane=True).frame().encoded
+                + LaneHello(tag, 1, bytes(32)).frame().encoded
+            )
             assert (await forged.frame()).type == FrameType.LANE_ACCEPT
             await forged.put_frame(FrameType.LANE_READY, bytes(32))
             assert b"secret content" not in await forged.closed()
@@ -258,14 +285,30 @@ def test_lanes_that_do_not_prove_the_session_are_turned_away(home: Home, tmp_pat
     attack(scenario())
 
 
-def test_t26_a_lane_on_a_path_whose_rule_forbids_the_suite_is_turned_away(home: Home, tmp_path: Path) -> None:
-    """The session began over tcp, where a rule admits its cipher; the guest opens its data lane over tls, where none does."""
-    home.configure('[[policy.rule]]\nwhen = { transport = "tls" }\nciphers = ["chacha20-poly1305"]\n')
+def test_t26_a_lane_on_a_path_whose_rule_forbids_the_suite_is_turned_away(
+    home: Home, tmp_path: Path
+) -> None:
+    """The session began over tcp, where a rule admits its cipher; the guest opens its data lane
+    over tls, where none does."""
+    home.configure(
+        '[[policy.rule]]\nwhen = { transport = "tls" }\nciphers = ["chacha20-poly1305"]\n'
+    )
 
     async def scenario() -> None:
-        words = ("--cipher", "aes-256-gcm", "--listen", "tcp://127.0.0.1:0", "--listen", "tls://127.0.0.1:0", "--json")
+        words = (
+            "--cipher",
+            "aes-256-gcm",
+            "--listen",
+            "tcp://127.0.0.1:0",
+            "--listen",
+            "tls://127.0.0.1:0",
+            "--json",
+        )
         async with tallow(home, "send", "file", *words, env={"TALLOW_CODE": CODE}) as program:
-            ports = {url.partition(":")[0]: int(url.rpartition(":")[2]) for url in (await program.event("code"))["listen"]}
+            ports = {
+                url.partition(":")[0]: int(url.rpartition(":")[2])
+                for url in (await program.event("code"))["listen"]
+            }
             peer = await as_guest(ports["tcp"])
             await peer.line.open()
             await peer.line.seal(RecordType.ACCEPT)
@@ -331,13 +374,19 @@ def test_t06_a_link_that_points_out_of_the_tree_is_not_read(home: Home, tmp_path
         async with sender(home, "t") as program:
             port = await program.port()
             assert b"OUTSIDE" not in await _content_of(program, port)
-            assert not any("leaf" in event.get("path", "") for event in program.events() if event["event"] == "file")
+            assert not any(
+                "leaf" in event.get("path", "")
+                for event in program.events()
+                if event["event"] == "file"
+            )
 
     attack(scenario())
 
 
 @pytest.mark.parametrize("swapped", ["file", "folder"])
-def test_t06_a_file_swapped_for_a_link_after_the_offer_is_not_read(swapped: str, home: Home, tmp_path: Path) -> None:
+def test_t06_a_file_swapped_for_a_link_after_the_offer_is_not_read(
+    swapped: str, home: Home, tmp_path: Path
+) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "b").write_bytes(b"OUTSIDE")
@@ -362,7 +411,9 @@ def test_t06_a_file_swapped_for_a_link_after_the_offer_is_not_read(swapped: str,
     attack(scenario())
 
 
-async def _content_of(program: Program, port: int, before_accept: Callable[[], None] = lambda: None) -> bytes:
+async def _content_of(
+    program: Program, port: int, before_accept: Callable[[], None] = lambda: None
+) -> bytes:
     peer = await as_guest(port)
     await peer.line.open()
     before_accept()
@@ -375,7 +426,12 @@ async def _content_of(program: Program, port: int, before_accept: Callable[[], N
     return body
 
 
-# -- strangers ----------------------------------------------------------------------------------------------------------------------
+# -- strangers -----------------------------------------------------------------------------------
+
+
+def _has_warned(program: Program, times: int) -> bool:
+    """Whether the sender has said so often that it still waits."""
+    return program.err.count(b"still waiting") == times
 
 
 async def _right_guest_succeeds(program: Program, port: int, tmp_path: Path) -> None:
@@ -420,7 +476,8 @@ def test_t31_a_thousand_guests_that_stop_before_prove(home: Home, tmp_path: Path
 
 
 def test_t31_eight_that_hold_on_cannot_keep_the_right_guest_out(home: Home, tmp_path: Path) -> None:
-    """Places are for 2 s; then the one who has held one for the longest has to go, and is told so."""
+    """Places are for 2 s; then the one who has held one for the longest has to go, and is told
+    so."""
 
     async def scenario() -> None:
         async with sender(home, "file") as program:
@@ -508,7 +565,9 @@ def test_t32_wrong_proofs_count_over_restarts_and_void_the_code(home: Home) -> N
     attack(scenario())
 
 
-def test_t32_a_right_proof_costs_nothing_and_a_wrong_code_ends_with_four(home: Home, tmp_path: Path) -> None:
+def test_t32_a_right_proof_costs_nothing_and_a_wrong_code_ends_with_four(
+    home: Home, tmp_path: Path
+) -> None:
     async def scenario() -> None:
         async with sender(home, "file") as program:
             port = await program.port()
@@ -523,8 +582,11 @@ def test_t32_a_right_proof_costs_nothing_and_a_wrong_code_ends_with_four(home: H
     attack(scenario())
 
 
-def test_t32_the_pace_is_a_burst_of_ten_then_one_a_second_and_the_right_guest_is_not_displaced(home: Home, tmp_path: Path) -> None:
-    """Wrong proofs in line fill the places; the right guest, in line too, keeps its place until its turn."""
+def test_t32_the_pace_is_a_burst_of_ten_then_one_a_second_and_the_right_guest_is_not_displaced(
+    home: Home, tmp_path: Path
+) -> None:
+    """Wrong proofs in line fill the places; the right guest, in line too, keeps its place until its
+    turn."""
 
     async def scenario() -> None:
         async with sender(home, "file") as program:
@@ -569,7 +631,10 @@ def test_t32_a_new_code_does_not_inherit_the_guesses_of_its_number(home: Home) -
     async def scenario() -> None:
         from tests.security.hostile_peers import tallow
 
-        async with listening(relay) as port, tallow(home, "send", "file", "--json", "--relay", f"tcp://127.0.0.1:{port}") as program:
+        async with (
+            listening(relay) as port,
+            tallow(home, "send", "file", "--json", "--relay", f"tcp://127.0.0.1:{port}") as program,
+        ):
             event = await program.event("code")
             assert event["code"].startswith("7777-")
             await asyncio.sleep(0.5)
@@ -579,7 +644,9 @@ def test_t32_a_new_code_does_not_inherit_the_guesses_of_its_number(home: Home) -
     attack(scenario())
 
 
-def test_t23_flipping_any_byte_of_prove_or_answer_is_one_dead_handshake_and_no_crash(home: Home, tmp_path: Path) -> None:
+def test_t23_flipping_any_byte_of_prove_or_answer_is_one_dead_handshake_and_no_crash(
+    home: Home, tmp_path: Path
+) -> None:
     async def scenario() -> None:
         async with sender(home, "file") as program:
             port = await program.port()
@@ -646,7 +713,10 @@ def test_t04_what_strangers_say_is_harmless_at_every_level_of_detail(home: Home)
         async with sender(home, "file", "-vvv") as program:
             port = await program.port()
             line = await dial(port)
-            await line.put_frame(FrameType.JOIN, b"tallow\x01\x00" + bytes(4) + bytes([len(ESCAPES.encode())]) + ESCAPES.encode())
+            await line.put_frame(
+                FrameType.JOIN,
+                b"tallow\x01\x00" + bytes(4) + bytes([len(ESCAPES.encode())]) + ESCAPES.encode(),
+            )
             await line.closed()
             await line.aclose()
             program.process.terminate()

@@ -1,4 +1,5 @@
-"""T-01, T-05, T-07, T-16, T-17 over the wire: links, holes and selections of a peer that knows the code and misbehaves."""
+"""T-01, T-05, T-07, T-16, T-17 over the wire: links, holes and selections of a peer that knows the
+code and misbehaves."""
 
 from __future__ import annotations
 
@@ -63,7 +64,12 @@ class Session:
     """An evil sender's."""
 
     def __init__(self, peer: Peer, host: HostileHost) -> None:
-        self.peer, self.host, self.control, self.established = peer, host, peer.line, peer.established
+        self.peer, self.host, self.control, self.established = (
+            peer,
+            host,
+            peer.line,
+            peer.established,
+        )
 
     async def accepted(self, entries: Sequence[Entry]) -> tuple[list[bytes], Line]:
         """Offer; the bodies of Accept, and the lane."""
@@ -103,11 +109,12 @@ def test_the_attacker_can_also_do_it_right(home: Home) -> None:
     assert tree(home.root / "out") == ["d", "d/a", "d/b", "d/c"]
 
 
-# -- T-01 -----------------------------------------------------------------------------------------------------------------------------
+# -- T-01 ----------------------------------------------------------------------------------------
 
 
 def test_t01_nothing_is_extracted_executed_or_deleted(home: Home, tmp_path: Path) -> None:
-    """An archive stays an archive; names that others would run are files like any others; what is there stays."""
+    """An archive stays an archive; names that others would run are files like any others; what is
+    there stays."""
     home.environment()
     proof = tmp_path / "executed"
     script = f"#!/bin/sh\ntouch {proof}\n".encode()
@@ -132,8 +139,16 @@ def test_t01_nothing_is_extracted_executed_or_deleted(home: Home, tmp_path: Path
     (out / "a.sh").write_text("mine")
 
     async def evil(session: Session) -> None:
-        entries = [file(name, size=len(contents[name]), mode=mode & 0o777) for name, mode in names.items()]
-        await session.send(entries, *(content(session.established, number, contents[name]) for number, name in enumerate(names)))
+        entries = [
+            file(name, size=len(contents[name]), mode=mode & 0o777) for name, mode in names.items()
+        ]
+        await session.send(
+            entries,
+            *(
+                content(session.established, number, contents[name])
+                for number, name in enumerate(names)
+            ),
+        )
 
     status, program = attack(run(home, evil, "--overwrite", "rename"))
     assert status == 0, program.said()
@@ -166,7 +181,7 @@ def test_t01_an_empty_offer_of_a_folder_deletes_nothing_in_it(home: Home, overwr
     assert stat.S_IMODE((out / "d" / "sub").stat().st_mode) == 0o755
 
 
-# -- offers ---------------------------------------------------------------------------------------------------------------------------
+# -- offers --------------------------------------------------------------------------------------
 
 
 def target(up: int, *names: bytes) -> bytes:
@@ -210,7 +225,12 @@ OFFERS: dict[str, list[bytes]] = {
     "a hard link to nothing": [FOLDER, A_FILE, raw_twin([b"d", b"l"], 0xFFFFFFFF)],
     "a hard link to a folder": [FOLDER, A_FILE, raw_twin([b"d", b"l"], 0)],
     "a hard link to a link": [FOLDER, A_FILE, LINK, raw_twin([b"d", b"l"], 2)],
-    "a hard link to a hard link": [FOLDER, A_FILE, raw_twin([b"d", b"b"], 1), raw_twin([b"d", b"l"], 2)],
+    "a hard link to a hard link": [
+        FOLDER,
+        A_FILE,
+        raw_twin([b"d", b"b"], 1),
+        raw_twin([b"d", b"l"], 2),
+    ],
     "a setuid hard link": [FOLDER, A_FILE, raw_twin([b"d", b"l"], 1, 0o4755)],
     "a hard link with a time": [FOLDER, A_FILE, raw_twin([b"d", b"l"], 1, 0, 5)],
     "below a hard link": [FOLDER, A_FILE, raw_twin([b"d", b"b"], 1), raw_entry([b"d", b"b", b"c"])],
@@ -220,12 +240,20 @@ OFFERS: dict[str, list[bytes]] = {
 
 
 @pytest.mark.parametrize("entries", OFFERS.values(), ids=OFFERS)
-def test_t05_t16_a_hostile_link_is_refused_before_anything_is_made(home: Home, entries: list[bytes]) -> None:
+def test_t05_t16_a_hostile_link_is_refused_before_anything_is_made(
+    home: Home, entries: list[bytes]
+) -> None:
     kinds = [entry[0] for entry in entries]
-    counts = {"directories": kinds.count(1), "links": kinds.count(3) + kinds.count(4), "size": kinds.count(2) + kinds.count(5)}
+    counts = {
+        "directories": kinds.count(1),
+        "links": kinds.count(3) + kinds.count(4),
+        "size": kinds.count(2) + kinds.count(5),
+    }
 
     async def evil(session: Session) -> None:
-        await session.control.seal(RecordType.OFFER_PAGE, raw_offer(session.established, entries, **counts))
+        await session.control.seal(
+            RecordType.OFFER_PAGE, raw_offer(session.established, entries, **counts)
+        )
         await session.control.last_words()
 
     status, program = attack(run(home, evil))
@@ -234,7 +262,7 @@ def test_t05_t16_a_hostile_link_is_refused_before_anything_is_made(home: Home, e
     assert not (home.root / "out").exists()
 
 
-# -- content --------------------------------------------------------------------------------------------------------------------------
+# -- content -------------------------------------------------------------------------------------
 
 
 def hole(number: int, offset: int, length: int) -> bytes:
@@ -309,7 +337,10 @@ def test_t05_a_hard_link_to_a_file_that_failed_makes_nothing(home: Home) -> None
     assert status == 0, program.said()
     assert tree(home.root / "out") == ["d", "d/c"]
     done = next(event for event in program.events() if event["event"] == "done")
-    assert done["skipped"] == [{"path": "d/a", "reason": "changed"}, {"path": "d/b", "reason": "unreadable"}]
+    assert done["skipped"] == [
+        {"path": "d/a", "reason": "changed"},
+        {"path": "d/b", "reason": "unreadable"},
+    ]
 
 
 @pytest.mark.parametrize("wrong", [0, 2, 3])
@@ -329,7 +360,8 @@ def test_t09_only_what_was_chosen_is_taken(home: Home, wrong: int) -> None:
 
 
 def test_t05_links_while_a_thread_swaps_folders(home: Home, tmp_path: Path) -> None:
-    """The receiver's own files are swapped for links to elsewhere while it lands a tree, over and over."""
+    """The receiver's own files are swapped for links to elsewhere while it lands a tree, over and
+    over."""
     home.environment()
     out, outside, aside = home.root / "out", tmp_path / "outside", tmp_path / "aside"
     outside.mkdir()
@@ -337,8 +369,14 @@ def test_t05_links_while_a_thread_swaps_folders(home: Home, tmp_path: Path) -> N
     (outside / "f").write_text("precious")
     entries = [D]
     for number in range(100):
-        entries += [Entry(EntryKind.DIRECTORY, ("d", f"{number:03d}"), 0o755, 0, 0), file("d", f"{number:03d}", "f", size=1)]
-        entries += [hard_link("d", f"{number:03d}", "g", first=len(entries) - 1), symlink("d", f"{number:03d}", "l", target="../000/f")]
+        entries += [
+            Entry(EntryKind.DIRECTORY, ("d", f"{number:03d}"), 0o755, 0, 0),
+            file("d", f"{number:03d}", "f", size=1),
+        ]
+        entries += [
+            hard_link("d", f"{number:03d}", "g", first=len(entries) - 1),
+            symlink("d", f"{number:03d}", "l", target="../000/f"),
+        ]
 
     async def swap() -> None:
         number = 0
@@ -374,7 +412,7 @@ def test_t05_links_while_a_thread_swaps_folders(home: Home, tmp_path: Path) -> N
     assert (outside / "f").stat().st_nlink == 1
 
 
-# -- a hostile receiver ---------------------------------------------------------------------------------------------------------------
+# -- a hostile receiver --------------------------------------------------------------------------
 
 
 def accept(page: int, last: int, bits: bytes) -> bytes:
@@ -396,7 +434,8 @@ def accept(page: int, last: int, bits: bytes) -> bytes:
     ids=range(8),
 )
 def test_t16_an_accept_out_of_bounds_ends_the_session(home: Home, bodies: list[bytes]) -> None:
-    """Of a folder, a file, a link to it, and another folder: the last two ask for content of a folder and of a link."""
+    """Of a folder, a file, a link to it, and another folder: the last two ask for content of a
+    folder and of a link."""
     home.environment()
     root = home.root / "f"
     (root / "z").mkdir(parents=True)

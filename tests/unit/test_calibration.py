@@ -56,7 +56,9 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 class Slow(Aes256Gcm):
     name = "slow"
 
-    def seal_into(self, nonce: ReadBuffer, aad: ReadBuffer, plaintext: ReadBuffer, out: WriteBuffer) -> int:
+    def seal_into(
+        self, nonce: ReadBuffer, aad: ReadBuffer, plaintext: ReadBuffer, out: WriteBuffer
+    ) -> int:
         time.sleep(0.005)
         return super().seal_into(nonce, aad, plaintext, out)
 
@@ -64,7 +66,9 @@ class Slow(Aes256Gcm):
 class Broken(Aes256Gcm):
     name = "broken"
 
-    def seal_into(self, nonce: ReadBuffer, aad: ReadBuffer, plaintext: ReadBuffer, out: WriteBuffer) -> int:
+    def seal_into(
+        self, nonce: ReadBuffer, aad: ReadBuffer, plaintext: ReadBuffer, out: WriteBuffer
+    ) -> int:
         raise RuntimeError("broken")
 
 
@@ -129,7 +133,10 @@ def damages(lines: list[str]) -> dict[str, bytes]:
         "another fingerprint": f"{head[:-1]}{'0' if head[-1] != '0' else '1'}\n{one}\n{other}\n",
         "another format": f"x{head}\n{one}\n{other}\n",
     }
-    return {what: text.encode() for what, text in texts.items()} | {"no text": b"\xff" * 100, "endless": b"\n".join([b"x"] * 100_000)}
+    return {what: text.encode() for what, text in texts.items()} | {
+        "no text": b"\xff" * 100,
+        "endless": b"\n".join([b"x"] * 100_000),
+    }
 
 
 def test_damaged_or_of_another_machine_is_measured_again(state: Path, measured: list[str]) -> None:
@@ -142,7 +149,9 @@ def test_damaged_or_of_another_machine_is_measured_again(state: Path, measured: 
         assert len(good(state)) == 3, what
 
 
-def test_what_changes_the_speed_changes_the_fingerprint(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_what_changes_the_speed_changes_the_fingerprint(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     seen = {calibration._fingerprint(DRIVERS)}
 
     def differs(drivers: Sequence[type[Cipher]] = DRIVERS) -> bool:
@@ -208,14 +217,21 @@ print(*speeds("cipher", (Aes256Gcm,), state))
 
 @pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
 def test_a_read_only_state_directory() -> None:
-    with tempfile.TemporaryDirectory() as folder:  # not tmp_path: root would have to open all of its parents
+    with (
+        tempfile.TemporaryDirectory() as folder
+    ):  # not tmp_path: root would have to open all of its parents
         state = Path(folder, "state")
         state.mkdir()
         if os.getuid() == 0:
             os.chmod(folder, 0o755)  # noqa: S103 - another user has to come through
             os.chown(state, 65534, 65534)
         state.chmod(0o500)
-        run = subprocess.run([sys.executable, "-c", READ_ONLY, str(state)], capture_output=True, text=True, timeout=60)  # noqa: S603
+        run = subprocess.run(
+            [sys.executable, "-c", READ_ONLY, str(state)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
         assert (run.returncode, run.stdout.strip()) == (0, "aes-256-gcm"), run.stderr
         assert list(state.iterdir()) == []
 
@@ -241,7 +257,10 @@ speeds("cipher", (Aes256Gcm, ChaCha20Poly1305), state)
 def test_two_processes_at_once(state: Path) -> None:
     """Each measures, writes, reads and removes; neither ever sees half a file."""
     command = [sys.executable, "-c", TOGETHER, str(state)]
-    processes = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)]  # noqa: S603
+    processes = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
     for process in processes:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
@@ -254,7 +273,10 @@ def test_two_processes_at_once(state: Path) -> None:
 
 def test_hashes_and_kems_are_timed_too(state: Path) -> None:
     """For the profile that asks for the fastest."""
-    for kind, drivers in (("hash", (Blake3, Sha3256)), ("kem", (X25519, MlKem1024, X25519MlKem1024))):
+    for kind, drivers in (
+        ("hash", (Blake3, Sha3256)),
+        ("kem", (X25519, MlKem1024, X25519MlKem1024)),
+    ):
         found = speeds(kind, drivers, state)
         assert list(found) == [driver.name for driver in drivers]
         assert all(0 < seconds < 60 for seconds in found.values())

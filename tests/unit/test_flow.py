@@ -1,4 +1,5 @@
-"""Data that moves between lanes: both ends of a session in this process, on streams that the test may break."""
+"""Data that moves between lanes: both ends of a session in this process, on streams that the test
+may break."""
 
 from __future__ import annotations
 
@@ -38,7 +39,9 @@ async def _streams(context: Context) -> tuple[ByteStream, ByteStream]:
     """The two ends of a connection."""
     memory = Memory(context.settings)
     listener = await memory.listen(memory.local(), lasting=False)
-    dialled = await memory.dial(listener.endpoint, asyncio.get_running_loop().time() + 5, trust=Trust.SESSION)
+    dialled = await memory.dial(
+        listener.endpoint, asyncio.get_running_loop().time() + 5, trust=Trust.SESSION
+    )
     accepted = await listener.accept()
     await listener.aclose()
     return dialled, accepted
@@ -60,13 +63,16 @@ class Ends:
     dial: Dial
 
     async def spare(self, *, by_guest: bool = True) -> tuple[Lane, list[ByteStream]]:
-        """Join a lane beside the path of the session; returns it as the guest has it, and its two streams."""
+        """Join a lane beside the path of the session; returns it as the guest has it, and its two
+        streams."""
         dialler, acceptor = (self.guest, self.host) if by_guest else (self.host, self.guest)
         streams: list[ByteStream] = []
 
         async def accept(stream: ByteStream) -> None:
             try:
-                await acceptor.spares.accept(stream, read_lane_hello(await read_frame(stream, 5)), "beside")
+                await acceptor.spares.accept(
+                    stream, read_lane_hello(await read_frame(stream, 5)), "beside"
+                )
             except TallowError:
                 await stream.aclose()
 
@@ -105,7 +111,9 @@ class Ends:
 
 
 @asynccontextmanager
-async def ends(home: FilePath, session: SessionSettings | None = None, guests: SessionSettings | None = None) -> AsyncIterator[Ends]:
+async def ends(
+    home: FilePath, session: SessionSettings | None = None, guests: SessionSettings | None = None
+) -> AsyncIterator[Ends]:
     """A session with its first data lane; `guests` are the guest's settings, if others."""
     context = context_of(home)
     context.settings = replace(context.settings, session=session or SessionSettings())
@@ -179,7 +187,9 @@ BREAKS = [0, 1, 7, 8, 9, 31, 32, 33, 60, 99]
 
 @pytest.mark.parametrize("after", BREAKS)
 @pytest.mark.parametrize("side", [0, 1])
-def test_nothing_is_lost_or_doubled_when_the_lane_breaks(after: int, side: int, tmp_path: FilePath) -> None:
+def test_nothing_is_lost_or_doubled_when_the_lane_breaks(
+    after: int, side: int, tmp_path: FilePath
+) -> None:
     """It breaks after so many of its hundred records were received, the final one included."""
 
     async def scenario(both: Ends) -> None:
@@ -235,7 +245,9 @@ def test_a_silent_lane_is_given_up(tmp_path: FilePath, monkeypatch: pytest.Monke
     run(tmp_path, scenario)
 
 
-def test_a_lane_on_which_nothing_is_said_stays(tmp_path: FilePath, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lane_on_which_nothing_is_said_stays(
+    tmp_path: FilePath, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A sender whose input pauses is not silent: its pings are heard."""
     monkeypatch.setattr(inflow, "SILENT_SECONDS", 1.5)
     monkeypatch.setattr(outflow, "ALIVE_SECONDS", 0.3)
@@ -279,7 +291,7 @@ async def _bodies(both: Ends) -> AsyncIterator[memoryview]:
         yield body
 
 
-# -- ends that misbehave ------------------------------------------------------------------------------------------------------------
+# -- ends that misbehave -------------------------------------------------------------------------
 
 
 async def refused(work: Awaitable[object], what: str) -> None:
@@ -329,7 +341,8 @@ def test_t19_a_move_back_and_a_move_that_does_not_end_the_lane(tmp_path: FilePat
 
 
 def test_t19_data_on_two_lanes_at_once(tmp_path: FilePath) -> None:
-    """Data on a lane that the data was not moved to waits there unread; the transfer ends without it."""
+    """Data on a lane that the data was not moved to waits there unread; the transfer ends without
+    it."""
 
     async def scenario(both: Ends) -> None:
         await both.spare()
@@ -354,7 +367,9 @@ def test_t19_data_on_two_lanes_at_once(tmp_path: FilePath) -> None:
     ],
     ids=str,
 )
-def test_t19_a_receiver_that_claims_what_it_cannot_have(kind: RecordType, word: Arrived | Lost, tmp_path: FilePath) -> None:
+def test_t19_a_receiver_that_claims_what_it_cannot_have(
+    kind: RecordType, word: Arrived | Lost, tmp_path: FilePath
+) -> None:
     async def scenario(both: Ends) -> None:
         spare, _ = await both.spare()
         assert spare.keys.lane == 3

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from tallow_core.runtime.pace import CLEARLY, FAIR_SECONDS, PATH_SECONDS, SLOWER, SOURCE_SECONDS, WINDOW, Pace
+from tallow_core.runtime.pace import (
+    CLEARLY,
+    FAIR_SECONDS,
+    PATH_SECONDS,
+    SLOWER,
+    SOURCE_SECONDS,
+    WINDOW,
+    Pace,
+)
 
 MB = 1_000_000
 
@@ -17,7 +25,15 @@ class Course:
         self.pace = Pace(lambda: self.now)
         self._starved = 0.0
 
-    def runs(self, seconds: float, rate: float, *, held: float = 1.0, starved: float = 1.0, step: float = 0.25) -> Course:
+    def runs(
+        self,
+        seconds: float,
+        rate: float,
+        *,
+        held: float = 1.0,
+        starved: float = 1.0,
+        step: float = 0.25,
+    ) -> Course:
         """Let it run on."""
         for _ in range(round(seconds / step)):
             with self.pace.sending():
@@ -57,7 +73,9 @@ def test_no_rate_from_less_than_a_second() -> None:
     assert Course().runs(1, 20 * MB).pace.best == 0
 
 
-@pytest.mark.parametrize(("part", "slower"), [(0.1, True), (0.7, True), (0.9, False), (1.0, False), (10.0, False)])
+@pytest.mark.parametrize(
+    ("part", "slower"), [(0.1, True), (0.7, True), (0.9, False), (1.0, False), (10.0, False)]
+)
 def test_a_path_is_judged_by_what_it_gives(part: float, slower: bool) -> None:
     assert tried(part * 20 * MB).slower_than(20 * MB) is slower
 
@@ -67,13 +85,16 @@ def test_nothing_is_slower_than_nothing() -> None:
     assert not tried(1000).slower_than(0)
 
 
-@pytest.mark.parametrize(("held", "starved"), [(0.1, 1.0), (1.0, 0.1), (0.1, 0.1)], ids=["source", "receiver", "both"])
+@pytest.mark.parametrize(
+    ("held", "starved"), [(0.1, 1.0), (1.0, 0.1), (0.1, 0.1)], ids=["source", "receiver", "both"]
+)
 def test_what_is_held_up_by_something_else_is_not_slower(held: float, starved: float) -> None:
     assert not tried(1 * MB, held=held, starved=starved).slower_than(20 * MB)
 
 
 def test_a_trial_is_fair() -> None:
-    """Very slow is seen soon; a little slower takes some seconds and some bytes, or many seconds."""
+    """Very slow is seen soon; a little slower takes some seconds and some bytes, or many
+    seconds."""
     rate = 20 * MB
     assert not tried(0, 1.5).slower_than(rate)
     assert tried(rate * CLEARLY * 0.9, 2.5).slower_than(rate)

@@ -1,4 +1,5 @@
-"""When chunks are packed: the controller against links that exist in these tests only, with a clock of its own."""
+"""When chunks are packed: the controller against links that exist in these tests only, with a clock
+of its own."""
 
 from __future__ import annotations
 
@@ -9,7 +10,17 @@ from functools import cache
 
 import pytest
 
-from tallow_core.dataplane.packing import AGAIN, BEGIN, FIRST, LEAST, LONGEST, RAREST, SAMPLE, Balance, Packing
+from tallow_core.dataplane.packing import (
+    AGAIN,
+    BEGIN,
+    FIRST,
+    LEAST,
+    LONGEST,
+    RAREST,
+    SAMPLE,
+    Balance,
+    Packing,
+)
 from tallow_core.types import ReadBuffer, WriteBuffer
 
 MIB = 1 << 20
@@ -28,7 +39,8 @@ class Clock:
 
 
 class Paper:
-    """A compressor that makes chunks of text shorter by `ratio`, and takes `cost` seconds a byte."""
+    """A compressor that makes chunks of text shorter by `ratio`, and takes `cost` seconds a
+    byte."""
 
     def __init__(self, clock: Clock, ratio: float = 0.25, cost: float = 3e-9) -> None:
         self.clock, self.ratio, self.cost = clock, ratio, cost
@@ -45,8 +57,9 @@ class Paper:
 
 @dataclass
 class Link:
-    """A link that takes `rate` bytes a second and holds `room` bytes; sealing and copying cost a little. `content` is what the far end does
-    with a byte of content, in seconds, before it takes the next record."""
+    """A link that takes `rate` bytes a second and holds `room` bytes; sealing and copying cost a
+    little. `content` is what the far end does with a byte of content, in seconds, before it takes
+    the next record."""
 
     clock: Clock
     rate: float
@@ -57,14 +70,24 @@ class Link:
 
     def send(self, size: int, content: int) -> None:
         self.clock.now += size * self.copy
-        self.free_at = max(self.free_at, self.clock.now) + max(size / self.rate, content * self.content)
+        self.free_at = max(self.free_at, self.clock.now) + max(
+            size / self.rate, content * self.content
+        )
         self.clock.now = max(self.clock.now, self.free_at - self.room / self.rate)
 
 
 class Sender:
     """Sends chunks of a MiB, each a record, and keeps what became of them."""
 
-    def __init__(self, rate: float, *, ratio: float = 0.25, cost: float = 3e-9, room: int = 4 * MIB, content: float = 0.0) -> None:
+    def __init__(
+        self,
+        rate: float,
+        *,
+        ratio: float = 0.25,
+        cost: float = 3e-9,
+        room: int = 4 * MIB,
+        content: float = 0.0,
+    ) -> None:
         self.clock = Clock()
         self.paper = Paper(self.clock, ratio, cost)
         self.packing = Packing(self.paper, self.clock)  # type: ignore[arg-type]
@@ -150,7 +173,8 @@ def test_a_link_that_becomes_slow_is_noticed_and_one_that_becomes_fast_too(room:
 
 
 def test_a_receiver_that_is_slow_by_itself_is_no_slow_link() -> None:
-    """Its disk takes 400 MB/s, packed or not: packing would not help, and costs little where both ends work side by side."""
+    """Its disk takes 400 MB/s, packed or not: packing would not help, and costs little where both
+    ends work side by side."""
     sender = Sender(3e9, content=2.5e-9, cost=9e-9)
     seconds = sender.send(512)
     assert not any(sender.went[-256:])
@@ -225,7 +249,8 @@ def record(balance: Balance, count: int, seconds: Callable[[bool], float]) -> li
 
 
 def test_trials_become_rarer_and_come_back_after_a_change() -> None:
-    """Where packing is a little faster, sending as it is is tried after 4, 8, 16 ... MiB, never after more than the most."""
+    """Where packing is a little faster, sending as it is is tried after 4, 8, 16 ... MiB, never
+    after more than the most."""
     balance = Balance()
     ways = record(balance, 2048, lambda packed: 0.006 if packed else 0.009)
     runs, run = [], 0
@@ -256,7 +281,9 @@ def test_small_files_that_do_not_shrink_are_sampled_more_rarely() -> None:
     assert 1000 / RAREST <= len(sender.paper.packed) - before < 1000 / RAREST + 2 * RAREST
     found = _small(sender, [TEXT] * 20)
     assert found.index(True) < RAREST
-    assert all(found[found.index(True) :]), "one that shrinks is enough to look at all of them again"
+    assert all(found[found.index(True) :]), (
+        "one that shrinks is enough to look at all of them again"
+    )
 
 
 def test_small_files_of_both_kinds_are_all_sampled() -> None:

@@ -1,4 +1,5 @@
-"""Argon2id and the memory it needs: the kit's checks, two other implementations, and machines that are too small."""
+"""Argon2id and the memory it needs: the kit's checks, two other implementations, and machines that
+are too small."""
 
 from __future__ import annotations
 
@@ -26,7 +27,11 @@ from tallow_core.testing.vectors import published
 CHEAP = Parameters(memory_kib=256, iterations=2, lanes=2)
 
 
-@pytest.mark.parametrize("check", [check for checks in core.CHECKS.values() for check in checks], ids=lambda check: check.__name__)
+@pytest.mark.parametrize(
+    "check",
+    [check for checks in core.CHECKS.values() for check in checks],
+    ids=lambda check: check.__name__,
+)
 def test_the_core_passes_its_own_checks(check: core.Check) -> None:
     check()
 
@@ -34,16 +39,39 @@ def test_the_core_passes_its_own_checks(check: core.Check) -> None:
 @pytest.mark.parametrize(
     ("name", "files", "fields"),
     [
-        ("hkdf", ("rfc-5869-HKDF-SHA256.txt", "hkdf-generated.txt"), {"IKM": "secret", "salt": "salt", "info": "info", "OKM": "key"}),
-        ("argon2id", ("argon2id.txt",), {"pass": "password", "salt": "salt", "secret": "secret", "ad": "associated", "output": "key"}),
+        (
+            "hkdf",
+            ("rfc-5869-HKDF-SHA256.txt", "hkdf-generated.txt"),
+            {"IKM": "secret", "salt": "salt", "info": "info", "OKM": "key"},
+        ),
+        (
+            "argon2id",
+            ("argon2id.txt",),
+            {
+                "pass": "password",
+                "salt": "salt",
+                "secret": "secret",
+                "ad": "associated",
+                "output": "key",
+            },
+        ),
     ],
 )
-def test_the_kits_vectors_are_the_published_ones(name: str, files: tuple[str, ...], fields: dict[str, str]) -> None:
+def test_the_kits_vectors_are_the_published_ones(
+    name: str, files: tuple[str, ...], fields: dict[str, str]
+) -> None:
     """All of them, and none that is not there."""
     lines = [line for file in files for line in _lines(f"KDF/{file}")]
-    theirs = {(ours, value.strip().lower()) for ours, value in _values(lines, fields) if value.strip()}
+    theirs = {
+        (ours, value.strip().lower()) for ours, value in _values(lines, fields) if value.strip()
+    }
     vectors = published("core", name)["vectors"]
-    assert theirs == {(field, vector[field]) for vector in vectors for field in fields.values() if vector.get(field)}
+    assert theirs == {
+        (field, vector[field])
+        for vector in vectors
+        for field in fields.values()
+        if vector.get(field)
+    }
     assert len(vectors) == sum(line.startswith("COUNT") for line in lines)
 
 
@@ -57,12 +85,19 @@ def _values(lines: list[str], fields: dict[str, str]) -> list[tuple[str, str]]:
     return [(fields[key.strip()], value) for key, _, value in pairs if key.strip() in fields]
 
 
-@pytest.mark.parametrize("parameters", [CHEAP, Parameters(8, 1, 1), Parameters(1024, 3, 4), Parameters()], ids=Parameters.encode)
+@pytest.mark.parametrize(
+    "parameters",
+    [CHEAP, Parameters(8, 1, 1), Parameters(1024, 3, 4), Parameters()],
+    ids=Parameters.encode,
+)
 def test_the_reference_implementation_derives_the_same(parameters: Parameters) -> None:
     costs = (parameters.iterations, parameters.memory_kib, parameters.lanes)
     for length in (4, 32, 100):
         expected = hash_secret_raw(b"password", b"salt-of-16-bytes", *costs, length, Type.ID)
-        assert derive(bytearray(b"password"), parameters, memoryview(b"salt-of-16-bytes"), length) == expected
+        assert (
+            derive(bytearray(b"password"), parameters, memoryview(b"salt-of-16-bytes"), length)
+            == expected
+        )
 
 
 def test_other_implementations_read_our_strings() -> None:
@@ -76,7 +111,9 @@ def test_other_implementations_read_our_strings() -> None:
 def test_we_read_the_strings_of_others() -> None:
     theirs = argon2.PasswordHasher(2, 256, 2, hash_len=24, salt_len=20).hash(b"password")
     assert verify_password(theirs, b"password") == CHEAP
-    other = Argon2id(salt=bytes(8), length=64, iterations=2, lanes=2, memory_cost=256).derive_phc_encoded(b"password")
+    other = Argon2id(
+        salt=bytes(8), length=64, iterations=2, lanes=2, memory_cost=256
+    ).derive_phc_encoded(b"password")
     assert verify_password(other, b"password") == CHEAP
     with pytest.raises(AuthenticationError, match="The password is wrong"):
         verify_password(theirs, b"passwore")
@@ -110,7 +147,12 @@ def test_there_is_one_spelling(change: tuple[str, str]) -> None:
 
 def test_padded_and_loose_base64_is_refused() -> None:
     stored = hash_password(b"password", CHEAP)
-    for other in (stored + "=", stored + "\n", " " + stored, stored[:-1] + "\N{LATIN SMALL LETTER E WITH ACUTE}"):
+    for other in (
+        stored + "=",
+        stored + "\n",
+        " " + stored,
+        stored[:-1] + "\N{LATIN SMALL LETTER E WITH ACUTE}",
+    ):
         with pytest.raises(CryptoError, match=r"damaged"):
             verify_password(other, b"password")
 
@@ -119,7 +161,13 @@ def test_a_hostile_string_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None
     """T-16: what it asks for is compared with the caps before anything is derived."""
     monkeypatch.setattr(passwords, "derive", lambda *_: pytest.fail("derived"))
     tail = "$" + "A" * 22 + "$" + "A" * 43
-    for asked in ("m=4194305,t=1,p=1", "m=64,t=17,p=1", "m=1024,t=1,p=17", "m=9999999999,t=9999999999,p=9999999999", "m=31,t=1,p=4"):
+    for asked in (
+        "m=4194305,t=1,p=1",
+        "m=64,t=17,p=1",
+        "m=1024,t=1,p=17",
+        "m=9999999999,t=9999999999,p=9999999999",
+        "m=31,t=1,p=4",
+    ):
         with pytest.raises(CryptoError, match="is not within what is allowed"):
             verify_password(f"$argon2id$v=19${asked}{tail}", b"")
 
@@ -137,7 +185,14 @@ def small(program: str, limit_mib: int) -> str:
     """
     path = os.pathsep.join(entry for entry in sys.path if entry)
     command = [sys.executable, "-c", textwrap.dedent(source) + textwrap.dedent(program)]
-    done = subprocess.run(command, env={**os.environ, "PYTHONPATH": path}, timeout=60, check=True, capture_output=True, text=True)  # noqa: S603
+    done = subprocess.run(
+        command,
+        env={**os.environ, "PYTHONPATH": path},
+        timeout=60,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
     return done.stdout
 
 
@@ -154,18 +209,26 @@ FAILS = """
 def test_a_machine_too_small_gets_a_choice() -> None:
     told = small(FAILS, 150)
     assert told.startswith("3 Argon2id needs 256 MiB of memory for this password and 1")
-    assert "MiB are left: close other programs, or lower `[passwords] memory_mib` in the config file" in told
+    assert (
+        "MiB are left: close other programs, or lower `[passwords] memory_mib` in the config file"
+        in told
+    )
 
 
 @linux
 def test_an_allocation_that_fails_all_the_same_gets_the_same_choice() -> None:
     told = small("passwords.available_memory = lambda: None\n" + textwrap.dedent(FAILS), 150)
-    assert told.startswith("3 Argon2id needs 256 MiB of memory for this password and fewer are left: close other programs, or lower")
+    assert told.startswith(
+        "3 Argon2id needs 256 MiB of memory for this password and fewer are left: close other"
+        " programs, or lower"
+    )
 
 
 @linux
 def test_the_lowered_setting_fits() -> None:
-    assert small('print(len(derive(b"password", Parameters(64 << 10), bytes(16), 32)))', 150) == "32\n"
+    assert (
+        small('print(len(derive(b"password", Parameters(64 << 10), bytes(16), 32)))', 150) == "32\n"
+    )
 
 
 def test_a_library_without_argon2id_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,17 +257,54 @@ MACHINE = {"proc/meminfo": "MemTotal: 2000 kB\nMemAvailable:    1000 kB\n"}
     ("files", "kib"),
     [
         ({}, 1000),
-        ({"proc/self/cgroup": "0::/a/b\n", "sys/fs/cgroup/a/b/memory.max": "max\n", "sys/fs/cgroup/a/b/memory.current": "1\n"}, 1000),
-        ({"proc/self/cgroup": "0::/a/b\n", "sys/fs/cgroup/a/b/memory.max": "409600", "sys/fs/cgroup/a/b/memory.current": "102400"}, 300),
-        ({"proc/self/cgroup": "0::/a/b\n", "sys/fs/cgroup/a/memory.max": "409600", "sys/fs/cgroup/a/memory.current": "102400"}, 300),
-        ({"proc/self/cgroup": "0::/../x\n", "sys/fs/cgroup/memory.max": "409600", "sys/fs/cgroup/memory.current": "102400"}, 300),
-        ({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/memory.max": "1024", "sys/fs/cgroup/memory.current": "2048"}, 0),
+        (
+            {
+                "proc/self/cgroup": "0::/a/b\n",
+                "sys/fs/cgroup/a/b/memory.max": "max\n",
+                "sys/fs/cgroup/a/b/memory.current": "1\n",
+            },
+            1000,
+        ),
+        (
+            {
+                "proc/self/cgroup": "0::/a/b\n",
+                "sys/fs/cgroup/a/b/memory.max": "409600",
+                "sys/fs/cgroup/a/b/memory.current": "102400",
+            },
+            300,
+        ),
+        (
+            {
+                "proc/self/cgroup": "0::/a/b\n",
+                "sys/fs/cgroup/a/memory.max": "409600",
+                "sys/fs/cgroup/a/memory.current": "102400",
+            },
+            300,
+        ),
+        (
+            {
+                "proc/self/cgroup": "0::/../x\n",
+                "sys/fs/cgroup/memory.max": "409600",
+                "sys/fs/cgroup/memory.current": "102400",
+            },
+            300,
+        ),
+        (
+            {
+                "proc/self/cgroup": "0::/\n",
+                "sys/fs/cgroup/memory.max": "1024",
+                "sys/fs/cgroup/memory.current": "2048",
+            },
+            0,
+        ),
         (
             {
                 "proc/self/cgroup": "3:cpu:/\n4:memory:/a\n",
                 "sys/fs/cgroup/memory/a/memory.limit_in_bytes": "409600",
                 "sys/fs/cgroup/memory/a/memory.usage_in_bytes": "307200",
-                "sys/fs/cgroup/memory/a/memory.stat": "cache 1\ninactive_file 1024\ntotal_inactive_file 102400\n",
+                "sys/fs/cgroup/memory/a/memory.stat": (
+                    "cache 1\ninactive_file 1024\ntotal_inactive_file 102400\n"
+                ),
             },
             200,
         ),
@@ -217,14 +317,27 @@ MACHINE = {"proc/meminfo": "MemTotal: 2000 kB\nMemAvailable:    1000 kB\n"}
             1000,
         ),
     ],
-    ids=["no-group", "v2-unlimited", "v2", "v2-of-a-parent", "v2-seen-from-inside", "v2-spent", "v1-with-cache", "v1-unlimited"],
+    ids=[
+        "no-group",
+        "v2-unlimited",
+        "v2",
+        "v2-of-a-parent",
+        "v2-seen-from-inside",
+        "v2-spent",
+        "v1-with-cache",
+        "v1-unlimited",
+    ],
 )
-def test_the_least_limit_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, str], kib: int) -> None:
+def test_the_least_limit_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, str], kib: int
+) -> None:
     monkeypatch.setattr(memory, "_of_limit", lambda _root: ())
     assert available_memory(system(tmp_path, MACHINE | files)) == kib * 1024
 
 
-def test_where_nothing_tells_the_answer_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_nothing_tells_the_answer_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(memory, "_of_limit", lambda _root: ())
     assert available_memory(tmp_path) is None
 

@@ -68,14 +68,22 @@ def test_any_other_event_takes_them_along(at: Callable[[float], None], event: st
     for _ in range(3):
         reporter.event("file", **FILE)
     reporter.event(event, bytes=5)
-    assert [json.loads(line)["event"] for line in stream.seen.splitlines()] == ["file"] * 3 + [event]
+    assert [json.loads(line)["event"] for line in stream.seen.splitlines()] == ["file"] * 3 + [
+        event
+    ]
 
 
 @pytest.mark.parametrize("path", ["a", 'quo"te\\', "\u00e4\u4e2d\U0001f600", "\\x1b"])
 def test_a_file_is_written_like_any_other_event(path: str) -> None:
     stream = Stream()
     JsonReporter(stream, 0).event("file", path=path, bytes=4096, tree_hash="ab" * 32)
-    assert stream.seen == json.dumps({"event": "file", "v": 1, "path": path, "bytes": 4096, "tree_hash": "ab" * 32}) + "\n"
+    assert (
+        stream.seen
+        == json.dumps(
+            {"event": "file", "v": 1, "path": path, "bytes": 4096, "tree_hash": "ab" * 32}
+        )
+        + "\n"
+    )
 
 
 def test_standard_output_that_fails_ends_it() -> None:

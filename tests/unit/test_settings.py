@@ -67,20 +67,42 @@ def test_flag_beats_environment_beats_file_beats_default(home: Path) -> None:
     flags = {"relay.urls": ["tls://flag:1"]}
     seen = [load_settings(None, {}, {})]
     file = write(home, '[relay]\nurls = ["tls://file:1"]\n')
-    seen += [load_settings(None, {}, {}), load_settings(None, {}, environ), load_settings(None, flags, environ)]
-    assert [each.relay.urls for each in seen] == [(), ("tls://file:1",), ("tls://env:1",), ("tls://flag:1",)]
-    assert [each.origin("relay.urls") for each in seen] == ["default", str(file), "environment TALLOW_RELAY", "flag"]
+    seen += [
+        load_settings(None, {}, {}),
+        load_settings(None, {}, environ),
+        load_settings(None, flags, environ),
+    ]
+    assert [each.relay.urls for each in seen] == [
+        (),
+        ("tls://file:1",),
+        ("tls://env:1",),
+        ("tls://flag:1",),
+    ]
+    assert [each.origin("relay.urls") for each in seen] == [
+        "default",
+        str(file),
+        "environment TALLOW_RELAY",
+        "flag",
+    ]
     assert {each.origin("relay.enabled") for each in seen} == {"default"}
 
 
 def test_one_key_of_a_section_leaves_the_others(home: Path) -> None:
     write(home, "[send]\nwords = 5\n")
     loaded = load_settings(None, {"send.listen": ("127.0.0.1:0",), "send.wait": None}, {})
-    assert (loaded.send.words, loaded.send.listen, loaded.send.wait) == (5, ("127.0.0.1:0",), 86400.0)
+    assert (loaded.send.words, loaded.send.listen, loaded.send.wait) == (
+        5,
+        ("127.0.0.1:0",),
+        86400.0,
+    )
 
 
 def test_relays_of_the_environment_are_split() -> None:
-    assert load_settings(None, {}, {"TALLOW_RELAY": " a:1, b:2\tc:3,"}).relay.urls == ("a:1", "b:2", "c:3")
+    assert load_settings(None, {}, {"TALLOW_RELAY": " a:1, b:2\tc:3,"}).relay.urls == (
+        "a:1",
+        "b:2",
+        "c:3",
+    )
     empty = load_settings(None, {}, {"TALLOW_RELAY": ""})
     assert (empty.relay.urls, empty.origin("relay.urls")) == ((), "default")
 
@@ -95,28 +117,46 @@ def test_the_environment_adds_to_what_is_blocked(home: Path) -> None:
     assert both.plugins.block == ("hash:b", "kem:x25519", "cipher:a", "transport:tcp")
     assert both.plugins.allow == ("b",)
     assert both.origin("plugins.block") == f"{file} and environment TALLOW_BLOCK_PLUGINS"
-    assert load_settings(None, {}, {"TALLOW_BLOCK_PLUGINS": " , "}).origin("plugins.block") == str(file)
+    assert load_settings(None, {}, {"TALLOW_BLOCK_PLUGINS": " , "}).origin("plugins.block") == str(
+        file
+    )
 
 
-@pytest.mark.parametrize("value", ["x25519", "kems:x25519", "kem:x25519;cipher:a", "kem:a \x1b[31m"])
+@pytest.mark.parametrize(
+    "value", ["x25519", "kems:x25519", "kem:x25519;cipher:a", "kem:a \x1b[31m"]
+)
 def test_what_the_environment_blocks_must_be_of_the_form_kind_name(value: str) -> None:
-    with pytest.raises(ConfigError, match=r"environment variable TALLOW_BLOCK_PLUGINS lists .* kind:name") as caught:
+    with pytest.raises(
+        ConfigError, match=r"environment variable TALLOW_BLOCK_PLUGINS lists .* kind:name"
+    ) as caught:
         load_settings(None, {}, {"TALLOW_BLOCK_PLUGINS": value})
     assert str(caught.value).isprintable()
 
 
 def test_a_flag_may_be_one_string_or_a_list() -> None:
-    loaded = load_settings(None, {"policy.kems": "x25519", "policy.ciphers": ["a", "b"], "relay.enabled": False}, {})
-    assert (loaded.policy.kems, loaded.policy.ciphers, loaded.relay.enabled) == (("x25519",), ("a", "b"), False)
+    loaded = load_settings(
+        None, {"policy.kems": "x25519", "policy.ciphers": ["a", "b"], "relay.enabled": False}, {}
+    )
+    assert (loaded.policy.kems, loaded.policy.ciphers, loaded.relay.enabled) == (
+        ("x25519",),
+        ("a", "b"),
+        False,
+    )
 
 
-def test_the_config_file_is_the_named_one_then_the_environments_then_the_default(home: Path, tmp_path: Path) -> None:
+def test_the_config_file_is_the_named_one_then_the_environments_then_the_default(
+    home: Path, tmp_path: Path
+) -> None:
     write(home, "[send]\nwords = 4\n")
     one, two = tmp_path / "one.toml", tmp_path / "two.toml"
     one.write_text("[send]\nwords = 5\n")
     two.write_text("[send]\nwords = 6\n")
     environ = {"TALLOW_CONFIG": str(one)}
-    seen = [load_settings(None, {}, {}), load_settings(None, {}, environ), load_settings(str(two), {}, environ)]
+    seen = [
+        load_settings(None, {}, {}),
+        load_settings(None, {}, environ),
+        load_settings(str(two), {}, environ),
+    ]
     assert [each.send.words for each in seen] == [4, 5, 6]
     assert [each.file_to_write for each in seen] == [home / "config.toml", one, two]
 
@@ -125,7 +165,11 @@ def test_the_config_file_is_the_named_one_then_the_environments_then_the_default
 def test_a_named_config_file_that_does_not_exist_is_an_error(tmp_path: Path, how: str) -> None:
     missing = str(tmp_path / "missing.toml")
     with pytest.raises(ConfigError, match=r"missing\.toml cannot be read: No such file"):
-        load_settings(missing if how == "flag" else None, {}, {"TALLOW_CONFIG": missing} if how == "environment" else {})
+        load_settings(
+            missing if how == "flag" else None,
+            {},
+            {"TALLOW_CONFIG": missing} if how == "environment" else {},
+        )
 
 
 def test_every_setting_can_be_written_in_the_file(home: Path) -> None:
@@ -181,7 +225,11 @@ def test_every_setting_can_be_written_in_the_file(home: Path) -> None:
         """,
     )
     loaded, default = load_settings(None, {}, {}), Settings()
-    sections = [item.name for item in fields(Settings) if item.name not in ("directories", "chosen", "file", "origins")]
+    sections = [
+        item.name
+        for item in fields(Settings)
+        if item.name not in ("directories", "chosen", "file", "origins")
+    ]
     for section in sections:
         for key, value in getattr(default, section)._asdict().items():
             assert getattr(getattr(loaded, section), key) != value, key
@@ -212,24 +260,51 @@ def test_every_setting_can_be_written_in_the_file(home: Path) -> None:
         ("[receive]\nunknown_size = 0\n", "[receive] unknown_size must be between"),
         ("[relay_server]\nrooms = 0\n", "[relay_server] rooms must be between"),
         ("[session]\nrekey_bytes = 1\n", "[session] rekey_bytes must be between"),
-        ("[passwords]\nmemory_mib = 7\n", "[passwords] memory_mib must be between 8 and 4096, not 7"),
+        (
+            "[passwords]\nmemory_mib = 7\n",
+            "[passwords] memory_mib must be between 8 and 4096, not 7",
+        ),
         ("[passwords]\nmemory_mib = 4097\n", "[passwords] memory_mib must be between"),
-        ('[plugins]\nallow = ["../x"]\n', "[plugins] allow lists '../x', which is no name of a distribution"),
-        ('[plugins]\nblock = ["x25519"]\n', "[plugins] block lists 'x25519', which is not of the form kind:name"),
+        (
+            '[plugins]\nallow = ["../x"]\n',
+            "[plugins] allow lists '../x', which is no name of a distribution",
+        ),
+        (
+            '[plugins]\nblock = ["x25519"]\n',
+            "[plugins] block lists 'x25519', which is not of the form kind:name",
+        ),
         ('[plugins]\nblock = ["kems:x25519"]\n', "[plugins] block lists 'kems:x25519'"),
         ('[plugins]\nblock = ["kem:X25519"]\n', "[plugins] block lists 'kem:X25519'"),
         ('[policy]\nprofile = "nits"\n', "[policy] profile: Invalid enum value 'nits'"),
-        ('[policy]\ndeny = ["x25519"]\n', "[policy] deny lists 'x25519', which is not of the form kind:name"),
+        (
+            '[policy]\ndeny = ["x25519"]\n',
+            "[policy] deny lists 'x25519', which is not of the form kind:name",
+        ),
         ("[policy]\nrule = [3]\n", "[policy] rule: Expected `object`, got `int`"),
-        ("[[policy.rule]]\ncipers = []\n", 'no setting cipers in [[policy.rule]], rule 1, did you mean "ciphers"?'),
+        (
+            "[[policy.rule]]\ncipers = []\n",
+            'no setting cipers in [[policy.rule]], rule 1, did you mean "ciphers"?',
+        ),
         (
             "[[policy.rule]]\n[[policy.rule]]\nwhen = { relai = true }\n",
             'no setting relai in [[policy.rule]] when, rule 2, did you mean "relay"?',
         ),
-        ('[[policy.rule]]\ndeny = ["kems:x"]\n', "[policy] rule number 1: deny lists 'kems:x', which is not of the form kind:name"),
-        ('[[policy.rule]]\ndeny = ["transport:tcp"]\n', "a rule narrows what two peers agree on; deny it in `[policy] deny`"),
-        ('[policy]\ndeny = ["command:demo"]\n', "[policy] deny lists 'command:demo': use `[plugins] block` for it"),
-        ('[policy]\nprofile = "Paranoid"\n', 'did you mean "paranoid"?; there are default, nist, fast, paranoid'),
+        (
+            '[[policy.rule]]\ndeny = ["kems:x"]\n',
+            "[policy] rule number 1: deny lists 'kems:x', which is not of the form kind:name",
+        ),
+        (
+            '[[policy.rule]]\ndeny = ["transport:tcp"]\n',
+            "a rule narrows what two peers agree on; deny it in `[policy] deny`",
+        ),
+        (
+            '[policy]\ndeny = ["command:demo"]\n',
+            "[policy] deny lists 'command:demo': use `[plugins] block` for it",
+        ),
+        (
+            '[policy]\nprofile = "Paranoid"\n',
+            'did you mean "paranoid"?; there are default, nist, fast, paranoid',
+        ),
         ("[send\n", "is no TOML"),
         ("[send]\nwords = 3\nwords = 4\n", "is no TOML"),
     ],
@@ -273,17 +348,24 @@ def test_nearest() -> None:
 
 def test_directories_follow_xdg(tmp_path: Path) -> None:
     found = load_settings(None, {}, {"XDG_RUNTIME_DIR": str(tmp_path)}).directories
-    assert (found.config, found.state, found.data) == tuple(tmp_path / name / "tallow" for name in ("config", "state", "data"))
+    assert (found.config, found.state, found.data) == tuple(
+        tmp_path / name / "tallow" for name in ("config", "state", "data")
+    )
     assert found.runtime == tmp_path / "tallow"
 
 
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="the fallback is named after the uid")
 @pytest.mark.parametrize("value", ["", "relative"])
-def test_without_a_runtime_directory_one_of_the_user_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+def test_without_a_runtime_directory_one_of_the_user_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
     (tmp_path / "relative").mkdir()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    assert load_settings(None, {}, {"XDG_RUNTIME_DIR": value}).directories.runtime == tmp_path / f"tallow-{os.getuid()}"
+    assert (
+        load_settings(None, {}, {"XDG_RUNTIME_DIR": value}).directories.runtime
+        == tmp_path / f"tallow-{os.getuid()}"
+    )
 
 
 def test_loading_makes_nothing(home: Path, tmp_path: Path) -> None:
@@ -331,7 +413,9 @@ def test_links_and_files_are_refused(tmp_path: Path, strict: bool) -> None:
 
 
 @posix
-def test_the_directory_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_directory_of_another_user_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     me = os.geteuid()
     monkeypatch.setattr(os, "geteuid", lambda: me + 1)
     (tmp_path / "theirs").mkdir(mode=0o700)
@@ -347,8 +431,15 @@ def test_a_directory_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
 
 def test_the_parsers_are_imported_only_for_a_file() -> None:
     program = (
-        "import sys; import tallow_core.settings as s; late = {'platformdirs', 'msgspec', 'tomllib'}; "
-        "assert not late & set(sys.modules); s.load_settings(None, {}, {}); assert 'msgspec' not in sys.modules"
+        "import sys; import tallow_core.settings as s; late = {'platformdirs', 'msgspec',"
+        " 'tomllib'}; "
+        "assert not late & set(sys.modules); s.load_settings(None, {}, {}); assert 'msgspec' not"
+        " in sys.modules"
     )
     path = os.pathsep.join(entry for entry in sys.path if entry)
-    subprocess.run([sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": path}, timeout=60, check=True)  # noqa: S603
+    subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": path},
+        timeout=60,
+        check=True,
+    )

@@ -1,4 +1,5 @@
-"""Data over several lanes at once: both ends of a session in this process, and ends that misbehave."""
+"""Data over several lanes at once: both ends of a session in this process, and ends that
+misbehave."""
 
 from __future__ import annotations
 
@@ -23,9 +24,14 @@ from tests.unit.test_flow import Ends, refused, run
 
 
 async def spread(both: Ends, count: int, start: int = 0, address: str = "") -> int:
-    """Send and receive one record after another until the data goes by `count` lanes to `address`; returns the next number."""
+    """Send and receive one record after another until the data goes by `count` lanes to `address`;
+    returns the next number."""
     async with asyncio.timeout(10):
-        while len(both.into._lanes) < count or both.into._turn or both.into._lanes[0].address != address:
+        while (
+            len(both.into._lanes) < count
+            or both.into._turn
+            or both.into._lanes[0].address != address
+        ):
             await both.send(start)
             assert await both.receive(1) == [start]
             start += 1
@@ -46,7 +52,9 @@ def test_records_keep_their_order(count: int, tmp_path: FilePath) -> None:
         begun = await spread(both, count)
         ours = [lane.sealer.total for lane in both.out._lanes]
         await both.send(*range(begun, begun + 100))
-        each = [lane.sealer.total - before for lane, before in zip(both.out._lanes, ours, strict=True)]
+        each = [
+            lane.sealer.total - before for lane, before in zip(both.out._lanes, ours, strict=True)
+        ]
         assert max(each) - min(each) <= 5, "one record to each in turn"
         assert await both.receive(100) == list(range(begun, begun + 100))
         await both.send(1, 2, 3, final=True)
@@ -73,7 +81,9 @@ def test_the_final_record_may_be_on_any_lane(count: int, tmp_path: FilePath) -> 
     run(tmp_path, scenario, lanes(5))
 
 
-@pytest.mark.parametrize(("host", "guest", "used"), [(0, 3, 3), (3, 0, 3), (2, 4, 4), (4, 2, 4), (1, 0, 1), (0, 0, 1)])
+@pytest.mark.parametrize(
+    ("host", "guest", "used"), [(0, 3, 3), (3, 0, 3), (2, 4, 4), (4, 2, 4), (1, 0, 1), (0, 0, 1)]
+)
 def test_the_greater_wish_counts(host: int, guest: int, used: int, tmp_path: FilePath) -> None:
     """Zero is no wish; on a short way it is one lane then."""
 
@@ -97,7 +107,8 @@ def test_a_long_way_takes_several(tmp_path: FilePath) -> None:
 
 @pytest.mark.parametrize("by_guest", [True, False])
 def test_the_data_moves_with_all_its_lanes(by_guest: bool, tmp_path: FilePath) -> None:
-    """Those of the new path are opened by the end that opened its first; the old ones end, each with a record that says so."""
+    """Those of the new path are opened by the end that opened its first; the old ones end, each
+    with a record that says so."""
 
     async def scenario(both: Ends) -> None:
         begun = await spread(both, 3)
@@ -123,7 +134,8 @@ def test_the_data_moves_with_all_its_lanes(by_guest: bool, tmp_path: FilePath) -
 @pytest.mark.parametrize("after", [0, 1, 2, 9, 31, 32, 60])
 @pytest.mark.parametrize("side", [0, 1])
 def test_one_lane_of_a_path_beside_breaks(after: int, side: int, tmp_path: FilePath) -> None:
-    """Nothing is lost, nothing comes twice; and by the session's own path it goes by several lanes again."""
+    """Nothing is lost, nothing comes twice; and by the session's own path it goes by several lanes
+    again."""
 
     async def scenario(both: Ends) -> None:
         begun = await spread(both, 3)
@@ -146,7 +158,9 @@ def test_one_lane_of_a_path_beside_breaks(after: int, side: int, tmp_path: FileP
 @pytest.mark.parametrize("after", [80, 97, 98, 99, 100])
 @pytest.mark.parametrize("side", [0, 1])
 @pytest.mark.parametrize("which", [0, 1])
-def test_one_lane_of_a_path_beside_breaks_near_the_end(after: int, side: int, which: int, tmp_path: FilePath) -> None:
+def test_one_lane_of_a_path_beside_breaks_near_the_end(
+    after: int, side: int, which: int, tmp_path: FilePath
+) -> None:
     """Whatever it is that is missing then, a record or an end."""
 
     async def scenario(both: Ends) -> None:
@@ -211,7 +225,7 @@ def test_fresh_keys_on_every_lane(tmp_path: FilePath) -> None:
     run(tmp_path, scenario, SessionSettings(rekey_bytes=1 << 20, lanes=4))
 
 
-# -- ends that misbehave ------------------------------------------------------------------------------------------------------------
+# -- ends that misbehave -------------------------------------------------------------------------
 
 
 def test_t33_a_lane_that_nobody_asked_for(tmp_path: FilePath) -> None:
@@ -234,7 +248,9 @@ def test_t33_a_lane_id_used_twice(tmp_path: FilePath) -> None:
         both.host.expect(1)
         for used in both.into._lanes:
             with pytest.raises(RemoteProtocolError, match="used before"):
-                await both.host._accept_lane(both.streams[0], LaneHello(both.host.tag, used.keys.lane, bytes(32)))
+                await both.host._accept_lane(
+                    both.streams[0], LaneHello(both.host.tag, used.keys.lane, bytes(32))
+                )
 
     run(tmp_path, scenario, lanes(2))
 
@@ -285,8 +301,12 @@ async def _moved_on(both: Ends) -> None:
     await both.out._lanes[1].send(RecordType.DATA, u32(2))
 
 
-@pytest.mark.parametrize("attack", [_again, _unknown, _control, _beside, _last, _early, _final_twice, _more, _moved_on])
-def test_t33_records_that_have_no_place(attack: Callable[[Ends], Awaitable[None]], tmp_path: FilePath) -> None:
+@pytest.mark.parametrize(
+    "attack", [_again, _unknown, _control, _beside, _last, _early, _final_twice, _more, _moved_on]
+)
+def test_t33_records_that_have_no_place(
+    attack: Callable[[Ends], Awaitable[None]], tmp_path: FilePath
+) -> None:
     async def scenario(both: Ends) -> None:
         await spread(both, 2)
         await attack(both)
@@ -296,7 +316,8 @@ def test_t33_records_that_have_no_place(attack: Callable[[Ends], Awaitable[None]
 
 
 def test_t23_a_record_on_another_lane_than_its_own(tmp_path: FilePath) -> None:
-    """What was sealed for one lane does not open on another: it cannot be moved there on its way."""
+    """What was sealed for one lane does not open on another: it cannot be moved there on its
+    way."""
 
     async def scenario(both: Ends) -> None:
         await spread(both, 2)
@@ -310,7 +331,8 @@ def test_t23_a_record_on_another_lane_than_its_own(tmp_path: FilePath) -> None:
 
 
 def test_t23_a_lane_that_is_cut_where_only_its_end_is_missing(tmp_path: FilePath) -> None:
-    """All data has come, but one lane ends without its final record: never silently a whole transfer."""
+    """All data has come, but one lane ends without its final record: never silently a whole
+    transfer."""
 
     async def scenario(both: Ends) -> None:
         await spread(both, 2)
@@ -342,9 +364,18 @@ def test_t16_a_second_wish(tmp_path: FilePath) -> None:
 
 
 @pytest.mark.parametrize(
-    ("further", "what"), [((0, 0), "0 further"), ((0, 16), "16 further"), ((0, 255), "255"), ((2, 1), "lane 2"), ((9, 1), "lane 9")]
+    ("further", "what"),
+    [
+        ((0, 0), "0 further"),
+        ((0, 16), "16 further"),
+        ((0, 255), "255"),
+        ((2, 1), "lane 2"),
+        ((9, 1), "lane 9"),
+    ],
 )
-def test_t16_lanes_asked_for_out_of_bounds(further: tuple[int, int], what: str, tmp_path: FilePath) -> None:
+def test_t16_lanes_asked_for_out_of_bounds(
+    further: tuple[int, int], what: str, tmp_path: FilePath
+) -> None:
     async def scenario(both: Ends) -> None:
         await both.host.send(RecordType.LANES, Further(*further).encoded())
         await refused(both.guest.receive(), what)
@@ -362,13 +393,19 @@ def test_t16_lanes_asked_for_again_and_again(tmp_path: FilePath) -> None:
     run(tmp_path, scenario)
 
 
-# -- a path that is slower -----------------------------------------------------------------------------------------------------------
+# -- a path that is slower -----------------------------------------------------------------------
 
 
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is decided in seconds is decided in tenths."""
-    for name, value in {"LEAST": 0.2, "SOURCE_SECONDS": 0.1, "PATH_SECONDS": 1.0, "FAIR_SECONDS": 0.5, "CLEAR_SECONDS": 0.3}.items():
+    for name, value in {
+        "LEAST": 0.2,
+        "SOURCE_SECONDS": 0.1,
+        "PATH_SECONDS": 1.0,
+        "FAIR_SECONDS": 0.5,
+        "CLEAR_SECONDS": 0.3,
+    }.items():
         monkeypatch.setattr(pace, name, value)
     monkeypatch.setattr(pace, "SILENCE", 0.2)
     monkeypatch.setattr(pace, "WINDOW", 2.0)
@@ -389,10 +426,14 @@ def hold(lane: Lane, rate: float) -> None:
     lane.stream.send = slowly  # type: ignore[method-assign]
 
 
-async def carry(both: Ends, count: int, own: float, beside: float, *, throttle: float = 0.0) -> list[tuple[str, str]]:
+async def carry(
+    both: Ends, count: int, own: float, beside: float, *, throttle: float = 0.0
+) -> list[tuple[str, str]]:
     """Send and receive records of 64 KiB by paths of such rates; what was told of the path."""
     told: list[tuple[str, str]] = []
-    both.host.tell_path = lambda lane, reason: told.append((lane.address, reason)) or tell(lane, reason)  # type: ignore[method-assign, func-returns-value]
+    both.host.tell_path = lambda lane, reason: (  # type: ignore[method-assign]
+        told.append((lane.address, reason)) or tell(lane, reason)  # type: ignore[func-returns-value]
+    )
     tell = type(both.host).tell_path.__get__(both.host)
     both.out._own_rate, both.guest.races = 0.0, True
     hold(both.first, own)
@@ -423,7 +464,9 @@ async def carry(both: Ends, count: int, own: float, beside: float, *, throttle: 
 
 
 @pytest.mark.parametrize("count", [1, 3])
-def test_it_goes_back_from_a_slower_path_and_stays(count: int, soon: None, tmp_path: FilePath) -> None:
+def test_it_goes_back_from_a_slower_path_and_stays(
+    count: int, soon: None, tmp_path: FilePath
+) -> None:
     async def scenario(both: Ends) -> None:
         assert await carry(both, 500, 8e6, 4e5) == [("beside", "found"), ("", "slower")]
         assert both.host.spares.stay
@@ -459,7 +502,8 @@ def test_t19_a_path_given_up_that_never_was(number: int, tmp_path: FilePath) -> 
 
 
 def test_a_path_given_up_before_the_receiver_came_to_it(tmp_path: FilePath) -> None:
-    """The receiver has yet to read that the data moved: it is sent by the session's own path all the same."""
+    """The receiver has yet to read that the data moved: it is sent by the session's own path all
+    the same."""
 
     async def scenario(both: Ends) -> None:
         await both.spare()

@@ -90,13 +90,24 @@ def test_with_the_real_clock_it_is_close_and_not_busy() -> None:
 
 @pytest.mark.parametrize(
     ("text", "rate"),
-    [("1", 1), ("500k", 500_000), ("500kB", 500_000), ("2.5MB", 2_500_000), ("1G", 10**9), ("1 GB", 10**9), ("3m", 3_000_000), ("7B", 7)],
+    [
+        ("1", 1),
+        ("500k", 500_000),
+        ("500kB", 500_000),
+        ("2.5MB", 2_500_000),
+        ("1G", 10**9),
+        ("1 GB", 10**9),
+        ("3m", 3_000_000),
+        ("7B", 7),
+    ],
 )
 def test_rates_as_they_are_typed(text: str, rate: int) -> None:
     assert parse_rate(text) == rate
 
 
-@pytest.mark.parametrize("text", ["", "0", "-1", "fast", "1T", "1KiB", "1e6", "0.1", "1 000", "k", "\u0661k", "9" * 16])
+@pytest.mark.parametrize(
+    "text", ["", "0", "-1", "fast", "1T", "1KiB", "1e6", "0.1", "1 000", "k", "\u0661k", "9" * 16]
+)
 def test_what_is_no_rate(text: str) -> None:
     with pytest.raises(UsageError, match="--throttle"):
         parse_rate(text)

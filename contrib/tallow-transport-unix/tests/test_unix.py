@@ -58,14 +58,28 @@ def run(work: Coroutine[Any, Any, None]) -> None:
 
 
 async def dial(transport: Unix, endpoint: Endpoint, patience: float = PATIENCE) -> ByteStream:
-    return await transport.dial(endpoint, asyncio.get_running_loop().time() + patience, trust=Trust.SESSION)
+    return await transport.dial(
+        endpoint, asyncio.get_running_loop().time() + patience, trust=Trust.SESSION
+    )
 
 
 def test_it_passes_the_kit(settings: Settings) -> None:
     assert len(run_checks(TRANSPORT, Unix, settings)) > 10
 
 
-@pytest.mark.parametrize("text", ["", "x.sock", "./x.sock", "/run/", "/", "127.0.0.1:80", "/run/\0x", "/run/x.sock#sha256=" + "0" * 64])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "x.sock",
+        "./x.sock",
+        "/run/",
+        "/",
+        "127.0.0.1:80",
+        "/run/\0x",
+        "/run/x.sock#sha256=" + "0" * 64,
+    ],
+)
 def test_what_is_no_path_is_refused(transport: Unix, text: str) -> None:
     with pytest.raises(UsageError, match="is no address for unix"):
         transport.parse(text)
@@ -79,14 +93,19 @@ def test_a_path_that_is_too_long_is_refused_with_the_numbers(transport: Unix) ->
             transport.parse(text)
 
 
-def test_the_longest_path_works_and_a_longer_one_is_unreachable(transport: Unix, folder: Path) -> None:
+def test_the_longest_path_works_and_a_longer_one_is_unreachable(
+    transport: Unix, folder: Path
+) -> None:
     longest = str(folder / ("x" * (LONGEST - len(os.fsencode(folder)) - 1)))
 
     async def work() -> None:
         listener = await transport.listen(Endpoint("unix", longest), lasting=False)
         await (await dial(transport, listener.endpoint)).aclose()
         await listener.aclose()
-        for attempt in (transport.listen(Endpoint("unix", longest + "x"), lasting=False), dial(transport, Endpoint("unix", longest + "x"))):
+        for attempt in (
+            transport.listen(Endpoint("unix", longest + "x"), lasting=False),
+            dial(transport, Endpoint("unix", longest + "x")),
+        ):
             with pytest.raises(UnreachableError, match="too long"):
                 await attempt
 
@@ -110,7 +129,10 @@ def test_the_file_is_for_this_user_only(transport: Unix, endpoint: Endpoint, uma
 
 def test_a_socket_that_nobody_listens_at_is_replaced(transport: Unix, endpoint: Endpoint) -> None:
     """What a killed process leaves behind."""
-    program = f"import socket, os; s = socket.socket(socket.AF_UNIX); s.bind({endpoint.host!r}); s.listen(); os._exit(9)"
+    program = (
+        f"import socket, os; s = socket.socket(socket.AF_UNIX); s.bind({endpoint.host!r});"
+        " s.listen(); os._exit(9)"
+    )
     assert subprocess.run([sys.executable, "-c", program], timeout=PATIENCE).returncode == 9
     assert stat.S_ISSOCK(os.lstat(endpoint.host).st_mode)
 
@@ -123,7 +145,9 @@ def test_a_socket_that_nobody_listens_at_is_replaced(transport: Unix, endpoint: 
 
 
 @pytest.mark.parametrize("what", ["file", "folder", "link", "dangling link"])
-def test_what_is_no_socket_is_left_alone(transport: Unix, endpoint: Endpoint, folder: Path, what: str) -> None:
+def test_what_is_no_socket_is_left_alone(
+    transport: Unix, endpoint: Endpoint, folder: Path, what: str
+) -> None:
     path = Path(endpoint.host)
     if what == "file":
         path.write_text("mine")
@@ -204,7 +228,8 @@ def test_a_full_queue_is_waited_for_until_the_deadline(transport: Unix, endpoint
 
 
 def test_many_streams_can_be_closed_while_they_wait(transport: Unix, endpoint: Endpoint) -> None:
-    """A descriptor's number is used again at once: what waited for the old one must not disturb the new one."""
+    """A descriptor's number is used again at once: what waited for the old one must not disturb the
+    new one."""
 
     async def work() -> None:
         listener = await transport.listen(endpoint, lasting=False)

@@ -1,7 +1,9 @@
-"""CPace, a balanced PAKE: CPACE-X25519-SHA512 of draft-irtf-cfrg-cpace, in its initiator-responder setting.
+"""CPace, a balanced PAKE: CPACE-X25519-SHA512 of draft-irtf-cfrg-cpace, in its initiator-responder
+setting.
 
-The guest is the initiator (A of the draft), whose share travels first; the host is the responder (B). PRS is the password, CI the
-channel, sid the session id; the associated data are the roles' names.
+The guest is the initiator (A of the draft), whose share travels first; the host is the responder
+(B). PRS is the password, CI the channel, sid the session id; the associated data are the roles'
+names.
 """
 
 from __future__ import annotations
@@ -25,8 +27,9 @@ _FIELD = 2**255 - 19
 class Cpace(CodeAuthenticator):
     """One run of CPace. `finish` returns the draft's ISK, 64 bytes.
 
-    The draft's own confirmation tags are not used: they would cover neither the offers nor the KEM. The library maps the password to
-    the curve in time that is not constant, which matters to whoever measures this very process only.
+    The draft's own confirmation tags are not used: they would cover neither the offers nor the KEM.
+    The library maps the password to the curve in time that is not constant, which matters to
+    whoever measures this very process only.
     """
 
     name: ClassVar[str] = "cpace"
@@ -36,7 +39,9 @@ class Cpace(CodeAuthenticator):
     def __init__(self, role: Role, password: ReadBuffer, session_id: bytes, channel: bytes) -> None:
         own, self._peer_data = _ASSOCIATED[role], _ASSOCIATED[role.peer]
         try:
-            run = Run.start(role=_ROLES[role], prs=bytes(password), sid=session_id, ci=channel, ad=own)
+            run = Run.start(
+                role=_ROLES[role], prs=bytes(password), sid=session_id, ci=channel, ad=own
+            )
         except CPaceError as error:
             raise CryptoError("CPace cannot begin with this code; take another one.") from error
         self._run: Run | None = run
@@ -54,18 +59,23 @@ class Cpace(CodeAuthenticator):
             raise CryptoError("This run of CPace is over; begin a fresh one.")
         theirs = bytes(peer_share)
         if _coordinate(theirs) == _coordinate(self._share):
-            raise AuthenticationError("The other side sent our own key share back; somebody may be in between. Try again with a new code.")
+            raise AuthenticationError(
+                "The other side sent our own key share back; somebody may be in between. Try again"
+                " with a new code."
+            )
         try:
             run.derive(theirs, self._peer_data)
         except CPaceError as error:
             raise AuthenticationError(
-                "The other side sent a key share that no honest program sends; somebody may be in between. Try again with a new code."
+                "The other side sent a key share that no honest program sends; somebody may be in"
+                " between. Try again with a new code."
             ) from error
         return bytearray(run.isk)
 
 
 def _coordinate(share: bytes) -> int:
-    # X25519 ignores the top bit and reduces (RFC 7748 section 5): several encodings of our own point are as equal as one.
+    # X25519 ignores the top bit and reduces (RFC 7748 section 5): several encodings of our own
+    # point are as equal as one.
     return (int.from_bytes(share, "little") & (2**255 - 1)) % _FIELD
 
 

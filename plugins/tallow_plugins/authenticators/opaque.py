@@ -1,7 +1,9 @@
-"""OPAQUE, a login by password of which the server never sees the password: OPAQUE-3DH of RFC 9807, ristretto255 with SHA-512.
+"""OPAQUE, a login by password of which the server never sees the password: OPAQUE-3DH of RFC 9807,
+ristretto255 with SHA-512.
 
-The library is opaque-ke through opaque-snake. Its key stretching is Argon2id with 19 MiB, 2 iterations and 1 lane, at the client; it takes
-no context and no identities, so whoever uses this binds the three messages of a login to its surroundings.
+The library is opaque-ke through opaque-snake. Its key stretching is Argon2id with 19 MiB, 2
+iterations and 1 lane, at the client; it takes no context and no identities, so whoever uses this
+binds the three messages of a login to its surroundings.
 """
 
 from __future__ import annotations
@@ -32,18 +34,33 @@ _LIBRARY_SETUP = 128
 _LONGEST_PASSWORD = 0xFFFF
 """Bytes, by the two bytes of length that the OPRF hashes (RFC 9497 section 3.3.1)."""
 
-_MISSING = 'OPAQUE needs the library opaque-snake, which is not installed: run `pip install "tallow[opaque]"`.'
+_MISSING = (
+    "OPAQUE needs the library opaque-snake, which is not installed: run `pip install"
+    ' "tallow[opaque]"`.'
+)
 _PASSWORD = "OPAQUE cannot use this password, which is too long or no text; take another one."  # noqa: S105
-_SETUP = "This is no server set-up of OPAQUE; restore it from a backup, or make a new one and register all users again."
-_RECORD = "The stored password record of this user is damaged; restore it, or register the user again."
-_MALFORMED = "The other side sent an OPAQUE message that no honest program sends; end the connection and begin again."
-_FAILED = "The login failed: the user or the password is wrong, or the server is another one. Check them and try again."
+_SETUP = (
+    "This is no server set-up of OPAQUE; restore it from a backup, or make a new one and register"
+    " all users again."
+)
+_RECORD = (
+    "The stored password record of this user is damaged; restore it, or register the user again."
+)
+_MALFORMED = (
+    "The other side sent an OPAQUE message that no honest program sends; end the connection and"
+    " begin again."
+)
+_FAILED = (
+    "The login failed: the user or the password is wrong, or the server is another one. Check"
+    " them and try again."
+)
 _NOT_PROVED = "The client did not prove that it knows the password of this user; it may try again."
 
 
 @contextmanager
 def _library(refusal: CryptoError) -> Iterator[Any]:
-    """opaque_snake, imported at its first use. What it refuses, and what has the wrong size or is no text, is raised as `refusal`."""
+    """opaque_snake, imported at its first use. What it refuses, and what has the wrong size or is
+    no text, is raised as `refusal`."""
     try:
         import opaque_snake
     except ImportError as error:
@@ -90,7 +107,8 @@ class _Run(LoginRun):
         return state
 
     def _password_again(self) -> str:
-        """The password as text, which the library wants a second time; our own copy is overwritten."""
+        """The password as text, which the library wants a second time; our own copy is
+        overwritten."""
         assert self._password is not None
         text = self._password.decode()
         wipe(self._password)
@@ -101,7 +119,9 @@ class _ClientRegistration(_Run, ClientRegistration):
     def finish(self, response: ReadBuffer) -> Registered:
         state, password = self._spend(), self._password_again()
         with _library(CryptoError(_MALFORMED)) as library:
-            answer = library.RegistrationResponse.from_bytes(_sized(response, Opaque.registration_sizes[1]))
+            answer = library.RegistrationResponse.from_bytes(
+                _sized(response, Opaque.registration_sizes[1])
+            )
             result = library.OpaqueClient().finish_registration(answer, state, password)
         return Registered(result.upload.to_bytes(), bytearray(result.export_key))
 
@@ -110,7 +130,9 @@ class _ServerRegistration(_Run, ServerRegistration):
     def finish(self, upload: ReadBuffer) -> bytes:
         server = self._spend()
         with _library(CryptoError(_MALFORMED)) as library:
-            uploaded = library.RegistrationUpload.from_bytes(_sized(upload, Opaque.registration_sizes[2]))
+            uploaded = library.RegistrationUpload.from_bytes(
+                _sized(upload, Opaque.registration_sizes[2])
+            )
             record: bytes = server.finish_registration(uploaded).to_bytes()
         return record
 
@@ -120,8 +142,13 @@ class _ClientLogin(_Run, ClientLogin):
         state, password = self._spend(), self._password_again()
         with _library(AuthenticationError(_FAILED)) as library:
             received = _sized(response, Opaque.login_sizes[1])
-            result = library.OpaqueClient().finish_login(library.CredentialResponse.from_bytes(received), state, password)
-        keys, messages = result.session_keys, (self._message, received, result.finalization.to_bytes())
+            result = library.OpaqueClient().finish_login(
+                library.CredentialResponse.from_bytes(received), state, password
+            )
+        keys, messages = (
+            result.session_keys,
+            (self._message, received, result.finalization.to_bytes()),
+        )
         return LoggedIn(bytearray(keys.session_key), bytearray(keys.export_key), messages)
 
 
@@ -135,14 +162,17 @@ class _ServerLogin(_Run, ServerLogin):
         with _library(AuthenticationError(_NOT_PROVED)) as library:
             received = _sized(finalization, Opaque.login_sizes[2])
             keys = server.finish_login(library.CredentialFinalization.from_bytes(received), state)
-        return LoggedIn(bytearray(keys.session_key), bytearray(), (self._request, self._message, received))
+        return LoggedIn(
+            bytearray(keys.session_key), bytearray(), (self._request, self._message, received)
+        )
 
 
 class Opaque(LoginAuthenticator):
-    """OPAQUE. Its set-up is the library's (OPRF seed, private key, a private key for dummies) and one dummy record.
+    """OPAQUE. Its set-up is the library's (OPRF seed, private key, a private key for dummies) and
+    one dummy record.
 
-    The dummy is the record of a random password: the library answers no login without a record. Copies of passwords and keys that the
-    library and its Python strings hold cannot be overwritten.
+    The dummy is the record of a random password: the library answers no login without a record.
+    Copies of passwords and keys that the library and its Python strings hold cannot be overwritten.
     """
 
     name: ClassVar[str] = "opaque"
@@ -160,7 +190,9 @@ class Opaque(LoginAuthenticator):
             server = library.OpaqueServer()
         client = cls.register(system_rng(32).hex().encode())
         registering = _answer_registration(server, "", client.message)
-        return bytearray(server.export_setup()) + registering.finish(client.finish(registering.message).upload)
+        return bytearray(server.export_setup()) + registering.finish(
+            client.finish(registering.message).upload
+        )
 
     @classmethod
     def register(cls, password: ReadBuffer) -> ClientRegistration:
@@ -187,14 +219,18 @@ class Opaque(LoginAuthenticator):
         """See `LoginAuthenticator.answer_registration`."""
         return _answer_registration(self._live(), user, request)
 
-    def answer_login(self, user: str, record: ReadBuffer | None, request: ReadBuffer) -> ServerLogin:
+    def answer_login(
+        self, user: str, record: ReadBuffer | None, request: ReadBuffer
+    ) -> ServerLogin:
         """See `LoginAuthenticator.answer_login`."""
         server = self._live()
         with _library(CryptoError(_MALFORMED)) as library:
             received = _sized(request, self.login_sizes[0])
             asked = library.CredentialRequest.from_bytes(received)
         with _library(CryptoError(_RECORD)):
-            stored = library.PasswordFile.from_bytes(_sized(self._dummy if record is None else record, self.record_size))
+            stored = library.PasswordFile.from_bytes(
+                _sized(self._dummy if record is None else record, self.record_size)
+            )
         with _library(CryptoError(_MALFORMED)):
             response, state = server.create_credential_response(asked, user, stored)
         return _ServerLogin(received, response.to_bytes(), (server, state))
@@ -212,7 +248,9 @@ class Opaque(LoginAuthenticator):
 
 def _answer_registration(server: Any, user: str, request: ReadBuffer) -> ServerRegistration:
     with _library(CryptoError(_MALFORMED)) as library:
-        asked = library.RegistrationRequest.from_bytes(_sized(request, Opaque.registration_sizes[0]))
+        asked = library.RegistrationRequest.from_bytes(
+            _sized(request, Opaque.registration_sizes[0])
+        )
         response = server.create_registration_response(asked, user)
     return _ServerRegistration(response.to_bytes(), server)
 

@@ -1,4 +1,5 @@
-"""What the two AEADs of the `cryptography` library share: one library object, checked buffers, wiped output after a forgery."""
+"""What the two AEADs of the `cryptography` library share: one library object, checked buffers,
+wiped output after a forgery."""
 
 from __future__ import annotations
 
@@ -16,7 +17,8 @@ Library: TypeAlias = AESGCM | ChaCha20Poly1305
 
 
 class LibraryAead(Cipher):
-    """An AEAD with a key of 32 bytes, a nonce of 12 and a tag of 16 (RFC 5116), as `cryptography` offers it.
+    """An AEAD with a key of 32 bytes, a nonce of 12 and a tag of 16 (RFC 5116), as `cryptography`
+    offers it.
 
     Buffers are passed through, never copied; the library releases the GIL while it works.
     """
@@ -35,7 +37,9 @@ class LibraryAead(Cipher):
             raise CryptoError(f"{self.name} cannot take a key with gaps: {error}") from error
         self._allowance = Allowance(type(self))
 
-    def seal_into(self, nonce: ReadBuffer, aad: ReadBuffer, plaintext: ReadBuffer, out: WriteBuffer) -> int:
+    def seal_into(
+        self, nonce: ReadBuffer, aad: ReadBuffer, plaintext: ReadBuffer, out: WriteBuffer
+    ) -> int:
         """See `Cipher.seal_into`."""
         aead = self._ready(nonce)
         try:
@@ -46,7 +50,9 @@ class LibraryAead(Cipher):
         except (ValueError, TypeError, BufferError, OverflowError) as error:
             raise self._misused("seal", error) from error
 
-    def open_into(self, nonce: ReadBuffer, aad: ReadBuffer, ciphertext: ReadBuffer, out: WriteBuffer) -> int:
+    def open_into(
+        self, nonce: ReadBuffer, aad: ReadBuffer, ciphertext: ReadBuffer, out: WriteBuffer
+    ) -> int:
         """See `Cipher.open_into`."""
         aead = self._ready(nonce)
         try:
@@ -56,7 +62,10 @@ class LibraryAead(Cipher):
         except InvalidTag:
             # The library has already written what it deciphered before it compared the tag.
             wipe(opened)
-            raise ForgedRecord("A sealed record does not verify: it was changed on the way. Start the transfer again.") from None
+            raise ForgedRecord(
+                "A sealed record does not verify: it was changed on the way. Start the transfer"
+                " again."
+            ) from None
         except (ValueError, TypeError, BufferError, OverflowError) as error:
             raise self._misused("open", error) from error
 
@@ -68,7 +77,9 @@ class LibraryAead(Cipher):
         if self._aead is None:
             raise CryptoError(f"This key of {self.name} was wiped; take a fresh one.")
         if len(nonce) != self.nonce_size:
-            raise CryptoError(f"A nonce of {self.name} has {self.nonce_size} bytes, not {len(nonce)}.")
+            raise CryptoError(
+                f"A nonce of {self.name} has {self.nonce_size} bytes, not {len(nonce)}."
+            )
         return self._aead
 
     def _misused(self, verb: str, error: Exception) -> CryptoError:

@@ -1,4 +1,5 @@
-"""AEGIS-256 with a tag of 256 bits: draft-irtf-cfrg-aegis-aead, section 4; AEAD_AEGIS256 of the IANA registry."""
+"""AEGIS-256 with a tag of 256 bits: draft-irtf-cfrg-aegis-aead, section 4; AEAD_AEGIS256 of the
+IANA registry."""
 
 from __future__ import annotations
 
@@ -17,9 +18,11 @@ from tallow_core.types import ReadBuffer, WriteBuffer
 class Aegis256(Cipher):
     """AEGIS-256.
 
-    The draft states no limit to the records of one key (section 9.1.1: nonces of 256 bits may even be random) and 2^61 - 1 bytes of
-    plaintext for one record (section 4). Both limits here lie below that and above every counter of a session. Forgeries have a chance of
-    2^-256 with this tag, against differential attacks more than 128 bits remain (section 9.3), and a session ends with the first.
+    The draft states no limit to the records of one key (section 9.1.1: nonces of 256 bits may even
+    be random) and 2^61 - 1 bytes of plaintext for one record (section 4). Both limits here lie
+    below that and above every counter of a session. Forgeries have a chance of 2^-256 with this
+    tag, against differential attacks more than 128 bits remain (section 9.3), and a session ends
+    with the first.
     """
 
     name: ClassVar[str] = "aegis-256"
@@ -34,10 +37,14 @@ class Aegis256(Cipher):
     def __init__(self, key: ReadBuffer) -> None:
         self._key: bytearray | None = bytearray(key)
         if len(self._key) != self.key_size:
-            raise CryptoError(f"A key of {self.name} has {self.key_size} bytes, not {len(self._key)}.")
+            raise CryptoError(
+                f"A key of {self.name} has {self.key_size} bytes, not {len(self._key)}."
+            )
         self._allowance = Allowance(type(self))
 
-    def seal_into(self, nonce: ReadBuffer, aad: ReadBuffer, plaintext: ReadBuffer, out: WriteBuffer) -> int:
+    def seal_into(
+        self, nonce: ReadBuffer, aad: ReadBuffer, plaintext: ReadBuffer, out: WriteBuffer
+    ) -> int:
         """See `Cipher.seal_into`."""
         key = self._ready(nonce)
         try:
@@ -49,11 +56,17 @@ class Aegis256(Cipher):
             raise self._misused("seal", error) from error
         return length
 
-    def open_into(self, nonce: ReadBuffer, aad: ReadBuffer, ciphertext: ReadBuffer, out: WriteBuffer) -> int:
+    def open_into(
+        self, nonce: ReadBuffer, aad: ReadBuffer, ciphertext: ReadBuffer, out: WriteBuffer
+    ) -> int:
         """See `Cipher.open_into`."""
         key = self._ready(nonce)
         try:
-            source, data, target = memoryview(ciphertext).cast("B"), memoryview(aad).cast("B"), _writable(out)
+            source, data, target = (
+                memoryview(ciphertext).cast("B"),
+                memoryview(aad).cast("B"),
+                _writable(out),
+            )
         except (ValueError, TypeError) as error:
             raise self._misused("open", error) from error
         length = len(source) - self.tag_size
@@ -63,7 +76,8 @@ class Aegis256(Cipher):
         try:
             aegis256.decrypt(key, nonce, source, data, maclen=self.tag_size, into=opened)
         except ValueError:
-            # The library's word for a wrong tag. Its C code zeroes the output then, which is not documented.
+            # The library's word for a wrong tag. Its C code zeroes the output then, which is not
+            # documented.
             wipe(opened)
             raise _forged() from None
         except (TypeError, BufferError) as error:
@@ -79,7 +93,9 @@ class Aegis256(Cipher):
         if self._key is None:
             raise CryptoError(f"This key of {self.name} was wiped; take a fresh one.")
         if len(nonce) != self.nonce_size:
-            raise CryptoError(f"A nonce of {self.name} has {self.nonce_size} bytes, not {len(nonce)}.")
+            raise CryptoError(
+                f"A nonce of {self.name} has {self.nonce_size} bytes, not {len(nonce)}."
+            )
         return self._key
 
     def _misused(self, verb: str, error: Exception) -> CryptoError:
@@ -87,7 +103,8 @@ class Aegis256(Cipher):
 
 
 def _writable(out: WriteBuffer) -> memoryview:
-    """The bytes of `out`. The library would write to read-only memory as well: it passes the address on, whatever the buffer says."""
+    """The bytes of `out`. The library would write to read-only memory as well: it passes the
+    address on, whatever the buffer says."""
     view = memoryview(out).cast("B")
     if view.readonly:
         raise TypeError("the output is read-only")
@@ -95,7 +112,9 @@ def _writable(out: WriteBuffer) -> memoryview:
 
 
 def _forged() -> ForgedRecord:
-    return ForgedRecord("A sealed record does not verify: it was changed on the way. Start the transfer again.")
+    return ForgedRecord(
+        "A sealed record does not verify: it was changed on the way. Start the transfer again."
+    )
 
 
 @hookimpl

@@ -15,9 +15,10 @@ from tallow_plugins.ciphers._aead import LibraryAead
 class ChaCha20Poly1305(LibraryAead):
     """ChaCha20-Poly1305.
 
-    The ChaCha20 block is a pseudo-random function, not a permutation, so secrecy sets no limit that counters could reach: RFC 9001
-    section 6.6 puts it above 2^62 records, RFC 8446 section 5.5 behind the end of its 64-bit counter. Forgeries are what a Poly1305 key
-    limits (2^36, RFC 9147 section 4.5.3), and a session ends with the first.
+    The ChaCha20 block is a pseudo-random function, not a permutation, so secrecy sets no limit that
+    counters could reach: RFC 9001 section 6.6 puts it above 2^62 records, RFC 8446 section 5.5
+    behind the end of its 64-bit counter. Forgeries are what a Poly1305 key limits (2^36, RFC 9147
+    section 4.5.3), and a session ends with the first.
     """
 
     name: ClassVar[str] = "chacha20-poly1305"

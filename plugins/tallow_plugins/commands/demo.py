@@ -27,7 +27,8 @@ from tallow_core.spi.command import Command
 LONGEST_LINE = 1 << 28
 """Bytes of one event: `done` lists all that was left out."""
 QUIET_SECONDS = 60.0
-"""A process in which nothing moves for so long has failed: a transfer reports progress five times a second."""
+"""A process in which nothing moves for so long has failed: a transfer reports progress five times a
+second."""
 
 _COMMON = Common()
 
@@ -50,7 +51,8 @@ def tallow_offer_command() -> list[type[Command]]:
 
 
 def demo(path: str | None = None, /, *, common: Common = _COMMON) -> int:
-    """Start a relay and both ends on this machine, send PATH directly and through the relay, and check what arrived.
+    """Start a relay and both ends on this machine, send PATH directly and through the relay, and
+    check what arrived.
 
     Parameters
     ----------
@@ -64,17 +66,25 @@ def demo(path: str | None = None, /, *, common: Common = _COMMON) -> int:
             put(text)
 
     with tempfile.TemporaryDirectory(prefix="tallow-demo-") as folder:
-        source = Path(os.path.abspath(path)) if path is not None else _sample(Path(folder) / "sample")
+        source = (
+            Path(os.path.abspath(path)) if path is not None else _sample(Path(folder) / "sample")
+        )
         if not source.exists():
-            raise FileSystemError("there is nothing at that path to send; name a file or folder that exists")
+            raise FileSystemError(
+                "there is nothing at that path to send; name a file or folder that exists"
+            )
         for run in run_loop(_runs(Path(folder), source, say)):
             context.event("demo", **run)
-    say("Both arrived as they were sent. To send for real:  tallow send FILE   and, on the other machine,  tallow receive")
+    say(
+        "Both arrived as they were sent. To send for real:  tallow send FILE   and, on the other"
+        " machine,  tallow receive"
+    )
     return 0
 
 
 def _sample(folder: Path) -> Path:
-    """A folder with what a transfer must keep: a large file, a small and an empty one, an empty folder, a name beyond ASCII."""
+    """A folder with what a transfer must keep: a large file, a small and an empty one, an empty
+    folder, a name beyond ASCII."""
     (folder / "empty folder").mkdir(parents=True)
     (folder / "large.bin").write_bytes(secrets.token_bytes(16 << 20))
     (folder / "grüße.txt").write_text("Hello from Tallow.\n", "utf-8")
@@ -89,18 +99,25 @@ async def _runs(folder: Path, source: Path, say: Callable[[str], None]) -> list[
     async with ends.start("relay", "serve", "--bind", "127.0.0.1:0") as relay:
         url = str((await relay.event("relay"))["url"])
         say(f"Started a relay at {url[:60]}...")
-        relayed = await _transfer(ends, source, "through the relay", say, ["--relay", url, "--relay-only"])
+        relayed = await _transfer(
+            ends, source, "through the relay", say, ["--relay", url, "--relay-only"]
+        )
     return [direct, relayed]
 
 
-async def _transfer(ends: _Ends, source: Path, how: str, say: Callable[[str], None], options: list[str]) -> dict[str, Any]:
+async def _transfer(
+    ends: _Ends, source: Path, how: str, say: Callable[[str], None], options: list[str]
+) -> dict[str, Any]:
     output = ends.folder / f"received {how}"
     async with ends.start("send", *options, "--", str(source)) as sender:
         code = await sender.event("code")
         if "--listen" in options:
             options = ["--at", str(code["listen"][0])]
-        # The code goes through standard input: arguments and the environment of a process are seen by others.
-        async with ends.start("receive", "--yes", "--output", str(output), *options, stdin=str(code["code"])) as receiver:
+        # The code goes through standard input: arguments and the environment of a process are seen
+        # by others.
+        async with ends.start(
+            "receive", "--yes", "--output", str(output), *options, stdin=str(code["code"])
+        ) as receiver:
             peer, suite = await receiver.event("peer"), await receiver.event("suite")
             done = await receiver.event("done")
             sent = await sender.event("done")
@@ -116,11 +133,18 @@ async def _transfer(ends: _Ends, source: Path, how: str, say: Callable[[str], No
         f" ({size_text(round(done['bytes'] / max(seconds, 1e-9)))}/s), compared byte for byte\n"
         f"    suite: {', '.join(f'{kind} {name}' for kind, name in names.items())}"
     )
-    return {"path": peer["path"], "files": done["files"], "bytes": done["bytes"], "seconds": seconds, "suite": names}
+    return {
+        "path": peer["path"],
+        "files": done["files"],
+        "bytes": done["bytes"],
+        "seconds": seconds,
+        "suite": names,
+    }
 
 
 def _different(left: Path, right: Path, left_out: set[str]) -> Iterator[Path]:
-    """The paths below `left` that are missing or other below `right`; links and what the sender left out are passed over."""
+    """The paths below `left` that are missing or other below `right`; links and what the sender
+    left out are passed over."""
     if left.is_file():
         if not right.is_file() or not filecmp.cmp(left, right, shallow=False):
             yield left
@@ -131,13 +155,18 @@ def _different(left: Path, right: Path, left_out: set[str]) -> Iterator[Path]:
             there = right / path.relative_to(left)
             if path.is_symlink() or str(path.relative_to(left.parent)) in left_out:
                 continue
-            same = there.is_dir() if path.is_dir() else there.is_file() and filecmp.cmp(path, there, shallow=False)
+            same = (
+                there.is_dir()
+                if path.is_dir()
+                else there.is_file() and filecmp.cmp(path, there, shallow=False)
+            )
             if not same:
                 yield path
 
 
 class _End:
-    """One process of ours. Whatever it prints is read at once, so that it never waits for us; events that matter are kept in order."""
+    """One process of ours. Whatever it prints is read at once, so that it never waits for us;
+    events that matter are kept in order."""
 
     def __init__(self, process: Process, what: str) -> None:
         self.process = process
@@ -160,11 +189,14 @@ class _End:
         self._events.put_nowait(None)
 
     async def event(self, name: str) -> dict[str, Any]:
-        """The next event called `name`; raises if an error or the end comes first, or nothing moves for a minute."""
+        """The next event called `name`; raises if an error or the end comes first, or nothing moves
+        for a minute."""
         while True:
             event = await self._next()
             if event is None:
-                raise PluginError(f"tallow {self._what} ended before it said {name}; run it by hand to see why")
+                raise PluginError(
+                    f"tallow {self._what} ended before it said {name}; run it by hand to see why"
+                )
             if event["event"] == "error":
                 raise BrokenOffError(f"tallow {self._what}: {event['message']}")
             if event["event"] == name:
@@ -176,7 +208,10 @@ class _End:
                 return await asyncio.wait_for(self._events.get(), 1)
             except TimeoutError:
                 if asyncio.get_running_loop().time() - self._moved_at > QUIET_SECONDS:
-                    raise BrokenOffError(f"tallow {self._what} stood still for {QUIET_SECONDS:g} s; run it by hand to see why") from None
+                    raise BrokenOffError(
+                        f"tallow {self._what} stood still for {QUIET_SECONDS:g} s; run it by hand"
+                        " to see why"
+                    ) from None
 
     async def ended(self) -> None:
         """Wait for its end, which must be a good one; an error that it reports first is raised."""
@@ -185,7 +220,9 @@ class _End:
                 raise BrokenOffError(f"tallow {self._what}: {event['message']}")
         status = await asyncio.wait_for(self.process.wait(), QUIET_SECONDS)
         if status:
-            raise BrokenOffError(f"tallow {self._what} ended with exit status {status}; run it by hand to see why")
+            raise BrokenOffError(
+                f"tallow {self._what} ended with exit status {status}; run it by hand to see why"
+            )
 
     async def stop(self) -> None:
         """End it, if it still runs."""
@@ -201,7 +238,8 @@ class _End:
 
 
 class _Ends:
-    """Starts processes that share nothing but this machine: each with directories of its own below `folder`."""
+    """Starts processes that share nothing but this machine: each with directories of its own below
+    `folder`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -214,13 +252,19 @@ class _Ends:
         """Run `tallow WORDS`; it is ended when the block is left."""
         self._count += 1
         home = self.folder / f"end-{self._count}"
-        places = {f"XDG_{place}_HOME": str(home / place.lower()) for place in ("CONFIG", "STATE", "DATA")}
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("TALLOW_")}
+        places = {
+            f"XDG_{place}_HOME": str(home / place.lower()) for place in ("CONFIG", "STATE", "DATA")
+        }
+        environment = {
+            name: value for name, value in os.environ.items() if not name.startswith("TALLOW_")
+        }
         environment |= places | {"XDG_RUNTIME_DIR": str(home / "run")}
         program = [sys.executable, "-P", "-m", "tallow_core"]
         cut = words.index("--") if "--" in words else len(words)
         options = [*words[:cut], "--json", "--config", str(self._config), *words[cut:]]
-        process = await asyncio.create_subprocess_exec(*program, *options, stdin=PIPE, stdout=PIPE, env=environment, limit=LONGEST_LINE)
+        process = await asyncio.create_subprocess_exec(
+            *program, *options, stdin=PIPE, stdout=PIPE, env=environment, limit=LONGEST_LINE
+        )
         assert process.stdin is not None
         process.stdin.write(f"{stdin}\n".encode())
         process.stdin.close()

@@ -12,7 +12,8 @@ from tallow_core.types import ReadBuffer, WriteBuffer
 
 
 class NoCompression(Compressor):
-    """Never makes anything shorter, so that nothing is ever sent packed: sizes on the wire say nothing of what the content is like."""
+    """Never makes anything shorter, so that nothing is ever sent packed: sizes on the wire say
+    nothing of what the content is like."""
 
     name: ClassVar[str] = "none"
     labels: ClassVar[frozenset[str]] = frozenset()
@@ -28,7 +29,9 @@ class NoCompression(Compressor):
     def unpack_into(self, packed: ReadBuffer, out: WriteBuffer, /) -> None:
         """See `Compressor.unpack_into`."""
         if len(packed) != len(out):
-            raise RemoteProtocolError("the other side sent a compressed chunk, though none was agreed on")
+            raise RemoteProtocolError(
+                "the other side sent a compressed chunk, though none was agreed on"
+            )
         memoryview(out)[:] = packed
 
 

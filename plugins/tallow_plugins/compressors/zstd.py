@@ -1,8 +1,10 @@
-"""Zstandard (RFC 8878), each chunk a frame of its own that states its content size, without dictionary or checksum.
+"""Zstandard (RFC 8878), each chunk a frame of its own that states its content size, without
+dictionary or checksum.
 
-Level 1: on text it runs several times as fast as a good network and saves nearly as much as the default level. Frames are bounded before
-anything is unpacked: by their header (RFC 8878, section 3.1.1.1), which must state the very size of the chunk. The records around them
-are authenticated and files are hashed, so the checksum of a frame would only cost. The library releases the GIL.
+Level 1: on text it runs several times as fast as a good network and saves nearly as much as the
+default level. Frames are bounded before anything is unpacked: by their header (RFC 8878, section
+3.1.1.1), which must state the very size of the chunk. The records around them are authenticated and
+files are hashed, so the checksum of a frame would only cost. The library releases the GIL.
 """
 
 from __future__ import annotations
@@ -20,9 +22,11 @@ if TYPE_CHECKING:
 
 LEVEL = 1
 MAGIC = bytes.fromhex("28b52ffd")
-"""A Zstandard frame; skippable frames and those of older formats begin otherwise (RFC 8878, section 3.1)."""
+"""A Zstandard frame; skippable frames and those of older formats begin otherwise (RFC 8878, section
+3.1)."""
 WINDOW = 8 << 20
-"""The largest window, as RFC 8878 (section 3.1.1.1.2) recommends to support; a frame of one chunk needs no more than the chunk."""
+"""The largest window, as RFC 8878 (section 3.1.1.1.2) recommends to support; a frame of one chunk
+needs no more than the chunk."""
 
 
 class Zstd(Compressor):
@@ -42,7 +46,9 @@ class Zstd(Compressor):
         if self._packer is None:
             import zstandard
 
-            self._packer = zstandard.ZstdCompressor(level=LEVEL, write_content_size=True, write_checksum=False)
+            self._packer = zstandard.ZstdCompressor(
+                level=LEVEL, write_content_size=True, write_checksum=False
+            )
         return self._packer.compress(data)
 
     def unpack_into(self, packed: ReadBuffer, out: WriteBuffer, /) -> None:
@@ -53,11 +59,17 @@ class Zstd(Compressor):
             self._unpacker = zstandard.ZstdDecompressor(max_window_size=WINDOW)
         try:
             _check_header(packed, len(out))
-            plain = self._unpacker.decompress(packed, max_output_size=len(out), read_across_frames=False, allow_extra_data=False)
+            plain = self._unpacker.decompress(
+                packed, max_output_size=len(out), read_across_frames=False, allow_extra_data=False
+            )
         except zstandard.ZstdError as error:
-            raise RemoteProtocolError("the other side sent a compressed chunk that is not whole Zstandard") from error
+            raise RemoteProtocolError(
+                "the other side sent a compressed chunk that is not whole Zstandard"
+            ) from error
         if len(plain) != len(out):
-            raise RemoteProtocolError("the other side sent a compressed chunk of another size than it said")
+            raise RemoteProtocolError(
+                "the other side sent a compressed chunk of another size than it said"
+            )
         memoryview(out)[:] = plain
 
 
@@ -66,10 +78,15 @@ def _check_header(packed: ReadBuffer, size: int) -> None:
     import zstandard
 
     if bytes(packed[:4]) != MAGIC:
-        raise RemoteProtocolError("the other side sent a compressed chunk that is no Zstandard frame")
+        raise RemoteProtocolError(
+            "the other side sent a compressed chunk that is no Zstandard frame"
+        )
     header = zstandard.get_frame_parameters(packed)
     if header.content_size != size or header.window_size > WINDOW or header.dict_id:
-        raise RemoteProtocolError("the other side sent a compressed chunk of another size than it said, or one that needs more than itself")
+        raise RemoteProtocolError(
+            "the other side sent a compressed chunk of another size than it said, or one that"
+            " needs more than itself"
+        )
 
 
 @hookimpl

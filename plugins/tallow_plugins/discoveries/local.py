@@ -38,23 +38,29 @@ _FIELDS = frozenset({"v", "nameplate", "pid", "started", "endpoint"})
 
 
 class _Record(NamedTuple):
-    """What a record says. `started` is the process's start time in clock ticks after boot, None where there is no /proc."""
+    """What a record says. `started` is the process's start time in clock ticks after boot, None
+    where there is no /proc."""
 
     advert: Advert
     pid: int
     started: int | None
 
     def is_alive(self) -> bool:
-        """Whether the process that wrote it still runs: the number alone may be another's by now."""
+        """Whether the process that wrote it still runs: the number alone may be another's by
+        now."""
         return self.started == _start_time(self.pid) and _runs(self.pid)
 
 
 class Local(Discovery):
-    """Records of 0600 in a directory of 0700, both refused unless they are really mine; a record is a hint, and dead ones are removed."""
+    """Records of 0600 in a directory of 0700, both refused unless they are really mine; a record is
+    a hint, and dead ones are removed."""
 
     name = "local"
     preference = 10
-    reveals = "Nothing to the network; to processes of the same user, the nameplate, the process number and the loopback endpoint."
+    reveals = (
+        "Nothing to the network; to processes of the same user, the nameplate, the process number"
+        " and the loopback endpoint."
+    )
 
     def __init__(self, settings: Settings) -> None:
         self._runtime = settings.directories.runtime
@@ -104,14 +110,17 @@ class Local(Discovery):
 def _write(path: Path, content: bytes) -> None:
     """Write under another name and rename, so that nobody reads half a record."""
     temporary = path.with_suffix(".new")
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    fd = os.open(
+        temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
+    )
     with open(fd, "wb") as file:
         file.write(content)
     temporary.rename(path)
 
 
 def _live_record(path: Path) -> _Record | None:
-    """The record at `path`, or None: malformed ones are passed over, a dead process's is removed."""
+    """The record at `path`, or None: malformed ones are passed over, a dead process's is
+    removed."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
@@ -148,11 +157,20 @@ def _parse(content: bytes) -> _Record | None:
         fields = json.loads(content)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(fields, dict) or fields.keys() != _FIELDS or not _is_count(fields["v"]) or fields["v"] != _VERSION:
+    if (
+        not isinstance(fields, dict)
+        or fields.keys() != _FIELDS
+        or not _is_count(fields["v"])
+        or fields["v"] != _VERSION
+    ):
         return None
     endpoint = _endpoint(fields["endpoint"])
     nameplate, pid, started = fields["nameplate"], fields["pid"], fields["started"]
-    if endpoint is None or not isinstance(nameplate, str) or _NAMEPLATE.fullmatch(nameplate) is None:
+    if (
+        endpoint is None
+        or not isinstance(nameplate, str)
+        or _NAMEPLATE.fullmatch(nameplate) is None
+    ):
         return None
     if not _is_count(pid) or not (started is None or _is_count(started)):
         return None
@@ -172,11 +190,14 @@ def _endpoint(text: Any) -> Endpoint | None:
         is_here = ipaddress.ip_address(host).is_loopback
     except ValueError:
         return None
-    return Endpoint(found["scheme"], host, port, found["pin"]) if is_here and port < 1 << 16 else None
+    return (
+        Endpoint(found["scheme"], host, port, found["pin"]) if is_here and port < 1 << 16 else None
+    )
 
 
 def _stat_fields(pid: int) -> list[bytes]:
-    """The fields of /proc/PID/stat (proc(5)) from the third on; the second, the command in brackets, may hold anything."""
+    """The fields of /proc/PID/stat (proc(5)) from the third on; the second, the command in
+    brackets, may hold anything."""
     return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
 
 

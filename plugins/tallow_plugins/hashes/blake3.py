@@ -1,7 +1,9 @@
-"""BLAKE3 in its derive_key mode, one domain a context string: the BLAKE3 paper, sections 2.3 and 6.2.
+"""BLAKE3 in its derive_key mode, one domain a context string: the BLAKE3 paper, sections 2.3 and
+6.2.
 
-derive_key puts the context into the keys of the compression function, so that contexts cannot collide with each other, nor with plain
-BLAKE3. The library releases the GIL for long inputs; its own threads stay off, since the data plane already fills the cores.
+derive_key puts the context into the keys of the compression function, so that contexts cannot
+collide with each other, nor with plain BLAKE3. The library releases the GIL for long inputs; its
+own threads stay off, since the data plane already fills the cores.
 """
 
 from __future__ import annotations
@@ -17,7 +19,8 @@ from tallow_plugins.hashes._running import Running
 
 
 class Blake3(Hash):
-    """BLAKE3 with 32 bytes of output. A 256-bit hash keeps 128 bits against quantum preimage search."""
+    """BLAKE3 with 32 bytes of output. A 256-bit hash keeps 128 bits against quantum preimage
+    search."""
 
     name: ClassVar[str] = "blake3"
     labels: ClassVar[frozenset[str]] = frozenset({"post-quantum"})

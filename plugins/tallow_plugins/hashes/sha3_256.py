@@ -1,8 +1,10 @@
-"""SHA3-256 (FIPS 202) in domains: SHA3-256(lv(context) || zeros up to a multiple of 136 bytes || data); lv(x) = length[4] || x.
+"""SHA3-256 (FIPS 202) in domains: SHA3-256(lv(context) || zeros up to a multiple of 136 bytes ||
+data); lv(x) = length[4] || x.
 
-The length says where the context ends, and with it where the padding does: no two pairs of context and data give the same input. The
-block is as long as the rate of SHA3-256, as the customization of cSHAKE and the key of KMAC are padded (SP 800-185 sections 3.3 and 4.3):
-a context costs one permutation and the data keeps its alignment.
+The length says where the context ends, and with it where the padding does: no two pairs of context
+and data give the same input. The block is as long as the rate of SHA3-256, as the customization of
+cSHAKE and the key of KMAC are padded (SP 800-185 sections 3.3 and 4.3): a context costs one
+permutation and the data keeps its alignment.
 """
 
 from __future__ import annotations
@@ -20,7 +22,8 @@ RATE = 136
 
 
 class Sha3256(Hash):
-    """SHA3-256 with a block for the context in front. `hashlib` releases the GIL for updates of 2 KiB and more."""
+    """SHA3-256 with a block for the context in front. `hashlib` releases the GIL for updates of 2
+    KiB and more."""
 
     name: ClassVar[str] = "sha3-256"
     labels: ClassVar[frozenset[str]] = frozenset({"post-quantum"})

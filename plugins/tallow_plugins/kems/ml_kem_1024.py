@@ -1,4 +1,5 @@
-"""ML-KEM-1024: FIPS 203, security category 5. The secret is the one that the standard gives, without a further derivation."""
+"""ML-KEM-1024: FIPS 203, security category 5. The secret is the one that the standard gives,
+without a further derivation."""
 
 from __future__ import annotations
 
@@ -17,8 +18,9 @@ from tallow_core.types import ReadBuffer
 class MlKem1024(Kem):
     """ML-KEM-1024 alone.
 
-    A changed ciphertext gives another secret (implicit rejection, FIPS 203 section 6.3). A public key of the wrong length or with a
-    coefficient that is not reduced modulo 3329 is refused (section 7.2), a ciphertext of the wrong length too (section 7.3).
+    A changed ciphertext gives another secret (implicit rejection, FIPS 203 section 6.3). A public
+    key of the wrong length or with a coefficient that is not reduced modulo 3329 is refused
+    (section 7.2), a ciphertext of the wrong length too (section 7.3).
     """
 
     name: ClassVar[str] = "ml-kem-1024"
@@ -48,18 +50,25 @@ class MlKem1024(Kem):
         try:
             shared, ciphertext = MLKEM1024PublicKey.from_public_bytes(bytes(public)).encapsulate()
         except ValueError as error:
-            raise CryptoError("The other side sent an ML-KEM-1024 key that FIPS 203 tells to refuse.") from error
+            raise CryptoError(
+                "The other side sent an ML-KEM-1024 key that FIPS 203 tells to refuse."
+            ) from error
         return ciphertext, bytearray(shared)
 
     @classmethod
     def decapsulate(cls, pair: KemPair, ciphertext: ReadBuffer) -> bytearray:
         """See `Kem.decapsulate`."""
         if not isinstance(pair.private, MLKEM1024PrivateKey):
-            raise CryptoError("This key pair of ml-kem-1024 was wiped or belongs to another driver; make a fresh one.")
+            raise CryptoError(
+                "This key pair of ml-kem-1024 was wiped or belongs to another driver; make a fresh"
+                " one."
+            )
         try:
             return bytearray(pair.private.decapsulate(bytes(ciphertext)))
         except ValueError as error:
-            raise CryptoError("The other side sent an ML-KEM-1024 ciphertext that FIPS 203 tells to refuse.") from error
+            raise CryptoError(
+                "The other side sent an ML-KEM-1024 ciphertext that FIPS 203 tells to refuse."
+            ) from error
 
 
 def _pair_of(private: MLKEM1024PrivateKey) -> KemPair:
@@ -72,7 +81,8 @@ def require_support() -> None:
         MLKEM1024PrivateKey.from_seed_bytes(bytes(MlKem1024.seed_size))
     except UnsupportedAlgorithm as error:
         raise PluginError(
-            "The installed cryptography library was built without ML-KEM; install its wheel with `pip install --upgrade cryptography`."
+            "The installed cryptography library was built without ML-KEM; install its wheel with"
+            " `pip install --upgrade cryptography`."
         ) from error
 
 

@@ -1,6 +1,8 @@
-"""X25519 as a KEM: RFC 7748 Diffie-Hellman with an ephemeral key; SHA3-256 over the result and both public keys.
+"""X25519 as a KEM: RFC 7748 Diffie-Hellman with an ephemeral key; SHA3-256 over the result and both
+public keys.
 
-ciphertext = the ephemeral public key; secret = SHA3-256(lv("tallow/1 kem x25519") || lv(dh) || lv(ciphertext) || lv(public key)).
+ciphertext = the ephemeral public key; secret = SHA3-256(lv("tallow/1 kem x25519") || lv(dh) ||
+lv(ciphertext) || lv(public key)).
 """
 
 from __future__ import annotations
@@ -21,7 +23,8 @@ KEY_SIZE = 32
 
 
 class X25519(Kem):
-    """X25519 alone. Not post-quantum: whoever records the session today can open it with a large quantum computer."""
+    """X25519 alone. Not post-quantum: whoever records the session today can open it with a large
+    quantum computer."""
 
     name: ClassVar[str] = "x25519"
     preference: ClassVar[int] = 90
@@ -69,16 +72,22 @@ def send(public: ReadBuffer) -> tuple[bytes, bytes]:
 def receive(pair: KemPair, ephemeral: ReadBuffer) -> bytes:
     """The Diffie-Hellman result of `pair` with the peer's ephemeral public key."""
     if not isinstance(pair.private, X25519PrivateKey):
-        raise CryptoError("This key pair of x25519 was wiped or belongs to another driver; make a fresh one.")
+        raise CryptoError(
+            "This key pair of x25519 was wiped or belongs to another driver; make a fresh one."
+        )
     return _exchange(pair.private, ephemeral)
 
 
 def _exchange(private: X25519PrivateKey, public: ReadBuffer) -> bytes:
     try:
-        # The library raises ValueError for a wrong length, and for the all-zero result of a low-order point (RFC 7748 section 6.1).
+        # The library raises ValueError for a wrong length, and for the all-zero result of a
+        # low-order point (RFC 7748 section 6.1).
         return private.exchange(X25519PublicKey.from_public_bytes(bytes(public)))
     except ValueError as error:
-        raise CryptoError("The other side sent an X25519 key that no honest program sends; the exchange was refused.") from error
+        raise CryptoError(
+            "The other side sent an X25519 key that no honest program sends; the exchange was"
+            " refused."
+        ) from error
 
 
 @hookimpl

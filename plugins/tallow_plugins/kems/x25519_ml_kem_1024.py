@@ -1,7 +1,9 @@
-"""The hybrid of X25519 (RFC 7748) and ML-KEM-1024 (FIPS 203): the secret stands as long as one of the two does.
+"""The hybrid of X25519 (RFC 7748) and ML-KEM-1024 (FIPS 203): the secret stands as long as one of
+the two does.
 
-Seeds, public keys and ciphertexts are joined in the order of the name; secret = SHA3-256 over lv of "tallow/1 kem x25519-ml-kem-1024",
-the X25519 result, the ML-KEM secret, the ephemeral X25519 key, the ML-KEM ciphertext, the X25519 public key, the ML-KEM public key.
+Seeds, public keys and ciphertexts are joined in the order of the name; secret = SHA3-256 over lv of
+"tallow/1 kem x25519-ml-kem-1024", the X25519 result, the ML-KEM secret, the ephemeral X25519 key,
+the ML-KEM ciphertext, the X25519 public key, the ML-KEM public key.
 """
 
 from __future__ import annotations
@@ -57,7 +59,10 @@ class X25519MlKem1024(Kem):
         """See `Kem.decapsulate`."""
         ct_x, ct_m = _split(ciphertext)
         if not isinstance(pair.private, tuple):
-            raise CryptoError("This key pair of x25519-ml-kem-1024 was wiped or belongs to another driver; make a fresh one.")
+            raise CryptoError(
+                "This key pair of x25519-ml-kem-1024 was wiped or belongs to another driver; make"
+                " a fresh one."
+            )
         classical, lattice = pair.private
         ss_x = x25519.receive(classical, ct_x)
         ss_m = MlKem1024.decapsulate(lattice, ct_m)

@@ -16,11 +16,13 @@ if TYPE_CHECKING:
 _FIRST: dict[int, int] = {length: 10 ** (length - 1) for length in range(4, 11)}
 """The smallest nameplate of each length; there are nine times as many."""
 _RESTING_PER_ROOM = 10
-"""Resting nameplates kept for each room allowed. Beyond, the longest-rested is given up early: memory has to end somewhere."""
+"""Resting nameplates kept for each room allowed. Beyond, the longest-rested is given up early:
+memory has to end somewhere."""
 
 
 class Memory(Rooms):
-    """One dictionary of open rooms, one of resting nameplates. No call waits, so each is atomic within the event loop."""
+    """One dictionary of open rooms, one of resting nameplates. No call waits, so each is atomic
+    within the event loop."""
 
     name = "memory"
     preference = 10
@@ -38,7 +40,9 @@ class Memory(Rooms):
         if len(self._open) >= self._limit:
             raise RoomsFull("The relay has no room left: try again later, or use another relay.")
         if wanted in self._open:
-            raise RoomTaken("The code's number is in use on this relay: start again for a new code.")
+            raise RoomTaken(
+                "The code's number is in use on this relay: start again for a new code."
+            )
         nameplate = self._drawn() if wanted is None else wanted
         self._open[nameplate] = token_hash
         if self._resting.pop(nameplate, None) is None:  # a resting one is counted already

@@ -1,8 +1,9 @@
 """The hybrid of Ed25519 (RFC 8032) and ML-DSA-87 (FIPS 204): a forger has to break both.
 
-Keys and signatures are joined in the order of the name. Each part signs lv("tallow/1 signature ed25519-ml-dsa-87") || lv(Ed25519 public
-key) || lv(ML-DSA public key) || message, so that neither half is a signature of the message by that part alone, nor fits beside another
-key; lv(x) = length in four bytes, big-endian, then x. docs/protocol/signatures.md has the format.
+Keys and signatures are joined in the order of the name. Each part signs lv("tallow/1 signature
+ed25519-ml-dsa-87") || lv(Ed25519 public key) || lv(ML-DSA public key) || message, so that neither
+half is a signature of the message by that part alone, nor fits beside another key; lv(x) = length
+in four bytes, big-endian, then x. docs/protocol/signatures.md has the format.
 """
 
 from __future__ import annotations
@@ -40,14 +41,21 @@ class Ed25519MlDsa87(Signature):
         """See `Signature.restore`. The secret is the Ed25519 private key, then the ML-DSA seed."""
         require_secret(cls, secret)
         joined = memoryview(secret)
-        return _join(Ed25519.restore(joined[: Ed25519.secret_size]), MlDsa87.restore(joined[Ed25519.secret_size :]))
+        return _join(
+            Ed25519.restore(joined[: Ed25519.secret_size]),
+            MlDsa87.restore(joined[Ed25519.secret_size :]),
+        )
 
     @classmethod
     def sign(cls, pair: SigningPair, message: ReadBuffer) -> bytes:
         """See `Signature.sign`."""
         require_pair(cls, pair)
-        classical = SigningPair(pair.public[: Ed25519.public_size], pair.secret[: Ed25519.secret_size])
-        lattice = SigningPair(pair.public[Ed25519.public_size :], pair.secret[Ed25519.secret_size :])
+        classical = SigningPair(
+            pair.public[: Ed25519.public_size], pair.secret[: Ed25519.secret_size]
+        )
+        lattice = SigningPair(
+            pair.public[Ed25519.public_size :], pair.secret[Ed25519.secret_size :]
+        )
         framed = _framed(classical.public, lattice.public, message)
         try:
             return Ed25519.sign(classical, framed) + MlDsa87.sign(lattice, framed)
@@ -57,7 +65,8 @@ class Ed25519MlDsa87(Signature):
 
     @classmethod
     def verify(cls, public: ReadBuffer, message: ReadBuffer, signature: ReadBuffer) -> None:
-        """See `Signature.verify`. A wrong length leaves one half with a wrong length, which that part's driver refuses."""
+        """See `Signature.verify`. A wrong length leaves one half with a wrong length, which that
+        part's driver refuses."""
         classical, lattice = public[: Ed25519.public_size], public[Ed25519.public_size :]
         framed = _framed(classical, lattice, message)
         try:
@@ -76,7 +85,12 @@ def _join(classical: SigningPair, lattice: SigningPair) -> SigningPair:
 
 def _framed(classical: ReadBuffer, lattice: ReadBuffer, message: ReadBuffer) -> bytes:
     label = b"tallow/1 signature " + Ed25519MlDsa87.name.encode("ascii")
-    return b"".join((*(len(part).to_bytes(4, "big") + bytes(part) for part in (label, classical, lattice)), message))
+    return b"".join(
+        (
+            *(len(part).to_bytes(4, "big") + bytes(part) for part in (label, classical, lattice)),
+            message,
+        )
+    )
 
 
 @hookimpl

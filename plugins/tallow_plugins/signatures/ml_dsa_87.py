@@ -1,4 +1,5 @@
-"""ML-DSA-87: FIPS 204, security category 5; pure, with the empty context (section 5.2), hedged by fresh randomness (section 3.4)."""
+"""ML-DSA-87: FIPS 204, security category 5; pure, with the empty context (section 5.2), hedged by
+fresh randomness (section 3.4)."""
 
 from __future__ import annotations
 
@@ -35,7 +36,10 @@ class MlDsa87(Signature):
     def restore(cls, secret: ReadBuffer) -> SigningPair:
         """See `Signature.restore`. The secret is the seed of FIPS 204 algorithm 1."""
         require_secret(cls, secret)
-        return SigningPair(MLDSA87PrivateKey.from_seed_bytes(secret).public_key().public_bytes_raw(), bytearray(secret))
+        return SigningPair(
+            MLDSA87PrivateKey.from_seed_bytes(secret).public_key().public_bytes_raw(),
+            bytearray(secret),
+        )
 
     @classmethod
     def sign(cls, pair: SigningPair, message: ReadBuffer) -> bytes:
@@ -58,7 +62,8 @@ def require_support() -> None:
         MLDSA87PrivateKey.from_seed_bytes(bytes(MlDsa87.secret_size))
     except UnsupportedAlgorithm as error:
         raise PluginError(
-            "The installed cryptography library was built without ML-DSA; install its wheel with `pip install --upgrade cryptography`."
+            "The installed cryptography library was built without ML-DSA; install its wheel with"
+            " `pip install --upgrade cryptography`."
         ) from error
 
 

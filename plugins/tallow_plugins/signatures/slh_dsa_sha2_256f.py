@@ -1,7 +1,9 @@
-"""SLH-DSA-SHA2-256f: FIPS 205, security category 5; pure, with the empty context, hedged by fresh randomness (section 10.2).
+"""SLH-DSA-SHA2-256f: FIPS 205, security category 5; pure, with the empty context, hedged by fresh
+randomness (section 10.2).
 
-It rests on SHA-2 alone, not on lattices; its signatures are large and slow to make. The library makes keys from fresh randomness only, so
-the secret key is the whole encoding of section 9.1: SK.seed || SK.prf || PK.seed || PK.root, the public key being its second half.
+It rests on SHA-2 alone, not on lattices; its signatures are large and slow to make. The library
+makes keys from fresh randomness only, so the secret key is the whole encoding of section 9.1:
+SK.seed || SK.prf || PK.seed || PK.root, the public key being its second half.
 """
 
 from __future__ import annotations
@@ -37,13 +39,19 @@ class SlhDsaSha2256f(Signature):
 
     @classmethod
     def restore(cls, secret: ReadBuffer) -> SigningPair:
-        """See `Signature.restore`. The library cannot compute PK.root again: that it belongs to the seeds is seen by signing with them."""
+        """See `Signature.restore`. The library cannot compute PK.root again: that it belongs to the
+        seeds is seen by signing with them."""
         require_secret(cls, secret)
         pair = SigningPair(bytes(secret[cls.secret_size - cls.public_size :]), bytearray(secret))
         try:
-            cls.verify(pair.public, cls.name.encode("ascii"), cls.sign(pair, cls.name.encode("ascii")))
+            cls.verify(
+                pair.public, cls.name.encode("ascii"), cls.sign(pair, cls.name.encode("ascii"))
+            )
         except BadSignature as error:
-            raise CryptoError("The parts of this slh-dsa-sha2-256f secret key do not belong together; take it from a backup.") from error
+            raise CryptoError(
+                "The parts of this slh-dsa-sha2-256f secret key do not belong together; take it"
+                " from a backup."
+            ) from error
         return pair
 
     @classmethod

@@ -9,12 +9,15 @@ from tallow_core.errors import UsageError
 from tallow_core.text import printable
 from tallow_core.types import Endpoint
 
-_AUTHORITY = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+(?:%[\w.-]+)?)\]|(?P<name>[\w.-]+)):(?P<port>[0-9]{1,5})")
+_AUTHORITY = re.compile(
+    r"(?:\[(?P<v6>[0-9A-Fa-f:.]+(?:%[\w.-]+)?)\]|(?P<name>[\w.-]+)):(?P<port>[0-9]{1,5})"
+)
 _PIN = re.compile(r"sha256=([0-9A-Fa-f]{64})")
 
 
 def parse_authority(scheme: str, text: str, *, pins: bool) -> Endpoint:
-    """Read `HOST:PORT` or `[V6]:PORT`, with an optional `#sha256=PIN` where `pins`; anything else is a `UsageError`."""
+    """Read `HOST:PORT` or `[V6]:PORT`, with an optional `#sha256=PIN` where `pins`; anything else
+    is a `UsageError`."""
     authority, mark, fragment = text.partition("#")
     found = _AUTHORITY.fullmatch(authority)
     if found is None:
@@ -34,7 +37,9 @@ def _checked_host(scheme: str, text: str, v6: str | None, name: str | None) -> s
         if not _is_ipv4(name):
             name.encode("idna")
     except ValueError:  # UnicodeError, of the IDNA codec, is one too
-        raise _unreadable(scheme, text, "the host is a name, an IPv4 address, or an IPv6 address in brackets") from None
+        raise _unreadable(
+            scheme, text, "the host is a name, an IPv4 address, or an IPv6 address in brackets"
+        ) from None
     return name
 
 
@@ -49,9 +54,15 @@ def _is_ipv4(name: str) -> bool:
 
 def _pin(scheme: str, text: str, fragment: str, pins: bool) -> str:
     if not pins:
-        raise _unreadable(scheme, text, f"{scheme} has no certificate to pin; leave out what follows '#', or use tls")
+        raise _unreadable(
+            scheme,
+            text,
+            f"{scheme} has no certificate to pin; leave out what follows '#', or use tls",
+        )
     if (found := _PIN.fullmatch(fragment)) is None:
-        raise _unreadable(scheme, text, "a pin is '#sha256=' and 64 hex digits; copy the whole address")
+        raise _unreadable(
+            scheme, text, "a pin is '#sha256=' and 64 hex digits; copy the whole address"
+        )
     return found[1].lower()
 
 

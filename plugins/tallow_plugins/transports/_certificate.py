@@ -1,9 +1,10 @@
 """The certificate that a TLS listener shows, and the pin by which dialers know it.
 
-Self-signed EC P-256, named "tallow", for ten years: nobody looks at anything but its public key, whose SHA-256 is the pin
-(over the SubjectPublicKeyInfo, RFC 5280 section 4.1.2.7, in DER).
+Self-signed EC P-256, named "tallow", for ten years: nobody looks at anything but its public key,
+whose SHA-256 is the pin (over the SubjectPublicKeyInfo, RFC 5280 section 4.1.2.7, in DER).
 
-`cryptography.x509` is imported where it is needed: most runs load this driver to know of it, and never use it.
+`cryptography.x509` is imported where it is needed: most runs load this driver to know of it, and
+never use it.
 """
 
 from __future__ import annotations
@@ -51,25 +52,34 @@ def fresh_identity() -> bytes:
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )
-    private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
     return private + certificate.public_bytes(serialization.Encoding.PEM)
 
 
 def lasting_identity(state: Path) -> bytes:
-    """The identity kept in `state`, made at the first start; `ConfigError` if somebody else could have read or put it there."""
+    """The identity kept in `state`, made at the first start; `ConfigError` if somebody else could
+    have read or put it there."""
     path = ensure_private(state) / IDENTITY_FILE
     try:
         if not os.path.lexists(path):
             _publish(path, fresh_identity())
         return _read_own(path)
     except OSError as error:
-        raise ConfigError(f"The relay's identity {path} cannot be used ({error.strerror}): check the state directory.") from error
+        raise ConfigError(
+            f"The relay's identity {path} cannot be used ({error.strerror}): check the state"
+            " directory."
+        ) from error
 
 
 def _publish(path: Path, pem: bytes) -> None:
-    """Write under a random name and link: of two starts at once, the first one's file is the one that both use."""
+    """Write under a random name and link: of two starts at once, the first one's file is the one
+    that both use."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(16)}")
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    fd = os.open(
+        temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
+    )
     try:
         with open(fd, "wb") as file:
             file.write(pem)
@@ -86,9 +96,15 @@ def _read_own(path: Path) -> bytes:
     try:
         facts = os.fstat(fd)
         if not stat.S_ISREG(facts.st_mode) or facts.st_uid != os.geteuid():
-            raise ConfigError(f"The relay's identity {path} is not a regular file of yours: remove it, and a new one is made.")
+            raise ConfigError(
+                f"The relay's identity {path} is not a regular file of yours: remove it, and a new"
+                " one is made."
+            )
         if facts.st_mode & 0o077:
-            raise ConfigError(f"The relay's identity {path} can be read by others: run chmod 600 '{path}', or remove it for a new one.")
+            raise ConfigError(
+                f"The relay's identity {path} can be read by others: run chmod 600 '{path}', or"
+                " remove it for a new one."
+            )
         return os.read(fd, _MOST)
     finally:
         os.close(fd)
@@ -97,8 +113,9 @@ def _read_own(path: Path) -> bytes:
 def only_tls_1_3(context: ssl.SSLContext) -> ssl.SSLContext:
     """Restrict `context` to TLS 1.3, and let TCP's end stand for close_notify.
 
-    Somebody between may then cut the connection and it looks like an end. That is for the session to find, whose sealed lanes each end
-    with a record of their own. OpenSSL 3 would otherwise fail the other direction too.
+    Somebody between may then cut the connection and it looks like an end. That is for the session
+    to find, whose sealed lanes each end with a record of their own. OpenSSL 3 would otherwise fail
+    the other direction too.
     """
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.options |= getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)  # older ones have no need of it
@@ -106,10 +123,15 @@ def only_tls_1_3(context: ssl.SSLContext) -> ssl.SSLContext:
 
 
 def server_context(pem: bytes, origin: str) -> ssl.SSLContext:
-    """A TLS 1.3 server's context with the identity `pem`; `ConfigError` naming `origin` if it holds no matching key and certificate."""
+    """A TLS 1.3 server's context with the identity `pem`; `ConfigError` naming `origin` if it holds
+    no matching key and certificate."""
     context = only_tls_1_3(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
-    context.num_tickets = 0  # no resumption; and a client that only sends must not fill its unread side
-    fd, path = tempfile.mkstemp(prefix="tallow-")  # OpenSSL's loader wants a name; mkstemp's is random and 0600
+    context.num_tickets = (
+        0  # no resumption; and a client that only sends must not fill its unread side
+    )
+    fd, path = tempfile.mkstemp(
+        prefix="tallow-"
+    )  # OpenSSL's loader wants a name; mkstemp's is random and 0600
     try:
         with open(fd, "wb") as file:
             file.write(pem)
@@ -122,7 +144,8 @@ def server_context(pem: bytes, origin: str) -> ssl.SSLContext:
 
 
 def pin_of_identity(pem: bytes, origin: str) -> str:
-    """The pin of the certificate in `pem`, 64 hex digits; `ConfigError` naming `origin` if there is none."""
+    """The pin of the certificate in `pem`, 64 hex digits; `ConfigError` naming `origin` if there is
+    none."""
     from cryptography import x509
     from cryptography.exceptions import UnsupportedAlgorithm
 
@@ -146,9 +169,14 @@ def pin_of_der(certificate: bytes) -> str | None:
 def _pin(certificate: x509.Certificate) -> str:
     from cryptography.hazmat.primitives import serialization
 
-    spki = certificate.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    spki = certificate.public_key().public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
     return hashlib.sha256(spki).hexdigest()
 
 
 def _damaged(origin: str) -> ConfigError:
-    return ConfigError(f"The identity {origin} holds no matching key and certificate: restore it, or remove it for a new one.")
+    return ConfigError(
+        f"The identity {origin} holds no matching key and certificate: restore it, or remove it"
+        " for a new one."
+    )

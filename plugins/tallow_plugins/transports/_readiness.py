@@ -1,7 +1,8 @@
 """Waiting until a non-blocking socket can be read or written.
 
-`loop.sock_*` would do for plain sockets, but not for a TLS socket, and neither lets `aclose` end a call that another task is in:
-a descriptor closed under a registered callback leaves the loop watching whatever gets its number next.
+`loop.sock_*` would do for plain sockets, but not for a TLS socket, and neither lets `aclose` end a
+call that another task is in: a descriptor closed under a registered callback leaves the loop
+watching whatever gets its number next.
 """
 
 from __future__ import annotations
@@ -17,11 +18,13 @@ from tallow_core.errors import BrokenOffError
 T = TypeVar("T")
 
 _STREAK = 8
-"""Calls that may succeed at once, one after another, before other tasks get a turn: a fast peer must not starve the loop."""
+"""Calls that may succeed at once, one after another, before other tasks get a turn: a fast peer
+must not starve the loop."""
 
 
 class _Direction:
-    """The waiters for one direction of one descriptor; TLS can have two, since each of its directions may need both."""
+    """The waiters for one direction of one descriptor; TLS can have two, since each of its
+    directions may need both."""
 
     def __init__(self, fd: int, add: Callable[..., Any], remove: Callable[[int], Any]) -> None:
         self._fd = fd
@@ -45,7 +48,9 @@ class _Direction:
                 future.set_result(None)
 
     def _forget(self, future: asyncio.Future[None]) -> None:
-        if future in self._waiting:  # not after `fail`: the descriptor's number may be another socket's by now
+        if (
+            future in self._waiting
+        ):  # not after `fail`: the descriptor's number may be another socket's by now
             self._waiting.remove(future)
             if not self._waiting:
                 self._remove(self._fd)
@@ -61,7 +66,8 @@ class _Direction:
 
 
 class Readiness:
-    """Runs calls on one non-blocking socket, waiting between attempts. `close` comes before the socket's own."""
+    """Runs calls on one non-blocking socket, waiting between attempts. `close` comes before the
+    socket's own."""
 
     def __init__(self, sock: socket.socket) -> None:
         loop = asyncio.get_running_loop()

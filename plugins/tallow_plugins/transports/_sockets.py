@@ -50,14 +50,23 @@ def reason(error: OSError) -> str:
         return printable(error.verify_message)
     if isinstance(error, ssl.SSLError):
         return printable((error.reason or str(error)).replace("_", " ").lower())
-    # asyncio puts the address into strerror; the number says it in words of its own. getaddrinfo's numbers are no errno.
+    # asyncio puts the address into strerror; the number says it in words of its own. getaddrinfo's
+    # numbers are no errno.
     known = error.errno is not None and not isinstance(error, socket.gaierror)
-    return printable((os.strerror(error.errno or 0) if known else error.strerror or str(error) or type(error).__name__).lower())
+    return printable(
+        (
+            os.strerror(error.errno or 0)
+            if known
+            else error.strerror or str(error) or type(error).__name__
+        ).lower()
+    )
 
 
 def broken_off(peer: str, error: OSError) -> BrokenOffError:
     """What to tell when a connection that stood ends in the middle."""
-    return BrokenOffError(f"The connection to {peer} broke off ({reason(error)}): run the command again.")
+    return BrokenOffError(
+        f"The connection to {peer} broke off ({reason(error)}): run the command again."
+    )
 
 
 def is_loopback(address: str) -> bool:
@@ -82,7 +91,8 @@ def _tune(sock: socket.socket, address: str) -> None:
         return
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _LOOPBACK_BUFFER)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _LOOPBACK_BUFFER)
-    # Controls that pace by delay (bbr) cost a third of the rate where there is no delay; a kernel without cubic keeps its own.
+    # Controls that pace by delay (bbr) cost a third of the rate where there is no delay; a kernel
+    # without cubic keeps its own.
     if (congestion := getattr(socket, "TCP_CONGESTION", None)) is not None:
         with contextlib.suppress(OSError):
             sock.setsockopt(socket.IPPROTO_TCP, congestion, b"cubic")
@@ -92,13 +102,16 @@ async def _resolve(host: str, port: int | None, flags: int = 0) -> Sequence[_Add
     # As bytes, since of a str Python loads the IDNA codec, also for an address.
     numeric = host.encode() if host.isascii() else host
     try:
-        return socket.getaddrinfo(numeric, port, type=socket.SOCK_STREAM, flags=flags | socket.AI_NUMERICHOST)
+        return socket.getaddrinfo(
+            numeric, port, type=socket.SOCK_STREAM, flags=flags | socket.AI_NUMERICHOST
+        )
     except socket.gaierror:
         return await _look_up(host, port, flags)
 
 
 async def _look_up(host: str, port: int | None, flags: int) -> Sequence[_Address]:
-    """Resolve on a daemon thread: one of the loop's executor would keep the program from ending until the resolver gave up."""
+    """Resolve on a daemon thread: one of the loop's executor would keep the program from ending
+    until the resolver gave up."""
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[Sequence[_Address]] = loop.create_future()
 
@@ -125,7 +138,8 @@ async def _look_up(host: str, port: int | None, flags: int) -> Sequence[_Address
 
 
 async def connect(endpoint: Endpoint, deadline: float) -> socket.socket:
-    """Connect to the first address of `endpoint` that answers before `deadline` (on the loop's clock), or `UnreachableError`."""
+    """Connect to the first address of `endpoint` that answers before `deadline` (on the loop's
+    clock), or `UnreachableError`."""
     try:
         async with asyncio.timeout_at(deadline):
             return await _connect_any(await _resolve(endpoint.host, endpoint.port), deadline)
@@ -136,8 +150,14 @@ async def connect(endpoint: Endpoint, deadline: float) -> socket.socket:
 def unreachable(endpoint: Endpoint, error: OSError) -> UnreachableError:
     """What to tell when dialling failed."""
     if isinstance(error, TimeoutError):
-        return UnreachableError(f"{endpoint.url} did not answer in time: check the address and that the other side is running.")
-    return UnreachableError(f"{endpoint.url} cannot be reached ({reason(error)}): check the address and that the other side is running.")
+        return UnreachableError(
+            f"{endpoint.url} did not answer in time: check the address and that the other side is"
+            " running."
+        )
+    return UnreachableError(
+        f"{endpoint.url} cannot be reached ({reason(error)}): check the address and that the other"
+        " side is running."
+    )
 
 
 async def _connect_any(addresses: Sequence[_Address], deadline: float) -> socket.socket:
@@ -160,7 +180,9 @@ async def _connect_one(address: _Address) -> socket.socket:
         sock.setblocking(False)
         _tune(sock, str(target[0]))
         await asyncio.get_running_loop().sock_connect(sock, target)
-        if sock.getsockname() == sock.getpeername():  # a free local port can be given to us as source and then meets itself
+        if (
+            sock.getsockname() == sock.getpeername()
+        ):  # a free local port can be given to us as source and then meets itself
             raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
     except BaseException:
         sock.close()
@@ -174,7 +196,9 @@ async def bind(endpoint: Endpoint) -> socket.socket:
         addresses = await _resolve(endpoint.host, endpoint.port, socket.AI_PASSIVE)
         return _bind_one(addresses[0])
     except OSError as error:
-        raise UnreachableError(f"Cannot listen at {endpoint.url} ({reason(error)}): choose another address or port.") from error
+        raise UnreachableError(
+            f"Cannot listen at {endpoint.url} ({reason(error)}): choose another address or port."
+        ) from error
 
 
 def _bind_one(address: _Address) -> socket.socket:
@@ -196,10 +220,18 @@ def _bind_one(address: _Address) -> socket.socket:
 
 
 class SocketListener(Listener):
-    """Accepts connections and makes each a stream with `stream_of`, which must not wait for the peer."""
+    """Accepts connections and makes each a stream with `stream_of`, which must not wait for the
+    peer."""
 
-    def __init__(self, endpoint: Endpoint, sock: socket.socket, stream_of: Callable[[socket.socket], ByteStream]) -> None:
-        self.endpoint = Endpoint(endpoint.scheme, endpoint.host, int(sock.getsockname()[1]), endpoint.pin)
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        sock: socket.socket,
+        stream_of: Callable[[socket.socket], ByteStream],
+    ) -> None:
+        self.endpoint = Endpoint(
+            endpoint.scheme, endpoint.host, int(sock.getsockname()[1]), endpoint.pin
+        )
         self._sock = sock
         self._stream_of = stream_of
         self._ready = Readiness(sock)
@@ -232,8 +264,9 @@ class SocketListener(Listener):
 async def close_gently(sock: socket.socket) -> None:
     """Close, so that what was sent still arrives.
 
-    Closing with unread bytes resets the connection, and the reset can overtake data on its way. So the end is announced, and when
-    the other end was still sending, what it sends is read and dropped until it ends too, for at most a second.
+    Closing with unread bytes resets the connection, and the reset can overtake data on its way. So
+    the end is announced, and when the other end was still sending, what it sends is read and
+    dropped until it ends too, for at most a second.
     """
     try:
         with contextlib.suppress(OSError):

@@ -11,7 +11,14 @@ from tallow_core.spi.transport import ByteStream, Listener, Transport
 from tallow_core.types import Endpoint, ReadBuffer, Trust, WriteBuffer
 from tallow_plugins.transports._authority import parse_authority
 from tallow_plugins.transports._readiness import Readiness
-from tallow_plugins.transports._sockets import SocketListener, bind, broken_off, close_gently, connect, facts_of
+from tallow_plugins.transports._sockets import (
+    SocketListener,
+    bind,
+    broken_off,
+    close_gently,
+    connect,
+    facts_of,
+)
 
 if TYPE_CHECKING:
     from tallow_core.settings import Settings
@@ -63,7 +70,8 @@ class TcpStream(ByteStream):
 
 
 class Tcp(Transport):
-    """TCP, not encrypted by itself: whoever watches the network sees addresses, sizes and times, and sealed records."""
+    """TCP, not encrypted by itself: whoever watches the network sees addresses, sizes and times,
+    and sealed records."""
 
     name = "tcp"
     preference = 10

@@ -1,7 +1,7 @@
 """TLS 1.3 (RFC 8446) over TCP: hides from the network what a relay is told, and looks like the web.
 
-TLS reads and writes memory, and we the socket, many records at a time: an SSL socket would do three system calls for every 16 KiB, and
-`asyncio`'s streams copy more.
+TLS reads and writes memory, and we the socket, many records at a time: an SSL socket would do three
+system calls for every 16 KiB, and `asyncio`'s streams copy more.
 """
 
 from __future__ import annotations
@@ -53,22 +53,32 @@ _ROOM = 1 << 17
 
 
 class TlsStream(ByteStream):
-    """A TLS 1.3 connection over a socket that does not block. The handshake runs in the first call that needs it.
+    """A TLS 1.3 connection over a socket that does not block. The handshake runs in the first call
+    that needs it.
 
-    Each direction ends by itself: `send_eof` ends TCP's, since close_notify and reading on do not go together in Python's `ssl` (the
-    call that sends it fails the connection if it meets data).
+    Each direction ends by itself: `send_eof` ends TCP's, since close_notify and reading on do not
+    go together in Python's `ssl` (the call that sends it fails the connection if it meets data).
     """
 
     def __init__(
-        self, sock: socket.socket, room: memoryview, context: ssl.SSLContext, *, server: bool = False, name: str | None = None
+        self,
+        sock: socket.socket,
+        room: memoryview,
+        context: ssl.SSLContext,
+        *,
+        server: bool = False,
+        name: str | None = None,
     ) -> None:
-        """`room` is for what comes from the socket, and may be shared by all streams of a loop: nothing stays in it."""
+        """`room` is for what comes from the socket, and may be shared by all streams of a loop:
+        nothing stays in it."""
         self.facts = facts_of(sock, encrypted=True)
         self._sock = sock
         self._ready = Readiness(sock)
         self._room = room
         self._arrived, self._leaving = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._tls = context.wrap_bio(self._arrived, self._leaving, server_side=server, server_hostname=name)
+        self._tls = context.wrap_bio(
+            self._arrived, self._leaving, server_side=server, server_hostname=name
+        )
         self._shaking = asyncio.Lock()
         self._sending = asyncio.Lock()
         self._secured = False
@@ -98,8 +108,14 @@ class TlsStream(ByteStream):
         try:
             if not self._secured:
                 await self.secure()
-            count = 0 if self._ended else await self._ready.reading(partial(self._gather, memoryview(buffer).cast("B")))
-            if self._leaving.pending and not self._sending.locked():  # the answer to a KeyUpdate; whoever sends takes it along
+            count = (
+                0
+                if self._ended
+                else await self._ready.reading(partial(self._gather, memoryview(buffer).cast("B")))
+            )
+            if (
+                self._leaving.pending and not self._sending.locked()
+            ):  # the answer to a KeyUpdate; whoever sends takes it along
                 async with self._sending:
                     await self._flush()
             return count
@@ -107,8 +123,8 @@ class TlsStream(ByteStream):
             raise broken_off(self.facts.peer, error) from error
 
     def _gather(self, view: memoryview) -> int:
-        """Fill `view` from as many TLS records as are there. Failures after the first wait for the next call, so that bytes before them
-        are not lost."""
+        """Fill `view` from as many TLS records as are there. Failures after the first wait for the
+        next call, so that bytes before them are not lost."""
         if self._failure is not None:
             raise self._failure
         filled = 0
@@ -176,7 +192,9 @@ class TlsStream(ByteStream):
         if self._ready.closed:
             return
         self._ready.close()
-        if self._secured and not self._sending.locked():  # else close_notify would come in the middle of a record
+        if (
+            self._secured and not self._sending.locked()
+        ):  # else close_notify would come in the middle of a record
             with contextlib.suppress(OSError, ValueError):
                 self._tls.unwrap()
             self._flush_what_fits()
@@ -184,7 +202,8 @@ class TlsStream(ByteStream):
 
 
 class Tls(Transport):
-    """TLS 1.3 only. On direct paths it is cover; to a relay the pin, or the system's roots and the name, say whom we talk to."""
+    """TLS 1.3 only. On direct paths it is cover; to a relay the pin, or the system's roots and the
+    name, say whom we talk to."""
 
     name = "tls"
     preference = 20
@@ -205,7 +224,12 @@ class Tls(Transport):
         by_name = trust is Trust.PEER and endpoint.pin is None
         sock = await connect(endpoint, deadline)
         try:
-            stream = TlsStream(sock, self._room, _client_context(by_name=by_name), name=endpoint.host if by_name else None)
+            stream = TlsStream(
+                sock,
+                self._room,
+                _client_context(by_name=by_name),
+                name=endpoint.host if by_name else None,
+            )
         except OSError as error:  # reset as soon as it stood
             sock.close()
             raise unreachable(endpoint, error) from error
@@ -217,7 +241,8 @@ class Tls(Transport):
         except ssl.SSLCertVerificationError as error:
             await stream.aclose()
             raise AuthenticationError(
-                f"The certificate of {endpoint.url} is not one that this system trusts ({reason(error)}): "
+                f"The certificate of {endpoint.url} is not one that this system trusts"
+                f" ({reason(error)}): "
                 "use the relay's whole address with its '#sha256=' pin, as its operator gives it."
             ) from error
         except OSError as error:
@@ -231,16 +256,24 @@ class Tls(Transport):
     async def listen(self, endpoint: Endpoint, *, lasting: bool) -> Listener:
         pem = lasting_identity(self._state) if lasting else fresh_identity()
         origin = str(self._state / IDENTITY_FILE) if lasting else "made for this run"
-        pinned = Endpoint(endpoint.scheme, endpoint.host, endpoint.port, pin_of_identity(pem, origin))
+        pinned = Endpoint(
+            endpoint.scheme, endpoint.host, endpoint.port, pin_of_identity(pem, origin)
+        )
         context = server_context(pem, origin)
-        return SocketListener(pinned, await bind(endpoint), lambda sock: TlsStream(sock, self._room, context, server=True))
+        return SocketListener(
+            pinned,
+            await bind(endpoint),
+            lambda sock: TlsStream(sock, self._room, context, server=True),
+        )
 
 
 def _client_context(*, by_name: bool) -> ssl.SSLContext:
-    """Roots and name of the system, or none of both: then a pin is compared, and no name is sent either.
+    """Roots and name of the system, or none of both: then a pin is compared, and no name is sent
+    either.
 
-    Without a pin nothing is compared: only for direct paths (`Trust.SESSION`), where TLS is cover. The session authenticates the other
-    end and seals every record itself, so whoever stands between sees no more than on `tcp`.
+    Without a pin nothing is compared: only for direct paths (`Trust.SESSION`), where TLS is cover.
+    The session authenticates the other end and seals every record itself, so whoever stands between
+    sees no more than on `tcp`.
     """
     if by_name:
         return only_tls_1_3(ssl.create_default_context())
@@ -255,7 +288,8 @@ def _check_pin(endpoint: Endpoint, certificate: bytes) -> None:
     shown = pin_of_der(certificate)
     if shown is None or not equal(shown.encode(), endpoint.pin.encode()):
         raise AuthenticationError(
-            f"{endpoint.url} shows the key {(shown or 'unreadable')[:16]}..., not the pinned {endpoint.pin[:16]}...: "
+            f"{endpoint.url} shows the key {(shown or 'unreadable')[:16]}..., not the pinned"
+            f" {endpoint.pin[:16]}...: "
             "ask the relay's operator for its present address, and do not connect without one."
         )
 

@@ -20,11 +20,14 @@ def list_command(*, kind: str | None = None, common: Common = _COMMON) -> int:
     kind
         Only this kind of plugin.
     """
-    return list_plugins(kind=kind, settings=invocation.load(common, {}), json=common.json, quiet=common.quiet)
+    return list_plugins(
+        kind=kind, settings=invocation.load(common, {}), json=common.json, quiet=common.quiet
+    )
 
 
 def show_command(name: str, /, *, kind: str | None = None, common: Common = _COMMON) -> int:
-    """Show one plugin in full: what it can do, where it comes from. Only an allowed one is imported.
+    """Show one plugin in full: what it can do, where it comes from. Only an allowed one is
+    imported.
 
     Parameters
     ----------
@@ -37,7 +40,8 @@ def show_command(name: str, /, *, kind: str | None = None, common: Common = _COM
 
 
 def allow_command(distribution: str, /, *, common: Common = _COMMON) -> int:
-    """Allow the plugins of an installed distribution: enter it into the config file, which keeps its comments and its form.
+    """Allow the plugins of an installed distribution: enter it into the config file, which keeps
+    its comments and its form.
 
     Parameters
     ----------
@@ -46,11 +50,16 @@ def allow_command(distribution: str, /, *, common: Common = _COMMON) -> int:
     """
     from tallow_core.cli.allowing import allow_plugins
 
-    return allow_plugins(distribution, invocation.load(common, {}), json=common.json, quiet=common.quiet)
+    return allow_plugins(
+        distribution, invocation.load(common, {}), json=common.json, quiet=common.quiet
+    )
 
 
-def new_command(kind: str, name: str, /, *, path: str | None = None, common: Common = _COMMON) -> int:
-    """Write the project of a plugin of yours: it can be installed as it stands, and has tests that run the conformance kit.
+def new_command(
+    kind: str, name: str, /, *, path: str | None = None, common: Common = _COMMON
+) -> int:
+    """Write the project of a plugin of yours: it can be installed as it stands, and has tests that
+    run the conformance kit.
 
     Parameters
     ----------
@@ -63,16 +72,22 @@ def new_command(kind: str, name: str, /, *, path: str | None = None, common: Com
     """
     from tallow_core.cli.scaffolding import new_plugin
 
-    return new_plugin(kind, name, path, invocation.load(common, {}), json=common.json, quiet=common.quiet)
+    return new_plugin(
+        kind, name, path, invocation.load(common, {}), json=common.json, quiet=common.quiet
+    )
 
 
-def check_command(*drivers: str, every: Annotated[bool, Mark(("--all",))] = False, common: Common = _COMMON) -> int:
-    """Hold plugins to the contract of their kind: run the conformance kit, and print what it checked.
+def check_command(
+    *drivers: str, every: Annotated[bool, Mark(("--all",))] = False, common: Common = _COMMON
+) -> int:
+    """Hold plugins to the contract of their kind: run the conformance kit, and print what it
+    checked.
 
     Parameters
     ----------
     drivers
-        KIND:NAME, as `tallow plugins list` shows them. Naming a driver allows its distribution for this check.
+        KIND:NAME, as `tallow plugins list` shows them. Naming a driver allows its distribution for
+        this check.
     every
         Every driver that is installed and allowed.
     """
@@ -81,5 +96,11 @@ def check_command(*drivers: str, every: Annotated[bool, Mark(("--all",))] = Fals
     from tallow_core.cli.report import JsonReporter
 
     reporter = invocation.current().reporter
-    report = JsonReport(reporter) if isinstance(reporter, JsonReporter) else PlainReport(quiet=common.quiet)
-    return check_plugins(drivers, all_of_them=every, settings=invocation.load(common, {}), report=report)
+    report = (
+        JsonReport(reporter)
+        if isinstance(reporter, JsonReporter)
+        else PlainReport(quiet=common.quiet)
+    )
+    return check_plugins(
+        drivers, all_of_them=every, settings=invocation.load(common, {}), report=report
+    )

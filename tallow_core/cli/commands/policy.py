@@ -14,7 +14,13 @@ from tallow_core.runtime.context import Context
 _COMMON = Common()
 
 
-def show_command(*, profile: ProfileName | None = None, over: str | None = None, relayed: bool = False, common: Common = _COMMON) -> int:
+def show_command(
+    *,
+    profile: ProfileName | None = None,
+    over: str | None = None,
+    relayed: bool = False,
+    common: Common = _COMMON,
+) -> int:
     """Show what policy admits, in the effective order, and where each value comes from.
 
     Parameters
@@ -39,12 +45,14 @@ def explain_command(
     relayed: bool = False,
     common: Common = _COMMON,
 ) -> int:
-    """Say which suite would be chosen against a peer, and why every other driver was not; a peer like this side, if none is described.
+    """Say which suite would be chosen against a peer, and why every other driver was not; a peer
+    like this side, if none is described.
 
     Parameters
     ----------
     offer
-        A file with the peer's offer: what `tallow policy show --json` printed there, or its field `offer` alone.
+        A file with the peer's offer: what `tallow policy show --json` printed there, or its field
+        `offer` alone.
     against
         A peer with default settings and this profile: default, nist, fast or paranoid.
     profile
@@ -63,7 +71,10 @@ def explain_command(
 def _route(context: Context, over: str | None, relayed: bool) -> Route | None:
     if over is None:
         if relayed:
-            raise UsageError("--relayed needs --over: name the transport that leads to the relay, as in --over tls --relayed")
+            raise UsageError(
+                "--relayed needs --over: name the transport that leads to the relay, as in --over"
+                " tls --relayed"
+            )
         return None
     context.policy.check_name(TRANSPORT, over, "--over")
     return Route(over, relayed)

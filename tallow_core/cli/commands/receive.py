@@ -24,7 +24,8 @@ def receive(
     peering: Peering = _PEERING,
     common: Common = _COMMON,
 ) -> int:
-    """Receive what was sent under a code. Without CODE, it is asked for: other users of the machine can see arguments.
+    """Receive what was sent under a code. Without CODE, it is asked for: other users of the machine
+    can see arguments.
 
     Parameters
     ----------
@@ -37,11 +38,13 @@ def receive(
     yes
         Accept what is offered without asking.
     overwrite
-        What to do where a name exists: ask (rename without a terminal or with --yes), never, rename, always.
+        What to do where a name exists: ask (rename without a terminal or with --yes), never,
+        rename, always.
     only
         Take only what this pattern names, written as in a .gitignore file; may be repeated.
     at
-        Where the sender listens: [SCHEME://]HOST:PORT (tcp without a scheme); no other place is tried.
+        Where the sender listens: [SCHEME://]HOST:PORT (tcp without a scheme); no other place is
+        tried.
     """
     flags = {**peering.flags("receive"), "receive.output": output, "receive.overwrite": overwrite}
     context = invocation.context(common, flags, stdout_is_data=stdout)

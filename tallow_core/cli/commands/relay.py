@@ -16,12 +16,14 @@ DEFAULT_BIND = "127.0.0.1:7171"
 
 
 def serve(*, bind: str = DEFAULT_BIND, common: Common = _COMMON) -> int:
-    """Run a relay until it is interrupted. Its URL, with the pin that clients compare, is the first line printed.
+    """Run a relay until it is interrupted. Its URL, with the pin that clients compare, is the first
+    line printed.
 
     Parameters
     ----------
     bind
-        The address to listen at, HOST:PORT (port 0: a free one); with tcp:// in front for a relay without TLS, on loopback only.
+        The address to listen at, HOST:PORT (port 0: a free one); with tcp:// in front for a relay
+        without TLS, on loopback only.
     """
     context = invocation.context(common, {})
     try:
@@ -32,7 +34,8 @@ def serve(*, bind: str = DEFAULT_BIND, common: Common = _COMMON) -> int:
 
 
 def _raise_descriptor_limit() -> None:
-    """Take as many descriptors as the system lets us: the usual soft limit is far below the connections that settings allow."""
+    """Take as many descriptors as the system lets us: the usual soft limit is far below the
+    connections that settings allow."""
     try:
         import resource
     except ImportError:
@@ -48,12 +51,16 @@ async def _serve(context: Context, bind: str) -> None:
 
     stores = context.policy.drivers(ROOMS)
     if not stores:
-        raise PluginError("no store of rooms is allowed; allow one with [plugins] in the config file")
+        raise PluginError(
+            "no store of rooms is allowed; allow one with [plugins] in the config file"
+        )
     endpoint = relay_endpoint(context, bind)
     listener = await context.transport(endpoint.scheme).listen(endpoint, lasting=True)
     context.event("relay", url=str(listener.endpoint))
     if endpoint.host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
-        context.reporter.warn("it listens at every address: in the URL, write this machine's name or address instead")
+        context.reporter.warn(
+            "it listens at every address: in the URL, write this machine's name or address instead"
+        )
     _raise_descriptor_limit()
     server = RelayServer(stores[0](context.settings), context.settings.relay_server)
     await server.serve(listener)

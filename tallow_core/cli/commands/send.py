@@ -37,7 +37,8 @@ def send(
     text
         Send this text instead of files.
     code
-        Wait under this code instead of a new one ($TALLOW_CODE); agree on it beforehand, use it once.
+        Wait under this code instead of a new one ($TALLOW_CODE); agree on it beforehand, use it
+        once.
     words
         How many words a new code has (3).
     follow
@@ -56,12 +57,16 @@ def send(
     if text is not None and paths:
         raise UsageError("--text and paths exclude each other; leave one out")
     if text is None and not paths:
-        raise UsageError("name what to send: files and folders, - for standard input, or --text TEXT")
+        raise UsageError(
+            "name what to send: files and folders, - for standard input, or --text TEXT"
+        )
     if "-" in paths and len(paths) > 1:
         raise UsageError("standard input (-) is sent alone; leave out the other paths")
     filtered = follow or git or exclude or dry_run
     if filtered and (text is not None or "-" in paths):
-        raise UsageError("--follow, --git, --exclude and --dry-run are for files and folders; leave them out")
+        raise UsageError(
+            "--follow, --git, --exclude and --dry-run are for files and folders; leave them out"
+        )
     flags = {**peering.flags("send"), "send.words": words, "send.listen": listen or None}
     context = invocation.context(common, flags)
 
@@ -88,5 +93,9 @@ def send(
         payload = StreamPayload(0)
     else:
         payload = FilesPayload(list(paths), choice)
-    run_loop(send_payload(context, payload, code or invocation.current().environment_code, ask_number, anew=anew))
+    run_loop(
+        send_payload(
+            context, payload, code or invocation.current().environment_code, ask_number, anew=anew
+        )
+    )
     return 0

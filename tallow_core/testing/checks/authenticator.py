@@ -31,9 +31,13 @@ def sizes_are_sensible(driver: type[CodeAuthenticator]) -> None:
 
 
 def the_right_password_agrees(driver: type[CodeAuthenticator]) -> None:
-    """Both ends get the same key of at least 32 bytes, and can wipe it; the password may be any buffer."""
+    """Both ends get the same key of at least 32 bytes, and can wipe it; the password may be any
+    buffer."""
     for wrap in (bytes, bytearray, memoryview):
-        guest, host = driver(Role.GUEST, wrap(PASSWORD), SESSION, CHANNEL), _begin(driver, Role.HOST)
+        guest, host = (
+            driver(Role.GUEST, wrap(PASSWORD), SESSION, CHANNEL),
+            _begin(driver, Role.HOST),
+        )
         key = guest.finish(wrap(host.share))
         require(key == host.finish(wrap(guest.share)), "the two ends do not agree")
         require(len(key) >= 32, f"a key has {len(key)} bytes")
@@ -41,18 +45,24 @@ def the_right_password_agrees(driver: type[CodeAuthenticator]) -> None:
 
 
 def everything_is_bound(driver: type[CodeAuthenticator]) -> None:
-    """Another password, session id, channel or role on one end gives another key, without an error that would tell why."""
+    """Another password, session id, channel or role on one end gives another key, without an error
+    that would tell why."""
     others: dict[str, CodeAuthenticator] = {
         "password": driver(Role.GUEST, PASSWORD + b"s", SESSION, CHANNEL),
         "empty password": driver(Role.GUEST, b"", SESSION, CHANNEL),
         "session id": driver(Role.GUEST, PASSWORD, SESSION[::-1], CHANNEL),
         "channel": driver(Role.GUEST, PASSWORD, SESSION, CHANNEL + b"0"),
-        "boundary of session id and channel": driver(Role.GUEST, PASSWORD, SESSION + CHANNEL[:1], CHANNEL[1:]),
+        "boundary of session id and channel": driver(
+            Role.GUEST, PASSWORD, SESSION + CHANNEL[:1], CHANNEL[1:]
+        ),
         "role": driver(Role.HOST, PASSWORD, SESSION, CHANNEL),
     }
     for what, other in others.items():
         host = _begin(driver, Role.HOST)
-        require(host.finish(other.share) != other.finish(host.share), f"another {what} gives the same key")
+        require(
+            host.finish(other.share) != other.finish(host.share),
+            f"another {what} gives the same key",
+        )
 
 
 def shares_do_not_repeat(driver: type[CodeAuthenticator]) -> None:
@@ -72,17 +82,27 @@ def equal_shares_are_refused(driver: type[CodeAuthenticator]) -> None:
 
 
 def wrong_lengths_are_refused(driver: type[CodeAuthenticator]) -> None:
-    """A share that is empty, a byte short, a byte long or twice as long is an `AuthenticationError`."""
+    """A share that is empty, a byte short, a byte long or twice as long is an
+    `AuthenticationError`."""
     share = _begin(driver, Role.HOST).share
     for bad in (b"", share[:-1], share[1:], share + b"\0", share + share):
-        refuses(AuthenticationError, partial(_begin(driver, Role.GUEST).finish, bad), f"a share of {len(bad)} bytes")
+        refuses(
+            AuthenticationError,
+            partial(_begin(driver, Role.GUEST).finish, bad),
+            f"a share of {len(bad)} bytes",
+        )
 
 
 def low_order_shares_are_refused(driver: type[CodeAuthenticator]) -> None:
-    """The shares that the standard tells to refuse, where the kit knows them, are an `AuthenticationError` in both roles."""
+    """The shares that the standard tells to refuse, where the kit knows them, are an
+    `AuthenticationError` in both roles."""
     for share in published("authenticator", driver.name).get("refused_shares", ()):
         for role in Role:
-            refuses(AuthenticationError, partial(_begin(driver, role).finish, bytes.fromhex(share)), f"the share {share}")
+            refuses(
+                AuthenticationError,
+                partial(_begin(driver, role).finish, bytes.fromhex(share)),
+                f"the share {share}",
+            )
 
 
 def a_run_is_used_once(driver: type[CodeAuthenticator]) -> None:
@@ -123,4 +143,7 @@ def checks_for(driver: type) -> tuple[Callable[[Any], None], ...]:
         return CODE_CHECKS
     if issubclass(driver, LoginAuthenticator):
         return login.CHECKS
-    raise ConformanceError(f"{driver.__name__} derives from {Authenticator.__name__} alone, neither for codes nor for logins")
+    raise ConformanceError(
+        f"{driver.__name__} derives from {Authenticator.__name__} alone, neither for codes nor for"
+        " logins"
+    )

@@ -16,12 +16,16 @@ _GRACE = 2.0
 
 
 def complete(check: Coroutine[Any, Any, None], seconds: float | None = None) -> None:
-    """Run `check` in a loop of its own; `ConformanceError` if it has not ended after `seconds` (PATIENCE by default).
+    """Run `check` in a loop of its own; `ConformanceError` if it has not ended after `seconds`
+    (PATIENCE by default).
 
-    Not with `asyncio.run`, which waits at its end for every task: a driver that swallows cancellation would hold it for ever.
+    Not with `asyncio.run`, which waits at its end for every task: a driver that swallows
+    cancellation would hold it for ever.
     """
     loop = asyncio.new_event_loop()
-    loop.set_exception_handler(lambda *_: None)  # what is left behind by a driver that broke off is not news
+    loop.set_exception_handler(
+        lambda *_: None
+    )  # what is left behind by a driver that broke off is not news
     try:
         _within(loop, check, PATIENCE if seconds is None else seconds)
     finally:
@@ -29,7 +33,9 @@ def complete(check: Coroutine[Any, Any, None], seconds: float | None = None) -> 
         loop.close()
 
 
-def _within(loop: asyncio.AbstractEventLoop, check: Coroutine[Any, Any, None], seconds: float) -> None:
+def _within(
+    loop: asyncio.AbstractEventLoop, check: Coroutine[Any, Any, None], seconds: float
+) -> None:
     task = loop.create_task(check)
     if not loop.run_until_complete(asyncio.wait({task}, timeout=seconds))[0]:
         raise ConformanceError(f"the driver hangs: no result within {seconds:g} s")
@@ -46,4 +52,6 @@ def _abandon(loop: asyncio.AbstractEventLoop) -> None:
         task.cancel()
     if left:
         loop.run_until_complete(asyncio.wait(left, timeout=_GRACE))
-    loop.run_until_complete(asyncio.wait({loop.create_task(loop.shutdown_asyncgens())}, timeout=_GRACE))
+    loop.run_until_complete(
+        asyncio.wait({loop.create_task(loop.shutdown_asyncgens())}, timeout=_GRACE)
+    )

@@ -1,4 +1,5 @@
-"""What every discovery driver has to do. Each check takes the driver class and settings whose directories may be written to."""
+"""What every discovery driver has to do. Each check takes the driver class and settings whose
+directories may be written to."""
 
 from __future__ import annotations
 
@@ -30,7 +31,8 @@ def reveals_is_stated(driver: type[Discovery], settings: Settings) -> None:
 
 
 def announcement_is_found(driver: type[Discovery], settings: Settings) -> None:
-    """What is announced is found under its nameplate, and nothing else is; its nameplate counts as taken."""
+    """What is announced is found under its nameplate, and nothing else is; its nameplate counts as
+    taken."""
 
     async def find() -> None:
         discovery = driver(settings)
@@ -38,9 +40,13 @@ def announcement_is_found(driver: type[Discovery], settings: Settings) -> None:
             for advert in (_HERE, _OTHER):
                 found = await _first(driver(settings), advert.nameplate)
                 require(found == advert.endpoint, f"browse found {found}, not what was announced")
-            await _finds_nothing(driver(settings), _NOBODY, "browse finds a nameplate that nobody announced")
+            await _finds_nothing(
+                driver(settings), _NOBODY, "browse finds a nameplate that nobody announced"
+            )
             taken = discovery.nameplates()
-            require({_HERE.nameplate, _OTHER.nameplate} <= taken, "nameplates() misses an announced one")
+            require(
+                {_HERE.nameplate, _OTHER.nameplate} <= taken, "nameplates() misses an announced one"
+            )
 
     complete(find())
 
@@ -52,7 +58,10 @@ def later_announcement_is_found(driver: type[Discovery], settings: Settings) -> 
         browsing = asyncio.create_task(_first(driver(settings), _HERE.nameplate))
         await asyncio.sleep(0)
         async with driver(settings).announce(_HERE):
-            require(await browsing == _HERE.endpoint, "browse found something else than what was announced")
+            require(
+                await browsing == _HERE.endpoint,
+                "browse found something else than what was announced",
+            )
 
     complete(wait())
 
@@ -64,8 +73,12 @@ def announcement_ends(driver: type[Discovery], settings: Settings) -> None:
         discovery = driver(settings)
         async with discovery.announce(_HERE):
             pass
-        require(_HERE.nameplate not in discovery.nameplates(), "an announcement outlives its context")
-        await _finds_nothing(driver(settings), _HERE.nameplate, "an announcement is found after its context")
+        require(
+            _HERE.nameplate not in discovery.nameplates(), "an announcement outlives its context"
+        )
+        await _finds_nothing(
+            driver(settings), _HERE.nameplate, "an announcement is found after its context"
+        )
 
     complete(end())
 

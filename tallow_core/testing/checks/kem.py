@@ -18,20 +18,27 @@ from tallow_core.types import ReadBuffer
 
 
 def sizes_are_sensible(driver: type[Kem]) -> None:
-    """Every size is positive, secret and seed are at least 32 bytes, `implicit_rejection` is a bool."""
+    """Every size is positive, secret and seed are at least 32 bytes, `implicit_rejection` is a
+    bool."""
     positive(driver, "public_size", "ciphertext_size", "shared_size", "seed_size")
-    require(driver.shared_size >= 32 and driver.seed_size >= 32, "a secret or seed below 32 bytes is no protection")
+    require(
+        driver.shared_size >= 32 and driver.seed_size >= 32,
+        "a secret or seed below 32 bytes is no protection",
+    )
     stated = getattr(driver, "implicit_rejection", None)
     require(isinstance(stated, bool), f"implicit_rejection is {stated!r}, not True or False")
 
 
 def both_ends_agree(driver: type[Kem]) -> None:
-    """Decapsulating gives what encapsulating gave, in the stated sizes, from bytes, bytearray and memoryview."""
+    """Decapsulating gives what encapsulating gave, in the stated sizes, from bytes, bytearray and
+    memoryview."""
     pair = driver.generate()
     require(len(pair.public) == driver.public_size, f"a public key has {len(pair.public)} bytes")
     for wrap in (bytes, bytearray, memoryview):
         ciphertext, shared = driver.encapsulate(wrap(pair.public))
-        require(len(ciphertext) == driver.ciphertext_size, f"a ciphertext has {len(ciphertext)} bytes")
+        require(
+            len(ciphertext) == driver.ciphertext_size, f"a ciphertext has {len(ciphertext)} bytes"
+        )
         require(len(shared) == driver.shared_size, f"a secret has {len(shared)} bytes")
         require(isinstance(shared, bytearray), "a secret is not a bytearray, so it cannot be wiped")
         require(driver.decapsulate(pair, wrap(ciphertext)) == shared, "the two ends do not agree")
@@ -51,7 +58,10 @@ def seeds_determine_the_pair(driver: type[Kem]) -> None:
     seed = system_rng(driver.seed_size)
     pair, twin = driver.from_seed(seed), driver.from_seed(bytearray(seed))
     require(pair.public == twin.public, "the same seed gives another key")
-    require(driver.from_seed(system_rng(driver.seed_size)).public != pair.public, "another seed gives the same key")
+    require(
+        driver.from_seed(system_rng(driver.seed_size)).public != pair.public,
+        "another seed gives the same key",
+    )
     ciphertext, shared = driver.encapsulate(pair.public)
     require(driver.decapsulate(twin, ciphertext) == shared, "a seeded pair does not decapsulate")
 
@@ -64,13 +74,17 @@ def published_vectors_match(driver: type[Kem]) -> None:
         if "public" in exchange:
             require(pair.public.hex() == exchange["public"], f"{source}: another public key")
         if "public_sha256" in exchange:
-            require(hashlib.sha256(pair.public).hexdigest() == exchange["public_sha256"], f"{source}: another public key")
+            require(
+                hashlib.sha256(pair.public).hexdigest() == exchange["public_sha256"],
+                f"{source}: another public key",
+            )
         shared = driver.decapsulate(pair, assembled(vectors, exchange["ciphertext"]))
         require(shared.hex() == exchange["shared"], f"{source}: another secret")
 
 
 def wrong_lengths_are_refused(driver: type[Kem]) -> None:
-    """A seed, public key or ciphertext that is empty, a byte short, a byte long or twice as long is a `CryptoError`."""
+    """A seed, public key or ciphertext that is empty, a byte short, a byte long or twice as long is
+    a `CryptoError`."""
     pair = driver.generate()
     ciphertext, _ = driver.encapsulate(pair.public)
     for what, good, action in (
@@ -83,7 +97,8 @@ def wrong_lengths_are_refused(driver: type[Kem]) -> None:
 
 
 def changed_ciphertexts_give_no_secret(driver: type[Kem]) -> None:
-    """A ciphertext with a flipped bit, and one for another key, give another secret; without implicit rejection, or a `CryptoError`."""
+    """A ciphertext with a flipped bit, and one for another key, give another secret; without
+    implicit rejection, or a `CryptoError`."""
     pair = driver.generate()
     ciphertext, shared = driver.encapsulate(pair.public)
     seen: set[bytes] = {bytes(driver.shared_size)}
@@ -93,14 +108,24 @@ def changed_ciphertexts_give_no_secret(driver: type[Kem]) -> None:
     ):
         other = _secret(driver, holder, changed)
         require(other != shared, f"{what} gives the same secret")
-        require(other is not None or not driver.implicit_rejection, f"{what} raises instead of giving another secret")
-        require(other is None or len(other) == driver.shared_size, f"{what} gives a secret of another size")
-        require(other is None or bytes(other) not in seen, f"{what} gives a secret that anybody could know")
+        require(
+            other is not None or not driver.implicit_rejection,
+            f"{what} raises instead of giving another secret",
+        )
+        require(
+            other is None or len(other) == driver.shared_size,
+            f"{what} gives a secret of another size",
+        )
+        require(
+            other is None or bytes(other) not in seen,
+            f"{what} gives a secret that anybody could know",
+        )
         seen |= set() if other is None else {bytes(other)}
 
 
 def changed_keys_give_no_secret(driver: type[Kem]) -> None:
-    """Encapsulating to a public key with a flipped bit gives a secret that the holder does not get, or a `CryptoError`."""
+    """Encapsulating to a public key with a flipped bit gives a secret that the holder does not get,
+    or a `CryptoError`."""
     pair = driver.generate()
     for changed in one_bit_flipped(pair.public):
         try:
@@ -111,24 +136,37 @@ def changed_keys_give_no_secret(driver: type[Kem]) -> None:
 
 
 def forbidden_inputs_are_refused(driver: type[Kem]) -> None:
-    """Low-order points and keys that are not reduced, where the kit knows them, are a `CryptoError`."""
+    """Low-order points and keys that are not reduced, where the kit knows them, are a
+    `CryptoError`."""
     vectors = published("kem", driver.name)
     pair = driver.generate()
     ciphertext, _ = driver.encapsulate(pair.public)
     for overlay in vectors.get("refused_publics", ()):
-        refuses(CryptoError, partial(driver.encapsulate, _overlaid(pair.public, overlay)), f"a key with {_told(overlay)}")
+        refuses(
+            CryptoError,
+            partial(driver.encapsulate, _overlaid(pair.public, overlay)),
+            f"a key with {_told(overlay)}",
+        )
     for overlay in vectors.get("refused_ciphertexts", ()):
-        refuses(CryptoError, partial(driver.decapsulate, pair, _overlaid(ciphertext, overlay)), f"a ciphertext with {_told(overlay)}")
+        refuses(
+            CryptoError,
+            partial(driver.decapsulate, pair, _overlaid(ciphertext, overlay)),
+            f"a ciphertext with {_told(overlay)}",
+        )
 
 
 def allowed_keys_are_taken(driver: type[Kem]) -> None:
-    """Keys that look wrong and that the standard allows, where the kit knows them, are encapsulated to."""
+    """Keys that look wrong and that the standard allows, where the kit knows them, are encapsulated
+    to."""
     for overlay in published("kem", driver.name).get("accepted_publics", ()):
         try:
             ciphertext, shared = driver.encapsulate(_overlaid(driver.generate().public, overlay))
         except CryptoError:
             require(False, f"a key with {_told(overlay)} is refused")
-        require((len(ciphertext), len(shared)) == (driver.ciphertext_size, driver.shared_size), "the sizes are others than stated")
+        require(
+            (len(ciphertext), len(shared)) == (driver.ciphertext_size, driver.shared_size),
+            "the sizes are others than stated",
+        )
 
 
 def a_wiped_pair_is_of_no_use(driver: type[Kem]) -> None:

@@ -1,4 +1,5 @@
-"""Endpoints, listeners and dialling: the checks of transports that depend on what an endpoint is (`Transport.addressing`)."""
+"""Endpoints, listeners and dialling: the checks of transports that depend on what an endpoint is
+(`Transport.addressing`)."""
 
 from __future__ import annotations
 
@@ -46,17 +47,30 @@ _BAD_AUTHORITIES = {
 
 
 def endpoints_are_parsed(driver: type[Transport], settings: Settings) -> None:
-    """`HOST:PORT` and `[V6]:PORT` (for `ip`) are read, what an endpoint prints is read back, and anything else is a `UsageError`."""
+    """`HOST:PORT` and `[V6]:PORT` (for `ip`) are read, what an endpoint prints is read back, and
+    anything else is a `UsageError`."""
     transport = driver(settings)
     known = [transport.local()]
     if driver.addressing == "ip":
-        expected = (("127.0.0.1:4321", "127.0.0.1", 4321), ("[::1]:0", "::1", 0), ("relay.example:65535", "relay.example", 65535))
+        expected = (
+            ("127.0.0.1:4321", "127.0.0.1", 4321),
+            ("[::1]:0", "::1", 0),
+            ("relay.example:65535", "relay.example", 65535),
+        )
         for text, host, port in expected:
             known.append(transport.parse(text))
-            require(known[-1] == Endpoint(driver.name, host, port), f"parse({text!r}) is {known[-1]!r}")
+            require(
+                known[-1] == Endpoint(driver.name, host, port), f"parse({text!r}) is {known[-1]!r}"
+            )
     for endpoint in known:
-        require(transport.parse(endpoint.authority) == endpoint, f"parse() does not read back {endpoint.authority!r}")
-        require((endpoint.port is not None) == (driver.addressing == "ip"), f"{endpoint} has a port, or lacks one")
+        require(
+            transport.parse(endpoint.authority) == endpoint,
+            f"parse() does not read back {endpoint.authority!r}",
+        )
+        require(
+            (endpoint.port is not None) == (driver.addressing == "ip"),
+            f"{endpoint} has a port, or lacks one",
+        )
     for text in _BAD_AUTHORITIES[driver.addressing]:
         refuses(UsageError, partial(transport.parse, text), f"the address {text!r}")
 
@@ -74,22 +88,37 @@ def refusal_is_immediate(driver: type[Transport], settings: Settings) -> None:
 
 
 def dial_keeps_its_deadline(driver: type[Transport], settings: Settings) -> None:
-    """A deadline that has passed, a listener without room for one more, and (where a dial includes a handshake) one that never says a
-    word: each is an `UnreachableError` when the time is over."""
+    """A deadline that has passed, a listener without room for one more, and (where a dial includes
+    a handshake) one that never says a word: each is an `UnreachableError` when the time is over."""
 
     async def late() -> None:
         async with listening(driver(settings)) as listener:
-            await _gives_up(driver, settings, listener.endpoint, "dialling after the deadline", patience=-1.0)
+            await _gives_up(
+                driver, settings, listener.endpoint, "dialling after the deadline", patience=-1.0
+            )
         for room in (False, True):
             with _silent(driver, settings, room=room) as endpoint:
-                # Where there is room and no handshake, the connection stands, and nothing is wrong with that.
+                # Where there is room and no handshake, the connection stands, and nothing is wrong
+                # with that.
                 if endpoint is not None and (driver.encrypted or not room):
-                    await _gives_up(driver, settings, endpoint, f"dialling a listener that {'is silent' if room else 'has no room'}")
+                    await _gives_up(
+                        driver,
+                        settings,
+                        endpoint,
+                        f"dialling a listener that {'is silent' if room else 'has no room'}",
+                    )
 
     complete(late())
 
 
-async def _gives_up(driver: type[Transport], settings: Settings, endpoint: Endpoint, what: str, *, patience: float = _DEADLINE) -> None:
+async def _gives_up(
+    driver: type[Transport],
+    settings: Settings,
+    endpoint: Endpoint,
+    what: str,
+    *,
+    patience: float = _DEADLINE,
+) -> None:
     dialling = asyncio.ensure_future(dial(driver(settings), endpoint, patience=patience))
     await asyncio.wait({dialling}, timeout=SOON)
     require(dialling.done(), f"{what} did not end in time")
@@ -97,8 +126,11 @@ async def _gives_up(driver: type[Transport], settings: Settings, endpoint: Endpo
 
 
 @contextmanager
-def _silent(driver: type[Transport], settings: Settings, *, room: bool) -> Iterator[Endpoint | None]:
-    """The endpoint of a bare socket that never answers, its backlog full unless `room`; None where there is no such thing."""
+def _silent(
+    driver: type[Transport], settings: Settings, *, room: bool
+) -> Iterator[Endpoint | None]:
+    """The endpoint of a bare socket that never answers, its backlog full unless `room`; None where
+    there is no such thing."""
     endpoint = driver(settings).local()
     if (bare := _bare(endpoint)) is None:
         yield None
@@ -139,11 +171,16 @@ def _bare(endpoint: Endpoint) -> tuple[int, str | tuple[str, int]] | None:
     """Family and address of `endpoint` for a bare stream socket; None if the system has none."""
     if endpoint.port is not None:
         return socket.AF_INET, (endpoint.host, endpoint.port)
-    return (socket.AF_UNIX, endpoint.host) if hasattr(socket, "AF_UNIX") and os.path.isabs(endpoint.host) else None
+    return (
+        (socket.AF_UNIX, endpoint.host)
+        if hasattr(socket, "AF_UNIX") and os.path.isabs(endpoint.host)
+        else None
+    )
 
 
 def listener_binds_exactly(driver: type[Transport], settings: Settings) -> None:
-    """T-18: a listener is to be had where it was asked to be and nowhere else; an address in use is an `UnreachableError`."""
+    """T-18: a listener is to be had where it was asked to be and nowhere else; an address in use is
+    an `UnreachableError`."""
 
     async def exact() -> None:
         transport = driver(settings)
@@ -164,8 +201,13 @@ def listener_binds_exactly(driver: type[Transport], settings: Settings) -> None:
 
 async def _only_at_its_address(endpoint: Endpoint) -> None:
     require(bool(endpoint.port), "the listener's endpoint does not have the real port")
-    require(await _connects("127.0.0.1", endpoint.port), "nobody answers at the listener's own endpoint")
-    require(not await _connects("127.0.0.2", endpoint.port), "the listener answers at an address that was not asked for")
+    require(
+        await _connects("127.0.0.1", endpoint.port), "nobody answers at the listener's own endpoint"
+    )
+    require(
+        not await _connects("127.0.0.2", endpoint.port),
+        "the listener answers at an address that was not asked for",
+    )
 
 
 async def _connects(host: str, port: int | None) -> bool:
@@ -179,12 +221,20 @@ async def _connects(host: str, port: int | None) -> bool:
 
 
 async def _only_at_its_place(transport: Transport, asked: Endpoint, found: Endpoint) -> None:
-    require(replace(found, pin=None) == asked, f"the listener's endpoint is {found}, not {asked}, which was asked for")
-    require(transport.addressing != "path" or _is_there(asked.host), "there is nothing at the path that was asked for")
+    require(
+        replace(found, pin=None) == asked,
+        f"the listener's endpoint is {found}, not {asked}, which was asked for",
+    )
+    require(
+        transport.addressing != "path" or _is_there(asked.host),
+        "there is nothing at the path that was asked for",
+    )
     other = transport.local()
     require(other != asked, "local() gives a place that is in use")
     await (await dial(transport, found)).aclose()
-    await expect(UnreachableError, dial(transport, other), "dialling another place than the listener's")
+    await expect(
+        UnreachableError, dial(transport, other), "dialling another place than the listener's"
+    )
 
 
 def _is_there(path: str) -> bool:
@@ -192,7 +242,8 @@ def _is_there(path: str) -> bool:
 
 
 def listener_closes(driver: type[Transport], settings: Settings) -> None:
-    """Closing a listener ends its `accept` with a `BrokenOffError` and refuses new dials; accepted streams go on."""
+    """Closing a listener ends its `accept` with a `BrokenOffError` and refuses new dials; accepted
+    streams go on."""
 
     async def close() -> None:
         async with pair(driver, settings) as (listener, client, server):
@@ -201,10 +252,16 @@ def listener_closes(driver: type[Transport], settings: Settings) -> None:
             await listener.aclose()
             await listener.aclose()
             await expect(BrokenOffError, accepting, "accept under way at aclose")
-            await expect(UnreachableError, dial(driver(settings), listener.endpoint), "dialling a closed listener")
+            await expect(
+                UnreachableError,
+                dial(driver(settings), listener.endpoint),
+                "dialling a closed listener",
+            )
             await client.send(b"still here")
             await client.send_eof()
-            require(await receive_all(server, 64) == b"still here", "a stream ended with its listener")
+            require(
+                await receive_all(server, 64) == b"still here", "a stream ended with its listener"
+            )
 
     complete(close())
 
@@ -223,14 +280,25 @@ def closed_endpoint_is_free(driver: type[Transport], settings: Settings) -> None
 
 
 def half_open_connections_block_nobody(driver: type[Transport], settings: Settings) -> None:
-    """T-18: connections that never say a word neither hold up `accept` nor the connection that comes after them."""
+    """T-18: connections that never say a word neither hold up `accept` nor the connection that
+    comes after them."""
 
     async def crowd() -> None:
         transport = driver(settings)
-        async with listening(transport) as listener, _greeted(listener), _crowd(transport, listener.endpoint):
+        async with (
+            listening(transport) as listener,
+            _greeted(listener),
+            _crowd(transport, listener.endpoint),
+        ):
             try:
-                async with asyncio.timeout(SOON), aclosing(await dial(transport, listener.endpoint)) as client:
-                    require(await client.receive_into(bytearray(5)) > 0, "silent connections block the next one")
+                async with (
+                    asyncio.timeout(SOON),
+                    aclosing(await dial(transport, listener.endpoint)) as client,
+                ):
+                    require(
+                        await client.receive_into(bytearray(5)) > 0,
+                        "silent connections block the next one",
+                    )
             except (TimeoutError, TallowError) as error:
                 raise ConformanceError("silent connections block the next one") from error
 

@@ -19,32 +19,43 @@ if TYPE_CHECKING:
 
 
 def wrong_pin_is_refused(driver: type[Transport], settings: Settings) -> None:
-    """Where the transport has pins: a wrong one is an `AuthenticationError`, and the listener gets no byte of ours."""
+    """Where the transport has pins: a wrong one is an `AuthenticationError`, and the listener gets
+    no byte of ours."""
 
     async def wrong(listener: Listener) -> None:
         pinned = replace(listener.endpoint, pin="0" * 64)
         for trust in Trust:
             accepting = asyncio.create_task(_first_bytes(listener))
-            await expect(AuthenticationError, dial(driver(settings), pinned, trust=trust), f"a wrong pin with {trust}")
+            await expect(
+                AuthenticationError,
+                dial(driver(settings), pinned, trust=trust),
+                f"a wrong pin with {trust}",
+            )
             require(await accepting == b"", "bytes were sent to a listener with the wrong pin")
 
     complete(_where_pinned(driver, settings, wrong))
 
 
 def unknown_certificate_is_refused(driver: type[Transport], settings: Settings) -> None:
-    """Where the transport has pins: a listener that nobody vouches for is refused with `Trust.PEER` and no pin."""
+    """Where the transport has pins: a listener that nobody vouches for is refused with `Trust.PEER`
+    and no pin."""
 
     async def unknown(listener: Listener) -> None:
         accepting = asyncio.create_task(_first_bytes(listener))
         unpinned = replace(listener.endpoint, pin=None)
-        await expect(AuthenticationError, dial(driver(settings), unpinned, trust=Trust.PEER), "an unknown certificate")
+        await expect(
+            AuthenticationError,
+            dial(driver(settings), unpinned, trust=Trust.PEER),
+            "an unknown certificate",
+        )
         require(await accepting == b"", "bytes were sent to a listener that nobody vouches for")
 
     complete(_where_pinned(driver, settings, unknown))
 
 
 def lasting_identity_lasts(driver: type[Transport], settings: Settings) -> None:
-    """Where the transport has pins: a lasting listener keeps its pin, any other has a fresh one, and the right one is accepted."""
+    """Where the transport has pins: a lasting listener keeps its pin, any other has a fresh one,
+    and the right one is accepted."""
 
     async def lasting(listener: Listener) -> None:
         pins = []
@@ -52,7 +63,10 @@ def lasting_identity_lasts(driver: type[Transport], settings: Settings) -> None:
             async with listening(driver(settings), lasting=True) as kept:
                 pins.append(kept.endpoint.pin)
         require(pins[0] == pins[1], "the lasting identity changed between two starts")
-        require(listener.endpoint.pin not in pins, "a listener that should not last shows the lasting identity")
+        require(
+            listener.endpoint.pin not in pins,
+            "a listener that should not last shows the lasting identity",
+        )
         accepting = asyncio.create_task(_first_bytes(listener))
         client = await dial(driver(settings), listener.endpoint, trust=Trust.PEER)
         await client.send(b"hello")
@@ -62,7 +76,11 @@ def lasting_identity_lasts(driver: type[Transport], settings: Settings) -> None:
     complete(_where_pinned(driver, settings, lasting))
 
 
-async def _where_pinned(driver: type[Transport], settings: Settings, check: Callable[[Listener], Coroutine[Any, Any, None]]) -> None:
+async def _where_pinned(
+    driver: type[Transport],
+    settings: Settings,
+    check: Callable[[Listener], Coroutine[Any, Any, None]],
+) -> None:
     async with listening(driver(settings)) as listener:
         if listener.endpoint.pin is not None:
             await check(listener)

@@ -1,4 +1,5 @@
-"""What every store of rooms has to do. Each check takes the driver class and settings; a shared store has to be empty."""
+"""What every store of rooms has to do. Each check takes the driver class and settings; a shared
+store has to be empty."""
 
 from __future__ import annotations
 
@@ -20,7 +21,8 @@ _MANY = 2_000
 
 
 def nameplates_are_random(driver: type[Rooms], settings: Settings) -> None:
-    """T-12: nameplates are distinct, without leading zero, of the shortest length of which less than a tenth is in use."""
+    """T-12: nameplates are distinct, without leading zero, of the shortest length of which less
+    than a tenth is in use."""
 
     descriptor_is_complete(driver)
 
@@ -29,10 +31,22 @@ def nameplates_are_random(driver: type[Rooms], settings: Settings) -> None:
         count = min(_MANY, settings.relay_server.rooms)
         opened = [await rooms.open(None, b"h" * 32, 0.0) for _ in range(count)]
         require(len(set(opened)) == count, "a nameplate was given out twice")
-        require(all(re.fullmatch("[1-9][0-9]{3,9}", nameplate) for nameplate in opened), "a nameplate is not 4 to 10 digits")
-        require(all(len(nameplate) == 4 for nameplate in opened[:900]), "a longer nameplate although short ones are free")
-        require(all(len(nameplate) == 5 for nameplate in opened[900:]), "a tenth of a length is in use, and it is still used")
-        require(count < 20 or opened != sorted(opened, key=int), "nameplates are handed out in order, not at random")
+        require(
+            all(re.fullmatch("[1-9][0-9]{3,9}", nameplate) for nameplate in opened),
+            "a nameplate is not 4 to 10 digits",
+        )
+        require(
+            all(len(nameplate) == 4 for nameplate in opened[:900]),
+            "a longer nameplate although short ones are free",
+        )
+        require(
+            all(len(nameplate) == 5 for nameplate in opened[900:]),
+            "a tenth of a length is in use, and it is still used",
+        )
+        require(
+            count < 20 or opened != sorted(opened, key=int),
+            "nameplates are handed out in order, not at random",
+        )
         for nameplate in opened:
             await rooms.close(nameplate, 0.0)
 
@@ -45,7 +59,9 @@ def wanted_nameplate_is_given_once(driver: type[Rooms], settings: Settings) -> N
     async def want() -> None:
         rooms = driver(settings)
         require(await rooms.owner("7301") is None, "a room that nobody opened has an owner")
-        require(await rooms.open("7301", b"a" * 32, 0.0) == "7301", "a free nameplate was not given")
+        require(
+            await rooms.open("7301", b"a" * 32, 0.0) == "7301", "a free nameplate was not given"
+        )
         require(await _is_taken(rooms, "7301", 0.0), "a nameplate in use was given again")
         require(await rooms.owner("7301") == b"a" * 32, "the owner is not who opened the room")
         await rooms.close("7301", 0.0)
@@ -54,7 +70,8 @@ def wanted_nameplate_is_given_once(driver: type[Rooms], settings: Settings) -> N
 
 
 def freed_nameplate_rests(driver: type[Rooms], settings: Settings) -> None:
-    """A freed nameplate has no owner, and is not drawn for `rest` seconds; who asks for it by name gets it."""
+    """A freed nameplate has no owner, and is not drawn for `rest` seconds; who asks for it by name
+    gets it."""
 
     async def rest() -> None:
         rooms = driver(settings)
@@ -63,7 +80,9 @@ def freed_nameplate_rests(driver: type[Rooms], settings: Settings) -> None:
         for nameplate in freed:
             await rooms.close(nameplate, 10.0)
         require(await rooms.owner(freed[0]) is None, "a closed room has an owner")
-        require(not await _is_taken(rooms, freed[0], 11.0), "a freed nameplate cannot be had by name")
+        require(
+            not await _is_taken(rooms, freed[0], 11.0), "a freed nameplate cannot be had by name"
+        )
         await rooms.close(freed[0], 11.0)
         drawn = [await rooms.open(None, b"b" * 32, 10.0 + rooms.rest - 1) for _ in range(count)]
         require(not set(drawn) & set(freed), "a freed nameplate was drawn before it had rested")
@@ -78,7 +97,9 @@ def limit_holds(driver: type[Rooms], settings: Settings) -> None:
 
     async def fill() -> None:
         rooms = driver(settings)
-        opened = [await rooms.open(None, b"h" * 32, 0.0) for _ in range(settings.relay_server.rooms)]
+        opened = [
+            await rooms.open(None, b"h" * 32, 0.0) for _ in range(settings.relay_server.rooms)
+        ]
         try:
             await rooms.open(None, b"h" * 32, 0.0)
         except RoomsFull:

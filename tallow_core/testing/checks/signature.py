@@ -17,31 +17,48 @@ from tallow_core.testing.vectors import assembled, published
 
 LENGTHS = (0, 1, 32, 127, 129, 1 << 12, 1 << 20)
 """Lengths of messages: around a block of the usual hashes, a page, a data record."""
-MESSAGE = b"the kit's message, longer than one block of any hash that a signature scheme of today is built upon." * 2
+MESSAGE = (
+    b"the kit's message, longer than one block of any hash that a signature scheme of today is"
+    b" built upon." * 2
+)
 
 
 def sizes_are_sensible(driver: type[Signature]) -> None:
-    """Every size is positive, keys and signatures have at least 32 bytes, `deterministic` is a bool."""
+    """Every size is positive, keys and signatures have at least 32 bytes, `deterministic` is a
+    bool."""
     positive(driver, "public_size", "secret_size", "signature_size")
     least = min(driver.public_size, driver.secret_size, driver.signature_size)
     require(least >= 32, "a key or signature below 32 bytes is no protection")
-    require(isinstance(driver.deterministic, bool), f"deterministic is {driver.deterministic!r}, not True or False")
+    require(
+        isinstance(driver.deterministic, bool),
+        f"deterministic is {driver.deterministic!r}, not True or False",
+    )
 
 
 def both_ends_agree(driver: type[Signature]) -> None:
-    """What a pair signs verifies under its public key, in the stated sizes and types, from bytes, bytearray and memoryview."""
+    """What a pair signs verifies under its public key, in the stated sizes and types, from bytes,
+    bytearray and memoryview."""
     pair = driver.generate()
-    require(isinstance(pair.public, bytes) and len(pair.public) == driver.public_size, f"a public key has {len(pair.public)} bytes")
-    require(isinstance(pair.secret, bytearray), "a secret key is not a bytearray, so it cannot be wiped")
+    require(
+        isinstance(pair.public, bytes) and len(pair.public) == driver.public_size,
+        f"a public key has {len(pair.public)} bytes",
+    )
+    require(
+        isinstance(pair.secret, bytearray), "a secret key is not a bytearray, so it cannot be wiped"
+    )
     require(len(pair.secret) == driver.secret_size, f"a secret key has {len(pair.secret)} bytes")
     for wrap in (bytes, bytearray, memoryview):
         signature = driver.sign(pair, wrap(MESSAGE))
-        require(isinstance(signature, bytes) and len(signature) == driver.signature_size, f"a signature has {len(signature)} bytes")
+        require(
+            isinstance(signature, bytes) and len(signature) == driver.signature_size,
+            f"a signature has {len(signature)} bytes",
+        )
         driver.verify(wrap(pair.public), wrap(MESSAGE), wrap(signature))
 
 
 def messages_of_every_length_are_signed(driver: type[Signature]) -> None:
-    """Messages from nothing to 1 MiB verify; the same message with a byte more, or without its last, does not."""
+    """Messages from nothing to 1 MiB verify; the same message with a byte more, or without its
+    last, does not."""
     pair = driver.generate()
     for length in LENGTHS:
         message = system_rng(length)
@@ -53,19 +70,30 @@ def messages_of_every_length_are_signed(driver: type[Signature]) -> None:
 
 
 def nothing_repeats(driver: type[Signature]) -> None:
-    """Two pairs are never the same; two signatures of one message are exactly if the driver is `deterministic`."""
+    """Two pairs are never the same; two signatures of one message are exactly if the driver is
+    `deterministic`."""
     first, second = driver.generate(), driver.generate()
-    require(first.public != second.public and first.secret != second.secret, "two generated pairs are the same")
+    require(
+        first.public != second.public and first.secret != second.secret,
+        "two generated pairs are the same",
+    )
     same = driver.sign(first, MESSAGE) == driver.sign(first, MESSAGE)
-    require(same == driver.deterministic, f"two signatures of one message are {'the same' if same else 'not the same'}")
+    require(
+        same == driver.deterministic,
+        f"two signatures of one message are {'the same' if same else 'not the same'}",
+    )
 
 
 def secrets_restore_the_pair(driver: type[Signature]) -> None:
-    """The stored secret gives the same pair, which holds a copy of it, and signs for the same public key."""
+    """The stored secret gives the same pair, which holds a copy of it, and signs for the same
+    public key."""
     pair = driver.generate()
     for wrap in (bytes, bytearray, memoryview):
         twin = driver.restore(wrap(pair.secret))
-        require(twin.public == pair.public and twin.secret == pair.secret, f"a secret given as {wrap.__name__} restores another pair")
+        require(
+            twin.public == pair.public and twin.secret == pair.secret,
+            f"a secret given as {wrap.__name__} restores another pair",
+        )
     stored = bytearray(pair.secret)
     twin = driver.restore(stored)
     wipe(stored)
@@ -75,18 +103,28 @@ def secrets_restore_the_pair(driver: type[Signature]) -> None:
 
 
 def published_keys_are_restored(driver: type[Signature]) -> None:
-    """Published secrets give the published public key; those whose parts do not belong together are a `CryptoError`."""
+    """Published secrets give the published public key; those whose parts do not belong together are
+    a `CryptoError`."""
     vectors = published("signature", driver.name)
     for key in vectors.get("keys", ()):
         public = driver.restore(assembled(vectors, key["secret"])).public
-        expected, found = (key["public"], public.hex()) if "public" in key else (key["public_sha256"], hashlib.sha256(public).hexdigest())
+        expected, found = (
+            (key["public"], public.hex())
+            if "public" in key
+            else (key["public_sha256"], hashlib.sha256(public).hexdigest())
+        )
         require(found == expected, f"{key['source']}: another public key")
     for key in vectors.get("refused_secrets", ()):
-        refuses(CryptoError, partial(driver.restore, assembled(vectors, key["secret"])), f"the secret of {key['source']}")
+        refuses(
+            CryptoError,
+            partial(driver.restore, assembled(vectors, key["secret"])),
+            f"the secret of {key['source']}",
+        )
 
 
 def published_signatures_verify(driver: type[Signature]) -> None:
-    """Published signatures verify; where the secret is published and the scheme is deterministic, it makes the same one."""
+    """Published signatures verify; where the secret is published and the scheme is deterministic,
+    it makes the same one."""
     for entry, (public, message, signature) in _published(driver, "signatures"):
         try:
             driver.verify(public, message, signature)
@@ -100,11 +138,14 @@ def published_signatures_verify(driver: type[Signature]) -> None:
 def published_forgeries_are_refused(driver: type[Signature]) -> None:
     """Signatures that are published as ones to refuse are a `BadSignature`."""
     for entry, arguments in _published(driver, "forgeries"):
-        refuses(BadSignature, partial(driver.verify, *arguments), f"the forgery of {entry['source']}")
+        refuses(
+            BadSignature, partial(driver.verify, *arguments), f"the forgery of {entry['source']}"
+        )
 
 
 def wrong_lengths_are_refused(driver: type[Signature]) -> None:
-    """A secret that is empty, a byte short, a byte long or twice as long is a `CryptoError`; such a key or signature a `BadSignature`."""
+    """A secret that is empty, a byte short, a byte long or twice as long is a `CryptoError`; such a
+    key or signature a `BadSignature`."""
     pair = driver.generate()
     signature = driver.sign(pair, MESSAGE)
     for bad in of_wrong_length(bytes(pair.secret)):
@@ -115,9 +156,17 @@ def wrong_lengths_are_refused(driver: type[Signature]) -> None:
             f"a pair with a secret of {len(bad)} bytes",
         )
     for bad in of_wrong_length(pair.public):
-        refuses(BadSignature, partial(driver.verify, bad, MESSAGE, signature), f"a public key of {len(bad)} bytes")
+        refuses(
+            BadSignature,
+            partial(driver.verify, bad, MESSAGE, signature),
+            f"a public key of {len(bad)} bytes",
+        )
     for bad in of_wrong_length(signature):
-        refuses(BadSignature, partial(driver.verify, pair.public, MESSAGE, bad), f"a signature of {len(bad)} bytes")
+        refuses(
+            BadSignature,
+            partial(driver.verify, pair.public, MESSAGE, bad),
+            f"a signature of {len(bad)} bytes",
+        )
 
 
 def every_flipped_bit_is_refused(driver: type[Signature]) -> None:
@@ -125,24 +174,49 @@ def every_flipped_bit_is_refused(driver: type[Signature]) -> None:
     pair = driver.generate()
     signature = driver.sign(pair, MESSAGE)
     for changed in one_bit_flipped(MESSAGE):
-        refuses(BadSignature, partial(driver.verify, pair.public, changed, signature), "a message with a flipped bit")
+        refuses(
+            BadSignature,
+            partial(driver.verify, pair.public, changed, signature),
+            "a message with a flipped bit",
+        )
     for changed in one_bit_flipped(signature):
-        refuses(BadSignature, partial(driver.verify, pair.public, MESSAGE, changed), "a signature with a flipped bit")
+        refuses(
+            BadSignature,
+            partial(driver.verify, pair.public, MESSAGE, changed),
+            "a signature with a flipped bit",
+        )
     for changed in one_bit_flipped(pair.public):
-        refuses(BadSignature, partial(driver.verify, changed, MESSAGE, signature), "a public key with a flipped bit")
+        refuses(
+            BadSignature,
+            partial(driver.verify, changed, MESSAGE, signature),
+            "a public key with a flipped bit",
+        )
 
 
 def another_key_does_not_verify(driver: type[Signature]) -> None:
     """A signature verifies under its own key alone, and zeros are a signature of nothing."""
     pair, other = driver.generate(), driver.generate()
     signature = driver.sign(pair, MESSAGE)
-    refuses(BadSignature, partial(driver.verify, other.public, MESSAGE, signature), "a signature under another key")
-    refuses(BadSignature, partial(driver.verify, pair.public, MESSAGE, bytes(driver.signature_size)), "a signature of zeros")
-    refuses(BadSignature, partial(driver.verify, bytes(driver.public_size), MESSAGE, signature), "a public key of zeros")
+    refuses(
+        BadSignature,
+        partial(driver.verify, other.public, MESSAGE, signature),
+        "a signature under another key",
+    )
+    refuses(
+        BadSignature,
+        partial(driver.verify, pair.public, MESSAGE, bytes(driver.signature_size)),
+        "a signature of zeros",
+    )
+    refuses(
+        BadSignature,
+        partial(driver.verify, bytes(driver.public_size), MESSAGE, signature),
+        "a public key of zeros",
+    )
 
 
 def a_wiped_pair_is_of_no_use(driver: type[Signature]) -> None:
-    """After `wipe` the secret is gone, the caller's view of it is zeros, and signing is a `CryptoError`; wiping twice is harmless."""
+    """After `wipe` the secret is gone, the caller's view of it is zeros, and signing is a
+    `CryptoError`; wiping twice is harmless."""
     pair = driver.generate()
     secret = pair.secret
     pair.wipe()
@@ -151,11 +225,15 @@ def a_wiped_pair_is_of_no_use(driver: type[Signature]) -> None:
     refuses(CryptoError, partial(driver.sign, pair, MESSAGE), "a wiped pair")
 
 
-def _published(driver: type[Signature], section: str) -> Iterator[tuple[Mapping[str, str], tuple[bytes, bytes, bytes]]]:
+def _published(
+    driver: type[Signature], section: str
+) -> Iterator[tuple[Mapping[str, str], tuple[bytes, bytes, bytes]]]:
     """Each published entry of `section` with its public key, message and signature."""
     vectors: Mapping[str, Any] = published("signature", driver.name)
     for entry in vectors.get(section, ()):
-        public, message, signature = (assembled(vectors, entry[field]) for field in ("public", "message", "signature"))
+        public, message, signature = (
+            assembled(vectors, entry[field]) for field in ("public", "message", "signature")
+        )
         yield entry, (public, message, signature)
 
 

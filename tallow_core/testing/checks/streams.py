@@ -29,14 +29,23 @@ async def listening(transport: Transport, *, lasting: bool = False) -> AsyncIter
         await listener.aclose()
 
 
-async def dial(transport: Transport, endpoint: Endpoint, *, patience: float = SOON, trust: Trust = Trust.SESSION) -> ByteStream:
+async def dial(
+    transport: Transport,
+    endpoint: Endpoint,
+    *,
+    patience: float = SOON,
+    trust: Trust = Trust.SESSION,
+) -> ByteStream:
     """Dial with a deadline in `patience` seconds."""
     return await transport.dial(endpoint, asyncio.get_running_loop().time() + patience, trust=trust)
 
 
 @asynccontextmanager
-async def pair(driver: type[Transport], settings: Settings) -> AsyncIterator[tuple[Listener, ByteStream, ByteStream]]:
-    """A listener and the two ends of one connection to it. Each end has sent a byte: a listener's handshake may wait for its first use."""
+async def pair(
+    driver: type[Transport], settings: Settings
+) -> AsyncIterator[tuple[Listener, ByteStream, ByteStream]]:
+    """A listener and the two ends of one connection to it. Each end has sent a byte: a listener's
+    handshake may wait for its first use."""
     transport = driver(settings)
     async with listening(transport) as listener:
         accepting = asyncio.create_task(_accept(listener))
@@ -63,14 +72,18 @@ async def receive_all(stream: ByteStream, chunk: int) -> bytes:
     return bytes(received)
 
 
-async def expect(error: type[TallowError], call: Coroutine[Any, Any, object] | asyncio.Task[Any], what: str) -> None:
+async def expect(
+    error: type[TallowError], call: Coroutine[Any, Any, object] | asyncio.Task[Any], what: str
+) -> None:
     """`ConformanceError` unless `call` raises `error`."""
     try:
         result = await call
     except error:
         return
     except Exception as other:
-        raise ConformanceError(f"{what} raised {type(other).__name__}, not {error.__name__}") from other
+        raise ConformanceError(
+            f"{what} raised {type(other).__name__}, not {error.__name__}"
+        ) from other
     if isinstance(result, ByteStream | Listener):
         await result.aclose()
     raise ConformanceError(f"{what} raised nothing, not {error.__name__}")

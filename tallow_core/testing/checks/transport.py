@@ -1,6 +1,7 @@
 """What every transport of shape "stream" has to do, shown on this machine.
 
-Each check takes the driver class and settings whose directories may be written to; it returns None or raises `ConformanceError`.
+Each check takes the driver class and settings whose directories may be written to; it returns None
+or raises `ConformanceError`.
 """
 
 from __future__ import annotations
@@ -34,9 +35,15 @@ def facts_agree(driver: type[Transport], settings: Settings) -> None:
     async def facts() -> None:
         async with pair(driver, settings) as (listener, client, server):
             for stream in (client, server):
-                require(stream.facts.encrypted is driver.encrypted, "facts.encrypted differs from the driver's")
+                require(
+                    stream.facts.encrypted is driver.encrypted,
+                    "facts.encrypted differs from the driver's",
+                )
                 expected = listener.endpoint.host
-                require(stream.facts.peer == expected, f"facts.peer is {stream.facts.peer!r}, not {expected!r}")
+                require(
+                    stream.facts.peer == expected,
+                    f"facts.peer is {stream.facts.peer!r}, not {expected!r}",
+                )
                 require(stream.facts.loopback, "facts.loopback is False for this machine")
 
     complete(facts())
@@ -49,7 +56,10 @@ def bytes_arrive_whole(driver: type[Transport], settings: Settings) -> None:
         async with pair(driver, settings) as (_, client, server):
             up, down = secrets.token_bytes(sum(_SIZES)), secrets.token_bytes(sum(_SIZES))
             received = await asyncio.gather(
-                receive_all(server, 7_001), receive_all(client, 1 << 20), _send_in_pieces(client, up), _send_in_pieces(server, down)
+                receive_all(server, 7_001),
+                receive_all(client, 1 << 20),
+                _send_in_pieces(client, up),
+                _send_in_pieces(server, down),
             )
             require(received[0] == up and received[1] == down, "what arrived is not what was sent")
 
@@ -66,14 +76,17 @@ async def _send_in_pieces(stream: ByteStream, content: bytes) -> None:
 
 
 def tail_survives_close(driver: type[Transport], settings: Settings) -> None:
-    """What was sent right before `aclose` arrives, even where the closing end has bytes that it never read."""
+    """What was sent right before `aclose` arrives, even where the closing end has bytes that it
+    never read."""
 
     async def close_at_once() -> None:
         async with pair(driver, settings) as (_, client, server):
             await server.send(b"never read")
             tail = secrets.token_bytes(100_000)
             closing = asyncio.create_task(_send_and_close(client, tail))
-            require(await receive_all(server, 4096) == tail, "bytes sent right before aclose were lost")
+            require(
+                await receive_all(server, 4096) == tail, "bytes sent right before aclose were lost"
+            )
             await server.aclose()
             await closing
 
@@ -86,20 +99,25 @@ async def _send_and_close(stream: ByteStream, content: bytes) -> None:
 
 
 def end_is_seen(driver: type[Transport], settings: Settings) -> None:
-    """After `send_eof` and after `aclose` the other end's `receive_into` returns 0, again and again."""
+    """After `send_eof` and after `aclose` the other end's `receive_into` returns 0, again and
+    again."""
 
     async def end() -> None:
         for ending in ("send_eof", "aclose"):
             async with pair(driver, settings) as (_, client, server):
                 await getattr(client, ending)()
                 for _ in range(3):
-                    require(await server.receive_into(bytearray(9)) == 0, "the end of the stream is not 0")
+                    require(
+                        await server.receive_into(bytearray(9)) == 0,
+                        "the end of the stream is not 0",
+                    )
 
     complete(end())
 
 
 def calls_can_be_cancelled(driver: type[Transport], settings: Settings) -> None:
-    """`receive_into`, `accept` and a `send` that nobody takes end when they are cancelled; the stream can then be closed, which is seen."""
+    """`receive_into`, `accept` and a `send` that nobody takes end when they are cancelled; the
+    stream can then be closed, which is seen."""
 
     async def cancel() -> None:
         async with pair(driver, settings) as (listener, client, server):
@@ -107,7 +125,10 @@ def calls_can_be_cancelled(driver: type[Transport], settings: Settings) -> None:
             await _cancel(listener.accept(), "accept")
             await client.aclose()
             await client.aclose()
-            require(await server.receive_into(bytearray(1)) == 0, "closing after a cancelled receive is not seen")
+            require(
+                await server.receive_into(bytearray(1)) == 0,
+                "closing after a cancelled receive is not seen",
+            )
         async with pair(driver, settings) as (_, client, _server):
             await _cancel(_send_forever(client), "send")
 
@@ -124,7 +145,8 @@ async def _cancel(call: Coroutine[Any, Any, object], what: str) -> None:
 
 
 def close_ends_calls(driver: type[Transport], settings: Settings) -> None:
-    """`aclose` ends a `receive_into` that another task is in, with a `BrokenOffError`; later calls fail in the same way."""
+    """`aclose` ends a `receive_into` that another task is in, with a `BrokenOffError`; later calls
+    fail in the same way."""
 
     async def close() -> None:
         async with pair(driver, settings) as (_, client, _server):
@@ -132,14 +154,17 @@ def close_ends_calls(driver: type[Transport], settings: Settings) -> None:
             await asyncio.sleep(0)  # one turn: the task is inside the call now
             await client.aclose()
             await expect(BrokenOffError, receiving, "receive_into under way at aclose")
-            await expect(BrokenOffError, client.receive_into(bytearray(1)), "receive_into after aclose")
+            await expect(
+                BrokenOffError, client.receive_into(bytearray(1)), "receive_into after aclose"
+            )
             await expect(BrokenOffError, client.send(b"x"), "send after aclose")
 
     complete(close())
 
 
 def broken_connection_is_reported(driver: type[Transport], settings: Settings) -> None:
-    """Sending to an end that has closed becomes a `BrokenOffError`, and `aclose` is silent about it."""
+    """Sending to an end that has closed becomes a `BrokenOffError`, and `aclose` is silent about
+    it."""
 
     async def broken() -> None:
         async with pair(driver, settings) as (_, client, server):

@@ -13,10 +13,12 @@ from tallow_core.types import ReadBuffer, WriteBuffer
 
 
 class XChaCha20Poly1305(Cipher):
-    """ChaCha20-Poly1305 under a subkey that the first 16 bytes of a nonce of 24 select (section 2.3 of the draft).
+    """ChaCha20-Poly1305 under a subkey that the first 16 bytes of a nonce of 24 select (section 2.3
+    of the draft).
 
-    A session counts in the last eight bytes of the nonce, so all its records share one subkey, and the limits are those of
-    ChaCha20-Poly1305: RFC 9001 section 6.6 puts them above 2^62 records. Forgeries are limited by the session, which ends with the first.
+    A session counts in the last eight bytes of the nonce, so all its records share one subkey, and
+    the limits are those of ChaCha20-Poly1305: RFC 9001 section 6.6 puts them above 2^62 records.
+    Forgeries are limited by the session, which ends with the first.
     """
 
     name: ClassVar[str] = "xchacha20-poly1305"
@@ -31,7 +33,8 @@ class XChaCha20Poly1305(Cipher):
     def __init__(self, key: ReadBuffer) -> None:
         if len(key) != self.key_size:
             raise CryptoError(f"A key of {self.name} has {self.key_size} bytes, not {len(key)}.")
-        # Here and not above: a plugin is loaded in every run, its library needed only when this cipher was chosen.
+        # Here and not above: a plugin is loaded in every run, its library needed only when this
+        # cipher was chosen.
         from nacl import bindings
 
         self._seal = bindings.crypto_aead_xchacha20poly1305_ietf_encrypt
@@ -39,15 +42,20 @@ class XChaCha20Poly1305(Cipher):
         self._key: bytes | None = bytes(key)
         self._allowance = Allowance(type(self))
 
-    def seal_into(self, nonce: ReadBuffer, aad: ReadBuffer, plaintext: ReadBuffer, out: WriteBuffer) -> int:
-        """See `Cipher.seal_into`. The library takes and returns `bytes`, so `out` may lie where `plaintext` does."""
+    def seal_into(
+        self, nonce: ReadBuffer, aad: ReadBuffer, plaintext: ReadBuffer, out: WriteBuffer
+    ) -> int:
+        """See `Cipher.seal_into`. The library takes and returns `bytes`, so `out` may lie where
+        `plaintext` does."""
         key, source = self._ready(nonce, plaintext)
         room = self._room(out, len(source) + self.tag_size)
         self._allowance.take(len(source))
         room[:] = self._seal(source, bytes(aad), bytes(nonce), key)
         return len(room)
 
-    def open_into(self, nonce: ReadBuffer, aad: ReadBuffer, ciphertext: ReadBuffer, out: WriteBuffer) -> int:
+    def open_into(
+        self, nonce: ReadBuffer, aad: ReadBuffer, ciphertext: ReadBuffer, out: WriteBuffer
+    ) -> int:
         """See `Cipher.open_into`."""
         from nacl.exceptions import CryptoError as NotVerified
 
@@ -59,7 +67,10 @@ class XChaCha20Poly1305(Cipher):
             room[:] = self._open(source, bytes(aad), bytes(nonce), key)
         except NotVerified:
             wipe(room)  # opened in place, it still holds the forgery
-            raise ForgedRecord("A sealed record does not verify: it was changed on the way. Start the transfer again.") from None
+            raise ForgedRecord(
+                "A sealed record does not verify: it was changed on the way. Start the transfer"
+                " again."
+            ) from None
         return len(room)
 
     def wipe(self) -> None:
@@ -71,7 +82,9 @@ class XChaCha20Poly1305(Cipher):
         if self._key is None:
             raise CryptoError(f"This key of {self.name} was wiped; take a fresh one.")
         if len(nonce) != self.nonce_size:
-            raise CryptoError(f"A nonce of {self.name} has {self.nonce_size} bytes, not {len(nonce)}.")
+            raise CryptoError(
+                f"A nonce of {self.name} has {self.nonce_size} bytes, not {len(nonce)}."
+            )
         if not memoryview(source).c_contiguous:
             raise CryptoError(f"{self.name} takes no input with gaps.")
         return self._key, bytes(source)
@@ -80,7 +93,10 @@ class XChaCha20Poly1305(Cipher):
         """The first `length` bytes of `out`; a `CryptoError` if they cannot be written."""
         view = memoryview(out)
         if view.readonly or not view.c_contiguous or view.nbytes < length:
-            raise CryptoError(f"{self.name} needs an output of {length} bytes that can be written and has no gaps.")
+            raise CryptoError(
+                f"{self.name} needs an output of {length} bytes that can be written and has no"
+                " gaps."
+            )
         return view.cast("B")[:length]
 
 

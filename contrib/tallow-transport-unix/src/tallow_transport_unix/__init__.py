@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 
 class Unix(Transport):
-    """Stream sockets at a path. Not encrypted: whoever can read the memory of this machine sees sealed records, sizes and times."""
+    """Stream sockets at a path. Not encrypted: whoever can read the memory of this machine sees
+    sealed records, sizes and times."""
 
     name: ClassVar[str] = "unix"
     preference: ClassVar[int] = 60
@@ -35,9 +36,15 @@ class Unix(Transport):
         if not authority.startswith("/") or authority.endswith("/") or "\0" in authority:
             raise _unreadable(authority, "write an absolute path, as in unix:///run/x.sock")
         if "#" in authority:
-            raise _unreadable(authority, "unix has no certificate to pin; leave out '#' and what follows")
+            raise _unreadable(
+                authority, "unix has no certificate to pin; leave out '#' and what follows"
+            )
         if size_of(authority) > LONGEST:
-            raise _unreadable(authority, f"it has {size_of(authority)} bytes, and a socket's path at most {LONGEST}; take a shorter one")
+            raise _unreadable(
+                authority,
+                f"it has {size_of(authority)} bytes, and a socket's path at most {LONGEST}; take a"
+                " shorter one",
+            )
         return Endpoint(self.name, authority)
 
     def local(self) -> Endpoint:
@@ -45,7 +52,8 @@ class Unix(Transport):
         return Endpoint(self.name, str(self._runtime / f"{secrets.token_hex(8)}.sock"))
 
     async def dial(self, endpoint: Endpoint, deadline: float, *, trust: Trust) -> ByteStream:
-        """See `Transport.dial`. `trust` has nothing to compare: who listens at a path is a matter of the folder it lies in."""
+        """See `Transport.dial`. `trust` has nothing to compare: who listens at a path is a matter
+        of the folder it lies in."""
         return UnixStream(await connect(endpoint, deadline), endpoint.host)
 
     async def listen(self, endpoint: Endpoint, *, lasting: bool) -> Listener:

@@ -17,7 +17,8 @@ LONGEST = (108 if sys.platform == "linux" else 104) - 1
 """Bytes of a path: `sun_path` of unix(7) and unix(4), less the zero at its end."""
 _BACKLOG = 1024
 _PAUSE = 0.02
-"""Seconds before knocking again where the queue of a listener is full: the kernel has no way to wait for a place in it."""
+"""Seconds before knocking again where the queue of a listener is full: the kernel has no way to
+wait for a place in it."""
 
 
 def size_of(path: str) -> int:
@@ -36,11 +37,14 @@ async def connect(endpoint: Endpoint, deadline: float) -> socket.socket:
                 return sock
             except BlockingIOError:
                 await asyncio.sleep(min(_PAUSE, max(deadline - loop.time(), 0)))
-        raise UnreachableError(f"{_shown(endpoint)} did not answer in time: check that the other side is running.")
+        raise UnreachableError(
+            f"{_shown(endpoint)} did not answer in time: check that the other side is running."
+        )
     except OSError as error:
         sock.close()
         raise UnreachableError(
-            f"{_shown(endpoint)} cannot be reached ({_reason(error)}): check the path and that somebody listens."
+            f"{_shown(endpoint)} cannot be reached ({_reason(error)}): check the path and that"
+            " somebody listens."
         ) from error
     except BaseException:
         sock.close()
@@ -48,7 +52,8 @@ async def connect(endpoint: Endpoint, deadline: float) -> socket.socket:
 
 
 def listen(endpoint: Endpoint) -> tuple[socket.socket, os.stat_result]:
-    """Listen at exactly that path, for this user only, and return the socket and what its file is, or `UnreachableError`."""
+    """Listen at exactly that path, for this user only, and return the socket and what its file is,
+    or `UnreachableError`."""
     path = endpoint.host
     sock = _fresh()
     try:
@@ -63,7 +68,9 @@ def listen(endpoint: Endpoint) -> tuple[socket.socket, os.stat_result]:
         sock.listen(_BACKLOG)
     except OSError as error:
         sock.close()
-        raise UnreachableError(f"Cannot listen at {_shown(endpoint)} ({_reason(error)}): choose another path.") from error
+        raise UnreachableError(
+            f"Cannot listen at {_shown(endpoint)} ({_reason(error)}): choose another path."
+        ) from error
     return sock, made
 
 

@@ -1,4 +1,5 @@
-"""Connected and listening sockets, as streams and listeners that can be closed while a call is under way."""
+"""Connected and listening sockets, as streams and listeners that can be closed while a call is
+under way."""
 
 from __future__ import annotations
 
@@ -28,7 +29,8 @@ _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
 class _Calls:
-    """Calls on a non-blocking socket that wait until it is ready; `end` stops those under way, before the socket is closed."""
+    """Calls on a non-blocking socket that wait until it is ready; `end` stops those under way,
+    before the socket is closed."""
 
     def __init__(self, sock: socket.socket, place: str) -> None:
         self.ended = False
@@ -38,7 +40,8 @@ class _Calls:
         """Each with what takes its descriptor off the loop."""
 
     async def reading(self, call: Callable[[], T]) -> T:
-        """What `call` returns once it does not block; what goes wrong, and being ended, is a `BrokenOffError`."""
+        """What `call` returns once it does not block; what goes wrong, and being ended, is a
+        `BrokenOffError`."""
         loop = asyncio.get_running_loop()
         return await self._run(call, loop.add_reader, loop.remove_reader)
 
@@ -47,7 +50,9 @@ class _Calls:
         loop = asyncio.get_running_loop()
         return await self._run(call, loop.add_writer, loop.remove_writer)
 
-    async def _run(self, call: Callable[[], T], add: Callable[..., Any], take_off: Callable[[int], Any]) -> T:
+    async def _run(
+        self, call: Callable[[], T], add: Callable[..., Any], take_off: Callable[[int], Any]
+    ) -> T:
         await asyncio.sleep(0)  # a call that is always ready must not starve the others
         while not self.ended:
             try:
@@ -56,8 +61,12 @@ class _Calls:
                 await self._ready(add, take_off)
             except OSError as error:
                 told = printable((error.strerror or str(error)).lower())
-                raise BrokenOffError(f"The connection at {self._place} broke off ({told}): run the command again.") from error
-        raise BrokenOffError(f"The connection at {self._place} was closed on this side: run the command again.")
+                raise BrokenOffError(
+                    f"The connection at {self._place} broke off ({told}): run the command again."
+                ) from error
+        raise BrokenOffError(
+            f"The connection at {self._place} was closed on this side: run the command again."
+        )
 
     async def _ready(self, add: Callable[..., Any], take_off: Callable[[int], Any]) -> None:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -66,7 +75,9 @@ class _Calls:
         try:
             await future
         finally:
-            if self._waiting.pop(future, None) is not None:  # after `end`, the descriptor may be another socket's
+            if (
+                self._waiting.pop(future, None) is not None
+            ):  # after `end`, the descriptor may be another socket's
                 take_off(self._fd)
 
     def end(self) -> None:
@@ -84,7 +95,8 @@ def _wake(future: asyncio.Future[None]) -> None:
 
 
 class UnixStream(ByteStream):
-    """A connected, non-blocking socket. `path` is the listener's: the end that dials has no address."""
+    """A connected, non-blocking socket. `path` is the listener's: the end that dials has no
+    address."""
 
     def __init__(self, sock: socket.socket, path: str) -> None:
         self.facts = StreamFacts(path, loopback=True, encrypted=False)
@@ -119,8 +131,8 @@ class UnixStream(ByteStream):
             self._sock.close()
 
     async def _linger(self) -> None:
-        """Announce the end. Bytes that were not read would make it an error at the other end, so what it still sends is read and
-        dropped, for at most a second."""
+        """Announce the end. Bytes that were not read would make it an error at the other end, so
+        what it still sends is read and dropped, for at most a second."""
         sink = bytearray(1 << 16)
         with contextlib.suppress(OSError):
             self._sock.shutdown(socket.SHUT_WR)
@@ -132,7 +144,8 @@ class UnixStream(ByteStream):
 
 
 class UnixListener(Listener):
-    """A listening socket, and the file that is removed with it; `made` is what the file was when it was made."""
+    """A listening socket, and the file that is removed with it; `made` is what the file was when it
+    was made."""
 
     def __init__(self, endpoint: Endpoint, sock: socket.socket, made: os.stat_result) -> None:
         self.endpoint = endpoint
