@@ -14,8 +14,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from tallow_core import hookspecs
-from tallow_core.kinds import KINDS, Kind
+from tallow_core.registry import hookspecs
+from tallow_core.registry.kinds import KINDS, Kind
 from tallow_core.spi import driver
 from tallow_core.testing.suite import CHECKS
 

@@ -12,15 +12,12 @@ import re
 from binascii import Error as Base64Error
 from binascii import a2b_base64, b2a_base64
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
+from tallow_core.available_memory import available_memory
 from tallow_core.errors import AuthenticationError, ConfigError, CryptoError
-from tallow_core.memory import available_memory
 from tallow_core.secrets import equal, system_rng, wipe
 from tallow_core.types import ReadBuffer
-
-if TYPE_CHECKING:
-    from tallow_core.settings import PasswordSettings
 
 SALT_SIZE = 16
 HASH_SIZE = 32
@@ -94,9 +91,9 @@ class Parameters:
         )
 
 
-def configured(settings: PasswordSettings) -> Parameters:
-    """The parameters for what is stored from now on."""
-    return Parameters(memory_kib=settings.memory_mib << 10)
+def configured(memory_mib: int) -> Parameters:
+    """The parameters for what is stored from now on, with so much memory in MiB."""
+    return Parameters(memory_kib=memory_mib << 10)
 
 
 def derive(

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from tallow_core.kinds import kind_named
+from tallow_core.registry.kinds import kind_named
 
 REFERENCE = Path(__file__).parents[1] / "docs" / "reference"
 

@@ -1,1 +1,2 @@
-"""The driver contracts, one abstract class a file; `tallow_core.kinds` is the table of them."""
+"""The driver contracts, one abstract class a file; `tallow_core.registry.kinds` is the table of
+them."""

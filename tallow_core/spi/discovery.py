@@ -6,13 +6,11 @@ from abc import abstractmethod
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
+from tallow_core.plugin_settings import DriverSettings
 from tallow_core.spi.driver import Driver
 from tallow_core.types import Endpoint
-
-if TYPE_CHECKING:
-    from tallow_core.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +29,7 @@ class Discovery(Driver):
     reveals: ClassVar[str]
 
     @abstractmethod
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: DriverSettings) -> None:
         """Take what the driver needs of the settings; touch neither network nor files."""
 
     @abstractmethod

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING
 
 from tallow_core.errors import TallowError
+from tallow_core.plugin_settings import DriverSettings
 from tallow_core.spi.driver import Driver
-
-if TYPE_CHECKING:
-    from tallow_core.settings import Settings
 
 
 class RoomTaken(TallowError):
@@ -39,8 +36,8 @@ class Rooms(Driver):
     come. Who asks for it by name gets it."""
 
     @abstractmethod
-    def __init__(self, settings: Settings) -> None:
-        """Take limits from the settings."""
+    def __init__(self, settings: DriverSettings, max_rooms: int) -> None:
+        """A store that holds `max_rooms` rooms at most."""
 
     @abstractmethod
     async def open(self, wanted: str | None, token_hash: bytes, now: float) -> str:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
+from typing import ClassVar, Literal, TypeAlias
 
+from tallow_core.plugin_settings import DriverSettings
 from tallow_core.spi.driver import Driver
 from tallow_core.types import Endpoint, ReadBuffer, Trust, WriteBuffer
-
-if TYPE_CHECKING:
-    from tallow_core.settings import Settings
-
 
 Addressing: TypeAlias = Literal["ip", "path", "name"]
 """What an endpoint of a transport is: HOST:PORT, a path in the file system, or a name that this
@@ -87,7 +84,7 @@ class Transport(Driver):
     encrypted: ClassVar[bool]
 
     @abstractmethod
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: DriverSettings) -> None:
         """Take what the driver needs of the settings (its directories); touch neither network nor
         files."""
 

@@ -2,7 +2,7 @@
 every check.
 
 pytest loads it wherever Tallow is installed, so it adds an option and imports nothing;
-`tallow_core.testing.collecting` does the rest, once somebody asks for the suite.
+`tallow_core.testing.check_collection` does the rest, once somebody asks for the suite.
 """
 
 from __future__ import annotations
@@ -35,6 +35,6 @@ def pytest_pycollect_makemodule(
     """Collect checks instead of test functions from the suite."""
     if module_path.name != _SUITE.name or not module_path.samefile(_SUITE):
         return None
-    from tallow_core.testing.collecting import Suite
+    from tallow_core.testing.check_collection import Suite
 
     return Suite.from_parent(parent, path=module_path)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tallow_core.kinds import (
+from tallow_core.registry.kinds import (
     AUTHENTICATOR,
     CIPHER,
     COMMAND,
@@ -24,22 +24,20 @@ from tallow_core.kinds import (
     TRANSPORT,
     Kind,
 )
-from tallow_core.testing.checks import (
-    authenticator,
-    cipher,
-    compressor,
-    core,
-    discovery,
-    hash,
-    kem,
-    rooms,
-    signature,
-    transport,
-)
+from tallow_core.testing.checks import cipher_checks as cipher
+from tallow_core.testing.checks import code_checks as authenticator
+from tallow_core.testing.checks import compressor_checks as compressor
+from tallow_core.testing.checks import core_checks as core
+from tallow_core.testing.checks import discovery_checks as discovery
+from tallow_core.testing.checks import hash_checks as hash
+from tallow_core.testing.checks import kem_checks as kem
+from tallow_core.testing.checks import rooms_checks as rooms
+from tallow_core.testing.checks import signature_checks as signature
+from tallow_core.testing.checks import transport_checks as transport
 from tallow_core.testing.expect import ConformanceError, require
 
 if TYPE_CHECKING:
-    from tallow_core.settings import Settings
+    from tallow_core.plugin_settings import DriverSettings
 
 CHECKS: Mapping[str, tuple[Callable[..., None], ...]] = {
     CIPHER.name: cipher.CHECKS,
@@ -81,7 +79,7 @@ class Check:
             raise ConformanceError(f"{type(error).__name__}: {error}") from error
 
 
-def checks_of(kind: Kind[Any], driver: type, settings: Settings | None = None) -> list[Check]:
+def checks_of(kind: Kind[Any], driver: type, settings: DriverSettings | None = None) -> list[Check]:
     """The checks of `kind`, bound to `driver`.
 
     `settings`, whose directories may be written to, are needed for the kinds in
@@ -99,7 +97,7 @@ def core_checks(primitive: str) -> list[Check]:
     return [Check(check.__name__, check) for check in CORE[primitive]]
 
 
-def run_checks(kind: Kind[Any], driver: type, settings: Settings | None = None) -> list[str]:
+def run_checks(kind: Kind[Any], driver: type, settings: DriverSettings | None = None) -> list[str]:
     """Hold `driver` to every check of `kind`; return the names of those that it passed, which are
     all of them.
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from tallow_core.protocol import schedule
+from tallow_core.protocol.handshake import key_schedule as schedule
 from tests.architecture.test_imports import sources
 
 PREFIX = "tallow/1"
-PLACE = "tallow_core.protocol.schedule"
+PLACE = "tallow_core.protocol.handshake.key_schedule"
 MADE_BY_DRIVERS = {
     "tallow_plugins.kems._combine": ["tallow/1 kem "],
     "tallow_plugins.signatures.ed25519_ml_dsa_87": ["tallow/1 signature "],

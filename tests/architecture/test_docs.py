@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tallow_core.cli.table import COMMANDS
+from tallow_core.cli.entry.command_table import COMMANDS
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"

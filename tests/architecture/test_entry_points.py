@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tallow_core.catalog import FIRST_PARTY, Catalog, Entry
-from tallow_core.host import PluginHost
-from tallow_core.kinds import COMMAND, KINDS, kind_named
-from tallow_core.settings import Directories, PluginSettings, Settings
+from tallow_core.config.schema import PluginSettings, Settings
+from tallow_core.directories import Directories
+from tallow_core.plugin_settings import DriverSettings
+from tallow_core.registry.catalog import FIRST_PARTY, Catalog, Entry
+from tallow_core.registry.kinds import COMMAND, KINDS, kind_named
+from tallow_core.registry.loader import PluginLoader
 from tallow_core.testing.suite import CHECKS, run_checks
 
 ENTRIES = [
@@ -38,11 +40,11 @@ def test_it_keeps_its_contract(entry: Entry, settings: Settings) -> None:
     kind = kind_named(entry.kind)
     assert kind is not None
     assert entry.state == "allowed"
-    host = PluginHost(Catalog.scan(settings.plugins), settings)
+    host = PluginLoader(Catalog.scan(settings.plugins), settings.directories)
     driver = host.load(kind, entry.name)
     assert driver.name == entry.name
     assert host.failures == []
-    passed = run_checks(kind, driver, settings)
+    passed = run_checks(kind, driver, DriverSettings(settings.directories))
     assert passed or kind is COMMAND
 
 
@@ -59,7 +61,7 @@ def test_names_follow_the_rules(entry: Entry) -> None:
 
 def test_commands_are_functions_with_a_docstring(settings: Settings) -> None:
     """The kit has no checks for commands: their function is what the command line makes of it."""
-    host = PluginHost(Catalog.scan(settings.plugins), settings)
+    host = PluginLoader(Catalog.scan(settings.plugins), settings.directories)
     for entry in (each for each in ENTRIES if each.kind == COMMAND.name):
         function = host.load(COMMAND, entry.name).function()
         assert callable(function)

@@ -9,8 +9,8 @@ from typing import Any, get_type_hints
 import pluggy
 import pytest
 
-from tallow_core import hookspecs
-from tallow_core.kinds import KINDS
+from tallow_core.registry import hookspecs
+from tallow_core.registry.kinds import KINDS
 from tallow_core.spi import (
     authenticator,
     cipher,

@@ -1,8 +1,8 @@
-"""Who may import whom, read from the source, so that imports inside functions count too.
+"""Who may import whom, read from the source: imports inside functions and for type checkers count.
 
-`types, errors, text < secrets < spi < protocol < dataplane < runtime < cli`, with `kinds, profiles,
-settings, memory, passwords, calibration, catalog, hookspecs, host, policy` beside them. What is
-imported for type checkers only has no order. The packages are found where they are installed.
+The rooms of `tallow_core` have an order, lowest first (docs/explanation/architecture.md); a module
+imports from its own room and from lower ones. There is no import cycle anywhere. The packages are
+found where they are installed.
 """
 
 from __future__ import annotations
@@ -16,40 +16,46 @@ from pathlib import Path
 
 import pytest
 
-LEAVES = frozenset({"errors", "types", "text"})
-BELOW: dict[str, frozenset[str]] = {
-    "__init__": frozenset(),
-    **dict.fromkeys(LEAVES, LEAVES),
-    "secrets": LEAVES,
-    "spi": LEAVES | {"secrets"},
-    "protocol": LEAVES | {"secrets", "spi"},
-    "dataplane": LEAVES | {"secrets", "spi", "protocol"},
-    "kinds": LEAVES | {"spi"},
-    "profiles": LEAVES,
-    "settings": LEAVES | {"kinds", "profiles"},
-    "memory": LEAVES,
-    "passwords": LEAVES | {"secrets", "memory", "settings"},
-    "catalog": LEAVES | {"kinds", "settings"},
-    "hookspecs": LEAVES,
-    "host": LEAVES | {"spi", "kinds", "settings", "catalog", "hookspecs"},
-    "calibration": LEAVES | {"secrets", "spi", "settings"},
-    "policy": LEAVES | {"spi", "kinds", "profiles", "settings", "catalog", "host", "calibration"},
-}
-"""Package or module of tallow_core -> what it may import, beside itself."""
-BELOW["runtime"] = frozenset(BELOW) - {"__init__"}
-BELOW["testing"] = LEAVES | {
-    "__init__",
-    "secrets",
+from tests.architecture import debt
+
+LEAVES = frozenset(
+    {
+        "__init__",
+        "aio",
+        "available_memory",
+        "directories",
+        "errors",
+        "events",
+        "offers",
+        "passwords",
+        "plugin_settings",
+        "private_files",
+        "secrets",
+        "text",
+        "types",
+    }
+)
+"""Modules right in `tallow_core`. They import leaves only."""
+
+ROOMS = (
     "spi",
-    "kinds",
-    "settings",
-    "catalog",
-    "host",
+    "registry",
+    "config",
     "protocol",
-    "passwords",
-}
-BELOW["cli"] = frozenset(BELOW)
-BELOW["__main__"] = frozenset({"__init__", "cli"})
+    "files",
+    "session",
+    "paths",
+    "rendezvous",
+    "transfer",
+    "relay",
+    "app",
+    "testing",
+    "cli",
+)
+"""The rooms, lowest first: each may import those before it, and the leaves."""
+
+INNER: dict[str, tuple[str, ...]] = {}
+"""Room -> its modules, lowest first, where their order counts too."""
 
 SHELL = frozenset(
     {
@@ -69,7 +75,7 @@ SHELL = frozenset(
 )
 """What a sans-IO machine must not know."""
 
-DRIVERS = LEAVES | {"secrets", "spi", "hookspecs", "kinds", "settings"}
+DRIVERS = LEAVES | {"spi", "registry"}
 """What a first-party driver may know of the core; a command may know all of it."""
 
 
@@ -80,6 +86,8 @@ class Import:
     module: str
     target: str
     typing: bool
+    name: str = ""
+    """What is imported from `target`, if it is named."""
 
     def __str__(self) -> str:
         return f"{self.module} imports {self.target}"
@@ -96,9 +104,12 @@ def _imports(module: str, node: ast.AST, *, typing: bool) -> Iterator[Import]:
     elif isinstance(node, ast.ImportFrom):
         assert node.level == 0, f"{module} has a relative import"
         assert node.module is not None
-        whole = node.module if "." in node.module or not node.module.startswith("tallow") else None
+        bare = "." not in node.module and node.module.startswith("tallow")
         yield from (
-            Import(module, whole or f"{node.module}.{alias.name}", typing) for alias in node.names
+            Import(module, f"{node.module}.{alias.name}", typing)
+            if bare
+            else Import(module, node.module, typing, alias.name)
+            for alias in node.names
         )
     elif isinstance(node, ast.If) and ast.unparse(node.test) in (
         "TYPE_CHECKING",
@@ -135,26 +146,95 @@ def found(package: str) -> tuple[Import, ...]:
 
 
 def area(module: str) -> str:
-    """The part of tallow_core that a module belongs to."""
+    """The room, or the leaf, that a module of tallow_core is."""
     part = module.split(".")[1] if "." in module else "__init__"
     return "__init__" if part == "__version__" else part
 
 
+def rank(part: str) -> int:
+    """The place of a room in the order; leaves are below all."""
+    if part == "__main__":
+        return len(ROOMS)
+    return -1 if part in LEAVES else ROOMS.index(part)
+
+
 def out_of_order(each: Import) -> bool:
     """Whether an import of tallow_core breaks the order."""
-    if each.typing or each.target.split(".")[0] != "tallow_core":
+    if each.target.split(".")[0] != "tallow_core":
         return False
     importer, imported = area(each.module), area(each.target)
-    return importer != imported and imported not in BELOW[importer]
+    if importer != imported:
+        return rank(imported) > rank(importer)
+    inner = INNER.get(importer, ())
+    places = [
+        inner.index(name.split(".")[2])
+        if name.count(".") > 1 and name.split(".")[2] in inner
+        else -1
+        for name in (each.module, each.target)
+    ]
+    return -1 not in places and places[1] > places[0]
+
+
+def cycles(graph: dict[str, set[str]]) -> Iterator[tuple[str, ...]]:
+    """The strongly connected parts with more than one module (Tarjan's algorithm)."""
+    index: dict[str, int] = {}
+    low: dict[str, int] = {}
+    stack: list[str] = []
+
+    def visit(module: str) -> Iterator[tuple[str, ...]]:
+        index[module] = low[module] = len(index)
+        stack.append(module)
+        for target in sorted(graph.get(module, ())):
+            if target not in index:
+                yield from visit(target)
+                low[module] = min(low[module], low[target])
+            elif target in stack:
+                low[module] = min(low[module], index[target])
+        if low[module] == index[module]:
+            part = stack[stack.index(module) :]
+            del stack[stack.index(module) :]
+            if len(part) > 1:
+                yield tuple(sorted(part))
+
+    for module in sorted(graph):
+        if module not in index:
+            yield from visit(module)
+
+
+def graph(package: str) -> dict[str, set[str]]:
+    """Module -> the modules of the package that it imports. A package's own docstring module is no
+    part of it."""
+    modules = sources(package)
+    edges: dict[str, set[str]] = {module: set() for module in modules}
+    for each in found(package):
+        for target in (each.target, f"{each.target}.{each.name}"):
+            if target in modules and target != each.module:
+                edges[each.module].add(target)
+    return edges
 
 
 def test_every_part_of_the_core_has_its_place() -> None:
-    assert {area(module) for module in sources("tallow_core")} <= set(BELOW)
+    parts = {area(module) for module in sources("tallow_core")}
+    assert parts <= {*LEAVES, *ROOMS, "__main__"}
     assert len(sources("tallow_core")) > 50
 
 
 def test_the_core_keeps_the_order() -> None:
-    assert [str(each) for each in found("tallow_core") if out_of_order(each)] == []
+    assert {str(each) for each in found("tallow_core") if out_of_order(each)} == debt.IMPORTS
+
+
+def test_the_core_has_no_cycle() -> None:
+    assert tuple(cycles(graph("tallow_core"))) == debt.CYCLES
+
+
+def test_the_plugins_have_no_cycle() -> None:
+    assert tuple(cycles(graph("tallow_plugins"))) == ()
+
+
+def test_a_cycle_is_found() -> None:
+    """A check that cannot fail is none."""
+    knot = {"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"a"}}
+    assert tuple(cycles(knot)) == (("b", "c"),)
 
 
 def test_the_core_knows_no_plugin() -> None:
@@ -179,11 +259,11 @@ def test_pytest_is_for_pytest() -> None:
         for each in found("tallow_core")
         if each.target.split(".")[0] == "pytest" and not each.typing
     }
-    assert importers == {"tallow_core.testing.collecting"}
+    assert importers == {"tallow_core.testing.check_collection"}
     users = {
         each.module
         for each in found("tallow_core")
-        if each.target == "tallow_core.testing.collecting"
+        if each.target == "tallow_core.testing.check_collection"
     }
     assert users == {"tallow_core.testing.pytest_plugin"}
 
@@ -225,24 +305,15 @@ def test_drivers_of_one_kind_do_not_know_those_of_another() -> None:
 @pytest.mark.parametrize(
     ("module", "source", "breaks"),
     [
-        ("tallow_core.protocol.x", "from tallow_core.runtime.y import z", True),
-        ("tallow_core.protocol.x", "def f():\n    import tallow_core.dataplane", True),
-        ("tallow_core.protocol.x", "from tallow_core import settings", True),
-        (
-            "tallow_core.spi.x",
-            "if TYPE_CHECKING:\n    from tallow_core.settings import Settings",
-            False,
-        ),
-        (
-            "tallow_core.spi.x",
-            "if TYPE_CHECKING:\n    pass\nelse:\n    from tallow_core.settings import Settings",
-            True,
-        ),
+        ("tallow_core.protocol.x", "from tallow_core.session.y import z", True),
+        ("tallow_core.protocol.x", "def f():\n    import tallow_core.files", True),
+        ("tallow_core.config.x", "from tallow_core import offers", False),
+        ("tallow_core.spi.x", "if TYPE_CHECKING:\n    from tallow_core.config.y import z", True),
         ("tallow_core.secrets", "from tallow_core.spi.kem import Kem", True),
         ("tallow_core.cli.x", "from tallow_core import __version__", False),
-        ("tallow_core.runtime.x", "from tallow_core.testing.fakes import FakeClock", True),
-        ("tallow_core.runtime.x", "from tallow_core.protocol.y import z", False),
-        ("tallow_core.runtime.x", "from tallow_core.cli.y import z", True),
+        ("tallow_core.session.x", "from tallow_core.testing.fakes import FakeClock", True),
+        ("tallow_core.session.x", "from tallow_core.protocol.y import z", False),
+        ("tallow_core.session.x", "from tallow_core.cli.y import z", True),
         ("tallow_core.protocol.x", "import tallow_core.protocol.y", False),
     ],
 )

@@ -61,9 +61,12 @@ def test_a_small_transfer_imports_what_it_needs(lab: Lab) -> None:
         assert "zstandard" not in modules
         assert "opaque_snake" not in modules  # logins are no part of a transfer
     assert "ctypes" not in imported(sender)  # it renames nothing
-    assert not imported(sender) & {"tallow_core.runtime.receiving", "tallow_core.dataplane.landing"}
+    assert not imported(sender) & {
+        "tallow_core.transfer.receive",
+        "tallow_core.files.output.output_tree",
+    }
     assert not imported(receiver) & {
-        "tallow_core.runtime.sending",
-        "tallow_core.runtime.hosting",
-        "tallow_core.dataplane.sources",
+        "tallow_core.transfer.send",
+        "tallow_core.rendezvous.host",
+        "tallow_core.files.source.source_tree",
     }

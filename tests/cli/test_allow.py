@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tallow_core.cli import allowing
-from tallow_core.cli.allowing import allow_plugins
+from tallow_core.cli.commands import plugin_permission as allowing
+from tallow_core.cli.commands.plugin_permission import allow_plugins
+from tallow_core.config.schema import load_settings
 from tallow_core.errors import ConfigError, PluginError
-from tallow_core.settings import load_settings
 from tests.plugins.fakedist import Site, fake_site
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from tallow_core import calibration
-from tallow_core.calibration import RECORDS_A_KEY, Sealing, fastest
-from tallow_core.cli.bench_tasks import TASKS
-from tallow_core.kinds import KINDS
+from tallow_core.cli.commands.bench_tasks import TASKS
+from tallow_core.config import calibration
+from tallow_core.config.calibration import RECORDS_A_KEY, Sealing, fastest
+from tallow_core.registry.kinds import KINDS
 from tallow_core.testing.fakes import NonceLedger, recording
 from tallow_plugins.ciphers.aes_256_gcm import Aes256Gcm
 from tests.support import Lab

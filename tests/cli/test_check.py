@@ -8,7 +8,7 @@ from textwrap import dedent
 
 import pytest
 
-from tallow_core.kinds import CIPHER, COMMAND, KINDS
+from tallow_core.registry.kinds import CIPHER, COMMAND, KINDS
 from tallow_core.testing.suite import CHECKS, CORE
 from tests.cli.test_usage import TRACED, imported
 from tests.e2e.test_third_party import Site
@@ -17,7 +17,7 @@ from tests.support import Lab
 STRANGE = '''
 """A cipher that somebody else made."""
 
-from tallow_core.hookspecs import hookimpl
+from tallow_core.registry.hookspecs import hookimpl
 from tallow_plugins.ciphers.chacha20_poly1305 import ChaCha20Poly1305
 
 

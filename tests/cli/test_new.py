@@ -16,10 +16,10 @@ from pathlib import Path
 
 import pytest
 
-from tallow_core.cli.scaffolding import new_plugin
+from tallow_core.cli.commands.plugin_project import new_plugin
+from tallow_core.config.schema import Settings
 from tallow_core.errors import FileSystemError, UsageError
-from tallow_core.kinds import COMMAND, KINDS, Kind
-from tallow_core.settings import Settings
+from tallow_core.registry.kinds import COMMAND, KINDS, Kind
 from tests.support import PROGRAM, Lab, tree
 
 NAME = "shiny-1"

@@ -12,10 +12,10 @@ from cyclopts import App, CycloptsError
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tallow_core.cli.parsing import application, check_options
-from tallow_core.cli.reading import read
-from tallow_core.cli.run import Command
-from tallow_core.cli.table import COMMANDS, Row
+from tallow_core.cli.args.cyclopts_parser import application, check_options
+from tallow_core.cli.args.plain_parser import read
+from tallow_core.cli.entry.command_table import COMMANDS, Row
+from tallow_core.cli.entry.run import Command
 from tallow_core.errors import UsageError
 from tests.cli.test_reference import function_of
 

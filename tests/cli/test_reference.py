@@ -15,15 +15,13 @@ from typing import Any
 
 import pytest
 
-import tallow_core.cli.commands
-import tallow_core.protocol
-import tallow_core.runtime
+import tallow_core
 import tallow_plugins.commands
-from tallow_core.cli.parsing import application
-from tallow_core.cli.run import Command
-from tallow_core.cli.table import COMMANDS
+from tallow_core.cli.args.cyclopts_parser import application
+from tallow_core.cli.entry.command_table import COMMANDS
+from tallow_core.cli.entry.run import Command
+from tallow_core.config.schema import Settings
 from tallow_core.errors import EXIT_BUG, EXIT_DONE, EXIT_INTERRUPTED, TallowError
-from tallow_core.settings import Settings
 from tests.events import REFERENCE, TYPES, documented
 from tests.support import MEGABYTE, Lab, Tallow
 
@@ -93,11 +91,11 @@ def test_commands() -> None:
 
 
 def modules_of(*packages: ModuleType) -> list[ModuleType]:
-    """The packages and the modules right in them, imported."""
+    """The packages and all modules below them, imported, without what only pytest imports."""
     names = [
-        f"{package.__name__}.{found.name}"
+        found.name
         for package in packages
-        for found in pkgutil.iter_modules(package.__path__)
+        for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
     ]
     return [import_module(name) for name in names if not name.endswith("__main__")]
 
@@ -116,7 +114,7 @@ def _is_shown(module: str) -> bool:
 
 def test_exit_statuses() -> None:
     """Each status with exactly the names of the errors that end with it."""
-    modules_of(tallow_core, tallow_core.protocol, tallow_core.runtime)  # every error that there is
+    modules_of(tallow_core)  # every error that there is
     listed = {int(row[0]): set(re.findall(r"`([\w-]+)`", row[1])) for row in rows("Exit status")}
     raised: dict[int, set[str]] = {
         EXIT_DONE: set(),
@@ -209,13 +207,8 @@ def test_every_event_of_the_page_is_seen(lab: Lab) -> None:
 
 def test_no_event_is_made_but_not_documented() -> None:
     """Those that a test would have to provoke: every name that the code reports is on the page."""
-    packages = (
-        tallow_core.runtime,
-        tallow_core.cli,
-        tallow_core.cli.commands,
-        tallow_plugins.commands,
-    )
-    sources = [Path(module.__file__ or "").read_text("utf-8") for module in modules_of(*packages)]
+    modules = modules_of(tallow_core, tallow_plugins.commands)
+    sources = [Path(module.__file__ or "").read_text("utf-8") for module in modules]
     names = {name for source in sources for name in re.findall(r"\.event\(\s*\"(\w+)\"", source)}
     assert "code" in names
     assert names <= documented().keys()

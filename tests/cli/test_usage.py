@@ -17,7 +17,7 @@ _TRACE = re.compile(r"^import time:.*\n?", re.MULTILINE)
 def imported(process: Tallow) -> set[str]:
     """The modules that the process imported."""
     modules = set(_IMPORTED.findall(process.err.text))
-    assert "tallow_core.cli.main" in modules
+    assert "tallow_core.cli.entry.main" in modules
     return modules
 
 

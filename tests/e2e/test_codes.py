@@ -199,7 +199,8 @@ def test_no_warning_for_the_environment(lab: Lab) -> None:
 def test_children_do_not_get_the_code() -> None:
     """T-10: what a child of the program would inherit does not hold it."""
     look = (
-        "import subprocess, sys; import tallow_core.cli.main as m; sys.argv = ['', '--version'];"
+        "import subprocess, sys; import tallow_core.cli.entry.main as m; sys.argv = ['',"
+        " '--version'];"
         " m.main(); subprocess.run('env')"
     )
     environment = {

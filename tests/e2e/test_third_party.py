@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from tallow_core.errors import RefusedError
-from tallow_core.hookspecs import hookimpl
+from tallow_core.registry.hookspecs import hookimpl
 from tallow_core.spi.command import Command
 
 Path(__file__).with_name("imported").touch()

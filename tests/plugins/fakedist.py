@@ -95,8 +95,8 @@ def driver(
     return dedent(
         f'''
         """The {names[0]} {kind}."""
-        from tallow_core.hookspecs import hookimpl
-        from tallow_core.kinds import kind_named
+        from tallow_core.registry.hookspecs import hookimpl
+        from tallow_core.registry.kinds import kind_named
         from tallow_core.spi.authenticator import CodeAuthenticator
 
         CONTRACT = kind_named("{kind}").contract

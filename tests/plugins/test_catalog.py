@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from tallow_core.catalog import Catalog, Entry
-from tallow_core.cli.plugin_table import list_plugins, show_plugin
+from tallow_core.cli.views.plugin_table import list_plugins, show_plugin
+from tallow_core.config.schema import PluginSettings, Settings
 from tallow_core.errors import PluginError, UsageError
-from tallow_core.kinds import CIPHER, HASH, KEM
-from tallow_core.settings import PluginSettings, Settings
+from tallow_core.registry.catalog import Catalog, Entry
+from tallow_core.registry.kinds import CIPHER, HASH, KEM
 
 from .fakedist import Site, driver, fake_site
 
@@ -403,9 +403,10 @@ def test_an_editable_install_has_its_modules_in_its_source_tree(
 def test_scanning_imports_neither_plugins_nor_their_machinery(site: Site) -> None:
     program = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
-        "from tallow_core.catalog import Catalog; from tallow_core.settings import PluginSettings,"
+        "from tallow_core.registry.catalog import Catalog; from tallow_core.config.schema import"
+        " PluginSettings,"
         " Settings\n"
-        "from tallow_core.cli.plugin_table import list_plugins\n"
+        "from tallow_core.cli.views.plugin_table import list_plugins\n"
         "assert list_plugins(kind=None, settings=Settings(), json=False) == 0\n"
         "print('LOADED', *sorted({'stevedore', 'pluggy', 'asyncio', 'cyclopts', 'rich',"
         " 'fake_first'} & set(sys.modules)))\n"

@@ -16,7 +16,7 @@ from nacl.exceptions import UnavailableError
 
 from tallow_core.errors import CryptoError, ForgedRecord
 from tallow_core.spi.cipher import Cipher
-from tallow_core.testing.checks import cipher as checks
+from tallow_core.testing.checks import cipher_checks as checks
 from tallow_core.testing.vectors import published
 from tallow_plugins.ciphers import aegis_256, aes_256_gcm, chacha20_poly1305
 from tallow_plugins.ciphers.aegis_256 import Aegis256

@@ -11,11 +11,11 @@ from typing import ClassVar
 import pytest
 
 from tallow_core.errors import RemoteProtocolError
-from tallow_core.kinds import COMPRESSOR
+from tallow_core.registry.kinds import COMPRESSOR
 from tallow_core.secrets import system_rng
 from tallow_core.spi.compressor import Compressor
 from tallow_core.testing import ConformanceError
-from tallow_core.testing.checks import compressor as checks
+from tallow_core.testing.checks import compressor_checks as checks
 from tallow_core.testing.suite import run_checks
 from tallow_core.types import ReadBuffer, WriteBuffer
 from tallow_plugins.compressors import none, zstd

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tallow_core.errors import AuthenticationError
-from tallow_core.testing.checks import authenticator as checks
+from tallow_core.testing.checks import code_checks as checks
 from tallow_core.testing.vectors import published
 from tallow_core.types import Role
 from tallow_plugins.authenticators import cpace

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tallow_core.spi.hash import Hash
-from tallow_core.testing.checks import hash as checks
+from tallow_core.testing.checks import hash_checks as checks
 from tallow_core.testing.vectors import published
 from tallow_plugins.hashes import blake3, sha3_256
 from tallow_plugins.hashes.blake3 import Blake3

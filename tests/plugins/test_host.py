@@ -12,11 +12,21 @@ from pathlib import Path
 import pytest
 from stevedore import ExtensionManager, _cache
 
-from tallow_core.catalog import Catalog
+from tallow_core.config.schema import PluginSettings, Settings
 from tallow_core.errors import PluginError
-from tallow_core.host import PluginFailure, PluginHost
-from tallow_core.kinds import AUTHENTICATOR, CIPHER, COMMAND, HASH, KEM, KINDS, ROOMS, TRANSPORT
-from tallow_core.settings import PluginSettings, Settings
+from tallow_core.plugin_settings import DriverSettings
+from tallow_core.registry.catalog import Catalog
+from tallow_core.registry.kinds import (
+    AUTHENTICATOR,
+    CIPHER,
+    COMMAND,
+    HASH,
+    KEM,
+    KINDS,
+    ROOMS,
+    TRANSPORT,
+)
+from tallow_core.registry.loader import PluginFailure, PluginLoader
 from tallow_core.spi.hash import Hash
 
 from .fakedist import LOGIN, Site, driver, fake_site
@@ -28,9 +38,9 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
         yield made
 
 
-def host(*allow: str, block: tuple[str, ...] = ()) -> PluginHost:
+def host(*allow: str, block: tuple[str, ...] = ()) -> PluginLoader:
     settings = Settings(plugins=PluginSettings(allow, block))
-    return PluginHost(Catalog.scan(settings.plugins), settings)
+    return PluginLoader(Catalog.scan(settings.plugins), settings.directories)
 
 
 def first_party(site: Site, source: str) -> None:
@@ -41,7 +51,7 @@ def extra(site: Site, source: str, *, kind: str = "hash", name: str = "extra") -
     site.add("tallow-extra", {kind: {name: "fake_extra"}}, {"fake_extra": source})
 
 
-def refusal(loader: PluginHost, name: str = "extra") -> str:
+def refusal(loader: PluginLoader, name: str = "extra") -> str:
     with pytest.raises(PluginError) as caught:
         loader.load(HASH, name)
     assert caught.value.exit_status == 10
@@ -80,7 +90,7 @@ def test_t27_blocked_is_never_imported(site: Site, tmp_path: Path) -> None:
     loader = host()
     assert "is not allowed" in refusal(loader)
     assert [each.name for each in loader.load_all(HASH)] == ["first"]
-    loader.load_guests()
+    loader.load_third_party()
     assert loader.failures == []
     assert not marker.exists()
     # The same plugin does leave its mark once it is allowed.
@@ -330,12 +340,12 @@ def test_a_plugin_of_two_kinds_is_configured_and_observes_once(site: Site) -> No
     loader = host("tallow-extra")
     assert (loader.load(HASH, "extra").name, loader.load(KEM, "extra").name) == ("extra", "extra")
     module = sys.modules["fake_extra"]
-    assert module.configured == [loader.settings]
+    assert module.configured == [DriverSettings(loader.directories)]
     loader.observe({"event": "done"})
     assert module.seen == [{"event": "done"}]
 
 
-def guests(site: Site, *bodies: str) -> PluginHost:
+def guests(site: Site, *bodies: str) -> PluginLoader:
     """A host with one loaded plugin for each body of hooks: distributions guest-0, guest-1, ..."""
     for number, body in enumerate(bodies):
         name = f"guest-{number}"
@@ -345,12 +355,12 @@ def guests(site: Site, *bodies: str) -> PluginHost:
             {f"fake_guest_{number}": driver("command", name, extra=body)},
         )
     loader = host(*(f"guest-{number}" for number in range(len(bodies))))
-    loader.load_guests()
+    loader.load_third_party()
     assert loader.failures == []
     return loader
 
 
-def test_load_guests_leaves_first_party_alone(site: Site) -> None:
+def test_load_third_party_leaves_first_party_alone(site: Site) -> None:
     first_party(site, "raise AssertionError('imported')\n")
     loader = guests(site, "")
     assert "fake_guest_0" in sys.modules

@@ -14,7 +14,7 @@ from pqcrypto.kem import ml_kem_1024 as other_ml_kem  # type: ignore[import-unty
 
 from tallow_core.errors import CryptoError, PluginError
 from tallow_core.spi.kem import Kem
-from tallow_core.testing.checks import kem as checks
+from tallow_core.testing.checks import kem_checks as checks
 from tallow_core.testing.vectors import assembled, published
 from tallow_plugins.kems import ml_kem_1024, x25519, x25519_ml_kem_1024
 from tallow_plugins.kems.ml_kem_1024 import MlKem1024

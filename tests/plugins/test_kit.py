@@ -11,7 +11,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from tallow_core.errors import AuthenticationError, CryptoError, ForgedRecord
-from tallow_core.kinds import AUTHENTICATOR, CIPHER, HASH, KEM, KINDS, TRANSPORT, Kind
+from tallow_core.registry.kinds import AUTHENTICATOR, CIPHER, HASH, KEM, KINDS, TRANSPORT, Kind
 from tallow_core.secrets import system_rng, wipe
 from tallow_core.spi.authenticator import Authenticator, ClientLogin, LoggedIn, ServerLogin
 from tallow_core.spi.cipher import Allowance

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA87PublicKey
 
 from tallow_core.errors import BadSignature, CryptoError
-from tallow_core.kinds import KEM, SIGNATURE, Kind
+from tallow_core.registry.kinds import KEM, SIGNATURE, Kind
 from tallow_core.spi.kem import KemPair
 from tallow_core.spi.signature import SigningPair
 from tallow_core.testing import ConformanceError

@@ -7,17 +7,17 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 from unittest import mock
 
 import pytest
 
+from tallow_core.directories import Directories
 from tallow_core.errors import AuthenticationError, CryptoError, ForgedRecord
-from tallow_core.kinds import AUTHENTICATOR, CIPHER, DISCOVERY, HASH, ROOMS, Kind
+from tallow_core.plugin_settings import DriverSettings
+from tallow_core.registry.kinds import AUTHENTICATOR, CIPHER, DISCOVERY, HASH, ROOMS, Kind
 from tallow_core.secrets import wipe
-from tallow_core.settings import Directories, Settings
 from tallow_core.spi.discovery import Advert
 from tallow_core.spi.hash import Hasher
 from tallow_core.spi.rooms import RoomTaken
@@ -358,9 +358,8 @@ class NoRest(Memory):
 class NoLimit(Memory):
     """Opens as many rooms as are asked for."""
 
-    def __init__(self, settings: Settings) -> None:
-        super().__init__(settings)
-        self._limit = 1 << 40
+    def __init__(self, settings: DriverSettings, max_rooms: int) -> None:
+        super().__init__(settings, 1 << 40)
 
 
 class ForgetsOwner(Memory):
@@ -404,13 +403,12 @@ BROKEN: tuple[tuple[Kind[Any], type, str], ...] = (
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    settings = Settings(
+def settings(tmp_path: Path) -> DriverSettings:
+    return DriverSettings(
         directories=Directories(
             *(tmp_path / part for part in ("config", "state", "data", "runtime"))
         )
     )
-    return replace(settings, relay_server=settings.relay_server._replace(rooms=2_000))
 
 
 @pytest.mark.parametrize(
@@ -419,7 +417,11 @@ def settings(tmp_path: Path) -> Settings:
     ids=lambda value: value.__name__ if isinstance(value, type) else "",
 )
 def test_the_kit_refuses_a_broken_driver(
-    kind: Kind[Any], driver: type, check: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    kind: Kind[Any],
+    driver: type,
+    check: str,
+    settings: DriverSettings,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(bounded, "PATIENCE", 5.0)
     with pytest.raises(ConformanceError, match=f"{driver.__name__}, {check}"):

@@ -13,27 +13,31 @@ from typing import ClassVar
 
 import pytest
 
+from tallow_core.directories import Directories
 from tallow_core.errors import BrokenOffError, UnreachableError
-from tallow_core.kinds import TRANSPORT
-from tallow_core.settings import Directories, Settings
+from tallow_core.plugin_settings import DriverSettings
+from tallow_core.registry.kinds import TRANSPORT
 from tallow_core.spi.transport import ByteStream, Listener, StreamFacts, Transport
 from tallow_core.testing import ConformanceError
-from tallow_core.testing.checks import bounded, listening, streams, transport
+from tallow_core.testing.checks import bounded
+from tallow_core.testing.checks import listener_checks as listening
+from tallow_core.testing.checks import stream_checks as streams
+from tallow_core.testing.checks import transport_checks as transport
 from tallow_core.testing.links import LossyStream, StreamFaults
-from tallow_core.testing.memory import BACKLOG, Memory
+from tallow_core.testing.memory_transport import BACKLOG, Memory
 from tallow_core.testing.suite import Check, run_checks
 from tallow_core.types import Endpoint, ReadBuffer, Trust, WriteBuffer
 from tallow_plugins.transports import _sockets
 from tallow_plugins.transports.tcp import Tcp, TcpStream
 from tallow_plugins.transports.tls import Tls
 
-Held = Callable[[type[Transport], Settings], None]
+Held = Callable[[type[Transport], DriverSettings], None]
 NEVER = 1e9
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return Settings(
+def settings(tmp_path: Path) -> DriverSettings:
+    return DriverSettings(
         directories=Directories(
             tmp_path / "config", tmp_path / "state", tmp_path / "data", tmp_path / "runtime"
         )
@@ -199,7 +203,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     ("driver", "check", "why"), DRIVERS, ids=lambda value: getattr(value, "__name__", "")
 )
 def test_a_broken_transport_is_refused(
-    driver: type[Transport], check: Held, why: str, settings: Settings
+    driver: type[Transport], check: Held, why: str, settings: DriverSettings
 ) -> None:
     with pytest.raises(ConformanceError, match=why):
         Check(check.__name__, lambda: check(driver, settings)).run()
@@ -299,7 +303,7 @@ FAULTS: list[tuple[type[TcpStream], Held]] = [
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize(("stream", "check"), FAULTS, ids=lambda value: value.__name__)
 def test_a_faulty_stream_is_refused(
-    stream: type[TcpStream], check: Held, settings: Settings
+    stream: type[TcpStream], check: Held, settings: DriverSettings
 ) -> None:
     class Driver(Faulty):
         """The fault under test."""
@@ -326,20 +330,20 @@ def behind(faults: StreamFaults) -> type[Memory]:
     [StreamFaults(cut=100_000), StreamFaults(stall=100_000), StreamFaults(flip=800_000)],
     ids=str,
 )
-def test_a_bad_link_is_no_transport(faults: StreamFaults, settings: Settings) -> None:
+def test_a_bad_link_is_no_transport(faults: StreamFaults, settings: DriverSettings) -> None:
     with pytest.raises(ConformanceError):
         transport.bytes_arrive_whole(behind(faults), settings)
 
 
-def test_a_link_that_only_splits_is_one(settings: Settings) -> None:
+def test_a_link_that_only_splits_is_one(settings: DriverSettings) -> None:
     run_checks(TRANSPORT, behind(StreamFaults(step=1_000)), settings)
 
 
-def test_the_memory_transport_keeps_its_contract(settings: Settings) -> None:
+def test_the_memory_transport_keeps_its_contract(settings: DriverSettings) -> None:
     assert run_checks(TRANSPORT, Memory, settings)
 
 
-def test_a_full_memory_listener_holds_a_dial_until_its_deadline(settings: Settings) -> None:
+def test_a_full_memory_listener_holds_a_dial_until_its_deadline(settings: DriverSettings) -> None:
     async def fill() -> int:
         async with streams.listening(Memory(settings)) as listener:
             for number in range(2 * BACKLOG):

@@ -15,10 +15,11 @@ from typing import Any
 
 import pytest
 
+from tallow_core.directories import Directories
 from tallow_core.errors import ConfigError
-from tallow_core.settings import Directories, Settings
+from tallow_core.plugin_settings import DriverSettings
 from tallow_core.spi.discovery import Advert, Discovery
-from tallow_core.testing.checks.discovery import CHECKS
+from tallow_core.testing.checks.discovery_checks import CHECKS
 from tallow_core.types import Endpoint
 from tallow_plugins.discoveries.local import Local
 
@@ -32,20 +33,20 @@ def runtime(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def settings(tmp_path: Path, runtime: Path) -> Settings:
-    return Settings(
+def settings(tmp_path: Path, runtime: Path) -> DriverSettings:
+    return DriverSettings(
         directories=Directories(tmp_path / "c", tmp_path / "s", tmp_path / "d", runtime)
     )
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 def test_conformance(
-    check: Callable[[type[Discovery], Settings], None], settings: Settings
+    check: Callable[[type[Discovery], DriverSettings], None], settings: DriverSettings
 ) -> None:
     check(Local, settings)
 
 
-def own_record(settings: Settings, runtime: Path) -> tuple[Path, dict[str, Any]]:
+def own_record(settings: DriverSettings, runtime: Path) -> tuple[Path, dict[str, Any]]:
     """A record as this process writes it, put there to stay."""
 
     async def read() -> tuple[Path, bytes]:
@@ -64,7 +65,7 @@ def plant(path: Path, content: bytes, mode: int = 0o600) -> Path:
 
 
 def test_t36_a_record_holds_the_listed_fields_and_nothing_else(
-    settings: Settings, runtime: Path
+    settings: DriverSettings, runtime: Path
 ) -> None:
     async def look() -> None:
         async with Local(settings).announce(ADVERT):
@@ -117,7 +118,7 @@ def linked_below(runtime: Path) -> None:
 
 @pytest.mark.parametrize("spoil", [loose, linked, loose_below, linked_below])
 def test_a_directory_that_others_can_reach_is_refused(
-    settings: Settings, runtime: Path, spoil: Callable[[Path], None]
+    settings: DriverSettings, runtime: Path, spoil: Callable[[Path], None]
 ) -> None:
     spoil(runtime)
     local = Local(settings)
@@ -137,7 +138,7 @@ def test_a_directory_that_others_can_reach_is_refused(
         local.nameplates()
 
 
-def test_a_dead_process_record_is_removed(settings: Settings, runtime: Path) -> None:
+def test_a_dead_process_record_is_removed(settings: DriverSettings, runtime: Path) -> None:
     path, record = own_record(settings, runtime)
     with subprocess.Popen([sys.executable, "-c", ""]) as ended:
         pass
@@ -148,7 +149,7 @@ def test_a_dead_process_record_is_removed(settings: Settings, runtime: Path) -> 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="start times come from /proc")
 def test_a_record_of_an_earlier_process_of_that_number_is_removed(
-    settings: Settings, runtime: Path
+    settings: DriverSettings, runtime: Path
 ) -> None:
     path, record = own_record(settings, runtime)
     plant(path, json.dumps(record | {"started": record["started"] - 1}).encode())
@@ -185,7 +186,7 @@ FORGERIES: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("change", FORGERIES.values(), ids=FORGERIES)
 def test_forged_records_are_passed_over(
-    settings: Settings, runtime: Path, change: dict[str, Any]
+    settings: DriverSettings, runtime: Path, change: dict[str, Any]
 ) -> None:
     path, record = own_record(settings, runtime)
     plant(path, json.dumps(record | change).encode())
@@ -199,7 +200,7 @@ GARBAGE = [b"", b"null", b"[]", b"\xff\xfe", b"[" * 4096, b'{"v": 1}', b"9" * 40
 
 
 @pytest.mark.parametrize("content", GARBAGE, ids=lambda content: content[:8].hex())
-def test_garbage_is_passed_over(settings: Settings, runtime: Path, content: bytes) -> None:
+def test_garbage_is_passed_over(settings: DriverSettings, runtime: Path, content: bytes) -> None:
     path, _ = own_record(settings, runtime)
     plant(path, content)
     assert Local(settings).nameplates() == frozenset()
@@ -207,7 +208,7 @@ def test_garbage_is_passed_over(settings: Settings, runtime: Path, content: byte
 
 
 def test_only_private_regular_single_small_files_are_records(
-    settings: Settings, runtime: Path, tmp_path: Path
+    settings: DriverSettings, runtime: Path, tmp_path: Path
 ) -> None:
     path, record = own_record(settings, runtime)
     content = json.dumps(record).encode()
@@ -225,7 +226,7 @@ def test_only_private_regular_single_small_files_are_records(
 
 
 @asynccontextmanager
-async def browsing(settings: Settings) -> AsyncIterator[AsyncIterator[Endpoint]]:
+async def browsing(settings: DriverSettings) -> AsyncIterator[AsyncIterator[Endpoint]]:
     found = Local(settings).browse("482159")
     try:
         yield found
@@ -233,7 +234,7 @@ async def browsing(settings: Settings) -> AsyncIterator[AsyncIterator[Endpoint]]
         await found.aclose()  # type: ignore[attr-defined]
 
 
-def test_each_endpoint_comes_once(settings: Settings) -> None:
+def test_each_endpoint_comes_once(settings: DriverSettings) -> None:
     second = Advert("482159", Endpoint("tcp", "::1", 41235))
 
     async def browse() -> None:

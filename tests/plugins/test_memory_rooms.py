@@ -4,30 +4,27 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from tallow_core.settings import Settings
+from tallow_core.directories import Directories
+from tallow_core.plugin_settings import DriverSettings
 from tallow_core.spi.rooms import Rooms
-from tallow_core.testing.checks.rooms import CHECKS
+from tallow_core.testing.checks.rooms_checks import CHECKS
 from tallow_plugins.rooms.memory import Memory
 
-
-def settings_for(rooms: int) -> Settings:
-    settings = Settings()
-    return replace(settings, relay_server=settings.relay_server._replace(rooms=rooms))
+SETTINGS = DriverSettings(Directories(*map(Path, ("config", "state", "data", "runtime"))))
 
 
-@pytest.mark.parametrize("rooms", [3, 2_500])
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
-def test_conformance(check: Callable[[type[Rooms], Settings], None], rooms: int) -> None:
-    check(Memory, settings_for(rooms))
+def test_conformance(check: Callable[[type[Rooms], DriverSettings], None]) -> None:
+    check(Memory, SETTINGS)
 
 
 def test_t12_ten_thousand_rooms_never_collide() -> None:
     async def open_all() -> list[str]:
-        rooms = Memory(settings_for(10_000))
+        rooms = Memory(SETTINGS, 10_000)
         return [await rooms.open(None, b"h" * 32, 0.0) for _ in range(10_000)]
 
     opened = asyncio.run(open_all())
@@ -38,7 +35,7 @@ def test_t12_ten_thousand_rooms_never_collide() -> None:
 
 def test_resting_nameplates_count_as_used_and_are_bounded() -> None:
     async def churn() -> tuple[str, str]:
-        rooms = Memory(settings_for(100))
+        rooms = Memory(SETTINGS, 100)
         first = await rooms.open(None, b"h" * 32, 0.0)
         await rooms.close(first, 0.0)
         for moment in range(1000):

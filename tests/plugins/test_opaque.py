@@ -19,7 +19,7 @@ from argon2.low_level import Type, hash_secret_raw
 
 from tallow_core.errors import AuthenticationError, CryptoError, PluginError
 from tallow_core.secrets import system_rng
-from tallow_core.testing.checks import login as checks
+from tallow_core.testing.checks import login_checks as checks
 from tallow_plugins.authenticators import opaque
 from tallow_plugins.authenticators.opaque import Opaque
 

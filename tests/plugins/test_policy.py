@@ -8,13 +8,22 @@ from typing import Any
 
 import pytest
 
-from tallow_core import calibration
-from tallow_core.catalog import Catalog
+from tallow_core.config import calibration
+from tallow_core.config.policy import MOST_OFFERED, Policy, Route
+from tallow_core.config.schema import PluginSettings, PolicySettings, Settings, load_settings
 from tallow_core.errors import ConfigError, PluginError, PolicyError
-from tallow_core.host import PluginHost
-from tallow_core.kinds import AUTHENTICATOR, CIPHER, COMMAND, HASH, KEM, SIGNATURE, TRANSPORT, Kind
-from tallow_core.policy import MOST_OFFERED, Policy, Route
-from tallow_core.settings import PluginSettings, PolicySettings, Settings, load_settings
+from tallow_core.registry.catalog import Catalog
+from tallow_core.registry.kinds import (
+    AUTHENTICATOR,
+    CIPHER,
+    COMMAND,
+    HASH,
+    KEM,
+    SIGNATURE,
+    TRANSPORT,
+    Kind,
+)
+from tallow_core.registry.loader import PluginLoader
 
 from .fakedist import LOGIN, Site, driver, fake_site
 
@@ -54,7 +63,7 @@ def suite(site: Site) -> None:
 
 def policy(settings: Settings | None = None) -> Policy:
     settings = settings or Settings()
-    return Policy(PluginHost(Catalog.scan(settings.plugins), settings), settings)
+    return Policy(PluginLoader(Catalog.scan(settings.plugins), settings.directories), settings)
 
 
 def configured(*, allow: tuple[str, ...] = (), block: tuple[str, ...] = (), **lists: Any) -> Policy:

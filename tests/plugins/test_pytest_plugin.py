@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from tallow_core.kinds import CIPHER, HASH
-from tallow_core.testing import selection, suite
+from tallow_core.config.schema import PluginSettings
+from tallow_core.registry.kinds import CIPHER, HASH
+from tallow_core.testing import subjects as selection
+from tallow_core.testing import suite
 from tallow_core.testing.expect import ConformanceError, require
-from tallow_core.testing.selection import everything, named, scratch
+from tallow_core.testing.subjects import everything, named, scratch
 from tallow_core.testing.suite import CHECKS
 from tests.cli.test_check import LEAVES_PLAINTEXT, STRANGE, add
 from tests.e2e.test_third_party import Site
@@ -103,9 +105,9 @@ def test_a_failure_is_a_sentence(place: Place, site: Site) -> None:
         "\nafter a record with a flipped bit, unverified plaintext is left in the output\n" in said
     )
     assert "cipher:strange::every_flipped_bit_is_refused" in said
-    assert "checks/cipher.py" not in said
+    assert "checks/cipher_checks.py" not in said
     _, at_length = run_pytest(place, *words, "--tb=long", site=site)
-    assert "checks/cipher.py" in at_length
+    assert "checks/cipher_checks.py" in at_length
 
 
 def test_what_cannot_be_loaded_fails_once(place: Place, site: Site) -> None:
@@ -178,8 +180,8 @@ def test_pytest_is_no_dependency() -> None:
     """The kit without pytest: its functions, and the command."""
     assert not [line for line in requires("tallow") or () if line.startswith("pytest")]
     code = (
-        "import sys; sys.modules['pytest'] = None; import tallow_core.testing.selection,"
-        " tallow_core.cli.checking"
+        "import sys; sys.modules['pytest'] = None; import tallow_core.testing.subjects,"
+        " tallow_core.cli.views.check_report"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=PATIENCE)
 
@@ -199,9 +201,9 @@ def test_primitives_of_the_core(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (selection, suite):
         monkeypatch.setattr(module, "CORE", primitives)
     with scratch() as settings:
-        subject = named("core:hkdf", settings.plugins)
+        subject = named("core:hkdf", PluginSettings())
         assert (str(subject), subject.state) == ("core:hkdf", "allowed")
-        assert str(everything(settings.plugins)[-1]) == "core:hkdf"
+        assert str(everything(PluginSettings())[-1]) == "core:hkdf"
         first, second = subject.checks(settings)
         first.run()
         with pytest.raises(ConformanceError, match="not so"):

@@ -20,7 +20,7 @@ from slhdsa.lowlevel.parameters import sha2_256f
 
 from tallow_core.errors import BadSignature, CryptoError, PluginError
 from tallow_core.spi.signature import Signature, SigningPair
-from tallow_core.testing.checks import signature as checks
+from tallow_core.testing.checks import signature_checks as checks
 from tallow_core.testing.vectors import assembled, published
 from tallow_plugins.signatures import ed25519, ed25519_ml_dsa_87, ml_dsa_87, slh_dsa_sha2_256f
 from tallow_plugins.signatures.ed25519 import Ed25519

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from tallow_core.directories import Directories
 from tallow_core.errors import BrokenOffError, UnreachableError, UsageError
-from tallow_core.settings import Directories, Settings
+from tallow_core.plugin_settings import DriverSettings
 from tallow_core.spi.transport import Transport
-from tallow_core.testing.checks import transport as checks
+from tallow_core.testing.checks import transport_checks as checks
 from tallow_core.types import Endpoint, Trust
 from tallow_plugins.transports import _sockets
 from tallow_plugins.transports.tcp import Tcp
@@ -25,25 +26,25 @@ PATIENCE = 20.0
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return Settings(
+def settings(tmp_path: Path) -> DriverSettings:
+    return DriverSettings(
         directories=Directories(tmp_path / "c", tmp_path / "s", tmp_path / "d", tmp_path / "r")
     )
 
 
 @pytest.mark.parametrize("check", checks.CHECKS, ids=lambda check: check.__name__)
 def test_conformance(
-    check: Callable[[type[Transport], Settings], None], settings: Settings
+    check: Callable[[type[Transport], DriverSettings], None], settings: DriverSettings
 ) -> None:
     check(Tcp, settings)
 
 
-def test_a_pin_is_refused(settings: Settings) -> None:
+def test_a_pin_is_refused(settings: DriverSettings) -> None:
     with pytest.raises(UsageError, match="pin"):
         Tcp(settings).parse("127.0.0.1:1#sha256=" + "0" * 64)
 
 
-def test_dial_deadline_holds_where_nothing_answers(settings: Settings) -> None:
+def test_dial_deadline_holds_where_nothing_answers(settings: DriverSettings) -> None:
     async def dial() -> None:
         loop = asyncio.get_running_loop()
         with socket.socket() as full, contextlib.ExitStack() as stack:
@@ -64,7 +65,7 @@ def test_dial_deadline_holds_where_nothing_answers(settings: Settings) -> None:
 
 
 def test_every_address_of_a_name_is_tried(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
+    settings: DriverSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def dial() -> None:
         async with contextlib.AsyncExitStack() as stack:
@@ -95,7 +96,7 @@ def answering(addresses: list[tuple[str, int]]) -> Callable[..., list[object]]:
 
 
 def test_a_resolver_that_hangs_holds_neither_dial_nor_the_end_of_the_program(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
+    settings: DriverSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     release = threading.Event()
 
@@ -121,7 +122,7 @@ def test_a_resolver_that_hangs_holds_neither_dial_nor_the_end_of_the_program(
 
 
 def test_a_name_that_does_not_resolve_is_unreachable(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
+    settings: DriverSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def unknown(host: str, port: int, *, type: int, flags: int = 0) -> list[object]:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
@@ -135,7 +136,7 @@ def test_a_name_that_does_not_resolve_is_unreachable(
     asyncio.run(asyncio.wait_for(dial(), PATIENCE))
 
 
-def test_ipv6_listens_at_ipv6_only(settings: Settings) -> None:
+def test_ipv6_listens_at_ipv6_only(settings: DriverSettings) -> None:
     async def listen() -> None:
         try:
             listener = await Tcp(settings).listen(Endpoint("tcp", "::", 0), lasting=False)
@@ -161,7 +162,7 @@ def test_ipv6_listens_at_ipv6_only(settings: Settings) -> None:
 
 
 def test_accept_survives_a_process_without_descriptors(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
+    settings: DriverSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def accept() -> None:
         listener = await Tcp(settings).listen(Endpoint("tcp", "127.0.0.1", 0), lasting=False)
@@ -188,7 +189,7 @@ def test_accept_survives_a_process_without_descriptors(
     asyncio.run(asyncio.wait_for(accept(), PATIENCE))
 
 
-def test_loopback_sockets_are_tuned(settings: Settings) -> None:
+def test_loopback_sockets_are_tuned(settings: DriverSettings) -> None:
     async def look() -> None:
         listener = await Tcp(settings).listen(Endpoint("tcp", "127.0.0.1", 0), lasting=False)
         deadline = asyncio.get_running_loop().time() + PATIENCE
@@ -206,7 +207,7 @@ def test_loopback_sockets_are_tuned(settings: Settings) -> None:
     asyncio.run(asyncio.wait_for(look(), PATIENCE))
 
 
-def test_a_reset_is_broken_off(settings: Settings) -> None:
+def test_a_reset_is_broken_off(settings: DriverSettings) -> None:
     async def reset() -> None:
         listener = await Tcp(settings).listen(Endpoint("tcp", "127.0.0.1", 0), lasting=False)
         with socket.create_connection(("127.0.0.1", listener.endpoint.port)) as caller:
@@ -220,7 +221,7 @@ def test_a_reset_is_broken_off(settings: Settings) -> None:
     asyncio.run(asyncio.wait_for(reset(), PATIENCE))
 
 
-def test_a_steady_stream_leaves_other_tasks_their_turn(settings: Settings) -> None:
+def test_a_steady_stream_leaves_other_tasks_their_turn(settings: DriverSettings) -> None:
     """A peer whose bytes are always there already must not keep the event loop from its timers."""
 
     async def flood() -> int:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from tallow_core.directories import Directories
 from tallow_core.errors import (
     AuthenticationError,
     BrokenOffError,
@@ -23,11 +24,14 @@ from tallow_core.errors import (
     UnreachableError,
     UsageError,
 )
-from tallow_core.settings import Directories, Settings
+from tallow_core.plugin_settings import DriverSettings
 from tallow_core.spi.transport import ByteStream, Listener, Transport
 from tallow_core.testing import ConformanceError
-from tallow_core.testing.checks import transport as checks
-from tallow_core.testing.checks.pins import unknown_certificate_is_refused, wrong_pin_is_refused
+from tallow_core.testing.checks import transport_checks as checks
+from tallow_core.testing.checks.pin_checks import (
+    unknown_certificate_is_refused,
+    wrong_pin_is_refused,
+)
 from tallow_core.types import Endpoint, Trust
 from tallow_plugins.transports import _certificate
 from tallow_plugins.transports.tls import Tls
@@ -37,21 +41,21 @@ HERE = Endpoint("tls", "127.0.0.1", 0)
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return Settings(
+def settings(tmp_path: Path) -> DriverSettings:
+    return DriverSettings(
         directories=Directories(tmp_path / "c", tmp_path / "s", tmp_path / "d", tmp_path / "r")
     )
 
 
 @pytest.mark.parametrize("check", checks.CHECKS, ids=lambda check: check.__name__)
 def test_conformance(
-    check: Callable[[type[Transport], Settings], None], settings: Settings
+    check: Callable[[type[Transport], DriverSettings], None], settings: DriverSettings
 ) -> None:
     check(Tls, settings)
 
 
 def with_listener(
-    settings: Settings,
+    settings: DriverSettings,
     use: Callable[[Listener], asyncio.Future[None] | object],
     *,
     lasting: bool = False,
@@ -66,13 +70,15 @@ def with_listener(
     asyncio.run(asyncio.wait_for(run(), PATIENCE))
 
 
-async def dial(settings: Settings, endpoint: Endpoint, trust: Trust = Trust.PEER) -> ByteStream:
+async def dial(
+    settings: DriverSettings, endpoint: Endpoint, trust: Trust = Trust.PEER
+) -> ByteStream:
     return await Tls(settings).dial(
         endpoint, asyncio.get_running_loop().time() + PATIENCE, trust=trust
     )
 
 
-def test_pins_are_parsed_in_any_case_and_kept_in_lower(settings: Settings) -> None:
+def test_pins_are_parsed_in_any_case_and_kept_in_lower(settings: DriverSettings) -> None:
     pin = "aB" * 32
     assert Tls(settings).parse(f"[::1]:7#sha256={pin}") == Endpoint("tls", "::1", 7, "ab" * 32)
     for bad in (pin, f"sha1={pin}", f"sha256={pin}0", f"sha256={pin[:-1]}g", f"sha256={pin}#"):
@@ -80,7 +86,7 @@ def test_pins_are_parsed_in_any_case_and_kept_in_lower(settings: Settings) -> No
             Tls(settings).parse(f"h:7#{bad}")
 
 
-def test_tls_1_2_is_refused(settings: Settings) -> None:
+def test_tls_1_2_is_refused(settings: DriverSettings) -> None:
     async def old_client(listener: Listener) -> None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
@@ -99,7 +105,7 @@ def test_tls_1_2_is_refused(settings: Settings) -> None:
     with_listener(settings, old_client)
 
 
-def test_a_listener_with_tls_1_2_only_is_refused(settings: Settings, tmp_path: Path) -> None:
+def test_a_listener_with_tls_1_2_only_is_refused(settings: DriverSettings, tmp_path: Path) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.maximum_version = ssl.TLSVersion.TLSv1_2
     (tmp_path / "old.pem").write_bytes(_certificate.fresh_identity())
@@ -117,7 +123,7 @@ def test_a_listener_with_tls_1_2_only_is_refused(settings: Settings, tmp_path: P
     asyncio.run(asyncio.wait_for(new_client(), PATIENCE))
 
 
-def test_wrong_pin_shows_both_and_what_to_do(settings: Settings) -> None:
+def test_wrong_pin_shows_both_and_what_to_do(settings: DriverSettings) -> None:
     async def wrong(listener: Listener) -> None:
         accepting = asyncio.create_task(received(listener))
         endpoint = Endpoint("tls", "127.0.0.1", listener.endpoint.port, "5" * 64)
@@ -145,7 +151,7 @@ async def received(listener: Listener) -> bytes:
     return bytes(content)
 
 
-def test_system_roots_do_not_vouch_for_a_self_signed_certificate(settings: Settings) -> None:
+def test_system_roots_do_not_vouch_for_a_self_signed_certificate(settings: DriverSettings) -> None:
     async def unknown(listener: Listener) -> None:
         accepting = asyncio.create_task(received(listener))
         with pytest.raises(AuthenticationError, match="self-signed"):
@@ -156,7 +162,7 @@ def test_system_roots_do_not_vouch_for_a_self_signed_certificate(settings: Setti
 
 
 def test_the_name_is_checked_where_the_system_trusts_the_certificate(
-    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    settings: DriverSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The certificate is made a system root, but it is for no name: still refused."""
 
@@ -170,7 +176,9 @@ def test_the_name_is_checked_where_the_system_trusts_the_certificate(
     with_listener(settings, misnamed, lasting=True)
 
 
-def test_the_pin_is_the_hash_of_the_public_key_info(settings: Settings, tmp_path: Path) -> None:
+def test_the_pin_is_the_hash_of_the_public_key_info(
+    settings: DriverSettings, tmp_path: Path
+) -> None:
     async def compare(listener: Listener) -> None:
         identity = tmp_path / "s" / _certificate.IDENTITY_FILE
         openssl = ["openssl", "pkey", "-in", str(identity), "-pubout", "-outform", "DER"]
@@ -183,7 +191,9 @@ def test_the_pin_is_the_hash_of_the_public_key_info(settings: Settings, tmp_path
     with_listener(settings, compare, lasting=True)
 
 
-def test_t13_lasting_identity_is_private_and_its_own(settings: Settings, tmp_path: Path) -> None:
+def test_t13_lasting_identity_is_private_and_its_own(
+    settings: DriverSettings, tmp_path: Path
+) -> None:
     async def look(listener: Listener) -> None:
         facts = (tmp_path / "s" / _certificate.IDENTITY_FILE).lstat()
         assert stat.S_IMODE(facts.st_mode) == 0o600
@@ -218,7 +228,7 @@ def test_two_starts_at_once_use_one_identity(tmp_path: Path) -> None:
 
 
 def test_a_fresh_listener_leaves_no_file(
-    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    settings: DriverSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def look(listener: Listener) -> None:
         assert os.listdir(tmp_path) == []
@@ -266,7 +276,7 @@ def mismatched(path: Path) -> None:
     ],
 )
 def test_an_identity_that_is_not_mine_alone_is_refused(
-    settings: Settings, tmp_path: Path, plant: Callable[[Path], None], message: str
+    settings: DriverSettings, tmp_path: Path, plant: Callable[[Path], None], message: str
 ) -> None:
     (tmp_path / "s").mkdir(mode=0o700)
     path = tmp_path / "s" / _certificate.IDENTITY_FILE
@@ -276,7 +286,7 @@ def test_an_identity_that_is_not_mine_alone_is_refused(
     assert str(path) in str(caught.value)
 
 
-def test_no_name_is_sent_with_a_pin(settings: Settings) -> None:
+def test_no_name_is_sent_with_a_pin(settings: DriverSettings) -> None:
     """The server name (RFC 6066) would travel in clear."""
 
     async def sniff() -> bytes:
@@ -296,7 +306,7 @@ def test_no_name_is_sent_with_a_pin(settings: Settings) -> None:
     assert b"localhost" not in asyncio.run(asyncio.wait_for(sniff(), PATIENCE))
 
 
-def test_a_caller_that_speaks_something_else_is_broken_off(settings: Settings) -> None:
+def test_a_caller_that_speaks_something_else_is_broken_off(settings: DriverSettings) -> None:
     async def serve(listener: Listener) -> None:
         with closing(socket.create_connection(("127.0.0.1", listener.endpoint.port))) as caller:
             caller.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -308,7 +318,7 @@ def test_a_caller_that_speaks_something_else_is_broken_off(settings: Settings) -
     with_listener(settings, serve)
 
 
-def test_reading_goes_on_after_send_eof(settings: Settings) -> None:
+def test_reading_goes_on_after_send_eof(settings: DriverSettings) -> None:
     async def half(listener: Listener) -> None:
         content = os.urandom(300_000)
 
@@ -333,7 +343,7 @@ def test_reading_goes_on_after_send_eof(settings: Settings) -> None:
     with_listener(settings, half)
 
 
-def test_both_ends_may_use_a_stream_at_first_in_both_directions(settings: Settings) -> None:
+def test_both_ends_may_use_a_stream_at_first_in_both_directions(settings: DriverSettings) -> None:
     """The handshake of an accepted stream runs once, whichever of receiving and sending comes
     first."""
 
@@ -366,7 +376,7 @@ class Trusting(Tls):
     ids=lambda check: check.__name__,
 )
 def test_the_kit_finds_a_driver_that_trusts_anybody(
-    check: Callable[[type[Transport], Settings], None], settings: Settings
+    check: Callable[[type[Transport], DriverSettings], None], settings: DriverSettings
 ) -> None:
     with pytest.raises(ConformanceError):
         check(Trusting, settings)

@@ -10,9 +10,10 @@ from typing import Any, ClassVar
 from unittest import mock
 
 from tallow_core.errors import TallowError
-from tallow_core.protocol.code import Code, parse_code
-from tallow_core.protocol.frames import Frame, FrameParser, FrameType
-from tallow_core.protocol.handshake import (
+from tallow_core.protocol.codec.frame import Frame, FrameParser, FrameType
+from tallow_core.protocol.handshake.code import Code, parse_code
+from tallow_core.protocol.handshake.key_schedule import Schedule
+from tallow_core.protocol.handshake.machines import (
     Established,
     GuestHandshake,
     Handshake,
@@ -21,8 +22,7 @@ from tallow_core.protocol.handshake import (
     Veto,
     Wish,
 )
-from tallow_core.protocol.schedule import Schedule
-from tallow_core.protocol.suite import Drivers
+from tallow_core.protocol.handshake.suite_offer import Drivers
 from tallow_core.secrets import Rng, system_rng
 from tallow_core.spi.hash import Hash, Hasher
 from tallow_core.types import ReadBuffer, Role

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tallow_core.protocol.budget import BURST, GUEST_PROOFS, Budget
+from tallow_core.protocol.handshake.guess_budget import BURST, GUEST_PROOFS, Budget
 from tallow_core.testing.fakes import FakeClock
 
 

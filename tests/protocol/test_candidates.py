@@ -13,14 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tallow_core.errors import RemoteProtocolError
-from tallow_core.protocol.candidates import (
+from tallow_core.protocol.lanes.candidates import (
     MOST_CANDIDATES,
     Candidate,
     read_candidates,
     refusal,
     write_candidates,
 )
-from tallow_core.protocol.messages import (
+from tallow_core.protocol.lanes.session_messages import (
     Arrived,
     Further,
     Lost,

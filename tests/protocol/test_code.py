@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tallow_core.errors import UsageError
-from tallow_core.protocol.code import (
+from tallow_core.protocol.handshake.code import (
     FEWEST_WORDS,
     LEAST_CUSTOM,
     MOST_SECRET,

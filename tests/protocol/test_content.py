@@ -14,11 +14,12 @@ from blake3 import blake3
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tallow_core.dataplane.buffers import PAYLOAD, RecordBuffer
-from tallow_core.dataplane.faults import ChangedError
-from tallow_core.dataplane.outgoing import FULL, LARGE, FileSource, Outgoing
 from tallow_core.errors import FileSystemError, IntegrityError, RemoteProtocolError
-from tallow_core.protocol.content import (
+from tallow_core.files.os_faults import ChangedError
+from tallow_core.files.record_buffer import PAYLOAD, RecordBuffer
+from tallow_core.files.source.record_packer import FULL, LARGE, FileSource, Outgoing
+from tallow_core.protocol.lanes.record import DATA_CAP, FINAL, RecordType
+from tallow_core.protocol.transfer.content import (
     CHUNK,
     FAILED,
     HOLE,
@@ -36,8 +37,7 @@ from tallow_core.protocol.content import (
     Passed,
     Reason,
 )
-from tallow_core.protocol.manifest import LEAST_SEGMENT, SEGMENT, Entry, EntryKind
-from tallow_core.protocol.records import DATA_CAP, FINAL, RecordType
+from tallow_core.protocol.transfer.manifest import LEAST_SEGMENT, SEGMENT, Entry, EntryKind
 from tallow_core.text import printable
 from tallow_plugins.hashes.blake3 import Blake3
 

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tallow_core.dataplane.buffers import PAYLOAD, RecordBuffer
-from tallow_core.dataplane.outgoing import FULL, Outgoing
-from tallow_core.dataplane.packing import Packing
 from tallow_core.errors import RemoteProtocolError
-from tallow_core.protocol.content import (
+from tallow_core.files.record_buffer import PAYLOAD, RecordBuffer
+from tallow_core.files.source.compression import Packing
+from tallow_core.files.source.record_packer import FULL, Outgoing
+from tallow_core.protocol.transfer.content import (
     MOST_PACKED,
     PACKED,
     ContentReader,
@@ -21,7 +21,7 @@ from tallow_core.protocol.content import (
     FileVerified,
     Item,
 )
-from tallow_core.protocol.manifest import LEAST_SEGMENT, SEGMENT, Entry
+from tallow_core.protocol.transfer.manifest import LEAST_SEGMENT, SEGMENT, Entry
 from tallow_core.secrets import system_rng
 from tallow_plugins.compressors.none import NoCompression
 from tallow_plugins.compressors.zstd import Zstd

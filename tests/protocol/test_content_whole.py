@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tallow_core.dataplane.buffers import RecordBuffer
-from tallow_core.dataplane.outgoing import LARGE, Outgoing
-from tallow_core.dataplane.packing import LEAST, Packing
 from tallow_core.errors import FileSystemError, TallowError
-from tallow_core.protocol.content import (
+from tallow_core.files.record_buffer import RecordBuffer
+from tallow_core.files.source.compression import LEAST, Packing
+from tallow_core.files.source.record_packer import LARGE, Outgoing
+from tallow_core.protocol.transfer.content import (
     CHUNK,
     FAILED,
     PACKED,
@@ -29,7 +29,7 @@ from tallow_core.protocol.content import (
     Item,
     hash_whole,
 )
-from tallow_core.protocol.manifest import LEAST_SEGMENT, SEGMENT, Entry, EntryKind
+from tallow_core.protocol.transfer.manifest import LEAST_SEGMENT, SEGMENT, Entry, EntryKind
 from tallow_plugins.compressors.zstd import Zstd
 from tallow_plugins.hashes.blake3 import Blake3
 from tests.protocol.test_content import KIB, Slow, content, entry, tree_hash

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tallow_core.errors import RemoteProtocolError
-from tallow_core.protocol.alerts import SENTENCES, Alert, sentence
-from tallow_core.protocol.frames import (
+from tallow_core.protocol.codec.alert import SENTENCES, Alert, sentence
+from tallow_core.protocol.codec.frame import (
     HEADER,
     MAGIC,
     MAX_BODY,
@@ -19,8 +19,8 @@ from tallow_core.protocol.frames import (
     FrameParser,
     FrameType,
 )
-from tallow_core.protocol.join import LONGEST_WAIT, Join, read_join
-from tallow_core.protocol.wire import Reader, Writer, lv, u32
+from tallow_core.protocol.codec.wire import Reader, Writer, lv, u32
+from tallow_core.protocol.handshake.join import LONGEST_WAIT, Join, read_join
 from tests.protocol.support import cut
 
 FRAMES = st.lists(st.builds(Frame, st.integers(0, 255), st.binary(max_size=200)), max_size=8)

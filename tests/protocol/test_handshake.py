@@ -18,13 +18,13 @@ from tallow_core.errors import (
     TallowError,
     UnreachableError,
 )
-from tallow_core.protocol.alerts import Alert, sentence
-from tallow_core.protocol.budget import Budget
-from tallow_core.protocol.code import parse_code
-from tallow_core.protocol.frames import MAX_BODY, Frame, FrameType
-from tallow_core.protocol.handshake import GuestHandshake, HostHandshake, ProofDue
-from tallow_core.protocol.suite import KINDS, offer_of, read_offer, write_offer
-from tallow_core.protocol.wire import Reader, Writer
+from tallow_core.protocol.codec.alert import Alert, sentence
+from tallow_core.protocol.codec.frame import MAX_BODY, Frame, FrameType
+from tallow_core.protocol.codec.wire import Reader, Writer
+from tallow_core.protocol.handshake.code import parse_code
+from tallow_core.protocol.handshake.guess_budget import Budget
+from tallow_core.protocol.handshake.machines import GuestHandshake, HostHandshake, ProofDue
+from tallow_core.protocol.handshake.suite_offer import KINDS, offer_of, read_offer, write_offer
 from tallow_core.secrets import system_rng
 from tallow_core.testing.fakes import seeded_rng
 from tallow_plugins.authenticators.cpace import Cpace

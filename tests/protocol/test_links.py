@@ -10,17 +10,18 @@ from typing import Any, TypeAlias
 
 import pytest
 
+from tallow_core.directories import user_directories
 from tallow_core.errors import BrokenOffError, TallowError, UnreachableError
-from tallow_core.protocol.lanes import CONTROL_KEYS
-from tallow_core.protocol.records import RecordType
-from tallow_core.runtime.frames import read_frame
-from tallow_core.runtime.lane import Lane
-from tallow_core.settings import Settings
+from tallow_core.plugin_settings import DriverSettings
+from tallow_core.protocol.lanes.lane_join import CONTROL_KEYS
+from tallow_core.protocol.lanes.record import RecordType
+from tallow_core.session.frame_io import read_frame
+from tallow_core.session.lane import Lane
 from tallow_core.spi.transport import ByteStream
-from tallow_core.testing.checks.streams import pair
+from tallow_core.testing.checks.stream_checks import pair
 from tallow_core.testing.fakes import seeded_rng
 from tallow_core.testing.links import DatagramLink, LossyStream, StreamFaults
-from tallow_core.testing.memory import Memory
+from tallow_core.testing.memory_transport import Memory
 from tallow_core.types import Role
 from tests.protocol.support import DONE, PROVE, End, converse, established, guest, host
 
@@ -31,7 +32,7 @@ Faults: TypeAlias = StreamFaults
 @asynccontextmanager
 async def linked(to_host: Faults, to_guest: Faults) -> Any:
     """The two ends of a stream in memory, each behind its half of the link."""
-    async with pair(Memory, Settings()) as (_, client, server):
+    async with pair(Memory, DriverSettings(user_directories())) as (_, client, server):
         yield LossyStream(server, to_host), LossyStream(client, to_guest)
 
 

@@ -13,9 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tallow_core.errors import FileSystemError, RemoteProtocolError
-from tallow_core.protocol import manifest as module
-from tallow_core.protocol.frames import MAX_BODY
-from tallow_core.protocol.manifest import (
+from tallow_core.protocol.codec.frame import MAX_BODY
+from tallow_core.protocol.codec.wire import Reader, Writer
+from tallow_core.protocol.lanes.record import CONTROL_CAP
+from tallow_core.protocol.transfer import manifest as module
+from tallow_core.protocol.transfer.manifest import (
     LARGEST,
     LEAST_SEGMENT,
     MOST_SEGMENT,
@@ -31,9 +33,7 @@ from tallow_core.protocol.manifest import (
     pages,
     read_entry,
 )
-from tallow_core.protocol.names import check_component, fold
-from tallow_core.protocol.records import CONTROL_CAP
-from tallow_core.protocol.wire import Reader, Writer
+from tallow_core.protocol.transfer.path_names import check_component, fold
 from tallow_core.text import printable
 from tallow_plugins.hashes.blake3 import Blake3
 from tests.security.corpus import PATHS, TREES

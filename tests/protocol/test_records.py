@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tallow_core.errors import ForgedRecord, LocalProtocolError, RemoteProtocolError
-from tallow_core.protocol.records import (
+from tallow_core.protocol.lanes.record import (
     CONTROL_CAP,
     DATA_CAP,
     EPOCH_RECORDS,

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tallow_core.errors import RemoteProtocolError, UnreachableError
-from tallow_core.protocol.alerts import Alert
-from tallow_core.protocol.frames import MAGIC, Frame, FrameType
-from tallow_core.protocol.messages import (
+from tallow_core.protocol.codec.alert import Alert
+from tallow_core.protocol.codec.frame import MAGIC, Frame, FrameType
+from tallow_core.protocol.codec.wire import u32
+from tallow_core.protocol.lanes.session_messages import (
     MOST_REASON,
     Receipt,
     Rekey,
@@ -21,7 +22,7 @@ from tallow_core.protocol.messages import (
     read_rekey,
     write_reason,
 )
-from tallow_core.protocol.relay import (
+from tallow_core.protocol.relay.relay_frames import (
     PING,
     PONG,
     SENTENCES,
@@ -39,7 +40,6 @@ from tallow_core.protocol.relay import (
     read_opened,
     refused,
 )
-from tallow_core.protocol.wire import u32
 
 TOKEN = bytes(range(32))
 U32 = (1 << 32) - 1

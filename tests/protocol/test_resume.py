@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tallow_core.errors import RemoteProtocolError
-from tallow_core.protocol.manifest import LEAST_SEGMENT
-from tallow_core.protocol.resume import (
+from tallow_core.protocol.transfer.manifest import LEAST_SEGMENT
+from tallow_core.protocol.transfer.resumption import (
     MOST_NAMED,
     MOST_PARTIAL,
     Earlier,

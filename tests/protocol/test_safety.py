@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tallow_core.errors import AuthenticationError
-from tallow_core.protocol.frames import Frame
-from tallow_core.protocol.handshake import Wish
-from tallow_core.protocol.safety import safety_number, same_number
-from tallow_core.protocol.schedule import Schedule
+from tallow_core.protocol.codec.frame import Frame
+from tallow_core.protocol.handshake.key_schedule import Schedule
+from tallow_core.protocol.handshake.machines import Wish
+from tallow_core.protocol.handshake.safety_number import safety_number, same_number
 from tallow_core.types import Role
 from tests.protocol.support import ANSWER, HELLO, converse, guest, host, schedules
 

@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 
 from tallow_core.errors import LocalProtocolError
-from tallow_core.protocol import schedule as module
-from tallow_core.protocol.code import parse_code
-from tallow_core.protocol.frames import Frame
-from tallow_core.protocol.lanes import CONTROL_KEYS, LaneKeys, lane_tag
-from tallow_core.protocol.records import Sealer
-from tallow_core.protocol.safety import safety_number
-from tallow_core.protocol.schedule import Schedule, expand, transcript_hash
+from tallow_core.protocol.codec.frame import Frame
+from tallow_core.protocol.handshake import key_schedule as module
+from tallow_core.protocol.handshake.code import parse_code
+from tallow_core.protocol.handshake.key_schedule import Schedule, expand, transcript_hash
+from tallow_core.protocol.handshake.safety_number import safety_number
+from tallow_core.protocol.lanes.lane_join import CONTROL_KEYS, LaneKeys, lane_tag
+from tallow_core.protocol.lanes.record import Sealer
 from tallow_core.spi.kem import KemPair
 from tallow_core.types import ReadBuffer, Role
 from tallow_plugins.kems.x25519_ml_kem_1024 import X25519MlKem1024

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tallow_core.errors import RemoteProtocolError
-from tallow_core.protocol import selection as module
-from tallow_core.protocol.manifest import (
+from tallow_core.protocol.codec.wire import Writer
+from tallow_core.protocol.transfer import selection as module
+from tallow_core.protocol.transfer.manifest import (
     FILE_MARK,
     LINKED_MARK,
     Counts,
@@ -18,8 +19,7 @@ from tallow_core.protocol.manifest import (
     OfferReader,
     pages,
 )
-from tallow_core.protocol.selection import CONTENT, KEPT, WANTED, AcceptReader, Selection
-from tallow_core.protocol.wire import Writer
+from tallow_core.protocol.transfer.selection import CONTENT, KEPT, WANTED, AcceptReader, Selection
 from tallow_plugins.hashes.blake3 import Blake3
 
 FILE, DIRECTORY, SYMLINK, HARD_LINK, SPARSE = (

@@ -9,8 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tallow_core.errors import PolicyError, RemoteProtocolError
-from tallow_core.protocol.suite import KINDS, MOST_NAMES, choose, offer_of, read_offer, write_offer
-from tallow_core.protocol.wire import Reader, Writer
+from tallow_core.protocol.codec.wire import Reader, Writer
+from tallow_core.protocol.handshake.suite_offer import (
+    KINDS,
+    MOST_NAMES,
+    choose,
+    offer_of,
+    read_offer,
+    write_offer,
+)
 
 NAMES = st.lists(st.sampled_from("abcdefghij"), min_size=1, max_size=6, unique=True).map(tuple)
 

@@ -21,30 +21,30 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tallow_core.protocol.code import Code, parse_code
-from tallow_core.protocol.content import CHUNK, TRAILER, FileHash, Item
-from tallow_core.protocol.frames import Frame, FrameType
-from tallow_core.protocol.handshake import (
+from tallow_core.protocol.codec.frame import Frame, FrameType
+from tallow_core.protocol.codec.wire import Writer, u32
+from tallow_core.protocol.handshake.code import Code, parse_code
+from tallow_core.protocol.handshake.join import Join, read_join
+from tallow_core.protocol.handshake.key_schedule import MANIFEST_CONTEXT, RECEIPT_CONTEXT
+from tallow_core.protocol.handshake.machines import (
     Established,
     GuestHandshake,
     Handshake,
     HostHandshake,
     ProofDue,
 )
-from tallow_core.protocol.join import Join, read_join
-from tallow_core.protocol.lanes import (
+from tallow_core.protocol.handshake.suite_offer import Drivers
+from tallow_core.protocol.lanes.lane_join import (
     CONTROL_KEYS,
     LaneAcceptor,
     LaneDialler,
     LaneKeys,
     read_lane_hello,
 )
-from tallow_core.protocol.manifest import Entry, OfferKind, pages
-from tallow_core.protocol.messages import Receipt, read_reason
-from tallow_core.protocol.records import DATA_CAP, FINAL, Opener, RecordType, Sealer
-from tallow_core.protocol.schedule import MANIFEST_CONTEXT, RECEIPT_CONTEXT
-from tallow_core.protocol.suite import Drivers
-from tallow_core.protocol.wire import Writer, u32
+from tallow_core.protocol.lanes.record import DATA_CAP, FINAL, Opener, RecordType, Sealer
+from tallow_core.protocol.lanes.session_messages import Receipt, read_reason
+from tallow_core.protocol.transfer.content import CHUNK, TRAILER, FileHash, Item
+from tallow_core.protocol.transfer.manifest import Entry, OfferKind, pages
 from tallow_core.secrets import system_rng
 from tallow_core.types import Role
 from tests.protocol.support import DEFAULT, no_veto

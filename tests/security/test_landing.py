@@ -19,15 +19,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tallow_core.dataplane import placing
-from tallow_core.dataplane import rename as renaming
-from tallow_core.dataplane.landing import Landing
-from tallow_core.dataplane.placing import Overwrite
-from tallow_core.dataplane.rename import rename_new
-from tallow_core.dataplane.skipped import Skipped
 from tallow_core.errors import FileSystemError, LocalProtocolError, RemoteProtocolError, TallowError
-from tallow_core.protocol.content import FileWhole
-from tallow_core.protocol.manifest import Entry, EntryKind
+from tallow_core.files.output import exclusive_rename as renaming
+from tallow_core.files.output import placement as placing
+from tallow_core.files.output.exclusive_rename import rename_new
+from tallow_core.files.output.output_tree import Landing
+from tallow_core.files.output.placement import Overwrite
+from tallow_core.files.skipped import Skipped
+from tallow_core.protocol.transfer.content import FileWhole
+from tallow_core.protocol.transfer.manifest import Entry, EntryKind
 from tests.security.corpus import ORDINARY, PATHS, TREES
 from tests.security.corpus import Entry as Listed
 

@@ -9,15 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from tallow_core.dataplane import batch, placing
-from tallow_core.dataplane.batch import MOST
-from tallow_core.dataplane.journal import Facts
-from tallow_core.dataplane.keeping import Keeping
-from tallow_core.dataplane.landing import Landing
-from tallow_core.dataplane.placing import Overwrite
 from tallow_core.errors import FileSystemError
-from tallow_core.protocol.content import FileWhole
-from tallow_core.protocol.manifest import Entry, EntryKind
+from tallow_core.files.output import placement as placing
+from tallow_core.files.output import small_files as batch
+from tallow_core.files.output.journal import Facts
+from tallow_core.files.output.output_tree import Landing
+from tallow_core.files.output.placement import Overwrite
+from tallow_core.files.output.small_files import MOST
+from tallow_core.files.output.staging import Keeping
+from tallow_core.protocol.transfer.content import FileWhole
+from tallow_core.protocol.transfer.manifest import Entry, EntryKind
 from tallow_plugins.hashes.blake3 import Blake3
 
 TIME = 1_234_567_890_987_654_321

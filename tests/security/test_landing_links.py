@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from tallow_core.dataplane import stash
-from tallow_core.dataplane.landing import Landing
-from tallow_core.dataplane.placing import Overwrite
-from tallow_core.dataplane.skipped import Skipped
 from tallow_core.errors import FileSystemError, LocalProtocolError, RemoteProtocolError
+from tallow_core.files.output import hard_links as stash
+from tallow_core.files.output.output_tree import Landing
+from tallow_core.files.output.placement import Overwrite
+from tallow_core.files.skipped import Skipped
 
 ALL = list(Overwrite)
 TIME = 1_234_567_890_987_654_321

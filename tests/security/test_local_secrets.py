@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from tallow_core.errors import AuthenticationError
-from tallow_core.protocol.code import parse_code
-from tallow_core.protocol.frames import Frame, FrameType
+from tallow_core.protocol.codec.frame import Frame, FrameType
+from tallow_core.protocol.handshake.code import parse_code
 from tests.protocol.support import DEFAULT
 from tests.security.hostile_peers import (
     CODE,

@@ -11,7 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tallow_core.errors import RemoteProtocolError
-from tallow_core.protocol.names import MAX_DEPTH, TreeOrder, check_component, check_path, fold
+from tallow_core.protocol.transfer.path_names import (
+    MAX_DEPTH,
+    TreeOrder,
+    check_component,
+    check_path,
+    fold,
+)
 from tallow_core.text import printable
 from tests.security.corpus import ORDINARY, PATHS, TREES, Entry, Path
 

@@ -13,10 +13,18 @@ from pathlib import Path
 
 import pytest
 
-from tallow_core.protocol.frames import Frame, FrameType
-from tallow_core.protocol.join import Join
-from tallow_core.protocol.relay import LEAVE, PONG, Open, Opened, Resume, Take, read_opened
-from tallow_core.protocol.wire import u32
+from tallow_core.protocol.codec.frame import Frame, FrameType
+from tallow_core.protocol.codec.wire import u32
+from tallow_core.protocol.handshake.join import Join
+from tallow_core.protocol.relay.relay_frames import (
+    LEAVE,
+    PONG,
+    Open,
+    Opened,
+    Resume,
+    Take,
+    read_opened,
+)
 from tests.security.hostile_peers import (
     CODE,
     Gone,

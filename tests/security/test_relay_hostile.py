@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tallow_core.protocol.frames import Frame, FrameType
-from tallow_core.protocol.wire import u32
+from tallow_core.protocol.codec.frame import Frame, FrameType
+from tallow_core.protocol.codec.wire import u32
 from tests.security.hostile_peers import (
     CODE,
     Home,

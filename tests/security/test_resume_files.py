@@ -12,14 +12,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tallow_core.dataplane.journal import NAME, Facts, Journal, Past
-from tallow_core.dataplane.keeping import Keeping, expire
-from tallow_core.dataplane.placing import Overwrite
-from tallow_core.dataplane.sources import SourceEntry
 from tallow_core.errors import FileSystemError, RemoteProtocolError
-from tallow_core.protocol.manifest import Entry, EntryKind
-from tallow_core.protocol.resume import Earlier, Proof, prove
-from tallow_core.runtime.resuming import (
+from tallow_core.files.output.journal import NAME, Facts, Journal, Past
+from tallow_core.files.output.placement import Overwrite
+from tallow_core.files.output.staging import Keeping, expire
+from tallow_core.files.source.source_tree import SourceEntry
+from tallow_core.protocol.transfer.manifest import Entry, EntryKind
+from tallow_core.protocol.transfer.resumption import Earlier, Proof, prove
+from tallow_core.transfer.resume_store import (
     LIFETIME,
     ReceivedRecords,
     SentRecords,

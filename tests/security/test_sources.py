@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tallow_core.dataplane.skipped import Skipped
-from tallow_core.dataplane.sources import SourceEntry, Sources
 from tallow_core.errors import FileSystemError, UsageError
-from tallow_core.protocol.manifest import Entry, EntryKind
-from tallow_core.protocol.names import TreeOrder
+from tallow_core.files.skipped import Skipped
+from tallow_core.files.source.source_tree import SourceEntry, Sources
+from tallow_core.protocol.transfer.manifest import Entry, EntryKind
+from tallow_core.protocol.transfer.path_names import TreeOrder
 from tests.security.corpus import ORDINARY
 
 SECRET = b"outside"

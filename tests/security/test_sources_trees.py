@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from tallow_core.dataplane.extents import data_extents, measure
-from tallow_core.dataplane.faults import ChangedError
-from tallow_core.dataplane.skipped import Skipped
-from tallow_core.dataplane.sources import Choice, SourceEntry, Sources
 from tallow_core.errors import FileSystemError, UsageError
-from tallow_core.protocol.manifest import EntryKind
-from tallow_core.protocol.names import TreeOrder
+from tallow_core.files.extents import data_extents, measure
+from tallow_core.files.os_faults import ChangedError
+from tallow_core.files.skipped import Skipped
+from tallow_core.files.source.source_tree import Choice, SourceEntry, Sources
+from tallow_core.protocol.transfer.manifest import EntryKind
+from tallow_core.protocol.transfer.path_names import TreeOrder
 
 SECRET = b"outside"
 

@@ -13,15 +13,15 @@ from typing import Any
 import pytest
 
 from tallow_core.errors import TallowError
-from tallow_core.protocol.frames import Frame, FrameType
-from tallow_core.protocol.join import Join
-from tallow_core.protocol.lanes import LaneDialler
-from tallow_core.protocol.records import RecordType
-from tallow_core.protocol.suite import read_offer, write_offer
-from tallow_core.protocol.wire import Reader, Writer
-from tallow_core.runtime.payloads import FilesPayload
-from tallow_core.runtime.sending import send
+from tallow_core.protocol.codec.frame import Frame, FrameType
+from tallow_core.protocol.codec.wire import Reader, Writer
+from tallow_core.protocol.handshake.join import Join
+from tallow_core.protocol.handshake.suite_offer import read_offer, write_offer
+from tallow_core.protocol.lanes.lane_join import LaneDialler
+from tallow_core.protocol.lanes.record import RecordType
 from tallow_core.testing.fakes import NonceLedger, recording
+from tallow_core.transfer.payloads import FilesPayload
+from tallow_core.transfer.send import send
 from tests.protocol.support import DEFAULT
 from tests.security.hostile_peers import (
     CODE,

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tallow_core.protocol.manifest import Entry, EntryKind
-from tallow_core.protocol.messages import Further, write_lane, write_wanted
-from tallow_core.protocol.records import RecordType
+from tallow_core.protocol.lanes.record import RecordType
+from tallow_core.protocol.lanes.session_messages import Further, write_lane, write_wanted
+from tallow_core.protocol.transfer.manifest import Entry, EntryKind
 from tests.security.hostile_peers import (
     CODE,
     Gone,

@@ -8,16 +8,17 @@ from typing import Any
 
 import pytest
 
-from tallow_core.catalog import Catalog
+from tallow_core.config.policy import Policy
+from tallow_core.config.schema import SessionSettings, Settings
+from tallow_core.directories import Directories
 from tallow_core.errors import ForgedRecord, RemoteProtocolError, TallowError
-from tallow_core.host import PluginHost
-from tallow_core.policy import Policy
-from tallow_core.protocol.code import parse_code
-from tallow_core.protocol.records import RecordType
-from tallow_core.runtime.context import Context
-from tallow_core.runtime.receiver import Decision, Offered
-from tallow_core.runtime.receiving import receive
-from tallow_core.settings import Directories, SessionSettings, Settings
+from tallow_core.protocol.handshake.code import parse_code
+from tallow_core.protocol.lanes.record import RecordType
+from tallow_core.registry.catalog import Catalog
+from tallow_core.registry.loader import PluginLoader
+from tallow_core.session.context import Context
+from tallow_core.transfer.receive import receive
+from tallow_core.transfer.receiver import Decision, Offered
 from tests.security.corpus import ORDINARY, PATHS, TREES
 from tests.security.hostile_peers import (
     CODE,
@@ -83,7 +84,7 @@ def context_of(home: Path) -> Context:
     """A context for a peer inside this process."""
     directories = Directories(*(home / name for name in ("c", "s", "d", "r")))
     settings = Settings(directories=directories, session=SessionSettings(reconnect=0))
-    plugins = PluginHost(Catalog.scan(settings.plugins), settings)
+    plugins = PluginLoader(Catalog.scan(settings.plugins), settings.directories)
     return Context(settings, plugins, Policy(plugins, settings), Silent())
 
 

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import zstandard
 
-from tallow_core.protocol.content import CHUNK, PACKED, TRAILER, FileHash, Item
-from tallow_core.protocol.manifest import Entry, EntryKind
-from tallow_core.protocol.records import RecordType
+from tallow_core.protocol.lanes.record import RecordType
+from tallow_core.protocol.transfer.content import CHUNK, PACKED, TRAILER, FileHash, Item
+from tallow_core.protocol.transfer.manifest import Entry, EntryKind
 from tallow_plugins.compressors.none import NoCompression
 from tests.protocol.support import DEFAULT, named
 from tests.security.hostile_peers import (

@@ -18,15 +18,15 @@ from typing import Any
 
 import pytest
 
-from tallow_core.catalog import Catalog
+from tallow_core.config.policy import Policy
+from tallow_core.config.schema import PolicySettings
 from tallow_core.errors import AuthenticationError, RemoteProtocolError
-from tallow_core.host import PluginHost
-from tallow_core.policy import Policy
-from tallow_core.protocol.records import LENGTH, RecordType
-from tallow_core.runtime.context import Context
-from tallow_core.runtime.session import Path as SessionPath
-from tallow_core.runtime.session import Session
-from tallow_core.settings import PolicySettings
+from tallow_core.protocol.lanes.record import LENGTH, RecordType
+from tallow_core.registry.catalog import Catalog
+from tallow_core.registry.loader import PluginLoader
+from tallow_core.session.context import Context
+from tallow_core.session.session import Path as SessionPath
+from tallow_core.session.session import Session
 from tallow_core.testing.fakes import FakeClock
 from tallow_core.types import Role
 from tallow_plugins.transports._certificate import fresh_identity, pin_of_identity, server_context
@@ -237,10 +237,10 @@ def test_t26_when_fresh_keys_are_due(
 ) -> None:
     """The host's Rekey goes out when ten minutes or 16 GiB are over, and not before."""
     settings = replace(context_of(tmp_path).settings, policy=PolicySettings(profile=profile))
-    plugins = PluginHost(Catalog.scan(settings.plugins), settings)
+    plugins = PluginLoader(Catalog.scan(settings.plugins), settings.directories)
     context = Context(settings, plugins, Policy(plugins, settings), Silent())
     clock = FakeClock(1000.0)
-    monkeypatch.setattr("tallow_core.runtime.session.time.monotonic", clock)
+    monkeypatch.setattr("tallow_core.session.session.time.monotonic", clock)
 
     async def sent(later: float, moved: int) -> int:
         sink: Any = Sink()
@@ -266,7 +266,7 @@ def test_t26_a_guest_asks_once_for_each_fresh_key(
     moment ago lets it wait."""
     context = context_of(tmp_path)
     clock = FakeClock(1000.0)
-    monkeypatch.setattr("tallow_core.runtime.session.time.monotonic", clock)
+    monkeypatch.setattr("tallow_core.session.session.time.monotonic", clock)
 
     async def scenario() -> None:
         host, guest = established()

@@ -13,23 +13,23 @@ from typing import Any
 
 import pytest
 
-from tallow_core.catalog import Catalog
+from tallow_core.config.policy import Policy
+from tallow_core.config.schema import Condition, PolicySettings, RelaySettings, Rule, Settings
 from tallow_core.errors import UnreachableError
-from tallow_core.host import PluginHost
-from tallow_core.policy import Policy
-from tallow_core.protocol.candidates import Candidate, read_candidates, write_candidates
-from tallow_core.protocol.handshake import Wish
-from tallow_core.protocol.lanes import LaneDialler
-from tallow_core.protocol.records import RecordType
-from tallow_core.runtime import racing
-from tallow_core.runtime.context import Context
-from tallow_core.runtime.interfaces import own_addresses
-from tallow_core.runtime.racing import MOST_DIALLED, Racer
-from tallow_core.runtime.session import Path as SessionPath
-from tallow_core.runtime.session import Session
-from tallow_core.runtime.spares import JOIN_SECONDS
+from tallow_core.paths import direct_path_finder as racing
+from tallow_core.paths.direct_path_finder import MOST_DIALLED, Racer
+from tallow_core.paths.lane_pool import JOIN_SECONDS
+from tallow_core.paths.own_addresses import own_addresses
+from tallow_core.protocol.handshake.machines import Wish
+from tallow_core.protocol.lanes.candidates import Candidate, read_candidates, write_candidates
+from tallow_core.protocol.lanes.lane_join import LaneDialler
+from tallow_core.protocol.lanes.record import RecordType
+from tallow_core.registry.catalog import Catalog
+from tallow_core.registry.loader import PluginLoader
 from tallow_core.secrets import system_rng
-from tallow_core.settings import Condition, PolicySettings, RelaySettings, Rule, Settings
+from tallow_core.session.context import Context
+from tallow_core.session.session import Path as SessionPath
+from tallow_core.session.session import Session
 from tallow_core.types import Endpoint, Role
 from tests.protocol.support import DEFAULT, established
 from tests.protocol.test_candidates import DIALLED, REFUSED
@@ -292,7 +292,7 @@ class Counting:
 
 
 def _context(home: Path, settings: Settings) -> Context:
-    plugins = PluginHost(Catalog.scan(settings.plugins), settings)
+    plugins = PluginLoader(Catalog.scan(settings.plugins), settings.directories)
     return Context(settings, plugins, Policy(plugins, settings), Silent())
 
 

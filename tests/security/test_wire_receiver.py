@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from tallow_core.errors import AuthenticationError
-from tallow_core.protocol.content import TRAILER, FileHash, Item
-from tallow_core.protocol.frames import Frame, FrameType
-from tallow_core.protocol.manifest import Entry, EntryKind, OfferKind
-from tallow_core.protocol.messages import Rekey
-from tallow_core.protocol.records import RecordType
-from tallow_core.protocol.wire import Writer, u32
+from tallow_core.protocol.codec.frame import Frame, FrameType
+from tallow_core.protocol.codec.wire import Writer, u32
+from tallow_core.protocol.lanes.record import RecordType
+from tallow_core.protocol.lanes.session_messages import Rekey
+from tallow_core.protocol.transfer.content import TRAILER, FileHash, Item
+from tallow_core.protocol.transfer.manifest import Entry, EntryKind, OfferKind
 from tests.security.hostile_peers import (
     CODE,
     SEGMENT,

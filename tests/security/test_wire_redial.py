@@ -16,15 +16,15 @@ from pathlib import Path
 import pytest
 
 from tallow_core.errors import TallowError
-from tallow_core.protocol.alerts import Alert
-from tallow_core.protocol.budget import GUEST_PROOFS
-from tallow_core.protocol.code import parse_code
-from tallow_core.protocol.frames import FrameType
-from tallow_core.protocol.manifest import Entry, EntryKind
-from tallow_core.protocol.messages import write_reason
-from tallow_core.protocol.records import RecordType
-from tallow_core.protocol.resume import Proof, read_resume, write_resume, write_resumed
-from tallow_core.protocol.wire import u32
+from tallow_core.protocol.codec.alert import Alert
+from tallow_core.protocol.codec.frame import FrameType
+from tallow_core.protocol.codec.wire import u32
+from tallow_core.protocol.handshake.code import parse_code
+from tallow_core.protocol.handshake.guess_budget import GUEST_PROOFS
+from tallow_core.protocol.lanes.record import RecordType
+from tallow_core.protocol.lanes.session_messages import write_reason
+from tallow_core.protocol.transfer.manifest import Entry, EntryKind
+from tallow_core.protocol.transfer.resumption import Proof, read_resume, write_resume, write_resumed
 from tests.security.hostile_peers import (
     PATIENCE,
     WRONG,

@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from tallow_core.protocol.content import TRAILER, FileHash, Item
-from tallow_core.protocol.manifest import Entry, EntryKind, Offer, OfferReader
-from tallow_core.protocol.records import RecordType
-from tallow_core.protocol.resume import (
+from tallow_core.protocol.codec.wire import Writer, u32
+from tallow_core.protocol.handshake.key_schedule import RESUME
+from tallow_core.protocol.lanes.record import RecordType
+from tallow_core.protocol.transfer.content import TRAILER, FileHash, Item
+from tallow_core.protocol.transfer.manifest import Entry, EntryKind, Offer, OfferReader
+from tallow_core.protocol.transfer.resumption import (
     Earlier,
     Proof,
     prove,
@@ -21,8 +23,6 @@ from tallow_core.protocol.resume import (
     write_resume,
     write_resumed,
 )
-from tallow_core.protocol.schedule import RESUME
-from tallow_core.protocol.wire import Writer, u32
 from tests.security.hostile_peers import (
     PATIENCE,
     Gone,

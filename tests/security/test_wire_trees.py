@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from tallow_core.protocol.content import FAILED, HOLE, TRAILER, FileHash, Item, Reason
-from tallow_core.protocol.manifest import Entry, EntryKind
-from tallow_core.protocol.records import RecordType
-from tallow_core.protocol.wire import Writer
+from tallow_core.protocol.codec.wire import Writer
+from tallow_core.protocol.lanes.record import RecordType
+from tallow_core.protocol.transfer.content import FAILED, HOLE, TRAILER, FileHash, Item, Reason
+from tallow_core.protocol.transfer.manifest import Entry, EntryKind
 from tests.security.hostile_peers import (
     SEGMENT,
     Gone,

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tallow_core import calibration
-from tallow_core.calibration import FOLDER, RECORD, speeds
+from tallow_core.config import calibration
+from tallow_core.config.calibration import FOLDER, RECORD, speeds
 from tallow_core.spi.cipher import Cipher
 from tallow_core.types import ReadBuffer, WriteBuffer
 from tallow_plugins.ciphers.aes_256_gcm import Aes256Gcm
@@ -205,7 +205,7 @@ def test_a_state_directory_that_cannot_be_used(tmp_path: Path, what: str) -> Non
 READ_ONLY = """
 import os, sys
 from pathlib import Path
-from tallow_core.calibration import speeds
+from tallow_core.config.calibration import speeds
 from tallow_plugins.ciphers.aes_256_gcm import Aes256Gcm
 if os.getuid() == 0:
     os.setuid(65534)
@@ -239,7 +239,7 @@ def test_a_read_only_state_directory() -> None:
 TOGETHER = """
 import sys, time
 from pathlib import Path
-from tallow_core.calibration import speeds
+from tallow_core.config.calibration import speeds
 from tallow_plugins.ciphers.aes_256_gcm import Aes256Gcm
 from tallow_plugins.ciphers.chacha20_poly1305 import ChaCha20Poly1305
 state = Path(sys.argv[1])

@@ -11,24 +11,26 @@ from pathlib import Path as FilePath
 
 import pytest
 
-from tallow_core.dataplane.buffers import RecordBuffer
+from tallow_core.config.schema import SessionSettings
 from tallow_core.errors import RemoteProtocolError, TallowError
-from tallow_core.protocol.handshake import Established
-from tallow_core.protocol.lanes import read_lane_hello
-from tallow_core.protocol.messages import Arrived, Lost, write_lane
-from tallow_core.protocol.records import FINAL, RecordType
-from tallow_core.protocol.wire import u32
-from tallow_core.runtime import inflow, outflow
-from tallow_core.runtime.context import Context
-from tallow_core.runtime.frames import read_frame
-from tallow_core.runtime.inflow import Inflow
-from tallow_core.runtime.lane import Dial, Lane
-from tallow_core.runtime.outflow import Outflow
-from tallow_core.runtime.session import Path, Session
-from tallow_core.runtime.spares import MOST_SPARES
-from tallow_core.settings import SessionSettings
+from tallow_core.files.record_buffer import RecordBuffer
+from tallow_core.paths import record_receiver as inflow
+from tallow_core.paths import record_sender as outflow
+from tallow_core.paths.lane_pool import MOST_SPARES
+from tallow_core.paths.record_receiver import Inflow
+from tallow_core.paths.record_sender import Outflow
+from tallow_core.plugin_settings import DriverSettings
+from tallow_core.protocol.codec.wire import u32
+from tallow_core.protocol.handshake.machines import Established
+from tallow_core.protocol.lanes.lane_join import read_lane_hello
+from tallow_core.protocol.lanes.record import FINAL, RecordType
+from tallow_core.protocol.lanes.session_messages import Arrived, Lost, write_lane
+from tallow_core.session.context import Context
+from tallow_core.session.frame_io import read_frame
+from tallow_core.session.lane import Dial, Lane
+from tallow_core.session.session import Path, Session
 from tallow_core.spi.transport import ByteStream
-from tallow_core.testing.memory import Memory
+from tallow_core.testing.memory_transport import Memory
 from tallow_core.types import Role, Trust
 from tests.protocol.support import established
 from tests.security.hostile_peers import attack
@@ -37,7 +39,7 @@ from tests.security.test_wire_names import context_of
 
 async def _streams(context: Context) -> tuple[ByteStream, ByteStream]:
     """The two ends of a connection."""
-    memory = Memory(context.settings)
+    memory = Memory(DriverSettings(context.settings.directories))
     listener = await memory.listen(memory.local(), lasting=False)
     dialled = await memory.dial(
         listener.endpoint, asyncio.get_running_loop().time() + 5, trust=Trust.SESSION

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tallow_core.runtime.pace import (
+from tallow_core.paths.throughput import (
     CLEARLY,
     FAIR_SECONDS,
     PATH_SECONDS,

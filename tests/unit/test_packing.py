@@ -10,7 +10,7 @@ from functools import cache
 
 import pytest
 
-from tallow_core.dataplane.packing import (
+from tallow_core.files.source.compression import (
     AGAIN,
     BEGIN,
     FIRST,

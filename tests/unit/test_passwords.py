@@ -16,12 +16,13 @@ from cryptography.exceptions import InvalidKey
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from cryptography_vectors import open_vector_file
 
-from tallow_core import memory, passwords
+from tallow_core import available_memory as memory
+from tallow_core import passwords
+from tallow_core.available_memory import available_memory
+from tallow_core.config.schema import PasswordSettings
 from tallow_core.errors import AuthenticationError, ConfigError, CryptoError
-from tallow_core.memory import available_memory
 from tallow_core.passwords import Parameters, configured, derive, hash_password, verify_password
-from tallow_core.settings import PasswordSettings
-from tallow_core.testing.checks import core
+from tallow_core.testing.checks import core_checks as core
 from tallow_core.testing.vectors import published
 
 CHEAP = Parameters(memory_kib=256, iterations=2, lanes=2)
@@ -120,8 +121,8 @@ def test_we_read_the_strings_of_others() -> None:
 
 
 def test_the_default_is_what_is_written_when_nothing_is_set() -> None:
-    assert configured(PasswordSettings()) == Parameters()
-    assert configured(PasswordSettings(memory_mib=64)).encode() == "$argon2id$v=19$m=65536,t=3,p=4"
+    assert configured(PasswordSettings().memory_mib) == Parameters()
+    assert configured(64).encode() == "$argon2id$v=19$m=65536,t=3,p=4"
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tallow_core.cli.output import OutputError
-from tallow_core.cli.report import GATHER, MOST, JsonReporter
+from tallow_core.cli.views.output import OutputError
+from tallow_core.cli.views.reporters import GATHER, MOST, JsonReporter
 
 FILE = {"path": "a", "bytes": 1, "tree_hash": "ab" * 32}
 

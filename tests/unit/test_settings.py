@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tallow_core import settings as module
+from tallow_core.config import schema as module
+from tallow_core.config.schema import Settings, load_settings
 from tallow_core.errors import ConfigError, UsageError
-from tallow_core.settings import Settings, ensure_private, load_settings
+from tallow_core.private_files import ensure_private
 from tallow_core.text import nearest
 
 
@@ -431,7 +432,7 @@ def test_a_directory_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
 
 def test_the_parsers_are_imported_only_for_a_file() -> None:
     program = (
-        "import sys; import tallow_core.settings as s; late = {'platformdirs', 'msgspec',"
+        "import sys; import tallow_core.config.schema as s; late = {'platformdirs', 'msgspec',"
         " 'tomllib'}; "
         "assert not late & set(sys.modules); s.load_settings(None, {}, {}); assert 'msgspec' not"
         " in sys.modules"

@@ -9,16 +9,18 @@ from pathlib import Path as FilePath
 
 import pytest
 
-from tallow_core.dataplane.buffers import RecordBuffer
+from tallow_core.config.schema import SessionSettings
 from tallow_core.errors import RemoteProtocolError, TallowError, TransportError
-from tallow_core.protocol.lanes import LaneHello
-from tallow_core.protocol.messages import Further, write_lane, write_wanted
-from tallow_core.protocol.records import RecordType
-from tallow_core.protocol.wire import u32
-from tallow_core.runtime import inflow, outflow, pace
-from tallow_core.runtime.lane import Lane
-from tallow_core.runtime.spares import FAR_LANES, FAR_SECONDS
-from tallow_core.settings import SessionSettings
+from tallow_core.files.record_buffer import RecordBuffer
+from tallow_core.paths import record_receiver as inflow
+from tallow_core.paths import record_sender as outflow
+from tallow_core.paths import throughput as pace
+from tallow_core.paths.lane_pool import FAR_LANES, FAR_SECONDS
+from tallow_core.protocol.codec.wire import u32
+from tallow_core.protocol.lanes.lane_join import LaneHello
+from tallow_core.protocol.lanes.record import RecordType
+from tallow_core.protocol.lanes.session_messages import Further, write_lane, write_wanted
+from tallow_core.session.lane import Lane
 from tallow_core.types import ReadBuffer
 from tests.unit.test_flow import Ends, refused, run
 

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from tallow_core.runtime import splice as module
-from tallow_core.runtime.splice import Splice
+from tallow_core.relay import splice as module
+from tallow_core.relay.splice import Splice
 from tallow_core.spi.transport import ByteStream, StreamFacts
 from tallow_core.types import ReadBuffer, WriteBuffer
 

@@ -7,10 +7,10 @@ import time
 
 import pytest
 
-from tallow_core.cli.rates import parse_rate
-from tallow_core.dataplane.buffers import PAYLOAD
+from tallow_core.cli.args.rates import parse_rate
 from tallow_core.errors import UsageError
-from tallow_core.runtime.throttle import CREDIT_SECONDS, Throttle
+from tallow_core.files.record_buffer import PAYLOAD
+from tallow_core.transfer.throttle import CREDIT_SECONDS, Throttle
 
 
 class Clock:

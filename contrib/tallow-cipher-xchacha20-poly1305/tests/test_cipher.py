@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.ciphers.algorithms import ChaCha20
 
 from tallow_cipher_xchacha20_poly1305 import XChaCha20Poly1305
 from tallow_core.errors import ForgedRecord
-from tallow_core.kinds import CIPHER
+from tallow_core.registry.kinds import CIPHER
 from tallow_core.testing.suite import run_checks
 
 # draft-irtf-cfrg-xchacha-03, appendix A.3.1.

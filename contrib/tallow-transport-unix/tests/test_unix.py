@@ -15,9 +15,10 @@ from typing import Any
 
 import pytest
 
+from tallow_core.directories import Directories
 from tallow_core.errors import UnreachableError, UsageError
-from tallow_core.kinds import TRANSPORT
-from tallow_core.settings import Directories, Settings
+from tallow_core.plugin_settings import DriverSettings
+from tallow_core.registry.kinds import TRANSPORT
 from tallow_core.spi.transport import ByteStream
 from tallow_core.testing.suite import run_checks
 from tallow_core.types import Endpoint, Trust
@@ -35,12 +36,12 @@ def folder() -> Iterator[Path]:
 
 
 @pytest.fixture
-def settings(folder: Path) -> Settings:
-    return Settings(directories=Directories(*(folder / name for name in "csdr")))
+def settings(folder: Path) -> DriverSettings:
+    return DriverSettings(directories=Directories(*(folder / name for name in "csdr")))
 
 
 @pytest.fixture
-def transport(settings: Settings) -> Unix:
+def transport(settings: DriverSettings) -> Unix:
     return Unix(settings)
 
 
@@ -63,7 +64,7 @@ async def dial(transport: Unix, endpoint: Endpoint, patience: float = PATIENCE) 
     )
 
 
-def test_it_passes_the_kit(settings: Settings) -> None:
+def test_it_passes_the_kit(settings: DriverSettings) -> None:
     assert len(run_checks(TRANSPORT, Unix, settings)) > 10
 
 

@@ -15,7 +15,7 @@ from cpace import CPace as Run
 from cpace import CPaceError, CPaceRole
 
 from tallow_core.errors import AuthenticationError, CryptoError
-from tallow_core.hookspecs import hookimpl
+from tallow_core.registry.hookspecs import hookimpl
 from tallow_core.spi.authenticator import Authenticator, CodeAuthenticator
 from tallow_core.types import ReadBuffer, Role
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Any, ClassVar
 
 from tallow_core.errors import AuthenticationError, CryptoError, PluginError
-from tallow_core.hookspecs import hookimpl
+from tallow_core.registry.hookspecs import hookimpl
 from tallow_core.secrets import system_rng, wipe
 from tallow_core.spi.authenticator import (
     Authenticator,
@@ -31,14 +31,14 @@ from tallow_core.types import ReadBuffer
 _LIBRARY_SETUP = 128
 """Bytes of the library's own set-up; the dummy record stands behind it."""
 
-_LONGEST_PASSWORD = 0xFFFF
+_LONGEST_UNUSABLE = 0xFFFF
 """Bytes, by the two bytes of length that the OPRF hashes (RFC 9497 section 3.3.1)."""
 
 _MISSING = (
     "OPAQUE needs the library opaque-snake, which is not installed: run `pip install"
     ' "tallow[opaque]"`.'
 )
-_PASSWORD = "OPAQUE cannot use this password, which is too long or no text; take another one."  # noqa: S105
+_UNUSABLE = "OPAQUE cannot use this password, which is too long or no text; take another one."
 _SETUP = (
     "This is no server set-up of OPAQUE; restore it from a backup, or make a new one and register"
     " all users again."
@@ -79,7 +79,7 @@ def _sized(data: ReadBuffer, size: int) -> bytes:
 
 
 def _text(password: ReadBuffer) -> str:
-    if len(password) > _LONGEST_PASSWORD:
+    if len(password) > _LONGEST_UNUSABLE:
         raise ValueError(f"a password of {len(password)} bytes")
     return bytes(password).decode()
 
@@ -197,14 +197,14 @@ class Opaque(LoginAuthenticator):
     @classmethod
     def register(cls, password: ReadBuffer) -> ClientRegistration:
         """See `LoginAuthenticator.register`."""
-        with _library(CryptoError(_PASSWORD)) as library:
+        with _library(CryptoError(_UNUSABLE)) as library:
             request, state = library.OpaqueClient().start_registration(_text(password))
         return _ClientRegistration(request.to_bytes(), state, bytearray(password))
 
     @classmethod
     def log_in(cls, password: ReadBuffer) -> ClientLogin:
         """See `LoginAuthenticator.log_in`."""
-        with _library(CryptoError(_PASSWORD)) as library:
+        with _library(CryptoError(_UNUSABLE)) as library:
             request, state = library.OpaqueClient().start_login(_text(password))
         return _ClientLogin(request.to_bytes(), state, bytearray(password))
 

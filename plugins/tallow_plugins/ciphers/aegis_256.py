@@ -9,7 +9,7 @@ from typing import ClassVar
 from aeg import aegis256  # type: ignore[import-untyped]
 
 from tallow_core.errors import CryptoError, ForgedRecord
-from tallow_core.hookspecs import hookimpl
+from tallow_core.registry.hookspecs import hookimpl
 from tallow_core.secrets import wipe
 from tallow_core.spi.cipher import Allowance, Cipher
 from tallow_core.types import ReadBuffer, WriteBuffer

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from tallow_core.hookspecs import hookimpl
+from tallow_core.registry.hookspecs import hookimpl
 from tallow_core.spi.cipher import Cipher
 from tallow_plugins.ciphers._aead import LibraryAead
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305 as LibraryChaCha20Poly1305
 
-from tallow_core.hookspecs import hookimpl
+from tallow_core.registry.hookspecs import hookimpl
 from tallow_core.spi.cipher import Cipher
 from tallow_plugins.ciphers._aead import LibraryAead
 

@@ -15,13 +15,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from tallow_core.cli import invocation
-from tallow_core.cli.loop import run_loop
-from tallow_core.cli.options import Common
-from tallow_core.cli.output import put
-from tallow_core.cli.report import size_text
+from tallow_core.cli.args.options import Common
+from tallow_core.cli.entry import invocation
+from tallow_core.cli.entry.event_loop import run_loop
+from tallow_core.cli.views.output import put
+from tallow_core.cli.views.reporters import size_text
 from tallow_core.errors import BrokenOffError, FileSystemError, IntegrityError, PluginError
-from tallow_core.hookspecs import hookimpl
+from tallow_core.registry.hookspecs import hookimpl
 from tallow_core.spi.command import Command
 
 LONGEST_LINE = 1 << 28

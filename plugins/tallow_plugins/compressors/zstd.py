@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, ClassVar
 
 from tallow_core.errors import RemoteProtocolError
-from tallow_core.hookspecs import hookimpl
+from tallow_core.registry.hookspecs import hookimpl
 from tallow_core.spi.compressor import Compressor
 from tallow_core.types import ReadBuffer, WriteBuffer
 

@@ -13,15 +13,13 @@ import stat
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-from tallow_core.hookspecs import hookimpl
-from tallow_core.settings import ensure_private
+from tallow_core.plugin_settings import DriverSettings
+from tallow_core.private_files import ensure_private
+from tallow_core.registry.hookspecs import hookimpl
 from tallow_core.spi.discovery import Advert, Discovery
 from tallow_core.types import Endpoint
-
-if TYPE_CHECKING:
-    from tallow_core.settings import Settings
 
 _VERSION = 1
 _POLL = 0.2
@@ -31,7 +29,8 @@ _MOST = 4096
 _RECORD_NAME = re.compile(r"[0-9a-f]{32}\.json")
 _NAMEPLATE = re.compile(r"[1-9][0-9]{3,9}")
 _ENDPOINT = re.compile(
-    r"(?P<scheme>[a-z0-9][a-z0-9-]{0,31})://(?:\[(?P<v6>[0-9a-fA-F:]{2,39})\]|(?P<v4>[0-9.]{7,15})):(?P<port>[1-9][0-9]{0,4})"
+    r"(?P<scheme>[a-z0-9][a-z0-9-]{0,31})://"
+    r"(?:\[(?P<v6>[0-9a-fA-F:]{2,39})\]|(?P<v4>[0-9.]{7,15})):(?P<port>[1-9][0-9]{0,4})"
     r"(?:#sha256=(?P<pin>[0-9a-f]{64}))?"
 )
 _FIELDS = frozenset({"v", "nameplate", "pid", "started", "endpoint"})
@@ -62,7 +61,7 @@ class Local(Discovery):
         " and the loopback endpoint."
     )
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: DriverSettings) -> None:
         self._runtime = settings.directories.runtime
 
     def announce(self, advert: Advert) -> AbstractAsyncContextManager[None]:

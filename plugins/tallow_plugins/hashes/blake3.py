@@ -13,7 +13,7 @@ from typing import ClassVar
 
 from blake3 import blake3
 
-from tallow_core.hookspecs import hookimpl
+from tallow_core.registry.hookspecs import hookimpl
 from tallow_core.spi.hash import Hash, Hasher
 from tallow_plugins.hashes._running import Running
 

@@ -13,7 +13,7 @@ import hashlib
 from collections.abc import Iterable
 from typing import ClassVar
 
-from tallow_core.hookspecs import hookimpl
+from tallow_core.registry.hookspecs import hookimpl
 from tallow_core.spi.hash import Hash, Hasher
 from tallow_plugins.hashes._running import Running
 

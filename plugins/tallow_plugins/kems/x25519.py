@@ -13,7 +13,7 @@ from typing import ClassVar
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
 from tallow_core.errors import CryptoError
-from tallow_core.hookspecs import hookimpl
+from tallow_core.registry.hookspecs import hookimpl
 from tallow_core.spi.kem import Kem, KemPair
 from tallow_core.types import ReadBuffer
 from tallow_plugins.kems._combine import combine

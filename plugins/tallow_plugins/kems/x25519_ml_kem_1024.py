@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import ClassVar
 
 from tallow_core.errors import CryptoError
-from tallow_core.hookspecs import hookimpl
+from tallow_core.registry.hookspecs import hookimpl
 from tallow_core.spi.kem import Kem, KemPair
 from tallow_core.types import ReadBuffer
 from tallow_plugins.kems import x25519

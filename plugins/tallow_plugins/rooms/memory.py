@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
-from tallow_core.hookspecs import hookimpl
+from tallow_core.plugin_settings import DriverSettings
+from tallow_core.registry.hookspecs import hookimpl
 from tallow_core.secrets import below
 from tallow_core.spi.rooms import Rooms, RoomsFull, RoomTaken
-
-if TYPE_CHECKING:
-    from tallow_core.settings import Settings
 
 _FIRST: dict[int, int] = {length: 10 ** (length - 1) for length in range(4, 11)}
 """The smallest nameplate of each length; there are nine times as many."""
@@ -27,8 +24,8 @@ class Memory(Rooms):
     name = "memory"
     preference = 10
 
-    def __init__(self, settings: Settings) -> None:
-        self._limit = settings.relay_server.rooms
+    def __init__(self, settings: DriverSettings, max_rooms: int) -> None:
+        self._limit = max_rooms
         self._open: dict[str, bytes] = {}
         self._resting: OrderedDict[str, float] = OrderedDict()
         """Nameplate to the end of its rest, in the order of freeing."""

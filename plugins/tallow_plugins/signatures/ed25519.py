@@ -13,7 +13,7 @@ from typing import ClassVar
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from tallow_core.hookspecs import hookimpl
+from tallow_core.registry.hookspecs import hookimpl
 from tallow_core.spi.signature import Signature, SigningPair
 from tallow_core.types import ReadBuffer
 from tallow_plugins.signatures._refusals import not_verified, require_pair, require_secret

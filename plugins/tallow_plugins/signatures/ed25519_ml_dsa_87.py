@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import ClassVar
 
 from tallow_core.errors import BadSignature
-from tallow_core.hookspecs import hookimpl
+from tallow_core.registry.hookspecs import hookimpl
 from tallow_core.spi.signature import Signature, SigningPair
 from tallow_core.types import ReadBuffer
 from tallow_plugins.signatures._refusals import not_verified, require_pair, require_secret

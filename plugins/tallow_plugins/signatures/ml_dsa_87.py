@@ -10,7 +10,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA87PrivateKey, MLDSA87PublicKey
 
 from tallow_core.errors import PluginError
-from tallow_core.hookspecs import hookimpl
+from tallow_core.registry.hookspecs import hookimpl
 from tallow_core.spi.signature import Signature, SigningPair
 from tallow_core.types import ReadBuffer
 from tallow_plugins.signatures._refusals import not_verified, require_pair, require_secret

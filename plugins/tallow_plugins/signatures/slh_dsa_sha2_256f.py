@@ -14,7 +14,7 @@ from typing import ClassVar
 from pqcrypto.sign import slh_dsa_sha2_256f as library  # type: ignore[import-untyped]
 
 from tallow_core.errors import BadSignature, CryptoError
-from tallow_core.hookspecs import hookimpl
+from tallow_core.registry.hookspecs import hookimpl
 from tallow_core.spi.signature import Signature, SigningPair
 from tallow_core.types import ReadBuffer
 from tallow_plugins.signatures._refusals import not_verified, require_pair, require_secret

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tallow_core.errors import ConfigError
-from tallow_core.settings import ensure_private
+from tallow_core.private_files import ensure_private
 
 if TYPE_CHECKING:
     from cryptography import x509

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, ClassVar
+from functools import partial
+from typing import ClassVar
 
-from tallow_core.hookspecs import hookimpl
+from tallow_core.plugin_settings import DriverSettings
+from tallow_core.registry.hookspecs import hookimpl
 from tallow_core.spi.transport import ByteStream, Listener, Transport
 from tallow_core.types import Endpoint, ReadBuffer, Trust, WriteBuffer
 from tallow_plugins.transports._authority import parse_authority
@@ -19,9 +21,6 @@ from tallow_plugins.transports._sockets import (
     connect,
     facts_of,
 )
-
-if TYPE_CHECKING:
-    from tallow_core.settings import Settings
 
 _JOIN = 1 << 16
 """Bytes up to which several buffers are copied into one, so that they leave in one packet."""
@@ -54,8 +53,7 @@ class TcpStream(ByteStream):
     async def _send_one(self, view: memoryview) -> None:
         sock, sent = self._sock, 0
         while sent < len(view):
-            rest = view[sent:]
-            sent += await self._ready.writing(lambda rest=rest: sock.send(rest))  # type: ignore[misc]
+            sent += await self._ready.writing(partial(sock.send, view[sent:]))
 
     async def send_eof(self) -> None:
         try:
@@ -77,7 +75,7 @@ class Tcp(Transport):
     preference = 10
     encrypted: ClassVar[bool] = False
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: DriverSettings) -> None:
         """Nothing of the settings is needed."""
 
     def parse(self, authority: str) -> Endpoint:

@@ -12,10 +12,11 @@ import socket
 import ssl
 from collections.abc import Iterable
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from tallow_core.errors import AuthenticationError
-from tallow_core.hookspecs import hookimpl
+from tallow_core.plugin_settings import DriverSettings
+from tallow_core.registry.hookspecs import hookimpl
 from tallow_core.secrets import equal
 from tallow_core.spi.transport import ByteStream, Listener, Transport
 from tallow_core.types import Endpoint, ReadBuffer, Trust, WriteBuffer
@@ -40,9 +41,6 @@ from tallow_plugins.transports._sockets import (
     reason,
     unreachable,
 )
-
-if TYPE_CHECKING:
-    from tallow_core.settings import Settings
 
 _JOIN = 1 << 14
 """Bytes up to which several buffers are copied into one: a TLS record holds no more."""
@@ -131,7 +129,8 @@ class TlsStream(ByteStream):
         try:
             while filled < len(view) and not self._ended:
                 try:
-                    got: int = self._tls.read(len(view) - filled, view[filled:])  # type: ignore[assignment] # a count, with a buffer
+                    # With a buffer, `read` returns a count.
+                    got: Any = self._tls.read(len(view) - filled, view[filled:])
                     filled += got
                     self._ended = not got  # with its close_notify or without: see `only_tls_1_3`
                 except ssl.SSLWantReadError:
@@ -209,7 +208,7 @@ class Tls(Transport):
     preference = 20
     encrypted: ClassVar[bool] = True
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: DriverSettings) -> None:
         """Remember where a relay's identity is kept."""
         self._state = settings.directories.state
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import ClassVar
 
 from tallow_core.errors import CryptoError, ForgedRecord
-from tallow_core.hookspecs import hookimpl
+from tallow_core.registry.hookspecs import hookimpl
 from tallow_core.secrets import wipe
 from tallow_core.spi.cipher import Allowance, Cipher
 from tallow_core.types import ReadBuffer, WriteBuffer

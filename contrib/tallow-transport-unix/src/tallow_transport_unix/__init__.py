@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from tallow_core.errors import UsageError
-from tallow_core.hookspecs import hookimpl
-from tallow_core.settings import ensure_private
+from tallow_core.plugin_settings import DriverSettings
+from tallow_core.private_files import ensure_private
+from tallow_core.registry.hookspecs import hookimpl
 from tallow_core.spi.transport import Addressing, ByteStream, Listener, Transport
 from tallow_core.text import printable
 from tallow_core.types import Endpoint, Trust
 from tallow_transport_unix.places import LONGEST, connect, listen, size_of
 from tallow_transport_unix.streams import UnixListener, UnixStream
-
-if TYPE_CHECKING:
-    from tallow_core.settings import Settings
 
 
 class Unix(Transport):
@@ -28,7 +26,7 @@ class Unix(Transport):
     addressing: ClassVar[Addressing] = "path"
     encrypted: ClassVar[bool] = False
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: DriverSettings) -> None:
         self._runtime = settings.directories.runtime
 
     def parse(self, authority: str) -> Endpoint:

@@ -1,0 +1,56 @@
+"""`tallow send --dry-run`: what would be sent, and what would not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tallow_core.errors import FileSystemError
+from tallow_core.files.skipped import Skipped
+from tallow_core.files.source.source_tree import Choice, Sources
+from tallow_core.protocol.transfer.manifest import Counts, Entry
+from tallow_core.session.context import Context
+from tallow_core.text import printable
+from tallow_core.transfer.send import HARMLESS
+
+
+def dry_run(context: Context, paths: Sequence[str], choice: Choice) -> None:
+    """List it. Nothing is connected to, and no file is read.
+
+    Raises `FileSystemError` at the end if something could not be sent that should be.
+    """
+    counts = Counts()
+    unread: list[Skipped] = []
+    told = 0
+    with Sources(paths, choice) as sources:
+        for source in sources.walk():
+            _tell_entry(context, source.entry)
+            counts.add(source.entry)
+            unread += _tell_skipped(context, sources.skipped[told:])
+            told = len(sources.skipped)
+        unread += _tell_skipped(context, sources.skipped[told:])
+    context.event("offer", files=counts.files, links=counts.links, bytes=counts.size)
+    if unread:
+        more = ", ..." if len(unread) > 1 else ""
+        raise FileSystemError(
+            f"the rest would be sent, but {len(unread)} could not be:"
+            f" {printable(unread[0].path)}{more}"
+        )
+
+
+def _tell_entry(context: Context, entry: Entry) -> None:
+    kind = entry.kind.name.lower().replace("_", "-")
+    target = printable(entry.target) if entry.target else None
+    context.event(
+        "entry",
+        path=printable("/".join(entry.components)),
+        kind=kind,
+        bytes=entry.size,
+        target=target,
+    )
+
+
+def _tell_skipped(context: Context, skipped: Sequence[Skipped]) -> list[Skipped]:
+    """Say what is left out; returns what would end `send` with an error."""
+    for each in skipped:
+        context.event("left_out", path=printable(each.path), reason=each.reason)
+    return [each for each in skipped if each.reason not in HARMLESS]

@@ -1,0 +1,72 @@
+"""`tallow relay serve`."""
+
+from __future__ import annotations
+
+import contextlib
+
+from tallow_core.cli.args.options import Common
+from tallow_core.cli.entry import invocation
+from tallow_core.cli.entry.event_loop import run_loop
+from tallow_core.errors import PluginError
+from tallow_core.plugin_settings import DriverSettings
+from tallow_core.registry.kinds import ROOMS
+from tallow_core.session.context import Context
+
+_COMMON = Common()
+DEFAULT_BIND = "127.0.0.1:7171"
+
+
+def serve(*, bind: str = DEFAULT_BIND, common: Common = _COMMON) -> int:
+    """Run a relay until it is interrupted. Its URL, with the pin that clients compare, is the first
+    line printed.
+
+    Parameters
+    ----------
+    bind
+        The address to listen at, HOST:PORT (port 0: a free one); with tcp:// in front for a relay
+        without TLS, on loopback only.
+    """
+    context = invocation.context(common, {})
+    try:
+        run_loop(_serve(context, bind))
+    except KeyboardInterrupt:
+        context.reporter.note("the relay has shut down")
+    return 0
+
+
+def _raise_descriptor_limit() -> None:
+    """Take as many descriptors as the system lets us: the usual soft limit is far below the
+    connections that settings allow."""
+    try:
+        import resource
+    except ImportError:
+        return
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):  # macOS refuses "unlimited"
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+async def _serve(context: Context, bind: str) -> None:
+    from tallow_core.relay.server import RelayServer
+    from tallow_core.rendezvous.relay_client import relay_endpoint
+
+    stores = context.policy.drivers(ROOMS)
+    if not stores:
+        raise PluginError(
+            "no store of rooms is allowed; allow one with [plugins] in the config file"
+        )
+    endpoint = relay_endpoint(context, bind)
+    listener = await context.transport(endpoint.scheme).listen(endpoint, lasting=True)
+    context.event("relay", url=str(listener.endpoint))
+    if endpoint.host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
+        context.reporter.warn(
+            "it listens at every address: in the URL, write this machine's name or address instead"
+        )
+    _raise_descriptor_limit()
+    server = RelayServer(
+        stores[0](
+            DriverSettings(context.settings.directories), context.settings.relay_server.rooms
+        ),
+        context.settings.relay_server,
+    )
+    await server.serve(listener)

@@ -1,0 +1,145 @@
+"""Runs one command: finds it in the table, checks its words, calls it, and turns what it raises
+into a sentence and an exit status."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Any, NamedTuple
+
+from tallow_core.cli.args.plain_parser import read
+from tallow_core.cli.entry import invocation
+from tallow_core.cli.entry.command_table import COMMANDS, Row
+from tallow_core.cli.views.output import OutputError, put
+from tallow_core.errors import EXIT_BUG, EXIT_INTERRUPTED, TallowError, UsageError
+from tallow_core.text import nearest, printable
+
+
+class Command(NamedTuple):
+    """What is to be run: `tallow NAME`, the line of its usage, its function, the words for it;
+    `own` if it is no plugin's."""
+
+    name: str
+    usage: str
+    function: Callable[..., Any]
+    words: list[str]
+    own: bool
+
+
+def run(words: list[str], code: str | None) -> int:
+    """Run `tallow WORDS`; `code` is what TALLOW_CODE held. Returns the exit status.
+
+    Raises `OutputError` alone, where nothing more can be said on standard output.
+    """
+    invocation.start(words, code)
+    try:
+        return _run(words)
+    except TallowError as error:
+        invocation.report_error(error.code, _undotted(str(error)), error.exit_status)
+        return error.exit_status
+    except KeyboardInterrupt:
+        invocation.report_error("interrupted", "interrupted", EXIT_INTERRUPTED)
+        return EXIT_INTERRUPTED
+    except OutputError:
+        raise
+    except Exception as error:
+        return _bug(error)
+
+
+def _undotted(sentence: str) -> str:
+    return sentence if sentence.endswith("...") else sentence.rstrip(".")
+
+
+def _bug(error: Exception) -> int:
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    # The error's own text stays out: it might hold what a peer sent, or the code.
+    place = f"{type(error).__name__} in {os.path.basename(frame.filename)}:{frame.lineno}"
+    if invocation.current().verbose >= 3:
+        traceback.print_exc()
+    invocation.report_error(
+        "bug",
+        f"this is a bug in Tallow ({place}); please report it, with the output of -vvv",
+        EXIT_BUG,
+    )
+    return EXIT_BUG
+
+
+def _run(words: list[str]) -> int:
+    command = _find(words)
+    call = read(command.function, command.words) if command.own else None
+    if call is not None:
+        result = call()
+    else:
+        from tallow_core.cli.args.cyclopts_parser import (
+            parse_and_call,
+        )  # cyclopts: for the help, for mistakes, and for commands of plugins
+
+        result = parse_and_call(command)
+    return result if isinstance(result, int) else 0
+
+
+def _find(words: list[str]) -> Command:
+    """The command that `words` begin with."""
+    for row in COMMANDS:
+        if tuple(words[: len(row.words)]) == row.words:
+            name = f"tallow {' '.join(row.words)}"
+            return Command(
+                name,
+                f"Usage: {name} [OPTIONS] {row.usage}",
+                _load(row),
+                words[len(row.words) :],
+                own=True,
+            )
+    if words[0].startswith("-"):
+        raise UsageError(
+            f"{printable(words[0])} stands before the command: write it behind, as in tallow send"
+            f" {printable(words[0])} FILE"
+        )
+    group = [row for row in COMMANDS if row.words[0] == words[0]]
+    if group:
+        return _group(group, words)
+    plugin = invocation.plugin_command(words)
+    if plugin is None:
+        raise UsageError(
+            f'there is no command "{printable(words[0])}"{nearest(words[0], _names(), ";")}; see'
+            " tallow --help"
+        )
+    return Command(
+        f"tallow {words[0]}",
+        f"Usage: tallow {words[0]} [OPTIONS] [ARGUMENTS]",
+        plugin,
+        words[1:],
+        own=False,
+    )
+
+
+def _group(rows: Sequence[Row], words: list[str]) -> Command:
+    verbs = [row.words[1] for row in rows]
+    typed = words[1] if len(words) > 1 else ""
+    if typed in ("--help", "-h"):
+        told = "\n".join(f"tallow {' '.join(row.words)} {row.usage}: {row.summary}" for row in rows)
+        return Command(
+            f"tallow {words[0]}",
+            f"Usage: tallow {words[0]} COMMAND",
+            lambda: put(told),
+            [],
+            own=True,
+        )
+    if not typed or typed.startswith("-"):
+        raise UsageError(f"tallow {words[0]} needs one of: {', '.join(verbs)}")
+    raise UsageError(
+        f'there is no command "{words[0]} {printable(typed)}"{nearest(typed, verbs, ";")}; see'
+        " tallow --help"
+    )
+
+
+def _load(row: Row) -> Callable[..., Any]:
+    module, _, name = row.target.partition(":")
+    function: Callable[..., Any] = getattr(import_module(module), name)
+    return function
+
+
+def _names() -> list[str]:
+    return [row.words[0] for row in COMMANDS] + invocation.plugin_names()

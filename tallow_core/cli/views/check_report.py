@@ -1,0 +1,211 @@
+"""What `tallow plugins check` does and prints: the conformance kit, over installed drivers."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from tallow_core.cli.views.output import put, tell
+from tallow_core.cli.views.reporters import JsonReporter
+from tallow_core.config.schema import Settings
+from tallow_core.errors import EXIT_DONE, PluginError, UsageError
+from tallow_core.plugin_settings import DriverSettings
+from tallow_core.testing.expect import ConformanceError
+from tallow_core.testing.subjects import Subject, everything, named, scratch
+from tallow_core.testing.suite import Check
+from tallow_core.text import printable
+
+_GREEN, _RED, _PLAIN = "\x1b[32m", "\x1b[31m", "\x1b[0m"
+
+
+@dataclass
+class Tally:
+    """How it went so far. `broken` are the drivers that failed a check or could not be loaded."""
+
+    drivers: int = 0
+    checks: int = 0
+    failed: int = 0
+    passed_over: int = 0
+    broken: list[str] = field(default_factory=list)
+
+
+class Report(Protocol):
+    """Where the course of it is shown."""
+
+    def subject(self, subject: Subject) -> None:
+        """The checks of `subject` follow, or it is passed over."""
+
+    def begins(self, check: str) -> None:
+        """A check runs now; it may take a while."""
+
+    def ended(self, subject: Subject, check: str, message: str, seconds: float) -> None:
+        """The check is over; `message` says why it failed, or is empty."""
+
+    def done(self, tally: Tally) -> None:
+        """That was all."""
+
+
+def check_plugins(
+    names: Sequence[str], *, all_of_them: bool, settings: Settings, report: Report
+) -> int:
+    """Hold drivers to the contract of their kind; `PluginError` if one breaks it. A broken one does
+    not keep the others from their turn."""
+    if bool(names) == all_of_them:
+        raise UsageError("say what to check: KIND:NAME, or --all for every installed driver")
+    subjects = (
+        everything(settings.plugins)
+        if all_of_them
+        else [named(name, settings.plugins) for name in dict.fromkeys(names)]
+    )
+    tally = Tally()
+    with scratch() as scratched:
+        for subject in subjects:
+            _check_one(subject, scratched, report, tally)
+    report.done(tally)
+    if tally.broken:
+        block = ", ".join(f'"{name}"' for name in tally.broken)
+        verb = (
+            "does not keep the contract of its kind"
+            if len(tally.broken) == 1
+            else "do not keep the contract of their kind"
+        )
+        raise PluginError(
+            f"{' and '.join(tally.broken)} {verb}; to go on without, write `[plugins] block ="
+            f" [{block}]` in the config file"
+        )
+    return EXIT_DONE
+
+
+def _check_one(subject: Subject, settings: DriverSettings, report: Report, tally: Tally) -> None:
+    report.subject(subject)
+    if subject.passed_over:
+        tally.passed_over += 1
+        return
+    tally.drivers += 1
+    before = tally.failed
+    for check in _checks(subject, settings):
+        report.begins(check.name)
+        began = time.monotonic()
+        message = _outcome(check)
+        report.ended(subject, check.name, message, time.monotonic() - began)
+        tally.checks += 1
+        tally.failed += bool(message)
+    if tally.failed > before:
+        tally.broken.append(str(subject))
+
+
+def _checks(subject: Subject, settings: DriverSettings) -> Iterable[Check]:
+    try:
+        return subject.checks(settings)
+    except PluginError as error:
+        return [Check("can_be_loaded", _raising(error))]
+
+
+def _raising(error: Exception) -> Callable[[], None]:
+    def fail() -> None:
+        raise ConformanceError(str(error))
+
+    return fail
+
+
+def _outcome(check: Check) -> str:
+    try:
+        check.run()
+    except ConformanceError as error:
+        return printable(" ".join(str(error).split())) or "no reason is given"
+    return ""
+
+
+class PlainReport:
+    """A line for each check, with a mark; colour and the name of the running check only on a
+    terminal."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet = quiet
+        self._live = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+        self._coloured = self._live and not os.environ.get("NO_COLOR")
+
+    def subject(self, subject: Subject) -> None:
+        """A heading."""
+        if self._quiet:
+            return
+        if subject.passed_over:
+            put(f"{subject}  passed over: {subject.passed_over}")
+            return
+        put(f"{subject}  {printable(f'{subject.distribution} {subject.version}')}")
+        if subject.borrowed:
+            tell(
+                "warning: its distribution is not allowed in the config; it is imported for this"
+                " check only"
+            )
+
+    def begins(self, check: str) -> None:
+        """What the line of the result will replace."""
+        if self._live and not self._quiet:
+            print(f"  ...     {check}", end="", flush=True)
+
+    def ended(self, subject: Subject, check: str, message: str, seconds: float) -> None:
+        """The result."""
+        back = "\r" if self._live and not self._quiet else ""
+        if message:
+            put(
+                f"{back}  {self._mark('FAILED', _RED)}"
+                f"  {f'{subject} ' if self._quiet else ''}{check}: {message}"
+            )
+        elif not self._quiet:
+            put(f"{back}  {self._mark('ok    ', _GREEN)}  {check}")
+
+    def _mark(self, text: str, colour: str) -> str:
+        return f"{colour}{text}{_PLAIN}" if self._coloured else text
+
+    def done(self, tally: Tally) -> None:
+        """The counts."""
+        result = f"{tally.failed} failed" if tally.failed else "all passed"
+        over = f"; {tally.passed_over} passed over" if tally.passed_over else ""
+        put(f"{_count(tally.drivers, 'driver')}, {_count(tally.checks, 'check')}: {result}{over}")
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}{'' if number == 1 else 's'}"
+
+
+class JsonReport:
+    """The same as events: docs/reference/events.md."""
+
+    def __init__(self, reporter: JsonReporter) -> None:
+        self._reporter = reporter
+
+    def subject(self, subject: Subject) -> None:
+        """`plugin`."""
+        texts = {
+            name: printable(getattr(subject, name))
+            for name in ("kind", "name", "distribution", "version", "state")
+        }
+        self._reporter.event(
+            "plugin", **texts, **({"reason": subject.passed_over} if subject.passed_over else {})
+        )
+
+    def begins(self, check: str) -> None:
+        """No event: the result comes soon."""
+
+    def ended(self, subject: Subject, check: str, message: str, seconds: float) -> None:
+        """`check`."""
+        outcome = "failed" if message else "passed"
+        names = {"kind": subject.kind, "name": printable(subject.name), "check": check}
+        self._reporter.event(
+            "check", **names, outcome=outcome, message=message, seconds=round(seconds, 3)
+        )
+
+    def done(self, tally: Tally) -> None:
+        """`checked`."""
+        counts = {
+            "drivers": tally.drivers,
+            "checks": tally.checks,
+            "failed": tally.failed,
+            "passed_over": tally.passed_over,
+        }
+        self._reporter.event("checked", **counts)

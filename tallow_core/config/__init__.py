@@ -1,0 +1,1 @@
+"""What the user and the machine's owner decided: settings, profiles, policy, calibration."""

@@ -1,1 +1,0 @@
-"""Bulk bytes: buffers, sources, the pump that seals and opens, and where received files land."""

@@ -1,0 +1,1 @@
+"""What is sent: the tree is walked, files are read, records are packed."""

@@ -1,0 +1,1 @@
+"""How data travels: direct paths beside the relay, the lane pool, the flow of records."""

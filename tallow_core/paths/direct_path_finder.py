@@ -1,0 +1,248 @@
+"""Racing: while a session runs through a relay, both ends look for a direct path beside it.
+
+Each end listens at the addresses of its interfaces and tells the other, sealed; each dials what the
+other tells, several at once. What joins is a spare lane; the host moves the data to it
+(`tallow_core.runtime.flow`). An end that gives no address away takes no part, and then neither
+dials nor listens. Addresses come and go, so both are looked at again, ever less often.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+
+from tallow_core.config.policy import Route
+from tallow_core.errors import LocalProtocolError, PolicyError, TallowError, TransportError
+from tallow_core.paths.lane_pool import JOIN_SECONDS
+from tallow_core.paths.own_addresses import own_addresses
+from tallow_core.protocol.codec.wire import malformed
+from tallow_core.protocol.lanes.candidates import (
+    MOST_CANDIDATES,
+    MOST_LISTS,
+    Address,
+    Candidate,
+    read_candidates,
+    refusal,
+    write_candidates,
+)
+from tallow_core.protocol.lanes.lane_join import read_lane_hello
+from tallow_core.protocol.lanes.record import RecordType
+from tallow_core.secrets import equal
+from tallow_core.session.frame_io import read_frame
+from tallow_core.session.session import Session
+from tallow_core.spi.transport import ByteStream, Listener, Transport
+from tallow_core.types import Endpoint, Trust
+
+STAGGER_SECONDS = 0.075
+AT_ONCE = 8
+MOST_UNPROVED = 8
+MOST_DIALLED = 64
+"""Different places that one session has us dial at most: what a peer lists is its choice, and it
+may be using us to look around."""
+FIRST_PAUSE, LONGEST_PAUSE = 2.0, 60.0
+HELLO_CAP = 64
+
+
+class Racer:
+    """One end of it, for one session."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._context = session.context
+        self._transport = _transport(session)
+        self._listeners: dict[Address, Listener] = {}
+        self._told: list[Candidate] = []
+        self._lists_sent = self._lists_read = 0
+        self._theirs: list[Candidate] = []
+        self._dialled: set[Endpoint] = set()
+        self._unproved = 0
+        self._wake = asyncio.Event()
+        session.handlers[RecordType.CANDIDATES] = self._hear
+
+    @property
+    def takes_part(self) -> bool:
+        """Whether this end may give addresses away, and has a transport to be reached by."""
+        return self._transport is not None
+
+    async def run(self) -> None:
+        """Until the session ends."""
+        if self._transport is None:
+            return
+        try:
+            pause = FIRST_PAUSE
+            while True:
+                await self._tell()
+                await self._dial_all()
+                pause = FIRST_PAUSE if await self._woken(pause) else min(pause * 2, LONGEST_PAUSE)
+        finally:
+            await asyncio.gather(
+                *(listener.aclose() for listener in self._listeners.values()),
+                return_exceptions=True,
+            )
+
+    async def _woken(self, pause: float) -> bool:
+        """Wait for the other end's next list, or `pause`."""
+        try:
+            async with asyncio.timeout(pause):
+                await self._wake.wait()
+        except TimeoutError:
+            return False
+        self._wake.clear()
+        return True
+
+    # -- ours ------------------------------------------------------------------------------------
+
+    async def _tell(self) -> None:
+        """Listen at the addresses that there are now, and tell the other end if they are others
+        than before."""
+        await self._listen(own_addresses()[:MOST_CANDIDATES])
+        ours = [
+            _candidate(address, listener.endpoint) for address, listener in self._listeners.items()
+        ]
+        if (
+            not ours
+            or ours == self._told
+            or self._lists_sent >= MOST_LISTS
+            or self._session.control.sealer.finished
+        ):
+            return
+        self._told = ours
+        self._lists_sent += 1
+        with contextlib.suppress(
+            LocalProtocolError
+        ):  # our final word went out while this one waited its turn
+            await self._session.send(RecordType.CANDIDATES, write_candidates(ours))
+
+    async def _listen(self, addresses: list[Address]) -> None:
+        assert self._transport is not None
+        for address in [address for address in self._listeners if address not in addresses]:
+            await self._listeners.pop(address).aclose()
+        for address in addresses:
+            if address in self._listeners:
+                continue
+            with contextlib.suppress(TransportError):  # it may be too new, or gone again
+                place = Endpoint(self._transport.name, str(address), 0)
+                listener = self._listeners[address] = await self._transport.listen(
+                    place, lasting=False
+                )
+                self._session.spawn(self._accept(listener))
+
+    async def _accept(self, listener: Listener) -> None:
+        while True:
+            try:
+                stream = await listener.accept()
+            except TransportError:
+                return
+            if self._unproved >= MOST_UNPROVED:  # strangers: the session goes on by the relay
+                await stream.aclose()
+            else:
+                self._unproved += 1
+                self._session.task(self._take(stream)).add_done_callback(self._taken)
+
+    def _taken(self, task: asyncio.Task[None]) -> None:
+        self._unproved -= 1
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._session.fail(error)
+
+    async def _take(self, stream: ByteStream) -> None:
+        address = stream.facts.peer
+        try:
+            async with asyncio.timeout(JOIN_SECONDS):
+                self._ask_plugins(address)
+                hello = read_lane_hello(await read_frame(stream, None, cap=HELLO_CAP))
+                if not equal(hello.tag, self._session.tag):
+                    raise malformed("a lane of another session")
+                await self._session.spares.accept(stream, hello, address)
+        except (TallowError, TimeoutError) as error:
+            self._context.reporter.note(
+                f"a connection from {address} did not become a lane: {error}", 2
+            )
+            await stream.aclose()
+        except BaseException:
+            await stream.aclose()
+            raise
+
+    # -- theirs ----------------------------------------------------------------------------------
+
+    async def _hear(self, body: bytes) -> None:
+        """The other end's list. It is checked and counted also where we take no part."""
+        candidates = read_candidates(body)
+        self._lists_read += 1
+        if self._lists_read > MOST_LISTS:
+            raise malformed(f"more than {MOST_LISTS} lists of candidates")
+        self._session.raced = True
+        self._theirs = [candidate for candidate in candidates if self._may_dial(candidate)]
+        self._wake.set()
+
+    def _may_dial(self, candidate: Candidate) -> bool:
+        why = refusal(candidate.address)
+        if not why and (self._transport is None or candidate.transport != self._transport.name):
+            why = "not by a transport that is used here"
+        if why:
+            self._context.reporter.note(f"{candidate.endpoint.url} is not dialled: {why}", 2)
+        return not why
+
+    async def _dial_all(self) -> None:
+        """Dial all that the other end has listed, side by side, each a little after the one before;
+        the first that joins ends it."""
+        pending: set[asyncio.Task[None]] = set()
+        try:
+            for candidate in self._theirs:
+                if not self._session.spares.wanted or not self._counts(candidate.endpoint):
+                    break
+                pending.add(asyncio.create_task(self._dial(candidate.endpoint)))
+                _, pending = await asyncio.wait(pending, timeout=STAGGER_SECONDS)
+                while len(pending) >= AT_ONCE:
+                    _, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+            while pending and self._session.spares.wanted:
+                _, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in pending:
+                task.cancel()
+            await asyncio.gather(*pending, return_exceptions=True)
+
+    def _ask_plugins(self, address: str) -> None:
+        reason = self._context.plugins.veto("tallow_veto_peer", path="direct", address=address)
+        if reason is not None:
+            raise PolicyError(f"a plugin refuses it: {reason}")
+
+    def _counts(self, endpoint: Endpoint) -> bool:
+        if endpoint not in self._dialled and len(self._dialled) >= MOST_DIALLED:
+            return False
+        self._dialled.add(endpoint)
+        return True
+
+    async def _dial(self, endpoint: Endpoint) -> None:
+        try:
+            self._ask_plugins(endpoint.url)
+            await self._session.spares.dial(functools.partial(self._open, endpoint), endpoint.url)
+        except (TallowError, TimeoutError) as error:
+            self._context.reporter.note(
+                f"no direct path by {endpoint.url}: {error or 'no answer in time'}", 2
+            )
+
+    async def _open(self, endpoint: Endpoint) -> ByteStream:
+        assert self._transport is not None
+        deadline = asyncio.get_running_loop().time() + JOIN_SECONDS
+        return await self._transport.dial(endpoint, deadline, trust=Trust.SESSION)
+
+
+def _candidate(address: Address, endpoint: Endpoint) -> Candidate:
+    assert endpoint.port is not None
+    return Candidate(endpoint.scheme, address, endpoint.port, endpoint.pin)
+
+
+def _transport(session: Session) -> Transport | None:
+    """What direct lanes use: the first transport with addresses that policy allows there together
+    with the suite of this session. None where no address may be given away, and where either end
+    asks for padding or the safety number, as one that hides does."""
+    context, established = session.context, session.established
+    if context.hidden or established.padded or session.safety.wanted:
+        return None
+    for transport in context.transports.values():
+        if transport.addressing == "ip" and context.admits(
+            established.suite, Route(transport.name, relay=False)
+        ):
+            return transport
+    return None

@@ -1,0 +1,288 @@
+"""Spare lanes: joined, and idle until the host has the data go by them.
+
+Those at a candidate lie beside the path of the session, and the data moves to one of them. Others
+lead where the data goes already, and are added to the lanes that carry it, where the way is long or
+either end asks for several.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, NamedTuple
+
+from tallow_core.errors import TallowError, TransportError
+from tallow_core.protocol.codec.wire import malformed
+from tallow_core.protocol.lanes.lane_join import CONTROL_LANE, MOST_CARRYING, LaneHello
+from tallow_core.protocol.lanes.record import RecordType
+from tallow_core.protocol.lanes.session_messages import (
+    Further,
+    read_further,
+    read_wanted,
+    write_wanted,
+)
+from tallow_core.session.lane import Dial, Lane
+from tallow_core.spi.transport import ByteStream
+from tallow_core.types import Role
+
+if TYPE_CHECKING:
+    from tallow_core.session.session import Session
+
+MOST_SPARES = 4 + MOST_CARRYING - 1
+"""Spare lanes beside the path of the session that an end has at once: some to move to, and those
+that then join them."""
+MOST_MOVES = 8
+"""How often a session's data moves to a spare lane."""
+MOST_ASKED = 1 + 2 * MOST_MOVES
+"""How often a host asks for further lanes: once for each path that the data goes by."""
+JOIN_SECONDS = 5.0
+"""For one attempt beside the path of the session, from dialling to the lane that stands; at the
+acceptor, from the connection on."""
+AT_ONCE = 2
+"""Further lanes that are opened at a time: as many as a relay lets wait."""
+FAR_SECONDS, FAR_LANES = 0.02, 4
+"""Where an answer takes so long, a connection's buffers (4 MiB in many systems) hold it to less
+than a line may carry, and it begins slowly. There so many are used, unless somebody chose."""
+
+Record = tuple[int, memoryview]
+FLOW = (RecordType.DATA, RecordType.SPREAD, RecordType.MOVED)
+"""What a lane that carries the data may begin with; whether it may do so now is for whoever reads
+on."""
+
+
+class Spare(NamedTuple):
+    """A lane, and what reads it while it is idle: at the guest up to the first record of the data,
+    which is the result."""
+
+    lane: Lane
+    reading: asyncio.Task[Record | None]
+
+    @property
+    def broken(self) -> bool:
+        """Whether it has ended, in whatever way."""
+        return self.reading.done() and (
+            self.reading.cancelled()
+            or self.reading.exception() is not None
+            or self.reading.result() is None
+        )
+
+
+class Spares:
+    """The spare lanes of one session. The host chooses, the guest takes those that the host
+    names."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._idle: dict[int, Spare] = {}
+        self._ready: list[int] = []
+        self._moves = 0
+        self._asked = 0
+        self._wish = 0
+        self._opening: tuple[str, asyncio.Task[None]] | None = None
+        self.in_use: Lane | None = None
+        """The lane beside the session's path that the data moved to, if it did."""
+        self.stay = False
+        """Whether the path of the session was found to be the fastest, and the data stays there."""
+        if session.role is Role.HOST:
+            session.handlers[RecordType.LANES_WANTED] = self._hear_wish
+        else:
+            session.handlers[RecordType.LANES] = self._hear_lanes
+
+    @property
+    def wanted(self) -> bool:
+        """Whether a further one to move to would be of use."""
+        return (
+            self.in_use is None and not self.stay and self._moves < MOST_MOVES and not self._alive()
+        )
+
+    def _alive(self) -> int:
+        return sum(bool(spare.lane.address) and not spare.broken for spare in self._idle.values())
+
+    async def dial(self, dial: Dial, address: str) -> None:
+        """Join by a stream that `dial` opens to `address`. The host uses it once the guest has said
+        on it that its side stands."""
+        async with asyncio.timeout(JOIN_SECONDS):
+            await self._session.dial_aside(dial, address, self._add)
+
+    async def accept(self, stream: ByteStream, hello: LaneHello, address: str) -> None:
+        """Join by a stream that the other end opened."""
+        if self._alive() >= MOST_SPARES:
+            raise malformed(f"more than {MOST_SPARES} lanes that carry nothing")
+        lane = await self._session.accept_aside(stream, hello, address)
+        self._add(lane)
+        if self._session.role is Role.HOST:
+            self._ready.append(lane.keys.lane)
+        else:
+            await lane.send(RecordType.PING)
+
+    def _add(self, lane: Lane) -> None:
+        number = lane.keys.lane
+        reading = self._session.task(self._read(lane))
+        self._idle[number] = Spare(lane, reading)
+        reading.add_done_callback(lambda task: self._over(number, lane, task))
+
+    def _over(self, number: int, lane: Lane, task: asyncio.Task[Record | None]) -> None:
+        """Reading has ended: with the lane, or (at the guest) because the data goes by it. A lane
+        that broke does not end the session."""
+        if task.cancelled():
+            return
+        error = task.exception()
+        if error is not None and not isinstance(error, TransportError):
+            self._session.fail(error)
+        if error is not None or task.result() is None:
+            self._not_ready(number)
+            self._session.drop(lane)
+            if self._session.role is Role.HOST:
+                self._idle.pop(number, None)
+
+    async def _read(self, lane: Lane) -> Record | None:
+        host = self._session.role is Role.HOST
+        while not lane.opener.finished:
+            kind, body = await lane.receive()
+            if kind == RecordType.EPOCH:
+                await self._session.rekeying.epoch(lane, body)
+            elif kind in FLOW and not host:
+                return kind, body
+            elif kind == RecordType.PING and host:
+                self._stands(lane.keys.lane)
+            elif kind not in (RecordType.PING, RecordType.CLOSE):
+                raise malformed(f"record {kind:#04x} on a lane that carries nothing yet")
+        if not lane.sealer.finished:
+            await lane.send(RecordType.CLOSE, final=True)
+        return None
+
+    def _stands(self, number: int) -> None:
+        if number in self._idle and number not in self._ready:
+            self._ready.append(number)
+
+    def _not_ready(self, number: int) -> None:
+        if number in self._ready:
+            self._ready.remove(number)
+
+    def forget(self, address: str) -> None:
+        """A path beside the session's own is broken: nothing more is to go by the idle lanes that
+        lead there."""
+        self.stop_opening(address)
+        for number, spare in list(self._idle.items()):
+            if spare.lane.address == address:
+                del self._idle[number]
+                self._not_ready(number)
+                self._session.drop(spare.lane)
+
+    # -- moving ----------------------------------------------------------------------------------
+
+    def best(self) -> Lane | None:
+        """At the host: take the lane to move to that joined first, if there is one; the others are
+        ended."""
+        if not self._ready or self._moves >= MOST_MOVES or self.stay:
+            return None
+        self._moves += 1
+        number, *others = self._ready
+        self._ready = []
+        for other in others:
+            self._session.spawn(self._session.end(self._idle.pop(other).lane))
+        return self._idle.pop(number).lane
+
+    def named(self, number: int) -> Spare:
+        """At the guest: the lane that the host has moved the data to. One that broke meanwhile
+        tells so when it is read."""
+        self._moves += 1
+        if self._moves > MOST_MOVES:
+            raise malformed(f"the data was moved more than {MOST_MOVES} times")
+        return self.joining(number, aside=True)
+
+    async def give_up(self, number: int) -> None:
+        """At the guest: nothing is to go by the idle lane of this id; if the data has moved to it,
+        that is found out when it is read."""
+        spare = self._idle.get(number)
+        if spare is None or not spare.lane.address:
+            raise malformed(f"lane {number} is given up, which the data did not move to")
+        await spare.lane.stream.aclose()
+
+    def joining(self, number: int, *, aside: bool) -> Spare:
+        """At the guest: the lane that the host has the data go by, beside the path of the session
+        or on it."""
+        spare = self._idle.get(number)
+        if spare is None or bool(spare.lane.address) is not aside:
+            raise malformed(
+                f"the data was moved to lane {number}, which is no lane that it could move to"
+            )
+        return self._idle.pop(number)
+
+    # -- several at once -------------------------------------------------------------------------
+
+    async def wish(self) -> None:
+        """At the guest: tell the host by how many lanes the data is to come, if that was chosen
+        here."""
+        if chosen := self._session.context.settings.session.lanes:
+            await self._session.send(RecordType.LANES_WANTED, write_wanted(chosen))
+
+    async def _hear_wish(self, body: bytes) -> None:
+        if self._wish:
+            raise malformed("a second wish for lanes")
+        self._wish = read_wanted(body)
+
+    def widen(self, lane: Lane) -> None:
+        """At the host: have as many lanes opened to where `lane` leads as the data is to go by, by
+        the end that opened that one."""
+        chosen = max(self._session.context.settings.session.lanes, self._wish)
+        count = (chosen or (FAR_LANES if lane.rtt >= FAR_SECONDS else 1)) - 1
+        if not count:
+            return
+        if lane.dial is not None:
+            self._open(lane.dial, lane.address, count)
+        else:
+            if not lane.address:
+                self._session.expect(count)
+            further = Further(lane.keys.lane if lane.address else CONTROL_LANE, count)
+            self._session.spawn(self._session.send(RecordType.LANES, further.encoded()))
+
+    def further(self, address: str) -> Lane | None:
+        """At the host: take a lane that leads where the data goes already, `address` ("": the path
+        of the session), if one has joined."""
+        if not address:
+            return self._session.joined_lane()
+        for number in self._ready:
+            if self._idle[number].lane.address == address:
+                self._ready.remove(number)
+                return self._idle.pop(number).lane
+        return None
+
+    async def _hear_lanes(self, body: bytes) -> None:
+        further = read_further(body)
+        self._asked += 1
+        if self._asked > MOST_ASKED:
+            raise malformed(f"more than {MOST_ASKED} times asked for lanes")
+        if further.lane == CONTROL_LANE:
+            dial, address = self._session.path.dial, ""
+        else:
+            lane = self._session.dialled(further.lane)
+            dial, address = (None, "") if lane is None else (lane.dial, lane.address)
+        if dial is not None:  # else it broke meanwhile
+            self._open(dial, address, further.lanes)
+
+    def _open(self, dial: Dial, address: str, count: int) -> None:
+        if self._opening is not None:
+            self._opening[1].cancel()
+        self._opening = address, self._session.spawn(self._open_all(dial, address, count))
+
+    def stop_opening(self, address: str) -> None:
+        """The data goes another way: further lanes to `address` are not needed."""
+        if self._opening is not None and self._opening[0] == address:
+            self._opening[1].cancel()
+
+    async def _open_all(self, dial: Dial, address: str, count: int) -> None:
+        places = asyncio.Semaphore(AT_ONCE)
+
+        async def one() -> None:
+            async with places:
+                try:
+                    await (
+                        self.dial(dial, address) if address else self._session.dial_lane(self._add)
+                    )
+                except (TallowError, TimeoutError) as error:
+                    self._session.context.reporter.note(
+                        f"a further connection could not be opened: {error or 'no answer in time'}",
+                        2,
+                    )
+
+        await asyncio.gather(*(one() for _ in range(count)))

@@ -1,0 +1,246 @@
+"""The receiver's Data records, in order: read from the lanes in use, one from each in turn, as the
+sender deals them out.
+
+Nothing is put in order here. Of each lane one record is read ahead, into the buffer that the lane
+has in any case, so that none stands still while another is slow; what comes after it stays in the
+socket. The sender's end is `tallow_core.paths.record_sender`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from tallow_core.errors import TallowError, TransportError
+from tallow_core.paths.lane_pool import Record
+from tallow_core.protocol.codec.wire import malformed
+from tallow_core.protocol.lanes.lane_join import MOST_CARRYING
+from tallow_core.protocol.lanes.record import RecordType
+from tallow_core.protocol.lanes.session_messages import Arrived, Lost, read_lane
+from tallow_core.session.lane import Lane
+from tallow_core.session.session import Session
+
+ACK_EVERY, ACK_SECONDS = 8, 0.25
+"""The sender hears what has arrived after so many records, and after so long if any has."""
+OWN_EVERY = 2
+"""By the session's own path after fewer: the sender lets little be on its way there while a better
+one is looked for."""
+SILENT_SECONDS = 10.0
+"""After which a receiver takes a path beside the session's own for dead; its sender says something
+every `ALIVE_SECONDS`."""
+
+
+class Inflow:
+    """The receiver's end, at the guest. `lane` is the first of the session's own path."""
+
+    def __init__(self, session: Session, lane: Lane) -> None:
+        self._session = session
+        self._lanes = [lane]
+        self._turn = 0
+        self._ahead: dict[Lane, asyncio.Task[Record | None]] = {}
+        self._given: Lane | None = None
+        self._count = 0
+        self._told = 0
+        self._told_at = 0.0
+        self._since = 0.0
+        self._waited = 0.0
+        self._given_up = False
+        self._former: set[int] = set()
+        self._final = False
+        session.handlers[RecordType.GIVEN_UP] = self._on_given_up
+
+    @property
+    def _aside(self) -> str:
+        """The address of the path in use, if it is not the session's own."""
+        return self._lanes[0].address
+
+    @property
+    def _number(self) -> int:
+        return self._lanes[0].keys.lane
+
+    async def record(self) -> memoryview | None:
+        """The body of the next Data record, valid until the next call; None after the final one."""
+        self._read_ahead()
+        while not self._final:
+            lane = self._lanes[self._turn]
+            try:
+                kind, body = await self._next(lane)
+                if kind == RecordType.EPOCH:
+                    await self._session.rekeying.epoch(lane, body)
+                    continue
+                if kind == RecordType.MOVED and not self._aside and lane.opener.finished:
+                    await self._move(read_lane(body, "Moved"))
+                    continue
+            except TransportError as error:
+                await self._fall_back(error)
+                continue
+            if kind == RecordType.DATA:
+                self._given = lane
+                await self._counted(lane)
+                return body
+            self._other(lane, kind, body)
+        await self._ends()
+        return None
+
+    def _other(self, lane: Lane, kind: int, body: memoryview) -> None:
+        if lane.opener.finished:
+            raise malformed(
+                f"record {kind:#04x} as the last on a data lane, before all data was there"
+            )
+        if kind == RecordType.SPREAD and len(self._lanes) < MOST_CARRYING:
+            spare = self._session.spares.joining(read_lane(body, "Spread"), aside=bool(self._aside))
+            self._ahead[spare.lane] = spare.reading
+            self._lanes.append(spare.lane)
+        elif kind != RecordType.PING or not self._aside:
+            raise malformed(f"record {kind:#04x} on a data lane")
+
+    async def _next(self, lane: Lane) -> Record:
+        self._since = time.monotonic()
+        try:
+            ahead = self._ahead.pop(lane, None)
+            if ahead is None:
+                return await lane.receive()
+            return await asyncio.shield(ahead) or (RecordType.CLOSE, memoryview(b""))
+        finally:
+            self._waited += time.monotonic() - self._since
+            self._since = 0.0
+
+    def _read_ahead(self) -> None:
+        """The record that was given out last is done with: its lane may read on while the others
+        have their turns."""
+        lane, self._given = self._given, None
+        if (
+            lane is not None
+            and lane in self._lanes
+            and len(self._lanes) > 1
+            and not lane.opener.finished
+        ):
+            self._ahead[lane] = task = self._session.task(_one(lane))
+            task.add_done_callback(_seen)
+
+    async def _counted(self, lane: Lane) -> None:
+        self._final = lane.opener.finished
+        if not self._final:
+            self._turn = (self._turn + 1) % len(self._lanes)
+        self._count += 1
+        count, seconds = self._count - self._told, time.monotonic() - self._told_at
+        if (
+            self._final
+            or count >= (ACK_EVERY if self._aside else OWN_EVERY)
+            or seconds >= ACK_SECONDS
+        ):
+            await self._tell()
+
+    async def _tell(self) -> None:
+        """Tell the sender what has arrived, where it wants to know: by a path that may break, and
+        by one beside which others are tried."""
+        if self._aside or self._session.races:
+            self._told, self._told_at = self._count, time.monotonic()
+            arrived = Arrived(
+                self._number, self._count, min(int(self._waited * 1000), (1 << 32) - 1)
+            )
+            await self._session.send(RecordType.ACK, arrived.encoded())
+
+    async def _ends(self) -> None:
+        """Read the end of every other lane in use: one that was cut is an error, though all data is
+        there."""
+        try:
+            async with asyncio.timeout(SILENT_SECONDS if self._aside else None):
+                for lane in self._lanes:
+                    while lane in self._ahead or not lane.opener.finished:
+                        await self._end(lane)
+        except (TransportError, TimeoutError):
+            if not self._aside:  # there, the sender knows already that nothing is missing
+                raise
+
+    async def _end(self, lane: Lane) -> None:
+        kind, body = await self._next(lane)
+        if kind == RecordType.EPOCH:
+            await self._session.rekeying.epoch(lane, body)
+        elif kind != RecordType.PING if not lane.opener.finished else kind != RecordType.CLOSE:
+            raise malformed(f"record {kind:#04x} where a data lane should end")
+
+    # -- other paths -----------------------------------------------------------------------------
+
+    async def _move(self, number: int) -> None:
+        self._session.spares.stop_opening("")
+        spare, old = self._session.spares.named(number), self._lanes
+        await self._ends()
+        await self._tell()
+        for lane in old:
+            if not lane.sealer.finished:
+                await lane.send(RecordType.CLOSE, final=True)
+            self._session.drop(lane)
+        self._use(spare.lane, "found")
+        self._ahead[spare.lane] = spare.reading
+        self._session.spawn(self._watch(spare.lane))
+
+    async def _watch(self, first: Lane) -> None:
+        """End a wait for a path that has fallen silent."""
+        while self._lanes[0] is first and not self._final:
+            await asyncio.sleep(1)
+            heard = max(lane.heard for lane in self._lanes)
+            if (
+                self._since
+                and self._lanes[0] is first
+                and time.monotonic() - max(self._since, heard) > SILENT_SECONDS
+            ):
+                for lane in self._lanes:
+                    await lane.stream.aclose()
+                return
+
+    async def _fall_back(self, error: TransportError) -> None:
+        if not self._aside:
+            raise error
+        session, number, count = self._session, self._number, self._count
+        reason = "slower" if self._given_up else "broken"
+        why = "is slower than the path of the session" if self._given_up else f"is lost ({error})"
+        session.context.reporter.note(f"{self._aside} {why}; going on by the path of the session")
+        session.spares.stay |= self._given_up
+        session.spares.forget(self._aside)
+        for broken in self._lanes:
+            session.drop(broken)
+        await session.send(RecordType.LOST, Lost(number, count, session.next_number).encoded())
+        self._use(await session.dial_lane(), reason)
+
+    async def _on_given_up(self, body: bytes) -> None:
+        """The sender has found the path slower than the session's own: what is still on its way
+        there is sent again."""
+        number = read_lane(body, "GivenUp")
+        if number in self._former:
+            return  # it broke meanwhile
+        self._given_up = True
+        if self._aside and number == self._number:
+            for lane in self._lanes:
+                self._session.spawn(lane.stream.aclose())
+        else:
+            await self._session.spares.give_up(number)
+
+    def _use(self, lane: Lane, reason: str) -> None:
+        self._former.add(self._number)
+        self._lanes, self._turn, self._count, self._told = [lane], 0, 0, 0
+        self._told_at, self._waited = 0.0, 0.0
+        self._ahead.clear()
+        self._given = None
+        self._session.tell_path(lane, reason)
+
+    async def close(self) -> None:
+        """End our direction, when all is there."""
+        for lane in self._lanes:
+            try:
+                if not lane.sealer.finished:
+                    await lane.send(RecordType.CLOSE, final=True)
+            except TallowError:
+                if not self._aside:
+                    raise
+
+
+async def _one(lane: Lane) -> Record | None:
+    return await lane.receive()
+
+
+def _seen(task: asyncio.Task[Record | None]) -> None:
+    """Whether it failed is asked when the lane's turn comes; if that never comes, nobody needs to
+    know."""
+    if not task.cancelled():
+        task.exception()

@@ -1,0 +1,354 @@
+"""The sender's Data records, in order, over as many lanes and paths as it takes: from relay to
+direct, and back if that path breaks.
+
+The records are dealt to the lanes in use, one to each in turn. The host decides which those are:
+Spread adds one, Moved ends them all and names the one that the next record is on. Both stand
+between the records of the lane whose turn it is, so the order of all records is exact whatever the
+paths do. On a path beside the session's own the sender keeps what the receiver has not told it to
+have, and sends it again, by the session's own path, if the other breaks, or is found to be slower.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import deque
+
+from tallow_core.errors import BrokenOffError, LocalProtocolError, TransportError
+from tallow_core.files.record_buffer import RecordBuffer
+from tallow_core.paths.throughput import Pace
+from tallow_core.protocol.codec.wire import malformed
+from tallow_core.protocol.lanes.lane_join import MOST_CARRYING
+from tallow_core.protocol.lanes.record import FINAL, RecordType
+from tallow_core.protocol.lanes.session_messages import Arrived, read_arrived, read_lost, write_lane
+from tallow_core.session.lane import Lane
+from tallow_core.session.session import Session
+
+WIDE_AFTER = 2
+"""The record with which further lanes are opened: what is smaller needs none."""
+MOST_KEPT = 32
+"""Records that a sender keeps: with those of 1 MiB, 32 MiB on the way."""
+FIRST_FLYING, FLYING_SECONDS = 4 << 20, 1.0
+"""Bytes that are on their way at once by the session's own path while a better one is looked for,
+and seconds of its rate once that is known: all of them are read before the first record of the
+better path."""
+WATCH_SECONDS = 0.05
+MOST_SIZES = 4096
+"""Records whose size is remembered until they have arrived; a receiver that says nothing makes a
+sender remember no more."""
+ALIVE_SECONDS = 3.0
+JUDGE_SECONDS = 0.25
+LOST_SECONDS = 60.0
+"""How long a sender whose lane broke waits for the receiver to say so: longer than the receiver's
+`SILENT_SECONDS`."""
+
+
+class Outflow:
+    """The sender's end, at the host. `lane` is the first of the session's own path."""
+
+    def __init__(self, session: Session, lane: Lane) -> None:
+        self._session = session
+        self._kept: deque[bytearray] = deque()
+        self._free: list[bytearray] = []
+        self._lost = False
+        self._changed = asyncio.Event()
+        self._spoke = 0.0
+        self._onwards = 0
+        self._reason = "broken"
+        self._own_rate = 0.0
+        self._former: dict[int, tuple[int, int]] = {}
+        self._sent = self._acknowledged = 0
+        self._pace = Pace()
+        self._lanes: list[Lane] = []
+        self._buffers: dict[Lane, RecordBuffer] = {}
+        self._going: dict[Lane, asyncio.Task[None]] = {}
+        self._begin(lane)
+        session.handlers[RecordType.ACK] = self._on_ack
+        session.handlers[RecordType.LOST] = self._on_lost
+
+    def _begin(self, lane: Lane) -> None:
+        """Go on by `lane`."""
+        if self._lanes:
+            self._former[self._number] = self._acknowledged, self._sent
+            if not self._aside:
+                self._own_rate = max(self._own_rate, self._pace.rate)
+        self._lanes, self._turn = [lane], 0
+        self._buffers.clear()
+        self._going.clear()
+        self._pace = Pace()
+        self._sizes: deque[int] = deque()
+        self._flying = 0
+        self._sent = self._acknowledged = 0
+        self._lost = False
+        lane.carries = True
+
+    @property
+    def _aside(self) -> str:
+        """The address of the path in use, if it is not the session's own."""
+        return self._lanes[0].address
+
+    @property
+    def _number(self) -> int:
+        """What the path in use goes by: the id of the lane that the data moved to."""
+        return self._lanes[0].keys.lane
+
+    async def send(self, buffer: RecordBuffer, size: int) -> None:
+        """Seal and send `buffer.plain[:size]` by the best path there is; the buffer may be reused
+        afterwards."""
+        await self._choose()
+        await self._spread()
+        while self._aside and len(self._kept) >= MOST_KEPT:
+            await self._change()
+        if self._aside:
+            self._keep(buffer.plain[:size])
+        try:
+            await self._put(buffer, size)
+        except TransportError:
+            if not self._aside:
+                raise
+            await self._fall_back()
+
+    async def _choose(self) -> None:
+        """Move to a better path, if there is one; wait while much is on its way by the session's
+        own."""
+        while not self._aside:
+            if (self._own_rate or self._pace.settled) and (
+                better := self._session.spares.best()
+            ) is not None:
+                await self._move(better)
+            elif (
+                self._flying <= max(FIRST_FLYING, FLYING_SECONDS * self._pace.best)
+                or not self._hopes
+            ):
+                return
+            else:
+                self._changed.clear()
+                with self._pace.sending(), contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(WATCH_SECONDS):
+                        await self._changed.wait()
+
+    @property
+    def _hopes(self) -> bool:
+        """Whether the data may move, and the receiver says what has arrived."""
+        return self._session.races and self._session.raced and not self._session.spares.stay
+
+    async def finish(self) -> None:
+        """Wait until nothing can have to be sent again."""
+        while self._aside and self._kept:
+            await self._change()
+
+    async def _put(self, buffer: RecordBuffer, size: int) -> None:
+        """Send a record by the lane whose turn it is. The final one is the end of that lane, and
+        then the others end too.
+
+        Several lanes send side by side, each a copy of its own: else all but one would run dry
+        while that one is slow.
+        """
+        final = bool(buffer.plain[0] & FINAL)
+        self._sent += 1
+        if self._sent == WIDE_AFTER:
+            self._session.spares.widen(self._lanes[0])
+        if len(self._sizes) < MOST_SIZES:
+            self._sizes.append(size)
+            self._flying += size
+        lane = self._lanes[self._turn]
+        with self._pace.sending():
+            await self._free_to_send(lane)
+            await (
+                lane.send_filled(buffer, size)
+                if len(self._lanes) == 1
+                else self._go(lane, buffer, size)
+            )
+        self._spoke = time.monotonic()
+        if final:
+            await self._free_to_send(lane)
+            with contextlib.suppress(
+                *((TransportError,) if self._aside else ())
+            ):  # there, the receiver's word on what it has counts
+                await self._end_others()
+        self._turn = (self._turn + 1) % len(self._lanes)
+
+    async def _go(self, lane: Lane, buffer: RecordBuffer, size: int) -> None:
+        copy = self._buffers.get(lane) or self._buffers.setdefault(lane, RecordBuffer.for_data())
+        copy.plain[:size] = buffer.plain[:size]
+        self._going[lane] = task = self._session.task(lane.send_filled(copy, size))
+        task.add_done_callback(_seen)
+        await asyncio.sleep(0)
+
+    async def _free_to_send(self, lane: Lane) -> None:
+        """Wait until the last record of a lane is out; raises what became of it."""
+        if (going := self._going.pop(lane, None)) is not None:
+            await going
+
+    async def _say(
+        self, lane: Lane, kind: RecordType, body: bytes = b"", *, final: bool = False
+    ) -> None:
+        """Send a small record behind what goes out on a lane."""
+        await self._free_to_send(lane)
+        await lane.send(kind, body, final=final)
+
+    async def _end_others(self) -> None:
+        for number, lane in enumerate(self._lanes):
+            if number != self._turn:
+                await self._say(lane, RecordType.CLOSE, final=True)
+
+    def _keep(self, plain: memoryview) -> None:
+        copy = self._free.pop() if self._free else bytearray()
+        copy[:] = plain
+        self._kept.append(copy)
+
+    async def _change(self) -> None:
+        """Wait for a word of the receiver's on what it has; one that has lost the path is sent the
+        rest again."""
+        self._changed.clear()
+        if not self._lost:
+            with self._pace.sending():
+                await self._changed.wait()
+        if self._lost:
+            await self._fall_back()
+
+    # -- further lanes, other paths --------------------------------------------------------------
+
+    async def _spread(self) -> None:
+        """Take in the lanes that have joined by the path in use."""
+        while (
+            len(self._lanes) < MOST_CARRYING
+            and (further := self._session.spares.further(self._aside)) is not None
+        ):
+            try:
+                await self._say(
+                    self._lanes[self._turn], RecordType.SPREAD, write_lane(further.keys.lane)
+                )
+            except TransportError:
+                if not self._aside:
+                    raise
+                self._session.drop(further)
+                return  # the next record will not get through either
+            further.carries = True
+            self._lanes.append(further)
+            self._session.context.reporter.note(
+                f"the data goes by {len(self._lanes)} connections", 2
+            )
+
+    async def _move(self, better: Lane) -> None:
+        await self._say(
+            self._lanes[self._turn], RecordType.MOVED, write_lane(better.keys.lane), final=True
+        )
+        await self._end_others()
+        self._begin(better)
+        self._spoke = time.monotonic()
+        self._session.spawn(self._keep_alive(better))
+        self._session.spawn(self._judge(better))
+        self._session.tell_path(better, "found")
+
+    async def _judge(self, lane: Lane) -> None:
+        """Give a path up that turns out to be slower than the session's own was; the receiver's
+        answer is as if it had broken."""
+        while (
+            not self._lost
+            and self._lanes[0] is lane
+            and not self._lanes[self._turn].sealer.finished
+        ):
+            await asyncio.sleep(JUDGE_SECONDS)
+            if self._lanes[0] is lane and not self._lost and self._pace.slower_than(self._own_rate):
+                self._reason, self._session.spares.stay = "slower", True
+                better = (
+                    f"less than the {self._own_rate / 1e6:.1f} MB/s by {self._session.path.address}"
+                )
+                self._session.context.reporter.note(
+                    f"{lane.address} gives {better}; going back there"
+                )
+                with contextlib.suppress(LocalProtocolError):  # our final word has gone out
+                    await self._session.send(RecordType.GIVEN_UP, write_lane(lane.keys.lane))
+                return
+
+    async def _keep_alive(self, lane: Lane) -> None:
+        """Say something on a path by which nothing else is said, so that silence means that it is
+        broken."""
+        with contextlib.suppress(TransportError, LocalProtocolError):
+            while (
+                not self._lost
+                and self._lanes[0] is lane
+                and not self._lanes[self._turn].sealer.finished
+            ):
+                await asyncio.sleep(ALIVE_SECONDS)
+                heard = self._lanes[self._turn]  # where the receiver listens
+                if (
+                    time.monotonic() - self._spoke >= ALIVE_SECONDS
+                    and self._lanes[0] is lane
+                    and not heard.sealer.finished
+                ):
+                    await heard.send(RecordType.PING)
+
+    async def _fall_back(self) -> None:
+        """Go on, on a new lane of the session's own path, with the first record that the receiver
+        does not have."""
+        self._session.spares.forget(self._aside)
+        for broken in self._lanes:
+            self._session.drop(broken)
+        try:
+            async with asyncio.timeout(LOST_SECONDS):
+                while not self._lost:
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            raise BrokenOffError(
+                "the direct connection broke, and the other side did not come back by the relay;"
+                " try again"
+            ) from None
+        self._begin(await self._session.next_lane(self._onwards))
+        self._session.tell_path(self._lanes[0], self._reason)
+        self._reason = "broken"
+        buffer = RecordBuffer.for_data()
+        kept, self._kept = self._kept, deque()
+        for copy in kept:
+            buffer.plain[: len(copy)] = copy
+            await self._put(buffer, len(copy))
+
+    async def _on_ack(self, body: bytes) -> None:
+        arrived = read_arrived(body)
+        if (former := self._former.get(arrived.lane)) is not None:
+            self._take_former(arrived, *former)
+        else:
+            self._take(arrived.lane, arrived.records, arrived.waited / 1000)
+
+    def _take_former(self, arrived: Arrived, acknowledged: int, sent: int) -> None:
+        """What was on its way when the data moved on."""
+        if not acknowledged <= arrived.records <= sent:
+            raise malformed("records that were told of before, or that were never sent")
+        self._former[arrived.lane] = arrived.records, sent
+        if arrived.records == sent and arrived.lane == next(reversed(self._former)):
+            self._pace.begin()
+
+    async def _on_lost(self, body: bytes) -> None:
+        lost = read_lost(body)
+        if not self._aside:
+            raise malformed("a word on a lane that does not carry the data")
+        self._take(lost.lane, lost.records, None)
+        self._lost, self._onwards = True, lost.onwards
+        for lane in self._lanes:
+            await lane.stream.aclose()  # whoever waits to send on it need not wait any longer
+
+    def _take(self, lane: int, records: int, starved: float | None) -> None:
+        if self._lost or lane != self._number:
+            raise malformed("a word on a lane that does not carry the data")
+        if not self._acknowledged <= records <= self._sent:
+            raise malformed("records that were told of before, or that were never sent")
+        size = 0
+        for _ in range(records - self._acknowledged):
+            if self._aside:
+                self._free.append(self._kept.popleft())
+            size += self._sizes.popleft() if self._sizes else 0
+        self._acknowledged = records
+        self._flying -= size
+        if starved is not None:
+            self._pace.arrived(size, starved)
+        self._changed.set()
+
+
+def _seen(task: asyncio.Task[None]) -> None:
+    """Whether it failed is asked when the lane's turn comes again; if that never comes, nobody
+    needs to know."""
+    if not task.cancelled():
+        task.exception()

@@ -1,0 +1,1 @@
+"""Bytes to values: the wire's integers and strings, frames, alerts (docs/protocol/codec.md)."""

@@ -1,0 +1,133 @@
+"""Candidates: addresses at which one end of a session listens for further lanes, told to the other
+on the control lane.
+
+What a peer lists is where it would like us to connect. So there is a limit to how much it can list,
+and `refusal` names the addresses that are never dialled: those that mean this machine, this link or
+everybody, and those where clouds hand out credentials.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import NamedTuple, TypeAlias
+
+from tallow_core.protocol.codec.wire import Reader, Writer, malformed
+from tallow_core.protocol.handshake.suite_offer import NAME
+from tallow_core.types import Endpoint, ReadBuffer
+
+MOST_CANDIDATES = 16
+MOST_LISTS = 32
+"""Candidates messages that an end sends in a session at most; one more ends the session."""
+
+Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+_PIN_SIZE = 32
+
+METADATA = frozenset(
+    ipaddress.ip_address(text)
+    for text in (
+        "169.254.169.254",
+        "100.100.100.200",
+        "168.63.129.16",
+        "192.0.0.192",
+        "fd00:ec2::254",
+    )
+)
+"""Where clouds answer anybody on the machine with its credentials."""
+
+_EMBEDDING = tuple(
+    ipaddress.IPv6Network(text)
+    for text in (
+        "::/96",
+        "::ffff:0:0/96",
+        "64:ff9b::/96",
+        "64:ff9b:1::/48",
+        "2002::/16",
+        "2001::/32",
+    )
+)
+"""IPv6 addresses that stand for an IPv4 one: compatible, mapped, NAT64, 6to4, Teredo."""
+
+
+def refusal(address: Address) -> str:
+    """Why a candidate with this address is not dialled (and is not told to anybody); "" if it may
+    be."""
+    if address in METADATA:
+        return "an address of a cloud's metadata service"
+    for holds, what in (
+        (address.is_unspecified, "the unspecified address"),
+        (address.is_loopback, "a loopback address"),
+        (address.is_link_local, "a link-local address"),
+        (address.is_multicast, "a multicast address"),
+        (
+            isinstance(address, ipaddress.IPv4Address)
+            and (address.packed[0] == 0 or address.is_reserved),
+            "no address of a host",
+        ),
+        (
+            isinstance(address, ipaddress.IPv6Address)
+            and any(address in network for network in _EMBEDDING),
+            "one that stands for another",
+        ),
+    ):
+        if holds:
+            return what
+    return ""
+
+
+class Candidate(NamedTuple):
+    """One place: the name of a transport, an address, a port (1 to 65535), and the pin if the
+    transport has one."""
+
+    transport: str
+    address: Address
+    port: int
+    pin: str | None = None
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """What a transport dials."""
+        return Endpoint(self.transport, str(self.address), self.port, self.pin)
+
+
+def write_candidates(candidates: list[Candidate]) -> bytes:
+    """The body of CANDIDATES: count[1] || for each transport (text8) || 4 or 6 [1] || address[4 or
+    16] || port[2] || 0 or 1 [1] || pin[32] if that was 1."""
+    writer = Writer().u8(len(candidates))
+    for candidate in candidates:
+        writer.text8(candidate.transport).u8(candidate.address.version).raw(
+            candidate.address.packed
+        ).u16(candidate.port)
+        writer.u8(candidate.pin is not None).raw(bytes.fromhex(candidate.pin or ""))
+    return writer.done()
+
+
+def read_candidates(body: ReadBuffer) -> list[Candidate]:
+    """Read the body of CANDIDATES; raises `RemoteProtocolError`. Nothing says yet that any of them
+    may be dialled: see `refusal`."""
+    reader = Reader(body, "Candidates")
+    count = reader.u8()
+    if not 1 <= count <= MOST_CANDIDATES:
+        raise malformed(f"{count} candidates, not 1 to {MOST_CANDIDATES}")
+    candidates = [_read_one(reader) for _ in range(count)]
+    reader.end()
+    if len(set(candidates)) < count:
+        raise malformed("a candidate that is listed twice")
+    return candidates
+
+
+def _read_one(reader: Reader) -> Candidate:
+    transport, version = reader.text8(), reader.u8()
+    if not NAME.fullmatch(transport):
+        raise malformed("a candidate of a transport without a name")
+    if version not in (4, 6):
+        raise malformed(f"a candidate of address family {version}")
+    address = (
+        ipaddress.IPv4Address(reader.raw(4))
+        if version == 4
+        else ipaddress.IPv6Address(reader.raw(16))
+    )
+    port, pinned = reader.u16(), reader.u8()
+    if port == 0 or pinned > 1:
+        raise malformed("a candidate with fields out of bounds")
+    return Candidate(transport, address, port, reader.raw(_PIN_SIZE).hex() if pinned else None)

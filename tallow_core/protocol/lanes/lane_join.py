@@ -1,0 +1,166 @@
+"""Lanes: further streams of a session, each with keys of its own, joined by proving the session.
+
+    dialler -> LaneHello(tag[16], lane id[4], random_d[32])
+    acceptor -> LaneAccept(random_a[32], mac_acceptor[32])
+    dialler -> LaneReady(mac_dialler[32])
+
+mac_x = HMAC(K("lane x"), H(LaneHello frame || random_a)). Both ends put fresh randomness into the
+lane's secrets, so nothing replayed or reopened can meet an old (key, nonce). Lane 0 is the control
+lane, on the stream of the handshake itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import NamedTuple
+
+from tallow_core.errors import AuthenticationError, LocalProtocolError
+from tallow_core.protocol.codec.frame import Frame, FrameParser, FrameType
+from tallow_core.protocol.codec.wire import Reader, Writer, malformed, u32
+from tallow_core.protocol.handshake.key_schedule import CONTROL, LANE, LANE_MAC, LANE_TAG, Schedule
+from tallow_core.protocol.lanes.record import direction_of
+from tallow_core.secrets import Rng, equal
+from tallow_core.types import ReadBuffer, Role
+
+TAG, RANDOM, MAC = 16, 32, 32
+CONTROL_LANE = 0
+MOST_LANES = 1 << 16
+"""Lane ids of a session are below this; every attempt takes a new one."""
+MOST_CARRYING = 16
+"""Lanes that the data travels by at once."""
+
+
+def lane_tag(schedule: Schedule) -> bytes:
+    """K("lane tag"): finds the session at the acceptor. It is seen on the wire of a direct path and
+    says nothing else."""
+    return bytes(schedule.key(LANE_TAG, length=TAG))
+
+
+class LaneKeys(NamedTuple):
+    """What a lane's secrets are derived from; with the root of the session it gives them, anew
+    after a rekey."""
+
+    lane: int
+    random_d: bytes
+    random_a: bytes
+
+    def secret(self, schedule: Schedule, sender: Role) -> bytearray:
+        """K("control", direction) for lane 0, else K("lane", lane id, random_d, random_a,
+        direction)."""
+        direction = bytes([direction_of(sender)])
+        if self.lane == CONTROL_LANE:
+            return schedule.key(CONTROL, direction)
+        return schedule.key(LANE, u32(self.lane), self.random_d, self.random_a, direction)
+
+
+CONTROL_KEYS = LaneKeys(CONTROL_LANE, b"", b"")
+
+
+def _mac(schedule: Schedule, who: str, hello: bytes, random_a: bytes) -> bytes:
+    return schedule.mac(LANE_MAC[who], hashlib.new(schedule.kdf, hello + random_a).digest())
+
+
+class LaneHello(NamedTuple):
+    """The dialler's first message."""
+
+    tag: bytes
+    lane: int
+    random_d: bytes
+
+    def frame(self) -> Frame:
+        """tag[16] || lane id[4] || random_d[32]."""
+        return Frame(
+            FrameType.LANE_HELLO, Writer().raw(self.tag).u32(self.lane).raw(self.random_d).done()
+        )
+
+
+def read_lane_hello(frame: Frame) -> LaneHello:
+    """Read a LaneHello; raises `RemoteProtocolError`."""
+    if frame.type != FrameType.LANE_HELLO:
+        raise malformed(f"frame {frame.type:#04x} where a lane is joined")
+    reader = Reader(frame.body, "LaneHello")
+    hello = LaneHello(reader.raw(TAG), reader.u32(), reader.raw(RANDOM))
+    reader.end()
+    if not 0 < hello.lane < MOST_LANES:
+        raise malformed(f"lane {hello.lane}")
+    return hello
+
+
+class _LaneMachine:
+    """What both ends share. `keys` is None until the other end's MAC verified."""
+
+    def __init__(self, schedule: Schedule) -> None:
+        self._schedule = schedule
+        self._parser = FrameParser(RANDOM + MAC)
+        self._out = bytearray()
+        self.keys: LaneKeys | None = None
+
+    @property
+    def wants(self) -> int:
+        """Bytes that the current message still needs."""
+        return self._parser.wants
+
+    def data_to_send(self) -> bytes:
+        """Take the bytes to send now."""
+        data = bytes(self._out)
+        self._out.clear()
+        return data
+
+    def _frame(self, data: ReadBuffer, kind: FrameType) -> Reader | None:
+        if self.keys is not None:
+            raise LocalProtocolError("this lane is already joined")
+        self._parser.feed(data)
+        frame = self._parser.next_frame()
+        if frame is None:
+            return None
+        if frame.type != kind:
+            raise malformed(f"frame {frame.type:#04x} where a lane is joined")
+        return Reader(frame.body, kind.name)
+
+    def _verify(self, mac: bytes, who: str, hello: bytes, random_a: bytes) -> None:
+        if not equal(mac, _mac(self._schedule, who, hello, random_a)):
+            raise AuthenticationError(
+                "a further connection did not prove that it belongs to this session"
+            )
+
+
+class LaneDialler(_LaneMachine):
+    """The end that opens the connection."""
+
+    def __init__(self, schedule: Schedule, lane: int, rng: Rng) -> None:
+        super().__init__(schedule)
+        hello = LaneHello(lane_tag(schedule), lane, rng(RANDOM))
+        self._hello, self._encoded = hello, hello.frame().encoded
+        self._out += self._encoded
+
+    def receive(self, data: ReadBuffer) -> None:
+        """Take bytes of the acceptor; `keys` is set once its MAC verified."""
+        reader = self._frame(data, FrameType.LANE_ACCEPT)
+        if reader is None:
+            return
+        random_a, mac = reader.raw(RANDOM), reader.raw(MAC)
+        reader.end()
+        self._verify(mac, "acceptor", self._encoded, random_a)
+        ready = Writer().raw(_mac(self._schedule, "dialler", self._encoded, random_a)).done()
+        self._out += Frame(FrameType.LANE_READY, ready).encoded
+        self.keys = LaneKeys(self._hello.lane, self._hello.random_d, random_a)
+
+
+class LaneAcceptor(_LaneMachine):
+    """The end that was dialled, once the tag of a LaneHello has found the session."""
+
+    def __init__(self, schedule: Schedule, hello: LaneHello, rng: Rng) -> None:
+        super().__init__(schedule)
+        self._hello, self._encoded, self._random = hello, hello.frame().encoded, rng(RANDOM)
+        mac = _mac(schedule, "acceptor", self._encoded, self._random)
+        self._out += Frame(FrameType.LANE_ACCEPT, self._random + mac).encoded
+
+    def receive(self, data: ReadBuffer) -> None:
+        """Take bytes of the dialler; `keys` is set once its MAC verified."""
+        reader = self._frame(data, FrameType.LANE_READY)
+        if reader is None:
+            return
+        mac = reader.raw(MAC)
+        reader.end()
+        self._verify(mac, "dialler", self._encoded, self._random)
+        self.keys = LaneKeys(self._hello.lane, self._hello.random_d, self._random)

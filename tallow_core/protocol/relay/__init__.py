@@ -1,0 +1,1 @@
+"""The frames between an end and a relay (docs/protocol/relay.md)."""

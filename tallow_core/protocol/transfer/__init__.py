@@ -1,0 +1,1 @@
+"""Offer, selection, content and resumption (docs/protocol/transfer.md)."""

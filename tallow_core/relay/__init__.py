@@ -1,0 +1,1 @@
+"""The relay server. It can be deployed alone."""

@@ -1,0 +1,1 @@
+"""How the two ends meet: host, guest, and the rooms of relays."""

@@ -1,0 +1,70 @@
+"""Keeps the number of wrong proofs of a code over restarts.
+
+One small file a nameplate and role in the state directory. It holds a count and a time; nothing in
+it depends on the words, so the count belongs to the nameplate for a day. No file exists while no
+proof has failed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from pathlib import Path
+
+from tallow_core.errors import ConfigError
+from tallow_core.private_files import ensure_private
+from tallow_core.text import printable
+from tallow_core.types import Role
+
+LIFETIME = 86_400.0
+
+
+class FileTally:
+    """A `Tally` in `state/guesses/<role>-<nameplate>`, 0600."""
+
+    def __init__(self, state: Path, role: Role, nameplate: str) -> None:
+        self._folder = state / "guesses"
+        self._path = self._folder / f"{role.value}-{nameplate}"
+
+    def read(self) -> int:
+        """The count, 0 if there is none or it is older than a day."""
+        try:
+            if time.time() - self._path.stat().st_mtime > LIFETIME:
+                self._path.unlink()
+                return 0
+            return max(0, int(self._path.read_text("ascii")))
+        except FileNotFoundError:
+            return 0
+        except (OSError, ValueError) as error:
+            raise ConfigError(
+                f"the count of wrong guesses in {printable(str(self._path))} cannot be read;"
+                " delete that file"
+            ) from error
+
+    def write(self, count: int) -> None:
+        """Keep `count` before the proof goes on; 0 removes the file."""
+        if count == 0:
+            with contextlib.suppress(OSError):
+                self._path.unlink()
+            return
+        ensure_private(self._folder)
+        try:
+            self._replace(count)
+        except OSError as error:
+            where = printable(str(self._folder))
+            raise ConfigError(
+                f"the count of wrong guesses cannot be kept in {where}: {error.strerror}; make"
+                " room there, or make it writable"
+            ) from error
+
+    def _replace(self, count: int) -> None:
+        temporary = self._path.with_suffix(f".{os.getpid()}")
+        with contextlib.suppress(FileNotFoundError):
+            temporary.unlink()
+        descriptor = os.open(
+            temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o600
+        )
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(str(count))
+        temporary.replace(self._path)

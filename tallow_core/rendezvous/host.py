@@ -1,0 +1,460 @@
+"""The host: makes the code, waits at every path at once, and lets in the first guest that proves it
+knows the code."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tallow_core.errors import (
+    AuthenticationError,
+    ConfigError,
+    PolicyError,
+    TallowError,
+    UnreachableError,
+)
+from tallow_core.protocol.codec.alert import Alert
+from tallow_core.protocol.codec.frame import Frame, FrameType
+from tallow_core.protocol.handshake.code import Code, draw_nameplate, make_code, parse_code
+from tallow_core.protocol.handshake.guess_budget import Budget
+from tallow_core.protocol.handshake.join import read_join
+from tallow_core.protocol.handshake.machines import (
+    STATE_SECONDS,
+    Established,
+    HostHandshake,
+    ProofDue,
+)
+from tallow_core.protocol.lanes.lane_join import read_lane_hello
+from tallow_core.protocol.relay.relay_frames import Guest, RelayRefused
+from tallow_core.rendezvous.guess_counter import FileTally
+from tallow_core.rendezvous.profile_checks import check_code, check_hidden, wishes
+from tallow_core.rendezvous.relay_client import HostRoom, open_rooms, relay_urls
+from tallow_core.secrets import below, equal, system_rng
+from tallow_core.session.context import Context
+from tallow_core.session.frame_io import best_effort, read_frame, read_some, write_frame
+from tallow_core.session.session import Path, Session
+from tallow_core.spi.discovery import Advert
+from tallow_core.spi.transport import ByteStream, Listener
+from tallow_core.types import Endpoint, Role
+
+MOST_UNPROVED = 8
+MOST_TURNED = 64
+"""Connections that are being told at once that all places are taken."""
+MOST_TAKES = 16
+"""Guests of a room that are being taken at once; the next ones wait, and with them the relay that
+announces them."""
+SAFE_SECONDS = 2.0
+"""For how long a guest that has not proved itself cannot be displaced by a further one."""
+
+LOOPBACKS = ("127.0.0.1", "::1")
+
+
+class CodeVoid(AuthenticationError):
+    """Too many wrong proofs: the code is void."""
+
+    code = "code-void"
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class _Stranger:
+    """A connection that has proved nothing yet."""
+
+    since: float
+    stream: ByteStream
+    task: asyncio.Task[None] | None = None
+    displaced: bool = False
+    proving: bool = False
+    """Its proof is in line to be checked: nobody may take its place."""
+
+
+class Host:
+    """One code, waiting. `listen` of `open_host` gives it; `session` waits for the guest."""
+
+    def __init__(self, context: Context, code: Code) -> None:
+        self.context = context
+        self.code = code
+        self.listening: list[Endpoint] = []
+        context.policy.demand()  # now: what policy refuses must be said before a code is shown
+        tally = FileTally(context.settings.directories.state, Role.HOST, code.nameplate)
+        limits = context.policy.limits
+        self._wishes = wishes(limits)
+        self._budget = Budget(min(code.guesses, limits.guesses), tally)
+        self._checking = asyncio.Lock()
+        self._strangers: list[_Stranger] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._session: Session | None = None
+        self._won = False
+        self._failure: BaseException | None = None
+        self._turning = 0
+        self._said: set[str] = set()
+        self._rooms = 0
+        self._proved: asyncio.Future[tuple[Established, ByteStream, Path]] = (
+            asyncio.get_running_loop().create_future()
+        )
+
+    async def session(self) -> Session:
+        """Wait for a guest that proves itself. Raises `CodeVoid` when the guess budget is spent."""
+        if self._budget.void:
+            raise CodeVoid(
+                "this code is void after too many wrong guesses; send again for a new one"
+            )
+        established, stream, path = await self._proved
+        self._session = Session(self.context, Role.HOST, established, stream, path)
+        return self._session
+
+    def forget_guesses(self) -> None:
+        """The code is new: what was counted under its number, which a relay may have chosen, was
+        for other words."""
+        self._budget.clear()
+
+    def again(self) -> None:
+        """The guest left before it accepted anything: wait for it, or another, to prove itself
+        again."""
+        self._session = None
+        self._won = False
+        self._proved = asyncio.get_running_loop().create_future()
+        if self._failure is not None:
+            self._proved.set_exception(self._failure)
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run `work` until the host closes."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._watch)
+        return task
+
+    def _watch(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._end(error)
+
+    def _end(self, error: BaseException) -> None:
+        """End the wait with `error`: this one, or the next one if a session is under way."""
+        self._failure = self._failure or error
+        if not self._proved.done():
+            self._proved.set_exception(error)
+
+    async def aclose(self) -> None:
+        """Stop waiting; a session that was handed out goes on."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._proved.done() and not self._proved.cancelled():
+            self._proved.exception()  # seen
+
+    # -- paths -----------------------------------------------------------------------------------
+
+    async def accept(self, listener: Listener, kind: str) -> None:
+        """Serve a listener until cancelled."""
+        while True:
+            stream = await listener.accept()
+            if self._turning >= MOST_TURNED:  # a flood: no more than this is worth an answer
+                await stream.aclose()
+                continue
+            self._meet(stream, Path(kind, stream.facts.peer, listener.endpoint.scheme), None)
+
+    async def attend(self, room: HostRoom) -> None:
+        """Take the guests of a room until cancelled. A relay that takes the room away ends the wait
+        if there is no other path."""
+        self._rooms += 1
+        places = asyncio.Semaphore(MOST_TAKES)
+        try:
+            async for guest in room.guests():
+                await places.acquire()
+                self.spawn(self._take(room, guest)).add_done_callback(lambda _: places.release())
+        except (RelayRefused, AuthenticationError) as refusal:
+            self._rooms -= 1
+            if not self._rooms and not self.listening:
+                raise
+            self.context.reporter.warn(f"the relay {room.endpoint.url} is left out: {refusal}")
+
+    async def _take(self, room: HostRoom, guest: Guest) -> None:
+        try:
+            stream = await room.take(guest)
+        except TallowError as error:
+            self.context.reporter.note(f"a guest of the relay could not be taken: {error}")
+            return
+        self._meet(stream, Path("relay", room.endpoint.url, room.endpoint.scheme), guest.lane)
+
+    def _meet(self, stream: ByteStream, path: Path, lane: bool | None) -> None:
+        """Give a new connection a place among those that have proved nothing; `lane` is what its
+        Join said, if a relay read that."""
+        now = asyncio.get_running_loop().time()
+        if len(self._strangers) >= MOST_UNPROVED:
+            oldest = next((stranger for stranger in self._strangers if not stranger.proving), None)
+            if oldest is None or now - oldest.since < SAFE_SECONDS:
+                self._turning += 1
+                self.spawn(_turn_away(stream, Alert.DISPLACED)).add_done_callback(self._turned)
+                return
+            oldest.displaced = True
+            if oldest.task is not None:
+                oldest.task.cancel()
+            self._forget(oldest)
+        stranger = _Stranger(now, stream)
+        self._strangers.append(stranger)
+        stranger.task = self.spawn(self._serve(stranger, path, lane))
+        stranger.task.add_done_callback(lambda _: self._forget(stranger))
+
+    def _turned(self, task: asyncio.Task[None]) -> None:
+        self._turning -= 1
+
+    def _forget(self, stranger: _Stranger) -> None:
+        if stranger in self._strangers:
+            self._strangers.remove(stranger)
+
+    async def _serve(self, stranger: _Stranger, path: Path, lane: bool | None) -> None:
+        stream, kept = stranger.stream, False
+        try:
+            if lane is None:
+                lane = await self._joined(stream)
+            kept = await (self._lane(stream, path) if lane else self._handshake(stream, path))
+        except (TallowError, TimeoutError) as error:
+            self.context.reporter.note(f"a guest ({path.kind}) did not get in: {error}")
+        except asyncio.CancelledError:
+            if stranger.displaced:
+                await best_effort(stream, _alert(Alert.DISPLACED).encoded)
+            raise
+        finally:
+            if not kept:
+                await stream.aclose()
+
+    async def _joined(self, stream: ByteStream) -> bool:
+        join = read_join(await read_frame(stream, STATE_SECONDS))
+        if join.nameplate != self.code.nameplate:
+            await write_frame(stream, _alert(Alert.WRONG_NAMEPLATE))
+            raise UnreachableError("it asked for another code")
+        return join.lane
+
+    async def _lane(self, stream: ByteStream, path: Path) -> bool:
+        hello = read_lane_hello(await read_frame(stream, STATE_SECONDS))
+        session = self._session
+        if session is None or not equal(hello.tag, session.tag):
+            raise UnreachableError("it asked for a session that is not here")
+        if not self.context.admits(session.established.suite, path.route):
+            raise PolicyError("policy does not admit the suite of this session on that path")
+        await session.accept_lane(stream, hello)
+        return True
+
+    # -- the handshake ---------------------------------------------------------------------------
+
+    async def _handshake(self, stream: ByteStream, path: Path) -> bool:
+        if self._won:
+            await best_effort(stream, _alert(Alert.TAKEN).encoded)
+            return False
+        try:
+            drivers = self.context.drivers(path.route)
+        except PolicyError as error:  # a rule closes this path
+            self._say_once(f"a guest came by a path that policy closes: {error}")
+            await best_effort(stream, _alert(Alert.NO_SUITE).encoded)
+            raise
+        machine = HostHandshake(
+            self.code, drivers, system_rng, self.context.veto_suite, self._wishes
+        )
+        try:
+            async with asyncio.timeout(STATE_SECONDS):
+                await _until_proof(machine, stream)
+            established = await self._check(machine)
+            await self._finish(machine, stream)
+        except TimeoutError:
+            machine.refuse(Alert.TIMEOUT)
+            raise UnreachableError("it stopped before it proved anything") from None
+        except PolicyError as error:
+            self._say_once(f"a guest shares no suite with this side, still waiting: {error}")
+            raise
+        finally:
+            if alert := machine.data_to_send():
+                await best_effort(stream, alert)
+        if self._proved.done():  # the wait ended with an error meanwhile
+            return False
+        self._proved.set_result((established, stream, path))
+        return True
+
+    def _say_once(self, text: str) -> None:
+        """What any stranger can bring about is a warning once, and then a detail."""
+        if text in self._said:
+            self.context.reporter.note(text)
+        else:
+            self._said.add(text)
+            self.context.reporter.warn(text)
+
+    async def _finish(self, machine: HostHandshake, stream: ByteStream) -> None:
+        """Send Done; a guest that cannot be reached any more gives its place back."""
+        try:
+            async with asyncio.timeout(STATE_SECONDS):
+                await stream.send(machine.data_to_send())
+        except BaseException:
+            self._won = False
+            raise
+
+    async def _check(self, machine: HostHandshake) -> Established:
+        """Check one proof: one at a time, in the pace of the budget, charged before it is
+        compared."""
+        for stranger in self._strangers:
+            stranger.proving |= stranger.task is asyncio.current_task()
+        async with self._checking:
+            await asyncio.sleep(self._budget.delay(asyncio.get_running_loop().time()))
+            if self._won:
+                machine.refuse(Alert.TAKEN)
+                raise UnreachableError("the code was used in the meantime")
+            if self._budget.void:
+                machine.refuse(Alert.VOID)
+                raise UnreachableError("the code is void")
+            try:
+                self._budget.charge()
+            except ConfigError as error:  # an uncounted guess is not checked, and no other will be
+                machine.refuse(Alert.TIMEOUT)
+                self._end(error)
+                raise
+            try:
+                machine.check()
+            except AuthenticationError:
+                self._wrong()
+                raise
+            self._budget.give_back()
+            self._won = True
+        event = machine.next_event()
+        assert isinstance(event, Established)
+        return event
+
+    def _wrong(self) -> None:
+        spent, limit = self._budget.spent, self._budget.limit
+        self.context.reporter.warn(
+            f"somebody tried a wrong code ({spent} of {limit} guesses); still waiting"
+        )
+        if self._budget.void:
+            self._end(
+                CodeVoid(f"this code is void after {limit} wrong guesses; send again for a new one")
+            )
+
+
+def _alert(number: Alert) -> Frame:
+    return Frame(FrameType.ALERT, bytes([number]))
+
+
+async def _turn_away(stream: ByteStream, number: Alert) -> None:
+    await best_effort(stream, _alert(number).encoded)
+    await stream.aclose()
+
+
+async def _until_proof(machine: HostHandshake, stream: ByteStream) -> None:
+    while True:
+        if data := machine.data_to_send():
+            await stream.send(data)
+        if isinstance(machine.next_event(), ProofDue):
+            return
+        machine.receive(await read_some(stream, machine.wants))
+
+
+@asynccontextmanager
+async def open_host(context: Context, phrase: str | None) -> AsyncIterator[Host]:
+    """Open rooms and listeners, make the code (or take `phrase`), announce it, and report the
+    `code` event."""
+    given = parse_code(phrase) if phrase is not None else None
+    if given is not None:
+        check_code(context, given)
+    urls = relay_urls(context)
+    check_hidden(
+        context,
+        urls,
+        "listening (--listen, or `[send] listen`)" if context.settings.send.listen else "",
+    )
+    async with AsyncExitStack() as stack:
+        rooms = await open_rooms(context, urls, given.nameplate if given else None)
+        for room in rooms:
+            stack.push_async_callback(room.aclose)
+        host = Host(context, given or _new_code(context, rooms))
+        if given is None:
+            host.forget_guesses()
+        stack.push_async_callback(host.aclose)
+        listeners = await _listen(context, host, stack)
+        if not rooms and not listeners:
+            raise PolicyError(
+                "nobody could reach this sender: name a relay (--relay URL) or an address"
+                " (--listen HOST:PORT)"
+            )
+        await _announce(context, host, stack, alone=not rooms)
+        for room in rooms:
+            host.spawn(host.attend(room))
+        context.event(
+            "code", code=host.code.phrase, listen=[endpoint.url for endpoint in host.listening]
+        )
+        context.reporter.note(_instruction(context, host, rooms), 0)
+        yield host
+
+
+def _instruction(context: Context, host: Host, rooms: list[HostRoom]) -> str:
+    """What the other side is to do."""
+    if rooms and context.settings.origin("relay.urls") == "flag":
+        how = f"On the other machine, run:  tallow receive --relay '{rooms[0].endpoint}'"
+    elif rooms:
+        how = "On the other machine, with the same relay, run:  tallow receive"
+    elif context.settings.send.listen:
+        how = f"On the other machine, run:  tallow receive --at {host.listening[0].url}"
+    else:
+        how = (
+            "On this machine, run:  tallow receive\n(for another one, name a relay with --relay,"
+            " or an address of yours with --listen)"
+        )
+    return f"{how}\nand type the code there. Waiting ..."
+
+
+def _new_code(context: Context, rooms: list[HostRoom]) -> Code:
+    nameplate = rooms[0].nameplate if rooms else draw_nameplate(below, context.announced())
+    return make_code(
+        nameplate, max(context.settings.send.words, context.policy.limits.words), below
+    )
+
+
+async def _listen(context: Context, host: Host, stack: AsyncExitStack) -> list[Listener]:
+    listeners = []
+    texts = context.settings.send.listen
+    for endpoint in _asked(context, texts) if texts else _default(context):
+        listener = await context.transport(endpoint.scheme).listen(endpoint, lasting=False)
+        stack.push_async_callback(listener.aclose)
+        listeners.append(listener)
+        host.listening.append(listener.endpoint)
+        host.spawn(host.accept(listener, "direct" if texts else "local"))
+    return listeners
+
+
+def _asked(context: Context, texts: tuple[str, ...]) -> list[Endpoint]:
+    """Each `--listen` through each transport that policy allows and that has ports; one fixed port
+    serves one transport, the first."""
+    endpoints = []
+    schemes = [
+        transport.name for transport in context.transports.values() if transport.addressing == "ip"
+    ]
+    for text in texts:
+        first = context.endpoint(text, next(iter(schemes or context.transports)))
+        endpoints.append(first)
+        if first.port == 0 and "://" not in text:
+            endpoints += [
+                replace(first, scheme=scheme) for scheme in schemes if scheme != first.scheme
+            ]
+    return endpoints
+
+
+def _default(context: Context) -> list[Endpoint]:
+    """Without `--listen`: loopback and a free port, for discovery on this machine alone."""
+    first = next(
+        (transport for transport in context.transports.values() if transport.addressing == "ip"),
+        None,
+    )
+    return [first.local()] if context.discoveries and first is not None else []
+
+
+async def _announce(context: Context, host: Host, stack: AsyncExitStack, *, alone: bool) -> None:
+    endpoint = next((endpoint for endpoint in host.listening if endpoint.host in LOOPBACKS), None)
+    if endpoint is None:
+        return
+    for driver in context.discoveries:
+        try:
+            await stack.enter_async_context(driver.announce(Advert(host.code.nameplate, endpoint)))
+        except ConfigError as error:
+            if alone and not context.settings.send.listen:
+                raise
+            context.reporter.warn(f"not announced by {driver.name}: {error}")

@@ -1,0 +1,74 @@
+"""What the profile forbids a session, checked before a code is shown, a relay dialled or anybody
+asked.
+
+Every refusal is a `PolicyError` that names the profile, where it was chosen, and what to write
+instead.
+"""
+
+from __future__ import annotations
+
+from tallow_core.config.profiles import Limits
+from tallow_core.errors import PolicyError
+from tallow_core.protocol.handshake.code import FEWEST_WORDS, Code
+from tallow_core.protocol.handshake.machines import Wish
+from tallow_core.session.context import Context
+from tallow_core.types import Endpoint
+
+
+def profile_of(context: Context) -> str:
+    """The profile and its origin, for messages."""
+    return (
+        f'the profile "{context.settings.policy.profile}" (`[policy] profile`,'
+        f" {context.settings.origin('policy.profile')})"
+    )
+
+
+def wishes(limits: Limits) -> Wish:
+    """What our end asks of a session."""
+    return (Wish.PAD if limits.padded else Wish.NONE) | (
+        Wish.SAFETY if limits.safety_number else Wish.NONE
+    )
+
+
+def check_code(context: Context, code: Code) -> None:
+    """Refuse a code with too few words; where more than three are asked for, also a secret that
+    somebody made up."""
+    least = context.policy.limits.words
+    if least > FEWEST_WORDS and code.count < least:
+        what = "a secret that somebody made up" if code.custom else f"a code of {code.count} words"
+        raise PolicyError(
+            f"{profile_of(context)} takes codes of {least} or more words of the list, not {what};"
+            f" use a new one, made with `tallow send --words {least}`"
+        )
+
+
+def check_pin(context: Context, endpoint: Endpoint) -> None:
+    """Refuse a relay whose URL has no pin."""
+    if context.policy.limits.pinned and endpoint.pin is None:
+        raise PolicyError(
+            f"{profile_of(context)} uses relays with a pin only, and {endpoint.url} has none;"
+            " write the whole URL that `tallow relay serve` prints there,"
+            " tls://HOST:PORT#sha256=PIN"
+        )
+
+
+def check_hidden(context: Context, urls: tuple[str, ...], direct: str) -> None:
+    """Where no address may be given away: refuse `direct`, the option (if any) that names a direct
+    path, and a session without a relay."""
+    if not context.hidden:
+        return
+    who = (
+        profile_of(context)
+        if context.policy.limits.hidden
+        else f"--relay-only (`[relay] only`, {context.settings.origin('relay.only')})"
+    )
+    if direct:
+        raise PolicyError(
+            f"{who} gives no address of this machine away, and {direct} does: leave it out, and"
+            " name a relay with its pin"
+        )
+    if not urls:
+        raise PolicyError(
+            f"{who} gives no address of this machine away, so a relay with a pin is needed:"
+            " name one with --relay tls://HOST:PORT#sha256=PIN or in [relay] urls"
+        )

@@ -1,0 +1,1 @@
+"""A session between two ends: its scope, control channel, lanes and fresh keys."""

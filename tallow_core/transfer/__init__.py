@@ -1,0 +1,1 @@
+"""Sending and receiving; the two ends stand side by side."""

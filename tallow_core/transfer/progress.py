@@ -1,0 +1,43 @@
+"""Progress: a snapshot of bytes moved, reported a few times a second while a transfer runs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+
+from tallow_core.session.context import Context
+
+INTERVAL = 0.2
+WINDOW = 15
+"""Snapshots that the rate is an average over: three seconds."""
+
+
+@contextlib.asynccontextmanager
+async def progress(
+    context: Context, moved: Callable[[], int], total: int | None
+) -> AsyncIterator[None]:
+    """Report `progress` events (bytes, total, rate in bytes a second) while the block runs, and one
+    at its end."""
+    samples: deque[tuple[float, int]] = deque([(time.monotonic(), 0)], maxlen=WINDOW)
+
+    def report() -> None:
+        samples.append((time.monotonic(), moved()))
+        (then, before), (now, after) = samples[0], samples[-1]
+        rate = (after - before) / (now - then) if now > then else 0.0
+        context.event("progress", bytes=after, total=total, rate=round(rate))
+
+    async def tick() -> None:
+        while True:
+            await asyncio.sleep(INTERVAL)
+            report()
+
+    task = asyncio.create_task(tick())
+    try:
+        yield
+        report()
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

@@ -1,0 +1,147 @@
+"""Receiving: the guest's side of a transfer, from the code to the receipt.
+
+Nothing that a sender says reaches the file system before the whole offer was checked and accepted,
+and no file has its name before its hash was right.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+
+from tallow_core.errors import (
+    AuthenticationError,
+    PolicyError,
+    RefusedError,
+    RemoteProtocolError,
+    TallowError,
+    TransportError,
+)
+from tallow_core.files.spool import Spool
+from tallow_core.protocol.handshake.code import Code
+from tallow_core.protocol.lanes.record import RecordType
+from tallow_core.protocol.lanes.session_messages import write_reason
+from tallow_core.protocol.transfer.manifest import Offer
+from tallow_core.rendezvous.guest import ProofsSpent, connect
+from tallow_core.session.context import Context
+from tallow_core.session.safety_check import Ask
+from tallow_core.session.session import Session, StoppedError
+from tallow_core.transfer.receiver import Decision, Going, Offered, Receiver
+from tallow_core.transfer.resume_store import Redialling
+from tallow_core.transfer.session_report import announce_session
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0
+"""Seconds between attempts to find the sender again."""
+PASSING = (TransportError, RemoteProtocolError, AuthenticationError, PolicyError, RefusedError)
+"""What an attempt to find it again may end with: somebody else may be where it was, or only a path
+that policy closes be left."""
+
+
+Decide = Callable[[Offered], Awaitable[Decision]]
+"""Asks whoever decides; or raises `RefusedError`, `UsageError` or `FileSystemError`."""
+
+
+async def receive(context: Context, code: Code, at: str | None, decide: Decide, ask: Ask) -> None:
+    """Find the sender, check the offer, ask `decide`, and receive; raises any `TallowError`.
+
+    `ask` has the safety number of the other side typed in, where policy here wants that: before
+    `decide`, and before anything is accepted.
+    """
+    going = Going()
+    try:
+        await _sessions(context, code, at, going, decide, ask)
+    except BaseException:
+        if going.kept_in:
+            again = "receive it again, with this code or a new one, to go on"
+            context.reporter.warn(f"what was verified is kept in {going.kept_in}: {again}")
+        raise
+
+
+async def _sessions(
+    context: Context, code: Code, at: str | None, going: Going, decide: Decide, ask: Ask
+) -> None:
+    session, redialling = await connect(context, code, at), Redialling(context)
+    while True:
+        try:
+            async with session:
+                announce_session(context, session)
+                with Spool() as spool:
+                    await _receive(context, session, going, spool, decide, ask)
+                return
+        except TransportError as error:
+            if (
+                going.earlier is None
+                or isinstance(error, StoppedError)
+                or not context.settings.session.reconnect
+            ):
+                raise
+            lost = error
+        redialling.lost(lost, going.there)
+        session = await _redial(context, code, at, lost, redialling.deadline)
+
+
+async def _receive(
+    context: Context, session: Session, going: Going, spool: Spool, decide: Decide, ask: Ask
+) -> None:
+    receiver = Receiver(context, session, going)
+    offered = await receiver.offered(spool)
+    try:
+        if (
+            going.decision is not None
+        ):  # the sender proved to be that of before, with what this very session has
+            decision = going.again(offered.digest)
+        else:
+            _veto(context, offered.offer)
+            await session.guard(session.safety.compare(context, ask))
+            decision = await session.guard(_asked(decide, offered))
+    except TallowError as error:
+        await _refuse(session, error)
+        raise
+    await receiver.take(offered, decision)
+
+
+async def _redial(
+    context: Context, code: Code, at: str | None, lost: TransportError, deadline: float
+) -> Session:
+    """Find the sender again, by any path; raises what was lost when the time is over, and
+    `ProofsSpent`."""
+    loop, pause = asyncio.get_running_loop(), FIRST_PAUSE
+    said: set[str] = set()
+    while True:
+        try:
+            async with asyncio.timeout_at(deadline):
+                await asyncio.sleep(pause)
+                return await connect(context, code, at)
+        except ProofsSpent:
+            raise
+        except (TimeoutError, *PASSING) as error:
+            if not isinstance(error, TimeoutError | TransportError) and str(error) not in said:
+                said.add(str(error))
+                context.reporter.warn(
+                    f"the sender was not found where it was ({error}); still looking"
+                )
+            if loop.time() + pause >= deadline:
+                raise lost from error
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+
+async def _asked(decide: Decide, offered: Offered) -> Decision:
+    return await decide(offered)
+
+
+def _veto(context: Context, offer: Offer) -> None:
+    reason = context.plugins.veto("tallow_veto_offer", files=offer.files, size=offer.size)
+    if reason is not None:
+        raise RefusedError(f"a plugin refuses this offer: {reason}")
+
+
+async def _refuse(session: Session, error: TallowError) -> None:
+    """Tell the sender no. What it need not know of this side (paths, free space) stays here."""
+    text = (
+        str(error)
+        if isinstance(error, RefusedError | AuthenticationError)
+        else "it cannot be taken there"
+    )
+    with contextlib.suppress(TallowError):
+        await session.send(RecordType.REFUSE, write_reason(error.exit_status, text), final=True)

@@ -1,0 +1,44 @@
+"""The events that both ends tell of a session: who the other end is, and what was done."""
+
+from __future__ import annotations
+
+from tallow_core.errors import RefusedError
+from tallow_core.files.skipped import Skipped
+from tallow_core.session.context import Context
+from tallow_core.session.session import Session
+from tallow_core.text import printable
+
+
+def announce_session(context: Context, session: Session) -> None:
+    """The `peer`, `suite` and perhaps `safety` events, once a peer has proved itself; raises
+    `RefusedError` if a plugin refuses it."""
+    path = session.path
+    context.event("peer", path=path.kind)
+    context.event("suite", **session.established.suite)
+    context.reporter.note(f"connected by {path.address}")
+    reason = context.plugins.veto("tallow_veto_peer", path=path.kind, address=path.address)
+    if reason is not None:
+        raise RefusedError(f"a plugin refuses this peer: {reason}")
+    session.safety.show(context)
+
+
+def report_done(
+    context: Context,
+    files: int,
+    links: int,
+    size: int,
+    seconds: float,
+    skipped: list[Skipped],
+    **more: list[dict[str, str]],
+) -> None:
+    """The `done` event."""
+    left_out = [{"path": printable(entry.path), "reason": entry.reason} for entry in skipped]
+    context.event(
+        "done",
+        files=files,
+        links=links,
+        bytes=size,
+        seconds=round(seconds, 6),
+        skipped=left_out,
+        **more,
+    )
