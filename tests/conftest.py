@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import Lab
+from tests.kit.lab import Lab
 
 _ROOM = 4 << 30
 """Bytes that must be free in memory-backed storage to use it for large files."""

@@ -13,7 +13,7 @@ import pytest
 
 import tallow_core
 import tallow_plugins
-from tests.support import PATIENCE
+from tests.kit.lab import PATIENCE
 
 pytestmark = pytest.mark.skipif(
     os.environ.get("TALLOW_EXPECT_INSTALLED") != "1",

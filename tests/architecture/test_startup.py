@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from tests.cli.test_usage import TRACED, imported
-from tests.support import Lab
+from tests.kit.lab import Lab
 
 DRIVERS = {"tallow_plugins", "cryptography", "blake3", "cpace", "opaque_snake", "zstandard"}
 PARSER = {"cyclopts", "attr", "attrs", "rich", "docstring_parser"}

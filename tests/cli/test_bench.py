@@ -13,7 +13,7 @@ from tallow_core.config.calibration import RECORDS_A_KEY, Sealing, fastest
 from tallow_core.registry.kinds import KINDS
 from tallow_core.testing.fakes import NonceLedger, recording
 from tallow_plugins.ciphers.aes_256_gcm import Aes256Gcm
-from tests.support import Lab
+from tests.kit.lab import Lab
 
 OPERATIONS = {
     "cipher": ["seal", "open"],

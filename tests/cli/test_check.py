@@ -12,7 +12,7 @@ from tallow_core.registry.kinds import CIPHER, COMMAND, KINDS
 from tallow_core.testing.suite import CHECKS, CORE
 from tests.cli.test_usage import TRACED, imported
 from tests.e2e.test_third_party import Site
-from tests.support import Lab
+from tests.kit.lab import Lab
 
 STRANGE = '''
 """A cipher that somebody else made."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import Lab, Place, Tallow
+from tests.kit.lab import Lab, Place, Tallow
 
 
 def a_file(place: Place) -> str:

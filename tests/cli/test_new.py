@@ -20,7 +20,7 @@ from tallow_core.cli.commands.plugin_project import new_plugin
 from tallow_core.config.schema import Settings
 from tallow_core.errors import FileSystemError, UsageError
 from tallow_core.registry.kinds import COMMAND, KINDS, Kind
-from tests.support import PROGRAM, Lab, tree
+from tests.kit.lab import PROGRAM, Lab, tree
 
 NAME = "shiny-1"
 INSTALLING = 150.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support import Lab, Place, Tallow, tree
+from tests.kit.lab import Lab, Place, Tallow, tree
 
 
 def ready(lab: Lab) -> tuple[Place, Place, Tallow]:

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.support import Lab
+from tests.kit.lab import Lab
 
 RULES = """
 [policy]

@@ -22,8 +22,8 @@ from tallow_core.cli.entry.command_table import COMMANDS
 from tallow_core.cli.entry.run import Command
 from tallow_core.config.schema import Settings
 from tallow_core.errors import EXIT_BUG, EXIT_DONE, EXIT_INTERRUPTED, TallowError
-from tests.events import REFERENCE, TYPES, documented
-from tests.support import MEGABYTE, Lab, Tallow
+from tests.kit.events import REFERENCE, TYPES, documented
+from tests.kit.lab import MEGABYTE, Lab, Tallow
 
 
 def page() -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import PROGRAM, Lab
+from tests.kit.lab import PROGRAM, Lab
 
 SHELL = ["/bin/sh", "-c"]
 

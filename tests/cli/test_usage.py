@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from tests.support import PROGRAM, Lab, Tallow, leftovers
+from tests.kit.lab import PROGRAM, Lab, Tallow, leftovers
 
 TRACED = (PROGRAM[0], "-X", "importtime", *PROGRAM[1:])
 _IMPORTED = re.compile(r"^import time:\s+\d+ \|\s+\d+ \| +(\S+)$", re.MULTILINE)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.contrib.conftest import CIPHER, TRANSPORT
-from tests.support import MEGABYTE, Lab, Place, Tallow, digest, write_large
+from tests.kit.lab import MEGABYTE, Lab, Place, Tallow, digest, write_large
 
 NAME = "xchacha20-poly1305"
 FIRST = f'[policy]\nciphers = ["{NAME}", "auto"]\n'

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import PATIENCE, Lab, Place, leftovers
+from tests.kit.lab import PATIENCE, Lab, Place, leftovers
 
 OTHER_WORDS = "abacus-abdomen-ablaze"
 AGREED = "4821-stamp-daybreak-kindred"

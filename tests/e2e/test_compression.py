@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tallow_core.secrets import system_rng
-from tests.security.hostile_peers import (
+from tests.kit.hostile_peers import (
     PATIENCE,
     Home,
     Line,

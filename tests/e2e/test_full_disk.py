@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import MEGABYTE, Event, Lab, Tallow, leftovers, mounted, tree, write_large
+from tests.kit.lab import MEGABYTE, Event, Lab, Tallow, leftovers, mounted, tree, write_large
 
 SIZE = 24 * MEGABYTE
 SEGMENT = 4 * MEGABYTE

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.test_racing import Stage, paths, stage
-from tests.namespaces import packets
-from tests.support import MEGABYTE, Tallow, leftovers, tree, write_large
+from tests.kit.lab import MEGABYTE, Tallow, leftovers, tree, write_large
+from tests.kit.namespaces import packets
 
 __all__ = ["stage"]
 

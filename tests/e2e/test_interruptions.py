@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import MEGABYTE, PROGRAM, Lab, Place, Tallow, leftovers, write_large
+from tests.kit.lab import MEGABYTE, PROGRAM, Lab, Place, Tallow, leftovers, write_large
 
 FED = 8 * MEGABYTE
 

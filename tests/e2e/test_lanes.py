@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.proxy import Proxy
-from tests.support import MEGABYTE, Lab, Place, Tallow, tree, write_large
+from tests.kit.lab import MEGABYTE, Lab, Place, Tallow, tree, write_large
+from tests.kit.proxy import Proxy
 
 
 @contextmanager

@@ -13,8 +13,8 @@ from contextlib import contextmanager
 import pytest
 
 from tests.e2e.test_racing import Stage, done, paths
-from tests.namespaces import Cannot, made
-from tests.support import MEGABYTE, Lab, write_large
+from tests.kit.lab import MEGABYTE, Lab, write_large
+from tests.kit.namespaces import Cannot, made
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from tests.support import Lab, Place, Tallow, tree
+from tests.kit.lab import Lab, Place, Tallow, tree
 
 ORDER = ["code", "peer", "suite", "offer", "progress", "file", "done", "error", "text"]
 SUITE = {

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import MEGABYTE, Lab, digest, leftovers, tree, write_large
+from tests.kit.lab import MEGABYTE, Lab, digest, leftovers, tree, write_large
 
 LARGE = 1 << 30
 MOST_MEMORY = 150 * MEGABYTE

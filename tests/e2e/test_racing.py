@@ -20,8 +20,8 @@ from typing import Any
 
 import pytest
 
-from tests.namespaces import Network, made, packets
-from tests.support import MEGABYTE, Lab, Place, Tallow, tree, write_large
+from tests.kit.lab import MEGABYTE, Lab, Place, Tallow, tree, write_large
+from tests.kit.namespaces import Network, made, packets
 
 SENDER, RECEIVER = "10.9.0.1", "10.9.0.2"
 SENDER6, RECEIVER6 = "fd09::1", "fd09::2"

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support import PATIENCE, Lab, Place
+from tests.kit.lab import PATIENCE, Lab, Place
 
 CODE = "4821-stamp-daybreak-kindred"
 URL = re.compile(r"tls://127\.0\.0\.1:(?P<port>[1-9][0-9]*)#sha256=(?P<pin>[0-9a-f]{64})")

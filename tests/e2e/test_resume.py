@@ -8,7 +8,7 @@ import os
 import shutil
 import signal
 
-from tests.support import MEGABYTE, Lab, Place, Tallow, leftovers, tree, write_large
+from tests.kit.lab import MEGABYTE, Lab, Place, Tallow, leftovers, tree, write_large
 
 NO_REDIAL = "[session]\nreconnect = 0\n"
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.test_resume import cut_off, prepared
-from tests.proxy import Proxy
-from tests.support import MEGABYTE, Lab, leftovers, tree, write_large
+from tests.kit.lab import MEGABYTE, Lab, leftovers, tree, write_large
+from tests.kit.proxy import Proxy
 
 SEGMENT = 4 * MEGABYTE
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.proxy import Proxy
-from tests.support import MEGABYTE, Event, Lab, Place, Tallow, leftovers, tree, write_large
+from tests.kit.lab import MEGABYTE, Event, Lab, Place, Tallow, leftovers, tree, write_large
+from tests.kit.proxy import Proxy
 
 SEED = 20240611
 KILLS = int(os.environ.get("TALLOW_TEST_KILLS", "20"))

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.support import MEGABYTE, Lab, Place, digest, write_large
+from tests.kit.lab import MEGABYTE, Lab, Place, digest, write_large
 
 ANY = "[policy]\nrequire = []\n"
 

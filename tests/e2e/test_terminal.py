@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from tests.support import MEGABYTE, PATIENCE, Lab, Place, Tallow, leftovers
+from tests.kit.lab import MEGABYTE, PATIENCE, Lab, Place, Tallow, leftovers
 
 COLOUR = re.compile(r"\x1b\[(?:[0-9;]*;)?(?:3[0-9]|4[0-9]|9[0-7]|10[0-7])(?:;[0-9;]*)?m")
 CTRL_C = b"\x03"

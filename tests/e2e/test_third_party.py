@@ -10,7 +10,7 @@ from textwrap import dedent
 
 import pytest
 
-from tests.support import Lab, Place, Tallow, tree
+from tests.kit.lab import Lab, Place, Tallow, tree
 
 NAME = "tallow-shout"
 ALLOWED = f'[plugins]\nallow = ["{NAME}"]\n'

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import MEGABYTE, Lab, leftovers, mounted, tree, write_large
+from tests.kit.lab import MEGABYTE, Lab, leftovers, mounted, tree, write_large
 
 
 def a_tree(folder: Path) -> Path:

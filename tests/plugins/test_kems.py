@@ -20,8 +20,7 @@ from tallow_plugins.kems import ml_kem_1024, x25519, x25519_ml_kem_1024
 from tallow_plugins.kems.ml_kem_1024 import MlKem1024
 from tallow_plugins.kems.x25519 import X25519
 from tallow_plugins.kems.x25519_ml_kem_1024 import X25519MlKem1024
-
-from .katfile import known_answers
+from tests.kit.katfile import known_answers
 
 DRIVERS: tuple[type[Kem], ...] = (X25519MlKem1024, MlKem1024, X25519)
 

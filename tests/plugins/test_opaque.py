@@ -22,8 +22,7 @@ from tallow_core.secrets import system_rng
 from tallow_core.testing.checks import login_checks as checks
 from tallow_plugins.authenticators import opaque
 from tallow_plugins.authenticators.opaque import Opaque
-
-from .opaque_reference import Client, Server
+from tests.kit.opaque_reference import Client, Server
 
 VECTORS = json.loads(Path(__file__).with_name("vectors_opaque.json").read_text("utf-8"))
 REAL, FAKE = (

@@ -27,8 +27,7 @@ from tallow_plugins.signatures.ed25519 import Ed25519
 from tallow_plugins.signatures.ed25519_ml_dsa_87 import Ed25519MlDsa87
 from tallow_plugins.signatures.ml_dsa_87 import MlDsa87
 from tallow_plugins.signatures.slh_dsa_sha2_256f import SlhDsaSha2256f
-
-from .katfile import known_answers
+from tests.kit.katfile import known_answers
 
 DRIVERS: tuple[type[Signature], ...] = (Ed25519MlDsa87, MlDsa87, SlhDsaSha2256f, Ed25519)
 MESSAGE = b"tallow/1 a test, and what it says"

@@ -21,7 +21,7 @@ from tallow_core.protocol.codec.frame import (
 )
 from tallow_core.protocol.codec.wire import Reader, Writer, lv, u32
 from tallow_core.protocol.handshake.join import LONGEST_WAIT, Join, read_join
-from tests.protocol.support import cut
+from tests.kit.machines import cut
 
 FRAMES = st.lists(st.builds(Frame, st.integers(0, 255), st.binary(max_size=200)), max_size=8)
 

@@ -28,7 +28,7 @@ from tallow_core.protocol.handshake.suite_offer import KINDS, offer_of, read_off
 from tallow_core.secrets import system_rng
 from tallow_core.testing.fakes import seeded_rng
 from tallow_plugins.authenticators.cpace import Cpace
-from tests.protocol.support import (
+from tests.kit.machines import (
     ALERT,
     ANSWER,
     CODE,

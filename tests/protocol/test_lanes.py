@@ -31,7 +31,7 @@ from tallow_core.secrets import system_rng
 from tallow_core.testing.fakes import NonceLedger, recording, seeded_rng
 from tallow_core.types import Role
 from tallow_plugins.ciphers.aes_256_gcm import Aes256Gcm
-from tests.protocol.support import cut, frames_of, schedules
+from tests.kit.machines import cut, frames_of, schedules
 
 
 def session(seed: bytes = b"session") -> Schedule:

@@ -23,7 +23,7 @@ from tallow_core.testing.fakes import seeded_rng
 from tallow_core.testing.links import DatagramLink, LossyStream, StreamFaults
 from tallow_core.testing.memory_transport import Memory
 from tallow_core.types import Role
-from tests.protocol.support import DONE, PROVE, End, converse, established, guest, host
+from tests.kit.machines import DONE, PROVE, End, converse, established, guest, host
 
 PATIENCE = 30.0
 Faults: TypeAlias = StreamFaults

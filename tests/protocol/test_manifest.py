@@ -36,8 +36,8 @@ from tallow_core.protocol.transfer.manifest import (
 from tallow_core.protocol.transfer.path_names import check_component, fold
 from tallow_core.text import printable
 from tallow_plugins.hashes.blake3 import Blake3
-from tests.security.corpus import PATHS, TREES
-from tests.security.corpus import Entry as HostileEntry
+from tests.kit.corpus import PATHS, TREES
+from tests.kit.corpus import Entry as HostileEntry
 
 ID = bytes(range(16))
 FILE, DIRECTORY = EntryKind.FILE, EntryKind.DIRECTORY

@@ -31,7 +31,7 @@ from tallow_core.testing.fakes import NonceLedger, recording
 from tallow_core.types import Role
 from tallow_plugins.ciphers.aes_256_gcm import Aes256Gcm
 from tallow_plugins.ciphers.chacha20_poly1305 import ChaCha20Poly1305
-from tests.protocol.support import lv
+from tests.kit.machines import lv
 
 SECRET = bytes(range(32))
 TAG = 16

@@ -17,7 +17,7 @@ from tallow_core.protocol.handshake.key_schedule import Schedule
 from tallow_core.protocol.handshake.machines import Wish
 from tallow_core.protocol.handshake.safety_number import safety_number, same_number
 from tallow_core.types import Role
-from tests.protocol.support import ANSWER, HELLO, converse, guest, host, schedules
+from tests.kit.machines import ANSWER, HELLO, converse, guest, host, schedules
 
 WISHES = [Wish.NONE, Wish.PAD, Wish.SAFETY, Wish.PAD | Wish.SAFETY]
 

@@ -24,7 +24,7 @@ from tallow_core.protocol.lanes.record import Sealer
 from tallow_core.spi.kem import KemPair
 from tallow_core.types import ReadBuffer, Role
 from tallow_plugins.kems.x25519_ml_kem_1024 import X25519MlKem1024
-from tests.protocol.support import (
+from tests.kit.machines import (
     ANSWER,
     DEFAULT,
     FAST,

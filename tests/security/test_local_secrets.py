@@ -17,8 +17,7 @@ import pytest
 from tallow_core.errors import AuthenticationError
 from tallow_core.protocol.codec.frame import Frame, FrameType
 from tallow_core.protocol.handshake.code import parse_code
-from tests.protocol.support import DEFAULT
-from tests.security.hostile_peers import (
+from tests.kit.hostile_peers import (
     CODE,
     WRONG,
     Home,
@@ -37,6 +36,7 @@ from tests.security.hostile_peers import (
     tree,
     until_proof,
 )
+from tests.kit.machines import DEFAULT
 
 WORDS = [b"stamp", b"daybreak", b"kindred"]
 

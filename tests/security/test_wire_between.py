@@ -22,8 +22,7 @@ from tallow_core.protocol.lanes.record import RecordType
 from tallow_core.testing.fakes import NonceLedger, recording
 from tallow_core.transfer.payloads import FilesPayload
 from tallow_core.transfer.send import send
-from tests.protocol.support import DEFAULT
-from tests.security.hostile_peers import (
+from tests.kit.hostile_peers import (
     CODE,
     Between,
     Change,
@@ -42,6 +41,7 @@ from tests.security.hostile_peers import (
     sender,
     tallow,
 )
+from tests.kit.machines import DEFAULT
 from tests.security.test_wire_names import Silent, context_of, nobody
 
 CONTENT = hashlib.shake_128(b"three records").digest(5 << 19)

@@ -11,7 +11,7 @@ import pytest
 from tallow_core.protocol.lanes.record import RecordType
 from tallow_core.protocol.lanes.session_messages import Further, write_lane, write_wanted
 from tallow_core.protocol.transfer.manifest import Entry, EntryKind
-from tests.security.hostile_peers import (
+from tests.kit.hostile_peers import (
     CODE,
     Gone,
     Home,

@@ -19,8 +19,8 @@ from tallow_core.registry.loader import PluginLoader
 from tallow_core.session.context import Context
 from tallow_core.transfer.receive import receive
 from tallow_core.transfer.receiver import Decision, Offered
-from tests.security.corpus import ORDINARY, PATHS, TREES
-from tests.security.hostile_peers import (
+from tests.kit.corpus import ORDINARY, PATHS, TREES
+from tests.kit.hostile_peers import (
     CODE,
     Home,
     HostileHost,

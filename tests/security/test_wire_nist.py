@@ -21,7 +21,7 @@ from cpace import CPace, CPaceRole
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from pqcrypto.kem import ml_kem_1024  # type: ignore[import-untyped]
 
-from tests.support import Lab
+from tests.kit.lab import Lab
 
 NAMEPLATE, WORDS = b"4821", b"stamp-daybreak-kindred"
 OFFER = {

@@ -16,8 +16,7 @@ from tallow_core.protocol.lanes.record import RecordType
 from tallow_core.protocol.transfer.content import CHUNK, PACKED, TRAILER, FileHash, Item
 from tallow_core.protocol.transfer.manifest import Entry, EntryKind
 from tallow_plugins.compressors.none import NoCompression
-from tests.protocol.support import DEFAULT, named
-from tests.security.hostile_peers import (
+from tests.kit.hostile_peers import (
     SEGMENT,
     Gone,
     Home,
@@ -30,7 +29,8 @@ from tests.security.hostile_peers import (
     receiver,
     tree,
 )
-from tests.security.hostile_peers import offer as pages_of
+from tests.kit.hostile_peers import offer as pages_of
+from tests.kit.machines import DEFAULT, named
 
 MIB = 1 << 20
 TEXT = b"so much of what is said was said before, " * 100

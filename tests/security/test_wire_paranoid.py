@@ -30,8 +30,7 @@ from tallow_core.session.session import Session
 from tallow_core.testing.fakes import FakeClock
 from tallow_core.types import Role
 from tallow_plugins.transports._certificate import fresh_identity, pin_of_identity, server_context
-from tests.protocol.support import established
-from tests.security.hostile_peers import (
+from tests.kit.hostile_peers import (
     Between,
     Home,
     HostileHost,
@@ -49,6 +48,7 @@ from tests.security.hostile_peers import (
     tallow,
     tree,
 )
+from tests.kit.machines import established
 from tests.security.test_wire_names import Silent, context_of
 
 PARANOID = '[policy]\nprofile = "paranoid"\n'

@@ -31,9 +31,7 @@ from tallow_core.session.context import Context
 from tallow_core.session.session import Path as SessionPath
 from tallow_core.session.session import Session
 from tallow_core.types import Endpoint, Role
-from tests.protocol.support import DEFAULT, established
-from tests.protocol.test_candidates import DIALLED, REFUSED
-from tests.security.hostile_peers import (
+from tests.kit.hostile_peers import (
     CODE,
     Gone,
     Home,
@@ -46,6 +44,8 @@ from tests.security.hostile_peers import (
     relay_server,
     tallow,
 )
+from tests.kit.machines import DEFAULT, established
+from tests.protocol.test_candidates import DIALLED, REFUSED
 from tests.security.test_wire_names import Silent, context_of
 from tests.security.test_wire_paranoid import Sink
 

@@ -18,7 +18,7 @@ from tallow_core.protocol.lanes.record import RecordType
 from tallow_core.protocol.lanes.session_messages import Rekey
 from tallow_core.protocol.transfer.content import TRAILER, FileHash, Item
 from tallow_core.protocol.transfer.manifest import Entry, EntryKind, OfferKind
-from tests.security.hostile_peers import (
+from tests.kit.hostile_peers import (
     CODE,
     SEGMENT,
     WRONG,

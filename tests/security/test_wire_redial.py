@@ -25,7 +25,7 @@ from tallow_core.protocol.lanes.record import RecordType
 from tallow_core.protocol.lanes.session_messages import write_reason
 from tallow_core.protocol.transfer.manifest import Entry, EntryKind
 from tallow_core.protocol.transfer.resumption import Proof, read_resume, write_resume, write_resumed
-from tests.security.hostile_peers import (
+from tests.kit.hostile_peers import (
     PATIENCE,
     WRONG,
     Between,

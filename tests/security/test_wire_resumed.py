@@ -23,7 +23,7 @@ from tallow_core.protocol.transfer.resumption import (
     write_resume,
     write_resumed,
 )
-from tests.security.hostile_peers import (
+from tests.kit.hostile_peers import (
     PATIENCE,
     Gone,
     Home,

@@ -24,7 +24,7 @@ from tallow_core.protocol.lanes.lane_join import LaneDialler, LaneHello, lane_ta
 from tallow_core.protocol.lanes.record import RecordType
 from tallow_core.protocol.lanes.session_messages import Rekey
 from tallow_core.secrets import system_rng
-from tests.security.hostile_peers import (
+from tests.kit.hostile_peers import (
     CODE,
     WRONG,
     Gone,
@@ -617,7 +617,7 @@ def test_t32_the_pace_is_a_burst_of_ten_then_one_a_second_and_the_right_guest_is
 
 def test_t32_a_new_code_does_not_inherit_the_guesses_of_its_number(home: Home) -> None:
     """A relay chooses the number of a new code: it must not be able to choose a void one."""
-    from tests.security.hostile_peers import listening
+    from tests.kit.hostile_peers import listening
 
     folder = home.state / "guesses"
     folder.mkdir(parents=True)
@@ -629,7 +629,7 @@ def test_t32_a_new_code_does_not_inherit_the_guesses_of_its_number(home: Home) -
         await line.closed()
 
     async def scenario() -> None:
-        from tests.security.hostile_peers import tallow
+        from tests.kit.hostile_peers import tallow
 
         async with (
             listening(relay) as port,
@@ -655,7 +655,7 @@ def test_t23_flipping_any_byte_of_prove_or_answer_is_one_dead_handshake_and_no_c
                 await line.put(Join("4821").frame().encoded)
                 from tallow_core.protocol.handshake.machines import GuestHandshake
                 from tallow_core.secrets import system_rng
-                from tests.protocol.support import DEFAULT, no_veto
+                from tests.kit.machines import DEFAULT, no_veto
 
                 machine = GuestHandshake(parse_code(CODE), DEFAULT, system_rng, no_veto)
                 with contextlib.suppress(Gone, TallowError):

@@ -16,7 +16,7 @@ from tallow_core.protocol.codec.wire import Writer
 from tallow_core.protocol.lanes.record import RecordType
 from tallow_core.protocol.transfer.content import FAILED, HOLE, TRAILER, FileHash, Item, Reason
 from tallow_core.protocol.transfer.manifest import Entry, EntryKind
-from tests.security.hostile_peers import (
+from tests.kit.hostile_peers import (
     SEGMENT,
     Gone,
     Home,

@@ -12,7 +12,7 @@ import socket
 import ssl
 from collections.abc import Iterable
 from functools import cached_property, partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from tallow_core.errors import AuthenticationError
 from tallow_core.plugin_settings import DriverSettings

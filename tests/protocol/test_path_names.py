@@ -19,7 +19,7 @@ from tallow_core.protocol.transfer.path_names import (
     fold,
 )
 from tallow_core.text import printable
-from tests.security.corpus import ORDINARY, PATHS, TREES, Entry, Path
+from tests.kit.corpus import ORDINARY, PATHS, TREES, Entry, Path
 
 _ALL_PATHS = [
     pytest.param(path, id=f"{group}-{number}")

@@ -47,7 +47,7 @@ from tallow_core.protocol.transfer.content import CHUNK, TRAILER, FileHash, Item
 from tallow_core.protocol.transfer.manifest import Entry, OfferKind, pages
 from tallow_core.secrets import system_rng
 from tallow_core.types import Role
-from tests.protocol.support import DEFAULT, no_veto
+from tests.kit.machines import DEFAULT, no_veto
 
 T = TypeVar("T")
 

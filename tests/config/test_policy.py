@@ -24,8 +24,7 @@ from tallow_core.registry.kinds import (
     Kind,
 )
 from tallow_core.registry.loader import PluginLoader
-
-from .fakedist import LOGIN, Site, driver, fake_site
+from tests.kit.fakedist import LOGIN, Site, driver, fake_site
 
 WEAK: tuple[str, ...] = ()
 

@@ -28,8 +28,7 @@ from tallow_core.registry.kinds import (
 )
 from tallow_core.registry.loader import PluginFailure, PluginLoader
 from tallow_core.spi.hash import Hash
-
-from .fakedist import LOGIN, Site, driver, fake_site
+from tests.kit.fakedist import LOGIN, Site, driver, fake_site
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from tests.events import check_event
+from tests.kit.events import check_event
 
 PATIENCE = 60.0
 """Seconds until a wait fails the test. A loaded machine is slow; nothing here takes long by

@@ -20,8 +20,7 @@ from tallow_core.config.schema import PluginSettings, Settings
 from tallow_core.errors import PluginError, UsageError
 from tallow_core.registry.catalog import Catalog, Entry
 from tallow_core.registry.kinds import CIPHER, HASH, KEM
-
-from .fakedist import Site, driver, fake_site
+from tests.kit.fakedist import Site, driver, fake_site
 
 EVIL = "raise AssertionError('a plugin was imported')\n"
 

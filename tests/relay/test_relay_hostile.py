@@ -15,7 +15,7 @@ import pytest
 
 from tallow_core.protocol.codec.frame import Frame, FrameType
 from tallow_core.protocol.codec.wire import u32
-from tests.security.hostile_peers import (
+from tests.kit.hostile_peers import (
     CODE,
     Home,
     HostileHost,

@@ -20,7 +20,7 @@ from tallow_core.testing.subjects import everything, named, scratch
 from tallow_core.testing.suite import CHECKS
 from tests.cli.test_check import LEAVES_PLAINTEXT, STRANGE, add
 from tests.e2e.test_third_party import Site
-from tests.support import PATIENCE, Place
+from tests.kit.lab import PATIENCE, Place
 
 STRICT = ("-p", "no:cacheprovider", "-W", "error")
 SUITE = ("--pyargs", "tallow_core.testing.suite")

@@ -23,7 +23,7 @@ from pathlib import Path
 import pytest
 
 from tallow_core.files.output.placement import Overwrite, place
-from tests.security.hostile_peers import Home, Program, assert_harmless, attack, receiver, sender
+from tests.kit.hostile_peers import Home, Program, assert_harmless, attack, receiver, sender
 
 NOBODY = 65534
 FILES = 150

@@ -11,7 +11,7 @@ from typing import Any, get_type_hints
 
 from tallow_core.registry.kinds import kind_named
 
-REFERENCE = Path(__file__).parents[1] / "docs" / "reference"
+REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 
 _ROW = re.compile(
     r"\| `(?P<field>\w+)` \| (?P<type>[^|,]+)(?P<optional>, (?:show|sender) only)? \|"

@@ -25,7 +25,7 @@ from tallow_core.protocol.relay.relay_frames import (
     Take,
     read_opened,
 )
-from tests.security.hostile_peers import (
+from tests.kit.hostile_peers import (
     CODE,
     Gone,
     Home,

@@ -28,8 +28,8 @@ from tallow_core.files.output.placement import Overwrite
 from tallow_core.files.skipped import Skipped
 from tallow_core.protocol.transfer.content import FileWhole
 from tallow_core.protocol.transfer.manifest import Entry, EntryKind
-from tests.security.corpus import ORDINARY, PATHS, TREES
-from tests.security.corpus import Entry as Listed
+from tests.kit.corpus import ORDINARY, PATHS, TREES
+from tests.kit.corpus import Entry as Listed
 
 ALL = list(Overwrite)
 TIME = 1_234_567_890_987_654_321

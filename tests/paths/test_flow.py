@@ -32,8 +32,8 @@ from tallow_core.session.session import Path, Session
 from tallow_core.spi.transport import ByteStream
 from tallow_core.testing.memory_transport import Memory
 from tallow_core.types import Role, Trust
-from tests.protocol.support import established
-from tests.security.hostile_peers import attack
+from tests.kit.hostile_peers import attack
+from tests.kit.machines import established
 from tests.security.test_wire_names import context_of
 
 

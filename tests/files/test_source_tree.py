@@ -15,7 +15,7 @@ from tallow_core.files.skipped import Skipped
 from tallow_core.files.source.source_tree import SourceEntry, Sources
 from tallow_core.protocol.transfer.manifest import Entry, EntryKind
 from tallow_core.protocol.transfer.path_names import TreeOrder
-from tests.security.corpus import ORDINARY
+from tests.kit.corpus import ORDINARY
 
 SECRET = b"outside"
 

@@ -1,0 +1,1 @@
+"""What tests share: processes, hosts, hostile peers, fake distributions."""
