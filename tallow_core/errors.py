@@ -94,7 +94,7 @@ class LocalProtocolError(ProtocolError):
 class RemoteProtocolError(ProtocolError):
     """The peer sent what the protocol does not allow.
 
-    `alert` is the number from the table of alerts (docs/protocol/session.md) to send before the
+    `alert` is the number from the table of alerts (docs/protocol/codec.md) to send before the
     path is closed, or None for silence.
     """
 

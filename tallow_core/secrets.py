@@ -2,7 +2,7 @@
 are given.
 
 Wiping is best effort: what is held in our own `bytearray`s is overwritten; copies that a library or
-the interpreter made are not claimed (docs/protocol/session.md, "Honest claims").
+the interpreter made are not claimed (docs/protocol/index.md, "Honest claims").
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ from tallow_core.text import nearest, printable
 D = TypeVar("D")
 
 MOST_OFFERED = 16
-"""How many names an offer lists for one kind at most (docs/protocol/session.md)."""
+"""How many names an offer lists for one kind at most (docs/protocol/handshake.md)."""
 
 GRADED: Mapping[str, frozenset[str]] = {"hybrid": frozenset({KEM.name, SIGNATURE.name})}
 """Label -> the kinds that must carry it where it is required; a label that is not listed is asked

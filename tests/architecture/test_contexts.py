@@ -21,7 +21,7 @@ MADE_BY_DRIVERS = {
 """These end with the name of a driver, which the core does not know; the driver puts both
 together."""
 
-SPECIFICATION = Path(__file__).parents[2] / "docs" / "protocol" / "session.md"
+SPECIFICATION = Path(__file__).parents[2] / "docs" / "protocol" / "handshake.md"
 
 
 def literals(source: str) -> list[str]:

@@ -80,7 +80,7 @@ def test_the_library_agrees_with_nist(name: str, count: int) -> None:
 
 
 def by_the_formula(context: str, data: bytes) -> bytes:
-    """docs/protocol/session.md, "Drivers of this version", through another binding."""
+    """docs/protocol/handshake.md, "Drivers of this version", through another binding."""
     prefix = len(context.encode()).to_bytes(4, "big") + context.encode()
     while len(prefix) % 136:
         prefix += b"\0"

@@ -61,7 +61,7 @@ def expand(secret: bytes, length: int, label: bytes, *context: bytes) -> bytes:
 
 
 def digest(context: bytes, data: bytes) -> bytes:
-    """SHA3-256 in a domain: docs/protocol/session.md, Drivers of this version."""
+    """SHA3-256 in a domain: docs/protocol/handshake.md, Drivers of this version."""
     block = lv(context)
     return hashlib.sha3_256(block + bytes(-len(block) % 136) + data).digest()
 

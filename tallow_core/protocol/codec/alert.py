@@ -6,7 +6,7 @@ from enum import IntEnum
 
 
 class Alert(IntEnum):
-    """Numbers of alerts; never reused. The table is docs/protocol/session.md."""
+    """Numbers of alerts; never reused. The table is docs/protocol/codec.md."""
 
     FAILED = 1
     NO_SUITE = 2

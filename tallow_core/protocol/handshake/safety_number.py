@@ -15,7 +15,7 @@ from tallow_core.secrets import equal
 from tallow_core.types import Role
 
 DIGITS = 15
-"""49.8 bits: docs/protocol/session.md says why."""
+"""49.8 bits: docs/protocol/handshake.md says why."""
 
 
 def safety_number(schedule: Schedule, role: Role) -> str:
