@@ -96,11 +96,14 @@ def _make(path: Path) -> None:
         return
 
 
-def replace_file(path: Path, parts: Iterable[bytes], *, mode: int = PRIVATE_FILE) -> None:
-    """Write `parts` to a file beside `path`, sync it, and rename it to `path`: a reader sees the
-    old file or the whole new one.
+def replace_file(
+    path: Path, parts: Iterable[bytes], *, mode: int = PRIVATE_FILE, sync: bool = True
+) -> None:
+    """Write `parts` to a file beside `path` and rename it to `path`: a reader sees the old file or
+    the whole new one.
 
-    Raises `OSError`, and leaves the old file and nothing else.
+    `sync`: the data is on the disk before the rename, so that this holds after a power failure too.
+    Raises `OSError`, or what `parts` raises, and leaves the old file and nothing else.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     descriptor = os.open(temporary, WRITE_NEW, PRIVATE_FILE)
@@ -111,7 +114,8 @@ def replace_file(path: Path, parts: Iterable[bytes], *, mode: int = PRIVATE_FILE
             file.flush()
             if mode != PRIVATE_FILE:
                 os.chmod(temporary, mode)
-            os.fsync(descriptor)
+            if sync:
+                os.fsync(descriptor)
         temporary.replace(path)
     except BaseException:
         with suppress(OSError):

@@ -12,13 +12,14 @@ import hashlib
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from time import perf_counter
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from tallow_core.errors import TallowError
-from tallow_core.private_files import ensure_private
+from tallow_core.private_files import READ, ensure_private, replace_file
 from tallow_core.secrets import system_rng
 
 if TYPE_CHECKING:
@@ -131,8 +132,7 @@ MEASURED: Mapping[str, Callable[[type[Any]], float]] = MappingProxyType(
 def _read(file: Path, fingerprint: str) -> dict[str, float] | None:
     """What the file says, or None if it is not there, does not fit, or is damaged."""
     try:
-        # Not to be held up by what is no file.
-        with open(os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as opened:
+        with open(os.open(file, READ), "rb") as opened:
             head, *lines = opened.read(_LONGEST).decode("ascii").splitlines()
         known = {name: float(seconds) for name, seconds in (line.split(" ") for line in lines)}
     except (OSError, ValueError):
@@ -142,8 +142,7 @@ def _read(file: Path, fingerprint: str) -> dict[str, float] | None:
 
 
 def _write(file: Path, fingerprint: str, known: dict[str, float]) -> None:
-    """Put a whole new file, for this user only, in the place of the old one; where that cannot be
-    done, leave it."""
+    """Replace the file as a whole; where that is not possible, leave it as it is."""
     text = "\n".join(
         (
             f"{_FORMAT} {fingerprint}",
@@ -151,24 +150,9 @@ def _write(file: Path, fingerprint: str, known: dict[str, float]) -> None:
             "",
         )
     )
-    # A name of its own: another process may be at the same.
-    fresh = file.with_name(f"{file.name}.{system_rng(8).hex()}")
-    try:
+    with suppress(OSError, TallowError):
         ensure_private(file.parent)
-        with open(
-            os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii"
-        ) as opened:
-            opened.write(text)
-        os.replace(fresh, file)
-    except (OSError, TallowError):
-        _remove(fresh)
-
-
-def _remove(file: Path) -> None:
-    try:
-        file.unlink(missing_ok=True)
-    except OSError:
-        pass
+        replace_file(file, [text.encode("ascii")], sync=False)
 
 
 def _fingerprint(drivers: Sequence[type[Driver]]) -> str:

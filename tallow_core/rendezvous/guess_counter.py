@@ -8,12 +8,11 @@ proof has failed.
 from __future__ import annotations
 
 import contextlib
-import os
 import time
 from pathlib import Path
 
 from tallow_core.errors import ConfigError
-from tallow_core.private_files import ensure_private
+from tallow_core.private_files import ensure_private, replace_file
 from tallow_core.text import printable
 from tallow_core.types import Role
 
@@ -50,21 +49,10 @@ class FileTally:
             return
         ensure_private(self._folder)
         try:
-            self._replace(count)
+            replace_file(self._path, [str(count).encode("ascii")], sync=False)
         except OSError as error:
             where = printable(str(self._folder))
             raise ConfigError(
                 f"the count of wrong guesses cannot be kept in {where}: {error.strerror}; make"
                 " room there, or make it writable"
             ) from error
-
-    def _replace(self, count: int) -> None:
-        temporary = self._path.with_suffix(f".{os.getpid()}")
-        with contextlib.suppress(FileNotFoundError):
-            temporary.unlink()
-        descriptor = os.open(
-            temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o600
-        )
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(str(count))
-        temporary.replace(self._path)

@@ -9,14 +9,19 @@ import json
 import os
 import re
 import secrets
-import stat
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from tallow_core.plugin_settings import DriverSettings
-from tallow_core.private_files import ensure_private
+from tallow_core.private_files import (
+    READ,
+    ensure_private,
+    is_open_to_others,
+    is_own_file,
+    replace_file,
+)
 from tallow_core.registry.hookspecs import hookimpl
 from tallow_core.spi.discovery import Advert, Discovery
 from tallow_core.types import Endpoint
@@ -78,7 +83,7 @@ class Local(Discovery):
             "started": _start_time(pid),
             "endpoint": str(advert.endpoint),
         }
-        _write(path, json.dumps(record).encode())
+        replace_file(path, [json.dumps(record).encode()], sync=False)
         try:
             yield
         finally:
@@ -106,27 +111,16 @@ class Local(Discovery):
                 yield record.advert
 
 
-def _write(path: Path, content: bytes) -> None:
-    """Write under another name and rename, so that nobody reads half a record."""
-    temporary = path.with_suffix(".new")
-    fd = os.open(
-        temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
-    )
-    with open(fd, "wb") as file:
-        file.write(content)
-    temporary.rename(path)
-
-
 def _live_record(path: Path) -> _Record | None:
     """The record at `path`, or None: malformed ones are passed over, a dead process's is
     removed."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        fd = os.open(path, READ)
     except OSError:
         return None
     try:
         facts = os.fstat(fd)
-        record = _parse(os.read(fd, _MOST)) if _is_ours(facts) else None
+        record = _parse(os.read(fd, _MOST)) if _is_record(facts) else None
     finally:
         os.close(fd)
     if record is None or record.is_alive():
@@ -135,14 +129,9 @@ def _live_record(path: Path) -> _Record | None:
     return None
 
 
-def _is_ours(facts: os.stat_result) -> bool:
-    return (
-        stat.S_ISREG(facts.st_mode)
-        and facts.st_uid == os.geteuid()
-        and facts.st_nlink == 1
-        and not facts.st_mode & 0o077
-        and facts.st_size <= _MOST
-    )
+def _is_record(facts: os.stat_result) -> bool:
+    """Whether an open file can be a record that this user's process wrote."""
+    return is_own_file(facts) and not is_open_to_others(facts) and facts.st_size <= _MOST
 
 
 def _remove(path: Path, read: os.stat_result) -> None:

@@ -21,7 +21,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tallow_core.errors import ConfigError
-from tallow_core.private_files import ensure_private
+from tallow_core.private_files import (
+    PRIVATE_FILE,
+    READ,
+    WRITE_NEW,
+    ensure_private,
+    is_open_to_others,
+    is_own,
+)
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -77,9 +84,7 @@ def _publish(path: Path, pem: bytes) -> None:
     """Write under a random name and link: of two starts at once, the first one's file is the one
     that both use."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(16)}")
-    fd = os.open(
-        temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
-    )
+    fd = os.open(temporary, WRITE_NEW, PRIVATE_FILE)
     try:
         with open(fd, "wb") as file:
             file.write(pem)
@@ -92,15 +97,15 @@ def _publish(path: Path, pem: bytes) -> None:
 
 
 def _read_own(path: Path) -> bytes:
-    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    fd = os.open(path, READ)
     try:
         facts = os.fstat(fd)
-        if not stat.S_ISREG(facts.st_mode) or facts.st_uid != os.geteuid():
+        if not (stat.S_ISREG(facts.st_mode) and is_own(facts)):
             raise ConfigError(
                 f"The relay's identity {path} is not a regular file of yours: remove it, and a new"
                 " one is made."
             )
-        if facts.st_mode & 0o077:
+        if is_open_to_others(facts):
             raise ConfigError(
                 f"The relay's identity {path} can be read by others: run chmod 600 '{path}', or"
                 " remove it for a new one."

@@ -4,7 +4,6 @@ leaves all the rest of it as it is."""
 from __future__ import annotations
 
 import os
-import secrets
 import stat
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -14,7 +13,7 @@ from tallow_core.cli.views.output import put, tell
 from tallow_core.cli.views.plugin_table import event, row, table
 from tallow_core.config.schema import Settings, read_file, settings_in
 from tallow_core.errors import EXIT_DONE, ConfigError, PluginError
-from tallow_core.private_files import ensure_private
+from tallow_core.private_files import PRIVATE_FILE, ensure_private, replace_file
 from tallow_core.registry.catalog import FIRST_PARTY, Catalog, canonical
 from tallow_core.text import nearest, printable
 
@@ -130,20 +129,6 @@ def _unchanged(where: str, name: str) -> ConfigError:
 
 
 def _replace(target: Path, content: bytes) -> None:
-    """Write beside `target` and rename: whoever reads sees all of the old file or all of the new
-    one. Its mode is kept."""
-    mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else 0o600
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(
-        temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o600
-    )
-    try:
-        with open(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, mode)
-        temporary.replace(target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    """Replace the file as a whole. Its mode is kept."""
+    mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else PRIVATE_FILE
+    replace_file(target, [content], mode=mode)
