@@ -1,24 +1,20 @@
-"""What the user decided: frozen, typed, and every value knows where it came from.
+"""The sections of the settings: frozen, typed, and every value knows where it came from.
 
-A flag beats the environment, which beats the config file, which beats the default. The file is
-TOML; its tables and keys are the sections and fields below, as in `[policy] kems =
-["x25519-ml-kem-1024", "auto"]`.
+A section of the config file is a NamedTuple here and a row of `SECTIONS`; its keys are the fields.
+Numbers and names are checked by `tallow_core.config.ranges`, the file is read by `toml_file`, and
+`layers` puts flags, environment, file and defaults together.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple, TypeAlias, cast, get_args, get_origin, get_type_hints
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from tallow_core.config.profiles import ProfileName
 from tallow_core.directories import Directories, user_directories
-from tallow_core.errors import ConfigError, UsageError
-from tallow_core.registry.kinds import COMMAND, KINDS, SUITE_KINDS, kind_named
-from tallow_core.text import nearest, printable
 
 Names: TypeAlias = tuple[str, ...]
 
@@ -170,10 +166,10 @@ class Settings:
     @property
     def file_to_write(self) -> Path:
         """The config file that a message should tell the user to change."""
-        return self.file or _default_file(self.directories)
+        return self.file or default_file(self.directories)
 
 
-_SECTIONS: Mapping[str, type[Any]] = {
+SECTIONS: Mapping[str, type[Any]] = {
     "plugins": PluginSettings,
     "policy": PolicySettings,
     "relay": RelaySettings,
@@ -183,271 +179,10 @@ _SECTIONS: Mapping[str, type[Any]] = {
     "session": SessionSettings,
     "passwords": PasswordSettings,
 }
-
-_YEAR = 366 * 86400
-LEAST_REKEY_BYTES, LEAST_REKEY_SECONDS = 1 << 20, 1
-"""Fresh keys more often than after so much are not to be had, here or by asking."""
-_RANGES: Mapping[str, tuple[float, float]] = {
-    "relay_server.rooms": (1, 10_000_000),
-    "relay_server.connections": (1, 1_000_000),
-    "relay_server.connections_per_address": (1, 1_000_000),
-    "relay_server.guests_per_room": (1, 64),
-    "send.words": (3, 16),
-    "send.wait": (0.001, _YEAR),
-    "send.lifetime": (1, _YEAR),
-    "send.throttle": (0, 1 << 50),
-    "receive.wait": (0.001, _YEAR),
-    "receive.unknown_size": (1, (1 << 63) - 1),
-    "receive.throttle": (0, 1 << 50),
-    "session.rekey_bytes": (LEAST_REKEY_BYTES, 1 << 50),
-    "session.rekey_seconds": (LEAST_REKEY_SECONDS, _YEAR),
-    "session.reconnect": (0, 86_400),
-    "session.lanes": (0, 16),
-    "passwords.memory_mib": (8, 4096),
-}
-"""Smallest and largest value of every number, both allowed."""
-
-BLOCK_VARIABLE = "TALLOW_BLOCK_PLUGINS"
-"""Drivers that may not be loaded, as `kind:name`, beside those that the config file blocks."""
-_CHOOSE = "choose."
-_DRIVER = r"([a-z]+):[a-z0-9][a-z0-9-]{0,31}"
-_DISTRIBUTION = r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?"
+"""Name in the config file -> its fields, for sections that hold one value a key. A new one is a row
+here and a field of `Settings`."""
 
 
-def load_settings(
-    config: str | None, flags: Mapping[str, object], environ: Mapping[str, str]
-) -> Settings:
-    """Read the settings.
-
-    `config` is what `--config` named. `flags` maps dotted names (`policy.require`) to values of the
-    field's type (for a tuple also one string or a list), and `choose.KIND` to the name of a driver;
-    None stands for a flag that was not given. Raises `ConfigError` for the file and the
-    environment, `UsageError` for a flag.
-    """
-    directories = user_directories(environ)
-    file = _config_file(config, environ, directories)
-    values = _read(file) if file else {}
-    origins = dict.fromkeys(values, printable(str(file)))
-    chosen = {
-        name.removeprefix(_CHOOSE): str(value)
-        for name, value in flags.items()
-        if name.startswith(_CHOOSE) and value is not None
-    }
-    others = {name: value for name, value in flags.items() if not name.startswith(_CHOOSE)}
-    for name, value in (*_from_environment(environ), *_from_flags(others)):
-        if name == "policy.profile" and values.get(name, value[0]) not in ("default", value[0]):
-            raise ConfigError(
-                f'{printable(str(file))} sets `[policy] profile = "{values[name]}"`, which a flag'
-                " cannot change: leave out --profile"
-            )
-        values[name], origins[name] = value
-    if blocked := _blocked_by_environment(environ):
-        in_file, origin = (
-            cast("Names", values.get("plugins.block", ())),
-            f"environment {BLOCK_VARIABLE}",
-        )
-        values["plugins.block"] = (*in_file, *blocked)
-        origins["plugins.block"] = f"{origins['plugins.block']} and {origin}" if in_file else origin
-    sections = {name: _section(name, section, values) for name, section in _SECTIONS.items()}
-    kept = MappingProxyType(origins)
-    return Settings(
-        **sections,
-        directories=directories,
-        chosen=MappingProxyType(chosen),
-        file=file,
-        origins=kept,
-    )
-
-
-def _section(name: str, section: type[Any], values: Mapping[str, object]) -> Any:
-    prefix = f"{name}."
-    return section(
-        **{
-            key.removeprefix(prefix): value
-            for key, value in values.items()
-            if key.startswith(prefix)
-        }
-    )
-
-
-def _default_file(directories: Directories) -> Path:
+def default_file(directories: Directories) -> Path:
+    """The config file that is read where none is named."""
     return directories.config / "config.toml"
-
-
-def _config_file(
-    config: str | None, environ: Mapping[str, str], directories: Directories
-) -> Path | None:
-    named = config if config is not None else environ.get("TALLOW_CONFIG") or None
-    if named is not None:
-        return Path(named)
-    default = _default_file(directories)
-    return default if default.exists() else None
-
-
-def _from_environment(environ: Mapping[str, str]) -> Iterable[tuple[str, tuple[object, str]]]:
-    if urls := _words(environ, "TALLOW_RELAY"):
-        yield "relay.urls", (urls, "environment TALLOW_RELAY")
-
-
-def _blocked_by_environment(environ: Mapping[str, str]) -> Names:
-    blocked = _words(environ, BLOCK_VARIABLE)
-    if fault := _fault("plugins.block", blocked):
-        raise ConfigError(f"the environment variable {BLOCK_VARIABLE} {fault}")
-    return blocked
-
-
-def _words(environ: Mapping[str, str], variable: str) -> Names:
-    """What a variable lists, separated by spaces or commas."""
-    return tuple(word for word in re.split(r"[\s,]+", environ.get(variable, "")) if word)
-
-
-def _from_flags(flags: Mapping[str, object]) -> Iterable[tuple[str, tuple[object, str]]]:
-    for name, given in flags.items():
-        if given is None:
-            continue
-        hint = _hints(name.partition(".")[0])[name]
-        value = (
-            ((given,) if isinstance(given, str) else tuple(given))
-            if hint == Names and isinstance(given, Iterable)
-            else given
-        )
-        if fault := _fault(name, value):
-            raise UsageError(f"--{name.rpartition('.')[2].replace('_', '-')} {fault}")
-        yield name, (value, "flag")
-
-
-def _hints(section: str) -> dict[str, Any]:
-    """Dotted name -> type, for the fields of `section`."""
-    hints = get_type_hints(_SECTIONS[section])
-    return {f"{section}.{name}": hints[name] for name in _SECTIONS[section]._fields}
-
-
-def _read(file: Path) -> dict[str, object]:
-    """The settings in `file`, by dotted name, of the right types and in range."""
-    return settings_in(read_file(file), printable(str(file)))
-
-
-def read_file(file: Path) -> bytes:
-    """The content of a config file; raises `ConfigError`."""
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise ConfigError(
-            f"the config file {printable(str(file))} cannot be read: {error.strerror}"
-        ) from error
-
-
-def settings_in(content: bytes, where: str) -> dict[str, object]:
-    """The settings that `content` states, by dotted name, of the right types and in range; a
-    `ConfigError` names the file as `where`."""
-    import tomllib
-
-    try:
-        document = tomllib.loads(content.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"the config file {where} is no TOML: {printable(str(error))}") from error
-    return {
-        name: value
-        for section, table in document.items()
-        for name, value in _read_table(where, section, table)
-    }
-
-
-def _read_table(where: str, section: str, table: object) -> Iterable[tuple[str, object]]:
-    if section not in _SECTIONS:
-        raise ConfigError(
-            f"{where}: there is no section [{printable(section)}]{nearest(section, _SECTIONS)}"
-        )
-    if not isinstance(table, dict):
-        raise ConfigError(
-            f"{where}: {section} is a section: write [{section}] and its settings below"
-        )
-    hints = _hints(section)
-    for key, value in table.items():
-        name = f"{section}.{key}"
-        if name not in hints:
-            known = [known.partition(".")[2] for known in hints]
-            raise ConfigError(
-                f"{where}: there is no setting {printable(key)} in [{section}]{nearest(key, known)}"
-            )
-        yield name, _converted(where, name, value, hints[name])
-
-
-def _converted(where: str, name: str, value: object, hint: Any) -> object:
-    import msgspec
-
-    section, _, key = name.partition(".")
-    try:
-        converted: object = msgspec.convert(value, hint)
-        if name == "policy.rule":
-            _refuse_unknown(where, value)
-    except msgspec.ValidationError as error:
-        known = get_args(hint) if get_origin(hint) is Literal else ()
-        near = f"{nearest(str(value), known)}; there are {', '.join(known)}" if known else ""
-        raise ConfigError(f"{where}: [{section}] {key}: {printable(str(error))}{near}") from error
-    if fault := _fault(name, converted):
-        raise ConfigError(f"{where}: [{section}] {key} {fault}")
-    return converted
-
-
-def _refuse_unknown(where: str, rules: Any) -> None:
-    """A mistyped key of a rule would otherwise narrow nothing."""
-    for number, rule in enumerate(rules, 1):
-        for table, kind, path in ((rule, Rule, ""), (rule.get("when", {}), Condition, " when")):
-            known = [item.name for item in fields(kind)]
-            for key in table:
-                if key not in known:
-                    text = (
-                        f"there is no setting {printable(key)} in [[policy.rule]]{path}, rule"
-                        f" {number}"
-                    )
-                    raise ConfigError(f"{where}: {text}{nearest(key, known)}")
-
-
-def _fault(name: str, value: object) -> str:
-    """Say what is wrong with a value of the right type; "" if nothing is."""
-    if name in _RANGES and isinstance(value, int | float):
-        low, high = _RANGES[name]
-        return "" if low <= value <= high else f"must be between {low} and {high}, not {value}"
-    if name == "plugins.allow" and isinstance(value, tuple):
-        wrong = [item for item in value if not re.fullmatch(_DISTRIBUTION, item)]
-        return f"lists {printable(wrong[0])!r}, which is no name of a distribution" if wrong else ""
-    if name == "plugins.block":
-        return _not_a_driver(value)
-    if name == "policy.deny":
-        return _not_a_driver(value) or _not_of(
-            value,
-            {kind.name for kind in KINDS if kind is not COMMAND},
-            "use `[plugins] block` for it",
-        )
-    if name == "policy.rule" and isinstance(value, tuple):
-        suite = {kind.name for kind in SUITE_KINDS}
-        told = "a rule narrows what two peers agree on; deny it in `[policy] deny`"
-        faults = (
-            (number, _not_a_driver(rule.deny) or _not_of(rule.deny, suite, told))
-            for number, rule in enumerate(value, 1)
-        )
-        return next((f"number {number}: deny {fault}" for number, fault in faults if fault), "")
-    return ""
-
-
-def _not_a_driver(value: object) -> str:
-    wrong = (
-        [item for item in value if not _names_a_driver(item)] if isinstance(value, tuple) else []
-    )
-    return f"lists {printable(wrong[0])!r}, which is not of the form kind:name" if wrong else ""
-
-
-def _not_of(value: object, kinds: Iterable[str], told: str) -> str:
-    """Say that a driver is named whose kind is none of `kinds`; "" if there is none."""
-    wrong = (
-        [item for item in value if item.partition(":")[0] not in kinds]
-        if isinstance(value, tuple)
-        else []
-    )
-    return f"lists {printable(wrong[0])!r}: {told}" if wrong else ""
-
-
-def _names_a_driver(item: str) -> bool:
-    found = re.fullmatch(_DRIVER, item)
-    return found is not None and kind_named(found[1]) is not None

@@ -6,13 +6,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from tallow_core.config.policy import Policy, Route
-from tallow_core.protocol.handshake.suite_offer import MOST_NAMES, NoCommonDriver, Offer, ranked
+from tallow_core.config.policy import Policy
+from tallow_core.config.rules import Route
+from tallow_core.offers import MAX_OFFER_NAMES, NoCommonDriver, Offer, ranked
 from tallow_core.registry.kinds import SUITE_KINDS, Kind
 from tallow_core.text import printable
 
 
-class Choice(NamedTuple):
+class SuiteChoice(NamedTuple):
     """What two sides would use of one kind: `chosen`, None if they share nothing, and `others`:
     every other driver -> why not."""
 
@@ -22,7 +23,7 @@ class Choice(NamedTuple):
     others: Mapping[str, str]
 
 
-def explain(policy: Policy, route: Route | None, theirs: Offer) -> list[Choice]:
+def explain(policy: Policy, route: Route | None, theirs: Offer) -> list[SuiteChoice]:
     """For each kind of a suite, what would be chosen against a peer that offers `theirs`, and why
     every other driver would not."""
     return [_explain(policy, route, kind, tuple(theirs[kind.name])) for kind in SUITE_KINDS]
@@ -30,10 +31,10 @@ def explain(policy: Policy, route: Route | None, theirs: Offer) -> list[Choice]:
 
 def _explain(
     policy: Policy, route: Route | None, kind: Kind[object], theirs: tuple[str, ...]
-) -> Choice:
+) -> SuiteChoice:
     verdicts = policy.judge(kind, route)
     admitted = [verdict.name for verdict in verdicts if verdict.driver is not None]
-    ours = admitted[:MOST_NAMES]
+    ours = admitted[:MAX_OFFER_NAMES]
     common = ranked(ours, theirs)
     chosen = common[0] if common else None
     others = {
@@ -41,7 +42,9 @@ def _explain(
         for verdict in verdicts
         if verdict.driver is None and verdict.name not in admitted
     }
-    others |= dict.fromkeys(admitted[MOST_NAMES:], f"behind the {MOST_NAMES} that an offer lists")
+    others |= dict.fromkeys(
+        admitted[MAX_OFFER_NAMES:], f"behind the {MAX_OFFER_NAMES} that an offer lists"
+    )
     others |= {name: "the other side does not offer it" for name in ours if name not in theirs}
     others |= {
         name: f"both sides offer it, but {_place(name, ours, theirs)}" for name in common[1:]
@@ -52,7 +55,7 @@ def _explain(
         if name not in ours and name not in others
     }
     reason = _place(chosen, ours, theirs) if chosen else "the two sides share none"
-    return Choice(kind.name, chosen, reason, others)
+    return SuiteChoice(kind.name, chosen, reason, others)
 
 
 def _place(name: str, ours: list[str], theirs: tuple[str, ...]) -> str:

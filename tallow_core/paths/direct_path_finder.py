@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import functools
 
-from tallow_core.config.policy import Route
+from tallow_core.config.rules import Route
 from tallow_core.errors import LocalProtocolError, PolicyError, TallowError, TransportError
 from tallow_core.paths.lane_pool import JOIN_SECONDS
 from tallow_core.paths.own_addresses import own_addresses

@@ -20,6 +20,7 @@ from tallow_core.errors import (
     TransportError,
     UnreachableError,
 )
+from tallow_core.offers import NoCommonDriver
 from tallow_core.protocol.codec.frame import Frame
 from tallow_core.protocol.handshake.code import Code
 from tallow_core.protocol.handshake.guess_budget import GUEST_PROOFS, Budget
@@ -31,7 +32,6 @@ from tallow_core.protocol.handshake.machines import (
     GuestHandshake,
     ProofDue,
 )
-from tallow_core.protocol.handshake.suite_offer import NoCommonDriver
 from tallow_core.rendezvous.guess_counter import FileTally
 from tallow_core.rendezvous.profile_checks import check_code, check_hidden, wishes
 from tallow_core.rendezvous.relay_client import dial_relay, first_frame, relay_endpoint, relay_urls

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
 
-from tallow_core.config.policy import Policy, Route
+from tallow_core.config.policy import Policy
+from tallow_core.config.rules import Route
 from tallow_core.config.schema import Settings
 from tallow_core.errors import ConfigError, PolicyError, UsageError
 from tallow_core.plugin_settings import DriverSettings

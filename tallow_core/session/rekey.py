@@ -7,7 +7,7 @@ import contextlib
 import time
 from typing import TYPE_CHECKING
 
-from tallow_core.config.schema import LEAST_REKEY_BYTES, LEAST_REKEY_SECONDS
+from tallow_core.config.ranges import MIN_REKEY_BYTES, MIN_REKEY_SECONDS
 from tallow_core.errors import TransportError
 from tallow_core.protocol.codec.wire import Reader, malformed
 from tallow_core.protocol.lanes.record import RecordType
@@ -69,7 +69,7 @@ class Rekeying:
             raise malformed(
                 "a wish for fresh keys from the end that makes them, or with more in it"
             )
-        if moved >= LEAST_REKEY_BYTES or seconds >= LEAST_REKEY_SECONDS:
+        if moved >= MIN_REKEY_BYTES or seconds >= MIN_REKEY_SECONDS:
             await self._begin()
 
     async def _begin(self) -> None:

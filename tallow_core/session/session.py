@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, NamedTuple, TypeVar
 
-from tallow_core.config.policy import Route
+from tallow_core.config.rules import Route
 from tallow_core.errors import (
     EXIT_BUG,
     EXIT_INTERRUPTED,

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tallow_core.config.schema import PluginSettings, load_settings
+from tallow_core.config.layers import load_settings
+from tallow_core.config.schema import PluginSettings
 from tallow_core.directories import Directories
 from tallow_core.errors import PluginError, UsageError
 from tallow_core.plugin_settings import DriverSettings

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 IMPORTS: frozenset[str] = frozenset(
     [
-        "tallow_core.config.suite_choice imports tallow_core.protocol.handshake.suite_offer",
         "tallow_core.registry.catalog imports tallow_core.config.schema",
         "tallow_core.session.session imports tallow_core.paths.direct_path_finder",
         "tallow_core.session.session imports tallow_core.paths.lane_pool",
@@ -12,8 +11,6 @@ IMPORTS: frozenset[str] = frozenset(
 )
 LONG: frozenset[str] = frozenset(
     [
-        "tallow_core.config.policy",
-        "tallow_core.config.schema",
         "tallow_core.files.output.output_tree",
         "tallow_core.files.source.source_tree",
         "tallow_core.paths.record_sender",
@@ -36,7 +33,6 @@ LONG: frozenset[str] = frozenset(
 MODULES: frozenset[str] = frozenset()
 CLASSES: frozenset[str] = frozenset(
     [
-        "Choice",
         "Command",
         "Driver",
         "Entry",
@@ -86,7 +82,6 @@ VAGUE: frozenset[str] = frozenset(
         "tallow_core.protocol.handshake.code",
         "tallow_core.protocol.handshake.machines",
         "tallow_core.protocol.handshake.safety_number",
-        "tallow_core.protocol.handshake.suite_offer",
         "tallow_core.protocol.lanes.candidates",
         "tallow_core.protocol.transfer.content",
         "tallow_core.protocol.transfer.path_names",
@@ -147,8 +142,6 @@ LIMITS: frozenset[str] = frozenset(
         "tallow_core.cli.prompts.question",
         "tallow_core.cli.views.reporters",
         "tallow_core.config.calibration",
-        "tallow_core.config.policy",
-        "tallow_core.config.schema",
         "tallow_core.files.output.small_files",
         "tallow_core.files.source.compression",
         "tallow_core.files.source.ignore_patterns",
@@ -159,7 +152,6 @@ LIMITS: frozenset[str] = frozenset(
         "tallow_core.paths.throughput",
         "tallow_core.protocol.handshake.code",
         "tallow_core.protocol.handshake.join",
-        "tallow_core.protocol.handshake.suite_offer",
         "tallow_core.protocol.lanes.candidates",
         "tallow_core.protocol.lanes.lane_join",
         "tallow_core.protocol.lanes.session_messages",

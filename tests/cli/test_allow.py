@@ -13,7 +13,7 @@ import pytest
 
 from tallow_core.cli.commands import plugin_permission as allowing
 from tallow_core.cli.commands.plugin_permission import allow_plugins
-from tallow_core.config.schema import load_settings
+from tallow_core.config.layers import load_settings
 from tallow_core.errors import ConfigError, PluginError
 from tests.kit.fakedist import Site, fake_site
 

@@ -9,9 +9,12 @@ from typing import Any
 import pytest
 
 from tallow_core.config import calibration
-from tallow_core.config.policy import MOST_OFFERED, Policy, Route
-from tallow_core.config.schema import PluginSettings, PolicySettings, Settings, load_settings
+from tallow_core.config.layers import load_settings
+from tallow_core.config.policy import Policy
+from tallow_core.config.rules import Route
+from tallow_core.config.schema import PluginSettings, PolicySettings, Settings
 from tallow_core.errors import ConfigError, PluginError, PolicyError
+from tallow_core.offers import MAX_OFFER_NAMES
 from tallow_core.registry.catalog import Catalog
 from tallow_core.registry.kinds import (
     AUTHENTICATOR,
@@ -268,11 +271,11 @@ def test_offers_cover_the_suite_best_first(site: Site) -> None:
 
 def test_offers_are_cut_to_what_an_offer_may_list(site: Site) -> None:
     suite(site)
-    many = [f"hash-{number:02}" for number in range(MOST_OFFERED + 4)]
+    many = [f"hash-{number:02}" for number in range(MAX_OFFER_NAMES + 4)]
     site.add(
         "guest", {"hash": dict.fromkeys(many, "fake_many")}, {"fake_many": driver("hash", *many)}
     )
-    assert configured(allow=("guest",)).offers()["hash"] == ("blake", *many[: MOST_OFFERED - 1])
+    assert configured(allow=("guest",)).offers()["hash"] == ("blake", *many[: MAX_OFFER_NAMES - 1])
 
 
 def test_a_driver_whose_library_is_missing_is_left_out_and_an_error_where_it_is_named(

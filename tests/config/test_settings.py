@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tallow_core.config import schema as module
-from tallow_core.config.schema import Settings, load_settings
+from tallow_core.config.layers import load_settings
+from tallow_core.config.ranges import RANGES
+from tallow_core.config.schema import SECTIONS, Settings
 from tallow_core.errors import ConfigError, UsageError
 from tallow_core.private_files import ensure_private
 from tallow_core.text import nearest
@@ -332,12 +333,12 @@ def test_a_flag_out_of_range_is_a_usage_error() -> None:
 def test_every_number_has_a_range() -> None:
     numbers = {
         f"{section}.{name}"
-        for section in module._SECTIONS
-        for name, default in module._SECTIONS[section]._field_defaults.items()
+        for section in SECTIONS
+        for name, default in SECTIONS[section]._field_defaults.items()
         if type(default) in (int, float)
     }
-    assert numbers == set(module._RANGES)
-    for name, (low, high) in module._RANGES.items():
+    assert numbers == set(RANGES)
+    for name, (low, high) in RANGES.items():
         section, _, key = name.partition(".")
         assert low <= getattr(getattr(Settings(), section), key) <= high
 
@@ -432,7 +433,7 @@ def test_a_directory_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
 
 def test_the_parsers_are_imported_only_for_a_file() -> None:
     program = (
-        "import sys; import tallow_core.config.schema as s; late = {'platformdirs', 'msgspec',"
+        "import sys; import tallow_core.config.layers as s; late = {'platformdirs', 'msgspec',"
         " 'tomllib'}; "
         "assert not late & set(sys.modules); s.load_settings(None, {}, {}); assert 'msgspec' not"
         " in sys.modules"

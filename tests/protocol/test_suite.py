@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tallow_core.errors import PolicyError, RemoteProtocolError
+from tallow_core.offers import MAX_OFFER_NAMES
 from tallow_core.protocol.codec.wire import Reader, Writer
 from tallow_core.protocol.handshake.suite_offer import (
     KINDS,
-    MOST_NAMES,
     choose,
     offer_of,
     read_offer,
@@ -101,7 +101,7 @@ def encoded(names: list[bytes], count: int | None = None) -> bytes:
     st.lists(
         st.from_regex(r"[a-z0-9][a-z0-9-]{0,31}", fullmatch=True),
         min_size=1,
-        max_size=MOST_NAMES,
+        max_size=MAX_OFFER_NAMES,
         unique=True,
     )
 )

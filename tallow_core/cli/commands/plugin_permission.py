@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from tallow_core.cli.views.output import put, tell
 from tallow_core.cli.views.plugin_table import event, row, table
-from tallow_core.config.schema import Settings, read_file, settings_in
+from tallow_core.config.schema import Settings
+from tallow_core.config.toml_file import read_file, settings_in
 from tallow_core.errors import EXIT_DONE, ConfigError, PluginError
 from tallow_core.private_files import PRIVATE_FILE, ensure_private, replace_file
 from tallow_core.registry.catalog import FIRST_PARTY, Catalog, canonical

@@ -5,8 +5,8 @@ from __future__ import annotations
 from tallow_core.cli.args.options import Common
 from tallow_core.cli.entry import invocation
 from tallow_core.cli.views.policy_table import explain_policy, show_policy
-from tallow_core.config.policy import Route
 from tallow_core.config.profiles import ProfileName
+from tallow_core.config.rules import Route
 from tallow_core.errors import UsageError
 from tallow_core.registry.kinds import TRANSPORT
 from tallow_core.session.context import Context

@@ -60,7 +60,7 @@ def report_error(name: str, message: str, status: int) -> None:
 
 def load(common: Common, flags: dict[str, object]) -> Settings:
     """Read the settings and make the directories that belong to Tallow."""
-    from tallow_core.config.schema import load_settings
+    from tallow_core.config.layers import load_settings
     from tallow_core.private_files import ensure_private
 
     _current.verbose = common.verbose
@@ -122,7 +122,7 @@ def plugin_command(words: list[str]) -> Callable[..., Any] | None:
     """The function of the command `words` begin with, if a plugin adds it, else None; raises
     `PluginError`."""
     from tallow_core.cli.entry import plugin_commands
-    from tallow_core.config.schema import load_settings
+    from tallow_core.config.layers import load_settings
 
     return plugin_commands.function(load_settings(_config_option(words), {}, os.environ), words[0])
 

@@ -6,7 +6,8 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from tallow_core.config.schema import BLOCK_VARIABLE, PluginSettings
+from tallow_core.config.layers import BLOCK_VARIABLE
+from tallow_core.config.schema import PluginSettings
 from tallow_core.registry.catalog import FIRST_PARTY, Catalog, Entry
 from tallow_core.registry.kinds import COMMAND
 
@@ -36,7 +37,8 @@ def _entries(settings: Settings | None) -> list[Entry]:
 
 
 def _settings() -> Settings:
-    from tallow_core.config.schema import Settings, load_settings
+    from tallow_core.config.layers import load_settings
+    from tallow_core.config.schema import Settings
     from tallow_core.errors import ConfigError
 
     try:

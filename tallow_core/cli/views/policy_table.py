@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from tallow_core.cli.views.output import put
-from tallow_core.config.policy import MOST_OFFERED, Policy, Route
+from tallow_core.config.policy import Policy
 from tallow_core.config.profiles import Limits, ProfileName
+from tallow_core.config.rules import Route
 from tallow_core.config.schema import PolicySettings, Settings
-from tallow_core.config.suite_choice import Choice, explain
+from tallow_core.config.suite_choice import SuiteChoice, explain
 from tallow_core.errors import EXIT_DONE, PolicyError, UsageError
-from tallow_core.protocol.handshake.suite_offer import NAME, Offer
+from tallow_core.offers import MAX_OFFER_NAMES, NAME, Offer
 from tallow_core.registry.catalog import FIRST_PARTY, Catalog, canonical
 from tallow_core.registry.kinds import DISCOVERY, SIGNATURE, SUITE_KINDS, TRANSPORT, Kind
 from tallow_core.registry.loader import PluginLoader
@@ -65,7 +66,7 @@ def _facts(context: Context, route: Route | None) -> dict[str, Any]:
         "rule": policy.rule_for(route),
         "limits": policy.limits._asdict(),
         "drivers": kinds,
-        "offer": {kind.name: _admitted(kinds[kind.name])[:MOST_OFFERED] for kind in SUITE_KINDS},
+        "offer": {kind.name: _admitted(kinds[kind.name])[:MAX_OFFER_NAMES] for kind in SUITE_KINDS},
     }
 
 
@@ -197,7 +198,7 @@ def explain_policy(
     return EXIT_DONE
 
 
-def _explained(choice: Choice) -> Iterator[str]:
+def _explained(choice: SuiteChoice) -> Iterator[str]:
     yield f"{choice.kind:<14} {choice.chosen or 'none'}  ({choice.reason})"
     for name, why in choice.others.items():
         yield f"  not {name:<22} {why}"
@@ -238,13 +239,14 @@ def _read_offer(path: Path) -> Offer:
     for kind in SUITE_KINDS:
         if not _are_names(found.get(kind.name)):
             raise UsageError(
-                f"the offer in {where} lists no {kind.name} names (1 to {MOST_OFFERED}, best first)"
+                f"the offer in {where} lists no {kind.name} names (1 to {MAX_OFFER_NAMES}, best"
+                " first)"
             )
     return {kind.name: tuple(found[kind.name]) for kind in SUITE_KINDS}
 
 
 def _are_names(value: object) -> bool:
-    if not isinstance(value, list) or not 0 < len(value) <= MOST_OFFERED:
+    if not isinstance(value, list) or not 0 < len(value) <= MAX_OFFER_NAMES:
         return False
     return len({*map(str, value)}) == len(value) and all(
         isinstance(name, str) and NAME.fullmatch(name) for name in value

@@ -31,6 +31,7 @@ from tallow_core.errors import (
     TallowError,
     UnreachableError,
 )
+from tallow_core.offers import NoCommonDriver
 from tallow_core.protocol.codec.alert import Alert, sentence
 from tallow_core.protocol.codec.frame import Frame, FrameParser, FrameType
 from tallow_core.protocol.codec.wire import Reader, Writer, lv, malformed
@@ -38,7 +39,6 @@ from tallow_core.protocol.handshake.code import Code
 from tallow_core.protocol.handshake.key_schedule import PROTOCOL, Schedule, transcript_hash
 from tallow_core.protocol.handshake.suite_offer import (
     Drivers,
-    NoCommonDriver,
     choose,
     offer_of,
     read_offer,

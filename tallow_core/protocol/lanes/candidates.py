@@ -11,8 +11,8 @@ from __future__ import annotations
 import ipaddress
 from typing import NamedTuple, TypeAlias
 
+from tallow_core.offers import NAME
 from tallow_core.protocol.codec.wire import Reader, Writer, malformed
-from tallow_core.protocol.handshake.suite_offer import NAME
 from tallow_core.types import Endpoint, ReadBuffer
 
 MOST_CANDIDATES = 16
