@@ -2,7 +2,7 @@
 and the choice that both ends compute alike.
 
 The choice of a kind is the common name with the least (worse of the two ranks, sum of the ranks,
-name), so neither end decides alone (docs/protocol/session.md).
+name), so neither end decides alone (docs/protocol/handshake.md).
 """
 
 from __future__ import annotations
