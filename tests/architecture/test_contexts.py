@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tallow_core.protocol.handshake import key_schedule as schedule
-from tests.architecture.test_imports import sources
+from tests.kit.source_code import sources
 
 PREFIX = "tallow/1"
 PLACE = "tallow_core.protocol.handshake.key_schedule"

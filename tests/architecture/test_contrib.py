@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.architecture.test_imports import DRIVERS, area, imports, sources
+from tests.kit.source_code import DRIVERS, area, imports, sources
 
 CONTRIB = Path(__file__).parents[2] / "contrib"
 PROJECTS = sorted(path for path in CONTRIB.iterdir() if (path / "pyproject.toml").is_file())

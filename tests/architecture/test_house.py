@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.architecture import debt
-from tests.architecture.test_imports import sources
+from tests.kit.source_code import sources
 
 MAX_LINES = 350
 MAX_COLUMNS = 100

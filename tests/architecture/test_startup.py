@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.cli.test_usage import TRACED, imported
+from tests.kit.import_trace import TRACED, imported
 from tests.kit.lab import Lab
 
 DRIVERS = {"tallow_plugins", "cryptography", "blake3", "cpace", "opaque_snake", "zstandard"}

@@ -2,9 +2,8 @@
 installed."""
 
 import sys
-from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from tests.kit.checkout import ROOT
 
 if str(ROOT) not in sys.path:
     sys.path.append(str(ROOT))

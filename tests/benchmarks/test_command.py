@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.processes import Child, Failed
-from tests.benchmarks.conftest import ROOT
+from tests.kit.checkout import ROOT
 
 COMMAND = [sys.executable, "-m", "benchmarks.transfer"]
 

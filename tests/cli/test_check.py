@@ -4,61 +4,20 @@ broken, strange, blocked or not there."""
 from __future__ import annotations
 
 from pathlib import Path
-from textwrap import dedent
 
 import pytest
 
 from tallow_core.registry.kinds import CIPHER, COMMAND, KINDS
 from tallow_core.testing.suite import CHECKS, CORE
-from tests.cli.test_usage import TRACED, imported
-from tests.e2e.test_third_party import Site
+from tests.kit.import_trace import TRACED, imported
 from tests.kit.lab import Lab
-
-STRANGE = '''
-"""A cipher that somebody else made."""
-
-from tallow_core.registry.hookspecs import hookimpl
-from tallow_plugins.ciphers.chacha20_poly1305 import ChaCha20Poly1305
-
-
-class Strange(ChaCha20Poly1305):
-    name = "strange"
-
-
-@hookimpl
-def tallow_offer_cipher():
-    return [Strange]
-'''
-"""Passes: the kit has no vectors for its name."""
-
-LEAVES_PLAINTEXT = STRANGE + dedent(
-    """
-    def forgetful(self, nonce, aad, ciphertext, out):
-        from tallow_core.errors import ForgedRecord
-        try:
-            return ChaCha20Poly1305.open_into(self, nonce, aad, ciphertext, out)
-        except ForgedRecord:
-            out[:1] = b"P"
-            raise
-
-
-    Strange.open_into = forgetful
-    """
-)
+from tests.kit.site import Site
+from tests.kit.strange_drivers import LEAVES_PLAINTEXT, STRANGE, add
 
 
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
     return Site(tmp_path / "site")
-
-
-def add(
-    site: Site, source: str, *, distribution: str = "tallow-strange", name: str = "strange"
-) -> Site:
-    site.add(
-        distribution, "tallow.cipher", name, f"{distribution.replace('-', '_')}_module", source
-    )
-    return site
 
 
 def test_one_driver(lab: Lab) -> None:

@@ -17,7 +17,7 @@ from tallow_core.cli.args.plain_parser import read
 from tallow_core.cli.entry.command_table import COMMANDS, Row
 from tallow_core.cli.entry.run import Command
 from tallow_core.errors import UsageError
-from tests.cli.test_reference import function_of
+from tests.kit.commands import function_of
 
 ROWS = {" ".join(row.words): row for row in COMMANDS}
 

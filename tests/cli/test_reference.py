@@ -22,6 +22,7 @@ from tallow_core.cli.entry.command_table import COMMANDS
 from tallow_core.cli.entry.run import Command
 from tallow_core.config.schema import Settings
 from tallow_core.errors import EXIT_BUG, EXIT_DONE, EXIT_INTERRUPTED, TallowError
+from tests.kit.commands import function_of
 from tests.kit.events import REFERENCE, TYPES, documented
 from tests.kit.lab import MEGABYTE, Lab, Tallow
 
@@ -63,11 +64,6 @@ def options(function: Any) -> set[str]:
         if name.startswith("-")
     }
     return names | {"--help", "-h"}
-
-
-def function_of(target: str) -> Any:
-    module, _, name = target.partition(":")
-    return getattr(import_module(module), name)
 
 
 @pytest.mark.parametrize("row", COMMANDS, ids=lambda row: " ".join(row.words))

@@ -7,18 +7,10 @@ import re
 
 import pytest
 
-from tests.kit.lab import PROGRAM, Lab, Tallow, leftovers
+from tests.kit.import_trace import TRACED, imported
+from tests.kit.lab import Lab, Tallow, leftovers
 
-TRACED = (PROGRAM[0], "-X", "importtime", *PROGRAM[1:])
-_IMPORTED = re.compile(r"^import time:\s+\d+ \|\s+\d+ \| +(\S+)$", re.MULTILINE)
 _TRACE = re.compile(r"^import time:.*\n?", re.MULTILINE)
-
-
-def imported(process: Tallow) -> set[str]:
-    """The modules that the process imported."""
-    modules = set(_IMPORTED.findall(process.err.text))
-    assert "tallow_core.cli.entry.main" in modules
-    return modules
 
 
 def check_light(process: Tallow) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-CIPHER = "tallow-cipher-xchacha20-poly1305"
-TRANSPORT = "tallow-transport-unix"
+from tests.kit.contrib_names import CIPHER, TRANSPORT
+
 WHY = (
     "TALLOW_CONTRIB is not set: tox -e contrib sets it to the folder where the wheels of contrib/"
     " are installed"

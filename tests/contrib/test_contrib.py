@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.contrib.conftest import CIPHER, TRANSPORT
+from tests.kit.contrib_names import CIPHER, TRANSPORT
 from tests.kit.lab import MEGABYTE, Lab, Place, Tallow, digest, write_large
 
 NAME = "xchacha20-poly1305"

@@ -9,11 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.test_racing import Stage, paths, stage
 from tests.kit.lab import MEGABYTE, Tallow, leftovers, tree, write_large
 from tests.kit.namespaces import packets
-
-__all__ = ["stage"]
+from tests.kit.stage import Stage, paths
 
 PARANOID = '[policy]\nprofile = "paranoid"\n'
 

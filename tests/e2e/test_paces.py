@@ -12,9 +12,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.e2e.test_racing import Stage, done, paths
 from tests.kit.lab import MEGABYTE, Lab, write_large
 from tests.kit.namespaces import Cannot, made
+from tests.kit.stage import Stage, done, paths
 
 
 @contextmanager

@@ -12,97 +12,21 @@ import re
 import socket
 import struct
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.kit.lab import MEGABYTE, Lab, Place, Tallow, tree, write_large
-from tests.kit.namespaces import Network, made, packets
-
-SENDER, RECEIVER = "10.9.0.1", "10.9.0.2"
-SENDER6, RECEIVER6 = "fd09::1", "fd09::2"
-
-
-@dataclass
-class Stage:
-    """The three hosts."""
-
-    lab: Lab
-    network: Network
-    sender: str
-    receiver: str
-    url: str
-    ann: Place
-    bob: Place
-
-    def direct(self, *families: int) -> None:
-        """Give the third wire its addresses."""
-        for family in families or (4,):
-            for host, address in zip((self.sender, self.receiver), ADDRESSES[family], strict=True):
-                self.network.address(host, "direct", f"{address}/{24 if family == 4 else 64}")
-
-    def send(self, *words: str, **how: Any) -> Tallow:
-        """Start the sender."""
-        return self.lab.send(
-            self.ann, *words, "--relay", self.url, program=self.network.program(self.sender), **how
-        )
-
-    def receive(self, sender: Tallow, *words: str, **how: Any) -> Tallow:
-        """Start the receiver."""
-        program = self.network.program(self.receiver)
-        return self.lab.receive(
-            self.bob,
-            sender.code,
-            "--relay",
-            self.url,
-            "--wait",
-            "60",
-            *words,
-            program=program,
-            **how,
-        )
-
-
-ADDRESSES = {4: (SENDER, RECEIVER), 6: (SENDER6, RECEIVER6)}
-
-
-@pytest.fixture
-def stage(lab: Lab) -> Iterator[Stage]:
-    """The hosts, with a third wire that has no addresses yet."""
-    network = made()
-    try:
-        sender, receiver, relay = network.host("s"), network.host("r"), network.host("m")
-        network.address(relay, "lo", "10.0.0.1/32")
-        for number, host in enumerate((sender, receiver), 1):
-            network.wire(host, relay, f"leg{number}")
-            network.address(host, f"leg{number}", f"10.{number}.0.1/24")
-            network.address(relay, f"leg{number}", f"10.{number}.0.254/24")
-            network.route(host, "default", f"10.{number}.0.254")
-        network.wire(sender, receiver, "direct")
-        served = lab.start(
-            lab.place(), "relay", "serve", "--bind", "10.0.0.1:0", program=network.program(relay)
-        )
-        ann, bob = lab.pair(apart=True)
-        yield Stage(lab, network, sender, receiver, served.prints(), ann, bob)
-        lab.close()
-    finally:
-        network.close()
-
-
-def paths(process: Tallow) -> list[str]:
-    """The paths that a process has told of, in order."""
-    return [event["path"] for event in process.events if event["event"] in ("peer", "path")]
-
-
-def done(stage: Stage, sender: Tallow, receiver: Tallow) -> None:
-    """Both end well, and what arrived is what was sent."""
-    receiver.ends(0)
-    sender.ends(0)
-    assert tree(stage.bob.inbox) == tree(stage.ann.work)
+from tests.kit.lab import MEGABYTE, Lab, tree, write_large
+from tests.kit.namespaces import made, packets
+from tests.kit.stage import (
+    RECEIVER,
+    SENDER,
+    SENDER6,
+    Stage,
+    done,
+    paths,
+)
 
 
 @pytest.mark.parametrize("families", [(4,), (6,), (4, 6)], ids=str)

@@ -8,9 +8,8 @@ import os
 import shutil
 import signal
 
-from tests.kit.lab import MEGABYTE, Lab, Place, Tallow, leftovers, tree, write_large
-
-NO_REDIAL = "[session]\nreconnect = 0\n"
+from tests.kit.cut_transfers import NO_REDIAL, cut_off, prepared
+from tests.kit.lab import MEGABYTE, Lab, leftovers, tree, write_large
 
 
 def test_a_killed_receiver_goes_on(lab: Lab) -> None:
@@ -58,26 +57,6 @@ def test_the_same_run_goes_on(lab: Lab) -> None:
     assert tree(bob.inbox) == tree(ann.work)
     assert leftovers(bob.inbox) == ["large"]
     assert again.process.poll() is None
-
-
-def cut_off(lab: Lab, ann: Place, bob: Place, *words: str, least: int = 5 * MEGABYTE) -> Tallow:
-    """A transfer of `t` whose receiver is killed when it has `least` bytes; returns the sender."""
-    sender = lab.send(ann, "t", "--throttle", "20MB", *words)
-    receiver = lab.receive(bob, sender.code)
-    receiver.event("progress", lambda event: event["bytes"] >= least)
-    receiver.kill()
-    return sender
-
-
-def prepared(lab: Lab) -> tuple[Place, Place]:
-    """Two places that do not dial again, and a folder `t` with a small and a large file."""
-    ann, bob = lab.pair()
-    for place in (ann, bob):
-        place.configure(NO_REDIAL)
-    (ann.work / "t").mkdir()
-    (ann.work / "t" / "a").write_text("first")
-    write_large(ann.work / "t" / "large", 16 * MEGABYTE)
-    return ann, bob
 
 
 def test_links_and_holes_go_on(lab: Lab) -> None:

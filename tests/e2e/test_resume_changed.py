@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.test_resume import cut_off, prepared
+from tests.kit.cut_transfers import cut_off, prepared
 from tests.kit.lab import MEGABYTE, Lab, leftovers, tree, write_large
 from tests.kit.proxy import Proxy
 

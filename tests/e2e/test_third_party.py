@@ -11,6 +11,7 @@ from textwrap import dedent
 import pytest
 
 from tests.kit.lab import Lab, Place, Tallow, tree
+from tests.kit.site import Site
 
 NAME = "tallow-shout"
 ALLOWED = f'[plugins]\nallow = ["{NAME}"]\n'
@@ -50,28 +51,6 @@ class Shout(Command):
 def tallow_offer_command():
     return [Shout]
 '''
-
-
-class Site:
-    """A folder of distributions that were never built, on the path of the processes that get
-    `environment`."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.environment = {"PYTHONPATH": str(folder)}
-
-    def add(self, name: str, group: str, point: str, module: str, source: str) -> None:
-        """One distribution with one entry point."""
-        info = self.folder / f"{name.replace('-', '_')}-1.5.dist-info"
-        info.mkdir(parents=True)
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.5\n")
-        (info / "entry_points.txt").write_text(f"[{group}]\n{point} = {module}\n")
-        (self.folder / f"{module}.py").write_text(source.lstrip())
-
-    @property
-    def imported(self) -> bool:
-        """Whether some process imported the plugin."""
-        return (self.folder / "imported").exists()
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from tallow_core.protocol.lanes.record import RecordType
 from tallow_core.protocol.lanes.session_messages import Further, write_lane, write_wanted
 from tallow_core.session.lane import Lane
 from tallow_core.types import ReadBuffer
-from tests.paths.test_flow import Ends, refused, run
+from tests.kit.flow import Ends, refused, run
 
 
 async def spread(both: Ends, count: int, start: int = 0, address: str = "") -> int:

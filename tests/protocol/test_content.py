@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from blake3 import blake3
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -40,40 +38,9 @@ from tallow_core.protocol.transfer.content import (
 from tallow_core.protocol.transfer.manifest import LEAST_SEGMENT, SEGMENT, Entry, EntryKind
 from tallow_core.text import printable
 from tallow_plugins.hashes.blake3 import Blake3
+from tests.kit.contents import KIB, MIB, Slow, content, entry, tree_hash
 
-KIB, MIB = 1 << 10, 1 << 20
 MOST = 8 * MIB
-
-
-def content(number: int, size: int) -> bytes:
-    """Bytes that tell where they are from."""
-    block = hashlib.shake_256(number.to_bytes(4, "big")).digest(8191)
-    return (block * (size // len(block) + 1))[:size]
-
-
-def tree_hash(data: bytes, segment: int) -> bytes:
-    """A file's hash, from the words of the specification and the hash library alone."""
-    hashes = [
-        blake3(data[start : start + segment], derive_key_context="tallow/1 segment").digest()
-        for start in range(0, len(data), segment)
-    ]
-    head = len(data).to_bytes(8, "big") + segment.to_bytes(4, "big")
-    return blake3(head + b"".join(hashes), derive_key_context="tallow/1 file").digest()
-
-
-@dataclass
-class Slow:
-    """A source that gives at most `step` bytes at a time."""
-
-    data: bytes
-    step: int = 1 << 30
-    at: int = 0
-
-    async def read_into(self, buffer: memoryview) -> int:
-        part = self.data[self.at : self.at + min(self.step, len(buffer))]
-        buffer[: len(part)] = part
-        self.at += len(part)
-        return len(part)
 
 
 @dataclass
@@ -84,11 +51,6 @@ class Sent:
     entries: list[Entry]
     records: list[bytes]
     hashes: list[bytes]
-
-
-def entry(number: int, size: int | None, *, kind: EntryKind = EntryKind.FILE) -> Entry:
-    """The entry of number `number`."""
-    return Entry(kind, (f"{number:05d}",), 0o644, 0, size)
 
 
 def send(

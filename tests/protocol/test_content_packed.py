@@ -26,7 +26,7 @@ from tallow_core.secrets import system_rng
 from tallow_plugins.compressors.none import NoCompression
 from tallow_plugins.compressors.zstd import Zstd
 from tallow_plugins.hashes.blake3 import Blake3
-from tests.protocol.test_content import Slow, entry
+from tests.kit.contents import Slow, entry
 
 KIB, MIB = 1 << 10, 1 << 20
 WORDS = b"so much of what is said was said before; "

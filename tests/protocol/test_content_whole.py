@@ -32,7 +32,7 @@ from tallow_core.protocol.transfer.content import (
 from tallow_core.protocol.transfer.manifest import LEAST_SEGMENT, SEGMENT, Entry, EntryKind
 from tallow_plugins.compressors.zstd import Zstd
 from tallow_plugins.hashes.blake3 import Blake3
-from tests.protocol.test_content import KIB, Slow, content, entry, tree_hash
+from tests.kit.contents import KIB, Slow, content, entry, tree_hash
 
 MOST = 1 << 20
 WEAK = 3

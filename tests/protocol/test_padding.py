@@ -22,7 +22,7 @@ from tallow_core.protocol.lanes.record import (
 )
 from tallow_core.types import Role
 from tallow_plugins.ciphers.aes_256_gcm import Aes256Gcm
-from tests.protocol.test_records import SECRET, expand, pair
+from tests.kit.record_pairs import SECRET, expand, pair
 
 TAG = 16
 LENGTHS = (256, 4096, 65536, (1 << 20) + 64)

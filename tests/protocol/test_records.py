@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import hmac
 import tracemalloc
 from collections.abc import Callable
 from typing import Any
@@ -31,9 +30,8 @@ from tallow_core.testing.fakes import NonceLedger, recording
 from tallow_core.types import Role
 from tallow_plugins.ciphers.aes_256_gcm import Aes256Gcm
 from tallow_plugins.ciphers.chacha20_poly1305 import ChaCha20Poly1305
-from tests.kit.machines import lv
+from tests.kit.record_pairs import SECRET, expand, pair
 
-SECRET = bytes(range(32))
 TAG = 16
 CIPHERS = pytest.mark.parametrize(
     "cipher", [Aes256Gcm, ChaCha20Poly1305], ids=lambda cipher: cipher.name
@@ -48,19 +46,6 @@ def limited(cipher: type[Cipher], records: int = 3, size: int = 1 << 30) -> type
         max_bytes = size
 
     return Limited
-
-
-def pair(
-    cipher: type[Cipher] = Aes256Gcm,
-    lane: int = 0,
-    sender: Role = Role.HOST,
-    secret: bytes = SECRET,
-    kdf: str = "sha256",
-) -> tuple[Sealer, Opener]:
-    """The two halves of one direction."""
-    return Sealer(cipher, kdf, lane, sender, bytearray(secret)), Opener(
-        cipher, kdf, lane, sender, bytearray(secret)
-    )
 
 
 def seal(sealer: Sealer, body: bytes = b"", kind: int = RecordType.DATA) -> bytes:
@@ -95,11 +80,6 @@ def test_what_is_sealed_opens(cipher: type[Cipher], kdf: str, sender: Role) -> N
         body = bytes(size)
         assert open_(opener, seal(sealer, body)) == bytes([RecordType.DATA]) + body
     assert sealer.total == opener.total == sum((1, 2, 3, 16, 17, 18, 1001, 65537))
-
-
-def expand(secret: bytes, label: bytes, length: int) -> bytes:
-    """HKDF-Expand for at most 32 bytes, written again."""
-    return hmac.digest(secret, lv(b"tallow/1", label) + b"\x01", hashlib.sha256)[:length]
 
 
 def test_a_record_is_what_the_specification_says() -> None:

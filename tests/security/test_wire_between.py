@@ -41,8 +41,8 @@ from tests.kit.hostile_peers import (
     sender,
     tallow,
 )
+from tests.kit.in_process import Silent, context_of, nobody
 from tests.kit.machines import DEFAULT
-from tests.security.test_wire_names import Silent, context_of, nobody
 
 CONTENT = hashlib.shake_128(b"three records").digest(5 << 19)
 """2.5 MiB that do not compress: three records."""

@@ -11,6 +11,7 @@ import pytest
 from tallow_core.protocol.lanes.record import RecordType
 from tallow_core.protocol.lanes.session_messages import Further, write_lane, write_wanted
 from tallow_core.protocol.transfer.manifest import Entry, EntryKind
+from tests.kit.evil_sender import Evil, Session, run
 from tests.kit.hostile_peers import (
     CODE,
     Gone,
@@ -23,7 +24,6 @@ from tests.kit.hostile_peers import (
     eventually,
     tallow,
 )
-from tests.security.test_wire_receiver import Evil, Session, run
 
 A, B = (Entry(EntryKind.FILE, (name,), 0o644, 0, 4) for name in "ab")
 ONCE = "[session]\nreconnect = 0.0\n"

@@ -4,19 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tallow_core.config.policy import Policy
-from tallow_core.config.schema import SessionSettings, Settings
-from tallow_core.directories import Directories
 from tallow_core.errors import ForgedRecord, RemoteProtocolError, TallowError
 from tallow_core.protocol.handshake.code import parse_code
 from tallow_core.protocol.lanes.record import RecordType
-from tallow_core.registry.catalog import Catalog
-from tallow_core.registry.loader import PluginLoader
-from tallow_core.session.context import Context
 from tallow_core.transfer.receive import receive
 from tallow_core.transfer.receiver import Decision, Offered
 from tests.kit.corpus import ORDINARY, PATHS, TREES
@@ -35,6 +28,7 @@ from tests.kit.hostile_peers import (
     steers,
     tree,
 )
+from tests.kit.in_process import context_of, nobody
 
 Row = tuple[tuple[str, ...], bool]
 HOSTILE: list[list[Row]] = [[(path, False)] for paths in PATHS.values() for path in paths]
@@ -67,35 +61,9 @@ async def offer_rows(peer: Peer, rows: list[Row]) -> None:
     )
 
 
-class Silent:
-    """A reporter that says nothing."""
-
-    def event(self, name: str, /, **fields: Any) -> None:
-        """Nothing."""
-
-    def warn(self, text: str) -> None:
-        """Nothing."""
-
-    def note(self, text: str, level: int = 1) -> None:
-        """Nothing."""
-
-
-def context_of(home: Path) -> Context:
-    """A context for a peer inside this process."""
-    directories = Directories(*(home / name for name in ("c", "s", "d", "r")))
-    settings = Settings(directories=directories, session=SessionSettings(reconnect=0))
-    plugins = PluginLoader(Catalog.scan(settings.plugins), settings.directories)
-    return Context(settings, plugins, Policy(plugins, settings), Silent())
-
-
 async def never_asked(_offered: Offered) -> Decision:
     """The prompt; a hostile offer must not get here."""
     raise AssertionError("the person was asked about a hostile offer")
-
-
-async def nobody() -> str:
-    """The question for the safety number; without a policy that asks for it, nobody is."""
-    raise AssertionError("the safety number was asked for")
 
 
 def test_t02_corpus_is_as_large_as_asked() -> None:

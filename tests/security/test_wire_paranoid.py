@@ -48,8 +48,8 @@ from tests.kit.hostile_peers import (
     tallow,
     tree,
 )
+from tests.kit.in_process import Silent, Sink, context_of
 from tests.kit.machines import established
-from tests.security.test_wire_names import Silent, context_of
 
 PARANOID = '[policy]\nprofile = "paranoid"\n'
 CODE = "4821-stamp-daybreak-kindred-velvet-tulip"
@@ -213,20 +213,6 @@ def test_t26_fresh_keys_under_padding(tmp_path: Path) -> None:
 
     attack(scenario())
     assert (theirs.root / "out" / "file").read_bytes() == CONTENT * 20
-
-
-class Sink:
-    """A stream that keeps what is sent, and hears nothing."""
-
-    def __init__(self) -> None:
-        self.sent = bytearray()
-
-    async def send(self, data: memoryview) -> None:
-        """Keep it."""
-        self.sent += data
-
-    async def aclose(self) -> None:
-        """Nothing to close."""
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ from tallow_core.session.context import Context
 from tallow_core.session.session import Path as SessionPath
 from tallow_core.session.session import Session
 from tallow_core.types import Endpoint, Role
+from tests.kit.addresses import DIALLED, REFUSED
 from tests.kit.hostile_peers import (
     CODE,
     Gone,
@@ -44,10 +45,8 @@ from tests.kit.hostile_peers import (
     relay_server,
     tallow,
 )
+from tests.kit.in_process import Silent, Sink, context_of
 from tests.kit.machines import DEFAULT, established
-from tests.protocol.test_candidates import DIALLED, REFUSED
-from tests.security.test_wire_names import Silent, context_of
-from tests.security.test_wire_paranoid import Sink
 
 
 @pytest.fixture

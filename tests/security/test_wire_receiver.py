@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import os
 import stat
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,7 @@ from tallow_core.protocol.lanes.record import RecordType
 from tallow_core.protocol.lanes.session_messages import Rekey
 from tallow_core.protocol.transfer.content import TRAILER, FileHash, Item
 from tallow_core.protocol.transfer.manifest import Entry, EntryKind, OfferKind
+from tests.kit.evil_sender import ONE, Evil, Session, run
 from tests.kit.hostile_peers import (
     CODE,
     SEGMENT,
@@ -26,9 +27,7 @@ from tests.kit.hostile_peers import (
     HostileHost,
     Line,
     Peer,
-    Program,
     assert_harmless,
-    at_receiver,
     attack,
     chunk,
     content,
@@ -44,37 +43,6 @@ from tests.kit.hostile_peers import (
 ESCAPES = (
     "\x1b]52;c;YQ==\x07\x1b[31m\x9b2J\x90q\u202egpj.exe\u2066\u2028\r\nfake: done\x00\x7f\x08\u200f"
 )
-ONE = [Entry(EntryKind.FILE, ("a",), 0o644, 0, 4)]
-
-Evil = Callable[["Session"], Awaitable[None]]
-
-
-class Session:
-    """What an evil sender works with: the control lane, and after `open` the data lane too."""
-
-    def __init__(self, peer: Peer, host: HostileHost) -> None:
-        self.peer, self.host, self.control = peer, host, peer.line
-        self.established = peer.established
-
-    async def page(self, body: bytes) -> None:
-        """One page of the offer."""
-        await self.control.seal(RecordType.OFFER_PAGE, body)
-
-    async def offered(self, *entries: Entry, kind: OfferKind = OfferKind.FILES) -> Line:
-        """An honest offer, accepted; gives the data lane."""
-        for body in offer(self.established, entries or ONE, kind):
-            await self.page(body)
-        assert (await self.control.open())[0] == RecordType.ACCEPT
-        return await self.host.lane()
-
-    async def data(self, *items: bytes, final: bool = False) -> None:
-        """Offer one file of four bytes, and send these items in one record."""
-        await (await self.offered()).seal(RecordType.DATA, b"".join(items), final=final)
-
-
-async def run(home: Home, evil: Evil, *words: str, json: bool = True) -> tuple[int, Program]:
-    """Let the evil sender at a receiver; its exit status, and the receiver."""
-    return await at_receiver(home, lambda peer, host: evil(Session(peer, host)), *words, json=json)
 
 
 @pytest.fixture

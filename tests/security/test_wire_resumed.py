@@ -23,6 +23,7 @@ from tallow_core.protocol.transfer.resumption import (
     write_resume,
     write_resumed,
 )
+from tests.kit.cut_wire import CONTENT, MEGABYTE, SEGMENT, running
 from tests.kit.hostile_peers import (
     PATIENCE,
     Gone,
@@ -43,7 +44,6 @@ from tests.kit.hostile_peers import (
     sender,
     tree,
 )
-from tests.security.test_wire_redial import CONTENT, MEGABYTE, SEGMENT, running
 
 REDIALS = "[session]\nreconnect = 30\n"
 LARGE = CONTENT[: 2 * SEGMENT + 5]

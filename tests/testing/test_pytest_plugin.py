@@ -18,9 +18,9 @@ from tallow_core.testing import suite
 from tallow_core.testing.expect import ConformanceError, require
 from tallow_core.testing.subjects import everything, named, scratch
 from tallow_core.testing.suite import CHECKS
-from tests.cli.test_check import LEAVES_PLAINTEXT, STRANGE, add
-from tests.e2e.test_third_party import Site
 from tests.kit.lab import PATIENCE, Place
+from tests.kit.site import Site
+from tests.kit.strange_drivers import LEAVES_PLAINTEXT, STRANGE, add
 
 STRICT = ("-p", "no:cacheprovider", "-W", "error")
 SUITE = ("--pyargs", "tallow_core.testing.suite")

@@ -1,0 +1,53 @@
+"""What a peer inside this process needs: a context, a reporter that says nothing, a stream."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tallow_core.config.policy import Policy
+from tallow_core.config.schema import SessionSettings, Settings
+from tallow_core.directories import Directories
+from tallow_core.registry.catalog import Catalog
+from tallow_core.registry.loader import PluginLoader
+from tallow_core.session.context import Context
+
+
+class Silent:
+    """A reporter that says nothing."""
+
+    def event(self, name: str, /, **fields: Any) -> None:
+        """Nothing."""
+
+    def warn(self, text: str) -> None:
+        """Nothing."""
+
+    def note(self, text: str, level: int = 1) -> None:
+        """Nothing."""
+
+
+def context_of(home: Path) -> Context:
+    """A context for a peer inside this process."""
+    directories = Directories(*(home / name for name in ("c", "s", "d", "r")))
+    settings = Settings(directories=directories, session=SessionSettings(reconnect=0))
+    plugins = PluginLoader(Catalog.scan(settings.plugins), settings.directories)
+    return Context(settings, plugins, Policy(plugins, settings), Silent())
+
+
+async def nobody() -> str:
+    """The question for the safety number; without a policy that asks for it, nobody is."""
+    raise AssertionError("the safety number was asked for")
+
+
+class Sink:
+    """A stream that keeps what is sent, and receives nothing."""
+
+    def __init__(self) -> None:
+        self.sent = bytearray()
+
+    async def send(self, data: memoryview) -> None:
+        """Keep it."""
+        self.sent += data
+
+    async def aclose(self) -> None:
+        """Nothing to close."""
