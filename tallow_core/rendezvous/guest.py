@@ -24,14 +24,14 @@ from tallow_core.offers import NoCommonDriver
 from tallow_core.protocol.codec.frame import Frame
 from tallow_core.protocol.handshake.code import Code
 from tallow_core.protocol.handshake.guess_budget import GUEST_PROOFS, Budget
-from tallow_core.protocol.handshake.join import LONGEST_WAIT, Join
-from tallow_core.protocol.handshake.machines import (
+from tallow_core.protocol.handshake.guest_handshake import GuestHandshake
+from tallow_core.protocol.handshake.handshake_machine import (
     STATE_SECONDS,
     Displaced,
     Established,
-    GuestHandshake,
     ProofDue,
 )
+from tallow_core.protocol.handshake.join import MAX_WAIT_SECONDS, Join
 from tallow_core.rendezvous.guess_counter import FileTally
 from tallow_core.rendezvous.profile_checks import check_code, check_hidden, wishes
 from tallow_core.rendezvous.relay_client import dial_relay, first_frame, relay_endpoint, relay_urls
@@ -285,7 +285,7 @@ class _Guest:
             drivers = self._context.drivers(
                 path.route
             )  # before a word is said: a rule may close this path
-            wait = min(LONGEST_WAIT, int(self._context.settings.receive.wait) + 1)
+            wait = min(MAX_WAIT_SECONDS, int(self._context.settings.receive.wait) + 1)
             await write_frame(stream, Join(self._code.nameplate, wait).frame())
             asked = wishes(self._context.policy.limits)
             machine = GuestHandshake(

@@ -20,13 +20,9 @@ from tallow_core.protocol.codec.alert import Alert
 from tallow_core.protocol.codec.frame import Frame, FrameType
 from tallow_core.protocol.handshake.code import Code, draw_nameplate, make_code, parse_code
 from tallow_core.protocol.handshake.guess_budget import Budget
+from tallow_core.protocol.handshake.handshake_machine import STATE_SECONDS, Established, ProofDue
+from tallow_core.protocol.handshake.host_handshake import HostHandshake
 from tallow_core.protocol.handshake.join import read_join
-from tallow_core.protocol.handshake.machines import (
-    STATE_SECONDS,
-    Established,
-    HostHandshake,
-    ProofDue,
-)
 from tallow_core.protocol.lanes.lane_join import read_lane_hello
 from tallow_core.protocol.relay.relay_frames import Guest, RelayRefused
 from tallow_core.rendezvous.guess_counter import FileTally

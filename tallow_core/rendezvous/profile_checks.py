@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from tallow_core.config.profiles import Limits
 from tallow_core.errors import PolicyError
-from tallow_core.protocol.handshake.code import FEWEST_WORDS, Code
-from tallow_core.protocol.handshake.machines import Wish
+from tallow_core.protocol.handshake.code import MIN_WORDS, Code
+from tallow_core.protocol.handshake.handshake_machine import Wish
 from tallow_core.session.context import Context
 from tallow_core.types import Endpoint
 
@@ -34,7 +34,7 @@ def check_code(context: Context, code: Code) -> None:
     """Refuse a code with too few words; where more than three are asked for, also a secret that
     somebody made up."""
     least = context.policy.limits.words
-    if least > FEWEST_WORDS and code.count < least:
+    if least > MIN_WORDS and code.count < least:
         what = "a secret that somebody made up" if code.custom else f"a code of {code.count} words"
         raise PolicyError(
             f"{profile_of(context)} takes codes of {least} or more words of the list, not {what};"

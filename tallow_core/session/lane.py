@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable
 from tallow_core.errors import BrokenOffError
 from tallow_core.files.record_buffer import RecordBuffer
 from tallow_core.protocol.codec.wire import u32
+from tallow_core.protocol.handshake.handshake_machine import Established
 from tallow_core.protocol.handshake.key_schedule import Schedule
-from tallow_core.protocol.handshake.machines import Established
 from tallow_core.protocol.lanes.lane_join import CONTROL_LANE, LaneKeys
 from tallow_core.protocol.lanes.record import (
     CONTROL_CAP,

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
 from tallow_core.errors import AuthenticationError
-from tallow_core.protocol.handshake.machines import Established, Wish
+from tallow_core.protocol.handshake.handshake_machine import Established, Wish
 from tallow_core.protocol.handshake.safety_number import safety_number, same_number
 from tallow_core.session.context import Context
 from tallow_core.types import Role

@@ -21,7 +21,7 @@ from tallow_core.errors import (
 )
 from tallow_core.paths.lane_pool import Spares
 from tallow_core.protocol.codec.wire import malformed
-from tallow_core.protocol.handshake.machines import Established
+from tallow_core.protocol.handshake.handshake_machine import Established
 from tallow_core.protocol.lanes.lane_join import (
     CONTROL_KEYS,
     CONTROL_LANE,

@@ -13,7 +13,7 @@ from tallow_core.errors import IntegrityError, RefusedError, RemoteProtocolError
 from tallow_core.files.os_faults import explain
 from tallow_core.files.output.journal import Facts
 from tallow_core.files.output.staging import Keeping
-from tallow_core.protocol.handshake.machines import Established
+from tallow_core.protocol.handshake.handshake_machine import Established
 from tallow_core.protocol.transfer.manifest import FILES, Entry, Offer
 from tallow_core.protocol.transfer.resumption import (
     Earlier,

@@ -24,8 +24,8 @@ from tallow_core.files.skipped import Skipped
 from tallow_core.files.spool import Spool
 from tallow_core.paths.record_receiver import Inflow
 from tallow_core.protocol.codec.wire import Reader, malformed
+from tallow_core.protocol.handshake.handshake_machine import STATE_SECONDS
 from tallow_core.protocol.handshake.key_schedule import RECEIPT_CONTEXT, RESUME
-from tallow_core.protocol.handshake.machines import STATE_SECONDS
 from tallow_core.protocol.lanes.record import DATA_CAP, RecordType
 from tallow_core.protocol.lanes.session_messages import Receipt
 from tallow_core.protocol.transfer.content import (

@@ -25,8 +25,8 @@ from tallow_core.files.source.source_tree import SourceEntry
 from tallow_core.files.spool import Spool
 from tallow_core.paths.record_sender import Outflow
 from tallow_core.protocol.codec.wire import malformed
+from tallow_core.protocol.handshake.handshake_machine import STATE_SECONDS, Established
 from tallow_core.protocol.handshake.key_schedule import RECEIPT_CONTEXT, RESUME
-from tallow_core.protocol.handshake.machines import STATE_SECONDS, Established
 from tallow_core.protocol.lanes.record import DATA_CAP, RecordType
 from tallow_core.protocol.lanes.session_messages import Receipt, read_receipt
 from tallow_core.protocol.transfer.content import Reason

@@ -17,7 +17,7 @@ from tallow_core.paths.record_receiver import Inflow
 from tallow_core.paths.record_sender import Outflow
 from tallow_core.plugin_settings import DriverSettings
 from tallow_core.protocol.codec.wire import u32
-from tallow_core.protocol.handshake.machines import Established
+from tallow_core.protocol.handshake.handshake_machine import Established
 from tallow_core.protocol.lanes.lane_join import read_lane_hello
 from tallow_core.protocol.lanes.record import FINAL, RecordType
 from tallow_core.session.context import Context

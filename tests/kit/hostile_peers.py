@@ -24,15 +24,11 @@ from typing import Any, TypeVar
 from tallow_core.protocol.codec.frame import Frame, FrameType
 from tallow_core.protocol.codec.wire import Writer, u32
 from tallow_core.protocol.handshake.code import Code, parse_code
+from tallow_core.protocol.handshake.guest_handshake import GuestHandshake
+from tallow_core.protocol.handshake.handshake_machine import Established, Handshake, ProofDue
+from tallow_core.protocol.handshake.host_handshake import HostHandshake
 from tallow_core.protocol.handshake.join import Join, read_join
 from tallow_core.protocol.handshake.key_schedule import MANIFEST_CONTEXT, RECEIPT_CONTEXT
-from tallow_core.protocol.handshake.machines import (
-    Established,
-    GuestHandshake,
-    Handshake,
-    HostHandshake,
-    ProofDue,
-)
 from tallow_core.protocol.handshake.suite_offer import Drivers
 from tallow_core.protocol.lanes.lane_join import (
     CONTROL_KEYS,

@@ -12,16 +12,16 @@ from unittest import mock
 from tallow_core.errors import TallowError
 from tallow_core.protocol.codec.frame import Frame, FrameParser, FrameType
 from tallow_core.protocol.handshake.code import Code, parse_code
-from tallow_core.protocol.handshake.key_schedule import Schedule
-from tallow_core.protocol.handshake.machines import (
+from tallow_core.protocol.handshake.guest_handshake import GuestHandshake
+from tallow_core.protocol.handshake.handshake_machine import (
     Established,
-    GuestHandshake,
     Handshake,
-    HostHandshake,
     ProofDue,
     Veto,
     Wish,
 )
+from tallow_core.protocol.handshake.host_handshake import HostHandshake
+from tallow_core.protocol.handshake.key_schedule import Schedule
 from tallow_core.protocol.handshake.suite_offer import Drivers
 from tallow_core.secrets import Rng, system_rng
 from tallow_core.spi.hash import Hash, Hasher

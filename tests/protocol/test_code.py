@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from tallow_core.errors import UsageError
 from tallow_core.protocol.handshake.code import (
-    FEWEST_WORDS,
-    LEAST_CUSTOM,
-    MOST_SECRET,
-    MOST_WORDS,
+    MAX_SECRET_CHARACTERS,
+    MAX_WORDS,
+    MIN_CUSTOM_CHARACTERS,
+    MIN_WORDS,
     Code,
     draw_nameplate,
     make_code,
@@ -66,7 +66,7 @@ def test_what_is_shown_can_be_typed(nameplate: int, chosen: list[str]) -> None:
     )
 
 
-@pytest.mark.parametrize("count", [FEWEST_WORDS, 4, MOST_WORDS])
+@pytest.mark.parametrize("count", [MIN_WORDS, 4, MAX_WORDS])
 def test_a_made_code_is_read_again(count: int) -> None:
     code = make_code("4821", count, below)
     assert parse_code(code.phrase) == code
@@ -157,11 +157,11 @@ def test_t11_a_secret_below_the_floor_is_refused(secret: str) -> None:
 
 
 def test_t11_the_floor_itself() -> None:
-    assert LEAST_CUSTOM == 14
+    assert MIN_CUSTOM_CHARACTERS == 14
     assert parse_code("4821-" + "abcdefghijklmn").custom
-    assert parse_code("4821-" + "x" * MOST_SECRET).custom
+    assert parse_code("4821-" + "x" * MAX_SECRET_CHARACTERS).custom
     for secret in (
-        "x" * (MOST_SECRET + 1),
+        "x" * (MAX_SECRET_CHARACTERS + 1),
         "a control\x07character",
         "an escape \x1b[31m in it",
         "a bidi \u202e override",
@@ -226,5 +226,5 @@ def test_anything_typed_is_a_code_or_a_usage_error(text: str) -> None:
         assert parse_code(code.phrase) == code
         assert code.secret.isprintable()
         assert code.custom
-        assert len(code.secret) >= LEAST_CUSTOM
+        assert len(code.secret) >= MIN_CUSTOM_CHARACTERS
     assert said == "" or said.isprintable()

@@ -20,7 +20,7 @@ from tallow_core.protocol.codec.frame import (
     FrameType,
 )
 from tallow_core.protocol.codec.wire import Reader, Writer, lv, u32
-from tallow_core.protocol.handshake.join import LONGEST_WAIT, Join, read_join
+from tallow_core.protocol.handshake.join import MAX_WAIT_SECONDS, Join, read_join
 from tests.kit.machines import cut
 
 FRAMES = st.lists(st.builds(Frame, st.integers(0, 255), st.binary(max_size=200)), max_size=8)
@@ -170,7 +170,7 @@ def test_lv() -> None:
 
 JOINS = [
     Join("4821"),
-    Join("1000", LONGEST_WAIT, True),
+    Join("1000", MAX_WAIT_SECONDS, True),
     Join("9999999999", 15),
 ]
 
@@ -214,7 +214,7 @@ REFUSED = [
     raw_join(magic=b"tallov"),
     raw_join(magic=b"GET / "),
     *(raw_join(lane=lane) for lane in (2, 255)),
-    *(raw_join(wait=wait) for wait in (LONGEST_WAIT + 1, 2**31, 2**32 - 1)),
+    *(raw_join(wait=wait) for wait in (MAX_WAIT_SECONDS + 1, 2**31, 2**32 - 1)),
     *(raw_join(nameplate=nameplate) for nameplate in NAMEPLATES),
     raw_join(more=b"\0"),
     Frame(FrameType.HELLO, raw_join().body),

@@ -23,7 +23,9 @@ from tallow_core.protocol.codec.frame import MAX_BODY, Frame, FrameType
 from tallow_core.protocol.codec.wire import Reader, Writer
 from tallow_core.protocol.handshake.code import parse_code
 from tallow_core.protocol.handshake.guess_budget import Budget
-from tallow_core.protocol.handshake.machines import GuestHandshake, HostHandshake, ProofDue
+from tallow_core.protocol.handshake.guest_handshake import GuestHandshake
+from tallow_core.protocol.handshake.handshake_machine import ProofDue
+from tallow_core.protocol.handshake.host_handshake import HostHandshake
 from tallow_core.protocol.handshake.suite_offer import KINDS, offer_of, read_offer, write_offer
 from tallow_core.secrets import system_rng
 from tallow_core.testing.fakes import seeded_rng

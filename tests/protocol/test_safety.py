@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from tallow_core.errors import AuthenticationError
 from tallow_core.protocol.codec.frame import Frame
+from tallow_core.protocol.handshake.handshake_machine import Wish
 from tallow_core.protocol.handshake.key_schedule import Schedule
-from tallow_core.protocol.handshake.machines import Wish
 from tallow_core.protocol.handshake.safety_number import safety_number, same_number
 from tallow_core.types import Role
 from tests.kit.machines import ANSWER, HELLO, converse, guest, host, schedules

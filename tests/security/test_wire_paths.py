@@ -20,7 +20,7 @@ from tallow_core.paths import direct_path_finder as racing
 from tallow_core.paths.direct_path_finder import MOST_DIALLED, Racer
 from tallow_core.paths.lane_pool import JOIN_SECONDS
 from tallow_core.paths.own_addresses import own_addresses
-from tallow_core.protocol.handshake.machines import Wish
+from tallow_core.protocol.handshake.handshake_machine import Wish
 from tallow_core.protocol.lanes.candidates import Candidate, read_candidates, write_candidates
 from tallow_core.protocol.lanes.lane_join import LaneDialler
 from tallow_core.protocol.lanes.record import RecordType

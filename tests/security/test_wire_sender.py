@@ -18,8 +18,8 @@ from tallow_core.errors import TallowError
 from tallow_core.protocol.codec.frame import Frame, FrameType
 from tallow_core.protocol.codec.wire import u32
 from tallow_core.protocol.handshake.code import parse_code
+from tallow_core.protocol.handshake.handshake_machine import ProofDue
 from tallow_core.protocol.handshake.join import Join
-from tallow_core.protocol.handshake.machines import ProofDue
 from tallow_core.protocol.lanes.lane_join import LaneDialler, LaneHello, lane_tag
 from tallow_core.protocol.lanes.record import RecordType
 from tallow_core.protocol.lanes.session_messages import Rekey
@@ -653,7 +653,7 @@ def test_t23_flipping_any_byte_of_prove_or_answer_is_one_dead_handshake_and_no_c
             for at in range(0, 1800, 150):
                 line = await dial(port)
                 await line.put(Join("4821").frame().encoded)
-                from tallow_core.protocol.handshake.machines import GuestHandshake
+                from tallow_core.protocol.handshake.guest_handshake import GuestHandshake
                 from tallow_core.secrets import system_rng
                 from tests.kit.machines import DEFAULT, no_veto
 

@@ -1,8 +1,9 @@
-"""Guess budgets: how many wrong proofs one code stands, and how fast they are checked.
+"""Guess budgets: how many wrong proofs of one code are allowed, and how fast they are checked
+(docs/protocol/handshake.md, "Guess budgets").
 
-A proof is charged before it is made or compared, and given back if it was right, so that nothing
-that breaks off in between is free. The count belongs to the code, over every relay, listener and
-redial; `Tally` keeps it over restarts too.
+A proof is charged before it is made or compared, and given back if it was right, so that breaking
+off in between costs a guess too. The count belongs to the code, over every relay, listener and
+redial. `Tally` keeps it over restarts.
 """
 
 from __future__ import annotations
@@ -10,22 +11,23 @@ from __future__ import annotations
 from typing import Protocol
 
 BURST = 10
+"""Proofs that the host checks at once before the pace of one a second holds."""
 GUEST_PROOFS = 10
 """Proofs that a guest makes for one typed code without a valid Done."""
 
 
 class Tally(Protocol):
-    """Where the number of wrong proofs of a code is kept."""
+    """Keeps the number of wrong proofs of one code."""
 
     def read(self) -> int:
         """The number so far."""
 
     def write(self, count: int) -> None:
-        """Keep `count`; returns when it would survive the end of the process."""
+        """Store `count` durably: it survives the end of the process."""
 
 
 class Budget:
-    """Counts proofs against a limit; the host's also paces them: a burst of ten, then one a
+    """Counts proofs against a limit. The host also paces them: a burst of ten, then one a
     second."""
 
     def __init__(self, limit: int, tally: Tally) -> None:
@@ -37,27 +39,27 @@ class Budget:
 
     @property
     def void(self) -> bool:
-        """No proof is left."""
+        """Whether no proof is left."""
         return self.spent >= self.limit
 
     def charge(self) -> None:
-        """Charge one proof; call only if not `void`."""
+        """Charge one proof. Must not be called when `void`."""
         self.spent += 1
         self._tally.write(self.spent)
 
     def give_back(self) -> None:
-        """The proof was right."""
+        """Undo one charge, because the proof was right."""
         self.spent -= 1
         self._tally.write(self.spent)
 
     def clear(self) -> None:
-        """The other end proved itself: what was charged for this code no longer counts."""
+        """Set the count to zero, because the other end proved itself."""
         self.spent = 0
         self._tally.write(0)
 
     def delay(self, now: float) -> float:
-        """Take the next place in the pace; returns the seconds to wait before the proof may be
-        checked."""
+        """Take the next place in the pace. Returns the seconds to wait before the proof may be
+        checked; `now` is a monotonic time in seconds."""
         if self._filled is not None:
             self._tokens = min(float(BURST), self._tokens + now - self._filled)
         self._filled = now

@@ -1,5 +1,5 @@
-"""Join, the guest's first message on every path: it finds the room (relay) or the listener (direct)
-and proves nothing."""
+"""Join, the guest's first message on every path. It names the room (relay) or the listener
+(direct) and proves nothing."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ from tallow_core.protocol.codec.frame import MAGIC, WIRE_VERSION, Frame, FrameTy
 from tallow_core.protocol.codec.wire import Reader, Writer, malformed
 from tallow_core.protocol.handshake.code import NAMEPLATE
 
-LONGEST_WAIT = 86_400
+MAX_WAIT_SECONDS = 86_400
 
 
 class Join(NamedTuple):
-    """`wait`: seconds for which a relay may keep the guest until the room opens. `lane`: LaneHello
-    follows, not a new handshake."""
+    """A guest's first message.
+
+    `wait`: seconds for which a relay may keep the guest until the room opens. `lane`: the stream
+    becomes a lane (LaneHello follows), instead of a new handshake.
+    """
 
     nameplate: str
     wait: int = 0
@@ -42,6 +45,6 @@ def read_join(frame: Frame) -> Join:
         )
     lane, wait, nameplate = reader.u8(), reader.u32(), reader.text8()
     reader.end()
-    if lane > 1 or wait > LONGEST_WAIT or not NAMEPLATE.fullmatch(nameplate):
+    if lane > 1 or wait > MAX_WAIT_SECONDS or not NAMEPLATE.fullmatch(nameplate):
         raise malformed("a Join with fields out of bounds")
     return Join(nameplate, wait, bool(lane))

@@ -1,5 +1,5 @@
-"""The key schedule: every label and context string of the protocol, and the only place where keys
-are derived.
+"""The key schedule: all labels and context strings of the protocol, and all derivation of keys
+(docs/protocol/handshake.md, "Keys").
 
 HKDF is RFC 5869 over the hash H that belongs to the chosen hash driver; PRK = Extract(salt = TH,
 IKM = lv(ISK) || lv(kem_secret)); K(label, context...) = Expand(PRK, lv("tallow/1") || lv(label) ||
@@ -19,8 +19,8 @@ from tallow_core.protocol.codec.wire import lv
 from tallow_core.secrets import wipe
 from tallow_core.types import ReadBuffer
 
-# No string of this kind is written anywhere else, but for `"tallow/1 kem " + driver`: a KEM's
-# driver makes it from its own name.
+# All context strings are here, except those that a driver makes from its own name:
+# "tallow/1 kem NAME" and "tallow/1 signature NAME".
 PROTOCOL = b"tallow/1"
 TRANSCRIPT = b"tallow/1 transcript"
 
@@ -67,13 +67,13 @@ def transcript_hash(kdf: str, nameplate: str, *frames: bytes) -> bytes:
 
 
 def resume_proof(kdf: str, secret: ReadBuffer, end: str, transcript: bytes) -> bytes:
-    """HMAC(resume secret, end || TH): that this end, "sender" or "receiver", of the present session
-    was one of an earlier transfer."""
+    """HMAC(resume secret, end || TH). It proves that this end of the present session took part in
+    an earlier transfer; `end` is "sender" or "receiver"."""
     return hmac.digest(secret, RESUME_PROOF[end] + transcript, kdf)
 
 
 class Schedule:
-    """The root secret (PRK) of a session and what is derived from it."""
+    """The root secret (PRK) of a session, and the keys derived from it."""
 
     def __init__(self, kdf: str, transcript: bytes, isk: bytearray, kem_secret: bytearray) -> None:
         self.kdf = kdf
@@ -82,8 +82,11 @@ class Schedule:
         wipe(isk, kem_secret)
 
     def key(self, label: bytes, *context: bytes, length: int = 32) -> bytearray:
-        """K(label, context...); a `LocalProtocolError` after `wipe`: keys from a root of zeros
-        would be anybody's."""
+        """K(label, context...), `length` bytes.
+
+        Raises `LocalProtocolError` after `wipe`, because anyone could derive keys from a root of
+        zeros.
+        """
         if not self._root:
             raise LocalProtocolError("the keys of this session were dropped")
         return expand(self.kdf, self._root, length, label, *context)
@@ -105,8 +108,8 @@ class Schedule:
         return self.mac(CONFIRM["host"], self.transcript + confirmation_guest)
 
     def renew(self, kem_secret: bytearray, messages: bytes) -> None:
-        """root' = Extract(root, lv(kem_secret) || lv(H(both messages))): a fresh KEM within the
-        session."""
+        """Rekey: root' = Extract(root, lv(kem_secret) || lv(H(messages))); `messages` are the
+        bodies of Rekey and RekeyAnswer. Wipes the old root and `kem_secret`."""
         if not self._root:
             raise LocalProtocolError("the keys of this session were dropped")
         digest = hashlib.new(self.kdf, messages).digest()
@@ -115,6 +118,6 @@ class Schedule:
         self._root = renewed
 
     def wipe(self) -> None:
-        """Overwrite the root; nothing can be derived from then on."""
+        """Overwrite the root. No key can be derived after that."""
         wipe(self._root)
         self._root = bytearray()

@@ -13,8 +13,9 @@ from tallow_core.protocol.codec.wire import Reader, Writer, malformed
 from tallow_core.text import printable
 
 KINDS = ("kem", "cipher", "hash", "authenticator", "compressor")
+
 Drivers: TypeAlias = Mapping[str, Mapping[str, type[Any]]]
-"""Kind -> name -> driver class, in the order of the offer: what a machine may use."""
+"""Kind -> name -> driver class, in the order of the offer: the drivers that a machine may use."""
 
 
 def offer_of(drivers: Drivers) -> dict[str, tuple[str, ...]]:
@@ -31,8 +32,10 @@ def write_offer(writer: Writer, offer: Offer) -> None:
 
 
 def read_offer(reader: Reader) -> dict[str, tuple[str, ...]]:
-    """Read what `write_offer` wrote; names unknown here are kept, malformed or repeated ones
-    refused."""
+    """Read an offer. Names that are unknown here are kept.
+
+    Raises `RemoteProtocolError` for a malformed or repeated name, or a count out of bounds.
+    """
     return {kind: _names(reader, kind) for kind in KINDS}
 
 
