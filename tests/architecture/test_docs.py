@@ -63,7 +63,7 @@ def test_its_commands_exist() -> None:
 
 @pytest.mark.parametrize(
     "page",
-    [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))],
+    sorted([*ROOT.glob("*.md"), *ROOT.glob("contrib/**/*.md"), *DOCS.rglob("*.md")]),
     ids=lambda page: str(page.relative_to(ROOT)),
 )
 def test_links_lead_somewhere(page: Path) -> None:

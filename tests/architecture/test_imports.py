@@ -14,24 +14,7 @@ from functools import cache
 import pytest
 
 from tests.architecture import debt
-from tests.kit.source_code import DRIVERS, LEAVES, Import, area, imports, sources
-
-ROOMS = (
-    "spi",
-    "registry",
-    "config",
-    "protocol",
-    "files",
-    "session",
-    "paths",
-    "rendezvous",
-    "transfer",
-    "relay",
-    "app",
-    "testing",
-    "cli",
-)
-"""The rooms, lowest first: each may import those before it, and the leaves."""
+from tests.kit.source_code import DRIVERS, LEAVES, ROOMS, Import, area, imports, sources
 
 INNER: dict[str, tuple[str, ...]] = {}
 """Room -> its modules, lowest first, where their order counts too."""

@@ -29,6 +29,23 @@ LEAVES = frozenset(
 """Modules right in `tallow_core`. They import leaves only."""
 
 
+ROOMS = (
+    "spi",
+    "registry",
+    "config",
+    "protocol",
+    "files",
+    "session",
+    "paths",
+    "rendezvous",
+    "transfer",
+    "relay",
+    "app",
+    "testing",
+    "cli",
+)
+"""The rooms, lowest first: each may import those before it, and the leaves."""
+
 DRIVERS = LEAVES | {"spi", "registry"}
 """What a first-party driver may know of the core; a command may know all of it."""
 
