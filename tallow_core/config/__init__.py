@@ -1,1 +1,4 @@
-"""What the user and the machine's owner decided: settings, profiles, policy, calibration."""
+"""What the user and the machine's owner decided: settings, profiles, policy, calibration.
+
+Imports leaves, `spi` and `registry`.
+"""

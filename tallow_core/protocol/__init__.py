@@ -1,1 +1,5 @@
-"""Sans-IO state machines: bytes in, events out; no clock, socket or randomness of their own."""
+"""State machines of the protocol, without input and output: bytes go in, bytes and events come out.
+
+Inside: codec, handshake, lanes, transfer, relay; each is a page of docs/protocol. Imports leaves,
+`spi` and earlier rooms; never a clock, a socket, a process, the operating system or randomness.
+"""

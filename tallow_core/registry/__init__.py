@@ -1,1 +1,4 @@
-"""Which drivers there are and how one is loaded: kinds, hook specs, catalogue, loader."""
+"""Which drivers there are and how one is loaded: kinds, hook specs, catalogue, loader.
+
+Imports leaves and `spi`. Drivers may import this room, for the hook marker.
+"""

@@ -1,1 +1,4 @@
-"""How the two ends meet: host, guest, and the rooms of relays."""
+"""How the two ends meet: host, guest, rooms of relays, counted guesses.
+
+Imports leaves and rooms up to `paths`.
+"""

@@ -1,2 +1,4 @@
-"""The driver contracts, one abstract class a file; `tallow_core.registry.kinds` is the table of
-them."""
+"""The contracts of drivers, one abstract class a module; `tallow_core.registry.kinds` lists them.
+
+Imports leaves only. Drivers import this room; it is public API.
+"""

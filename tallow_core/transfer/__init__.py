@@ -1,1 +1,4 @@
-"""Sending and receiving; the two ends stand side by side."""
+"""Sending and receiving, side by side: payloads and sinks, offers, resumption, reconnection.
+
+Imports leaves and rooms up to `rendezvous`.
+"""

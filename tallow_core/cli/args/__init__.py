@@ -1,1 +1,1 @@
-"""How words become typed arguments."""
+"""Words to typed arguments: options, the plain parser, and the one with help and mistakes."""

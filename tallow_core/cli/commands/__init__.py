@@ -1,1 +1,1 @@
-"""The sub-commands, one module a verb; each is imported only when it is run."""
+"""The sub-commands, one module a verb. Each is imported only when it is run."""

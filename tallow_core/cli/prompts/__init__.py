@@ -1,1 +1,1 @@
-"""Questions to the person at the terminal."""
+"""Questions to the person at the terminal, each answered by a line of standard input."""

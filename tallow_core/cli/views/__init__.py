@@ -1,1 +1,1 @@
-"""What is shown: events, tables, progress."""
+"""What is shown: reporters for terminals, pipes and JSON, and the tables."""

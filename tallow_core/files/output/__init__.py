@@ -1,1 +1,4 @@
-"""What is received: staging area, journal, and the names in the output folder."""
+"""What is received: staging folder, journal, writers, placement, links.
+
+Imports what `files` may; never `source`.
+"""

@@ -1,1 +1,4 @@
-"""What is sent: the tree is walked, files are read, records are packed."""
+"""What is sent: walking the tree, names, patterns, reading, compression, packing into records.
+
+Imports what `files` may; never `output`.
+"""

@@ -1,1 +1,4 @@
-"""Bytes to values: the wire's integers and strings, frames, alerts (docs/protocol/codec.md)."""
+"""Bytes to values: integers and strings, frames, alerts (docs/protocol/codec.md).
+
+Imports leaves only.
+"""

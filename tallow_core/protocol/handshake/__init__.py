@@ -1,1 +1,4 @@
-"""Code, PAKE, KEM and key schedule up to an established session (docs/protocol/handshake.md)."""
+"""Code, PAKE, KEM and key schedule, up to proved keys (docs/protocol/handshake.md).
+
+Imports leaves, `spi` and `codec`.
+"""

@@ -1,1 +1,4 @@
-"""The frames between an end and a relay (docs/protocol/relay.md)."""
+"""The frames between an end and a relay (docs/protocol/relay.md).
+
+Imports leaves, `codec` and `handshake`.
+"""

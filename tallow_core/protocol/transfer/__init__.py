@@ -1,1 +1,4 @@
-"""Offer, selection, content and resumption (docs/protocol/transfer.md)."""
+"""Offer, selection, content, resumption (docs/protocol/transfer.md).
+
+Imports leaves, `spi`, and the other folders of the protocol.
+"""
