@@ -10,7 +10,7 @@ from __future__ import annotations
 import mmap
 
 from tallow_core.protocol.lanes.record import CONTROL_CAP, DATA_CAP, LENGTH
-from tallow_core.protocol.transfer.content import CHUNK
+from tallow_core.protocol.transfer.content_items import CHUNK
 
 PAGE = 4096
 PAYLOAD = 1 << 20

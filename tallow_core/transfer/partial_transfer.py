@@ -14,7 +14,8 @@ from tallow_core.files.os_faults import explain
 from tallow_core.files.output.journal import Facts
 from tallow_core.files.output.staging import Keeping
 from tallow_core.protocol.handshake.handshake_machine import Established
-from tallow_core.protocol.transfer.manifest import FILES, Entry, Offer
+from tallow_core.protocol.transfer.manifest_entry import FILES, Entry
+from tallow_core.protocol.transfer.offer_pages import Offer
 from tallow_core.protocol.transfer.resumption import (
     Earlier,
     prove,

@@ -16,7 +16,9 @@ from tallow_core.files.os_faults import ChangedError
 from tallow_core.files.skipped import Skipped
 from tallow_core.files.source.record_packer import FileSource, Source
 from tallow_core.files.source.source_tree import Choice, SourceEntry, Sources, check_unchanged
-from tallow_core.protocol.transfer.manifest import MOST_TEXT, Entry, EntryKind, OfferKind
+from tallow_core.protocol.transfer.manifest_entry import Entry, EntryKind
+from tallow_core.protocol.transfer.offer_pages import OfferKind
+from tallow_core.protocol.transfer.offer_reader import MAX_TEXT_BYTES
 
 PAUSE_SECONDS = 0.05
 """How long a pipe may pause before what it has given is sent on."""
@@ -135,8 +137,8 @@ class TextPayload:
             raise UsageError(
                 "that text is not valid in this terminal's encoding; send it as a file"
             ) from None
-        if len(self._data) > MOST_TEXT:
-            raise FileSystemError(f"a text has at most {MOST_TEXT} bytes; send it as a file")
+        if len(self._data) > MAX_TEXT_BYTES:
+            raise FileSystemError(f"a text has at most {MAX_TEXT_BYTES} bytes; send it as a file")
         self.skipped: list[Skipped] = []
         self.renamed: list[tuple[str, str]] = []
 

@@ -22,7 +22,7 @@ from tallow_core.files.spool import Spool
 from tallow_core.protocol.handshake.code import Code
 from tallow_core.protocol.lanes.record import RecordType
 from tallow_core.protocol.lanes.session_messages import write_reason
-from tallow_core.protocol.transfer.manifest import Offer
+from tallow_core.protocol.transfer.offer_pages import Offer
 from tallow_core.rendezvous.guest import ProofsSpent, connect
 from tallow_core.session.context import Context
 from tallow_core.session.safety_check import Ask

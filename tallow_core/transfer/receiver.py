@@ -28,9 +28,10 @@ from tallow_core.protocol.handshake.handshake_machine import STATE_SECONDS
 from tallow_core.protocol.handshake.key_schedule import RECEIPT_CONTEXT, RESUME
 from tallow_core.protocol.lanes.record import DATA_CAP, RecordType
 from tallow_core.protocol.lanes.session_messages import Receipt
-from tallow_core.protocol.transfer.content import (
+from tallow_core.protocol.transfer.content_items import Reason
+from tallow_core.protocol.transfer.content_reader import (
+    ContentEvent,
     ContentReader,
-    Event,
     FileBegin,
     FileChunk,
     FileFailed,
@@ -38,9 +39,10 @@ from tallow_core.protocol.transfer.content import (
     FileVerified,
     FileWhole,
     Passed,
-    Reason,
 )
-from tallow_core.protocol.transfer.manifest import Entry, Offer, OfferKind, OfferReader, read_list
+from tallow_core.protocol.transfer.manifest_entry import Entry, read_list
+from tallow_core.protocol.transfer.offer_pages import Offer, OfferKind
+from tallow_core.protocol.transfer.offer_reader import OfferReader
 from tallow_core.protocol.transfer.resumption import Earlier
 from tallow_core.protocol.transfer.selection import Selection
 from tallow_core.session.context import Context
@@ -338,7 +340,7 @@ class Receiver:
         for event in content.end():
             await self._apply(event, sink)
 
-    async def _apply(self, event: Event, sink: Sink) -> None:
+    async def _apply(self, event: ContentEvent, sink: Sink) -> None:
         if isinstance(event, FileChunk):
             await sink.write(event.offset, event.data)
             self._bytes += len(event.data)

@@ -24,9 +24,9 @@ from tallow_core.files.output.journal import is_ours
 from tallow_core.files.output.staging import expire
 from tallow_core.private_files import ensure_private
 from tallow_core.protocol.codec.wire import Reader, Writer, lv
-from tallow_core.protocol.transfer.manifest import read_list
+from tallow_core.protocol.transfer.manifest_entry import read_list
 from tallow_core.protocol.transfer.resumption import (
-    MOST_NAMED,
+    MAX_NAMED_TRANSFERS,
     TRANSFER_ID,
     Earlier,
     Proof,
@@ -144,7 +144,9 @@ class SentRecords:
                     _unlink(path)
                 else:
                     found.append((age, record))
-        return [record for _, record in sorted(found, key=lambda each: each[0])[:MOST_NAMED]]
+        return [
+            record for _, record in sorted(found, key=lambda each: each[0])[:MAX_NAMED_TRANSFERS]
+        ]
 
     def save(self, earlier: Earlier, listed: Iterable[bytes]) -> SentRecord:
         """Keep a transfer that was accepted; `listed` is made by `write_sources`."""

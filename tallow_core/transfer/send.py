@@ -29,8 +29,9 @@ from tallow_core.protocol.handshake.handshake_machine import STATE_SECONDS, Esta
 from tallow_core.protocol.handshake.key_schedule import RECEIPT_CONTEXT, RESUME
 from tallow_core.protocol.lanes.record import DATA_CAP, RecordType
 from tallow_core.protocol.lanes.session_messages import Receipt, read_receipt
-from tallow_core.protocol.transfer.content import Reason
-from tallow_core.protocol.transfer.manifest import FILES, Entry, EntryKind, Offer, pages
+from tallow_core.protocol.transfer.content_items import Reason
+from tallow_core.protocol.transfer.manifest_entry import FILES, Entry, EntryKind
+from tallow_core.protocol.transfer.offer_pages import Offer, pages
 from tallow_core.protocol.transfer.resumption import Earlier, HaveReader, read_resumed, write_resume
 from tallow_core.protocol.transfer.selection import AcceptReader
 from tallow_core.rendezvous.host import CodeVoid, Host, open_host

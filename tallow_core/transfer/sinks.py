@@ -13,8 +13,8 @@ from tallow_core.files.output.output_tree import Landing
 from tallow_core.files.output.placement import Overwrite
 from tallow_core.files.output.staging import Keeping
 from tallow_core.files.skipped import Skipped
-from tallow_core.protocol.transfer.content import FileWhole
-from tallow_core.protocol.transfer.manifest import Entry, EntryKind
+from tallow_core.protocol.transfer.content_reader import FileWhole
+from tallow_core.protocol.transfer.manifest_entry import Entry, EntryKind
 from tallow_core.protocol.transfer.selection import KEPT, WANTED, Selection
 
 _ZEROS = memoryview(bytes(1 << 18))

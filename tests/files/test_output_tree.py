@@ -26,8 +26,8 @@ from tallow_core.files.output.exclusive_rename import rename_new
 from tallow_core.files.output.output_tree import Landing
 from tallow_core.files.output.placement import Overwrite
 from tallow_core.files.skipped import Skipped
-from tallow_core.protocol.transfer.content import FileWhole
-from tallow_core.protocol.transfer.manifest import Entry, EntryKind
+from tallow_core.protocol.transfer.content_reader import FileWhole
+from tallow_core.protocol.transfer.manifest_entry import Entry, EntryKind
 from tests.kit.corpus import ORDINARY, PATHS, TREES
 from tests.kit.corpus import Entry as Listed
 

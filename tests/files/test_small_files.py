@@ -17,8 +17,8 @@ from tallow_core.files.output.output_tree import Landing
 from tallow_core.files.output.placement import Overwrite
 from tallow_core.files.output.small_files import MOST
 from tallow_core.files.output.staging import Keeping
-from tallow_core.protocol.transfer.content import FileWhole
-from tallow_core.protocol.transfer.manifest import Entry, EntryKind
+from tallow_core.protocol.transfer.content_reader import FileWhole
+from tallow_core.protocol.transfer.manifest_entry import Entry, EntryKind
 from tallow_plugins.hashes.blake3 import Blake3
 
 TIME = 1_234_567_890_987_654_321

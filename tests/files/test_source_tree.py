@@ -13,7 +13,7 @@ import pytest
 from tallow_core.errors import FileSystemError, UsageError
 from tallow_core.files.skipped import Skipped
 from tallow_core.files.source.source_tree import SourceEntry, Sources
-from tallow_core.protocol.transfer.manifest import Entry, EntryKind
+from tallow_core.protocol.transfer.manifest_entry import Entry, EntryKind
 from tallow_core.protocol.transfer.path_names import TreeOrder
 from tests.kit.corpus import ORDINARY
 

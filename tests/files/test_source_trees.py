@@ -17,7 +17,7 @@ from tallow_core.files.extents import data_extents, measure
 from tallow_core.files.os_faults import ChangedError
 from tallow_core.files.skipped import Skipped
 from tallow_core.files.source.source_tree import Choice, SourceEntry, Sources
-from tallow_core.protocol.transfer.manifest import EntryKind
+from tallow_core.protocol.transfer.manifest_entry import EntryKind
 from tallow_core.protocol.transfer.path_names import TreeOrder
 
 SECRET = b"outside"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from blake3 import blake3
 
-from tallow_core.protocol.transfer.manifest import Entry, EntryKind
+from tallow_core.protocol.transfer.manifest_entry import Entry, EntryKind
 
 KIB, MIB = 1 << 10, 1 << 20
 

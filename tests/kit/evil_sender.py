@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from tallow_core.protocol.lanes.record import RecordType
-from tallow_core.protocol.transfer.manifest import Entry, EntryKind, OfferKind
+from tallow_core.protocol.transfer.manifest_entry import Entry, EntryKind
+from tallow_core.protocol.transfer.offer_pages import OfferKind
 from tests.kit.hostile_peers import (
     Home,
     HostileHost,

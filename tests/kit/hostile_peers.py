@@ -39,8 +39,10 @@ from tallow_core.protocol.lanes.lane_join import (
 )
 from tallow_core.protocol.lanes.record import DATA_CAP, FINAL, Opener, RecordType, Sealer
 from tallow_core.protocol.lanes.session_messages import Receipt, read_reason
-from tallow_core.protocol.transfer.content import CHUNK, TRAILER, FileHash, Item
-from tallow_core.protocol.transfer.manifest import Entry, OfferKind, pages
+from tallow_core.protocol.transfer.content_items import CHUNK, TRAILER, ItemType
+from tallow_core.protocol.transfer.file_hash import FileHash
+from tallow_core.protocol.transfer.manifest_entry import Entry
+from tallow_core.protocol.transfer.offer_pages import OfferKind, pages
 from tallow_core.secrets import system_rng
 from tallow_core.types import Role
 from tests.kit.machines import DEFAULT, no_veto
@@ -665,7 +667,7 @@ def raw_offer(
 
 def chunk(number: int, offset: int, data: bytes) -> bytes:
     """A chunk item."""
-    return CHUNK.pack(Item.CHUNK, number, offset, len(data)) + data
+    return CHUNK.pack(ItemType.CHUNK, number, offset, len(data)) + data
 
 
 def content(established: Established, number: int, data: bytes) -> bytes:
@@ -674,7 +676,7 @@ def content(established: Established, number: int, data: bytes) -> bytes:
     if data:
         running.update(data)
     return (chunk(number, 0, data) if data else b"") + TRAILER.pack(
-        Item.TRAILER, number, len(data), running.digest()
+        ItemType.TRAILER, number, len(data), running.digest()
     )
 
 

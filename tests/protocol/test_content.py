@@ -17,25 +17,29 @@ from tallow_core.files.os_faults import ChangedError
 from tallow_core.files.record_buffer import PAYLOAD, RecordBuffer
 from tallow_core.files.source.record_packer import FULL, LARGE, FileSource, Outgoing
 from tallow_core.protocol.lanes.record import DATA_CAP, FINAL, RecordType
-from tallow_core.protocol.transfer.content import (
+from tallow_core.protocol.transfer.content_items import (
     CHUNK,
     FAILED,
     HOLE,
     PACKED,
     TRAILER,
+    ItemType,
+    Reason,
+)
+from tallow_core.protocol.transfer.content_reader import (
+    ContentEvent,
     ContentReader,
-    Event,
     FileBegin,
     FileChunk,
     FileFailed,
-    FileHash,
     FileHole,
     FileVerified,
-    Item,
     Passed,
-    Reason,
 )
-from tallow_core.protocol.transfer.manifest import LEAST_SEGMENT, SEGMENT, Entry, EntryKind
+from tallow_core.protocol.transfer.file_hash import FileHash
+from tallow_core.protocol.transfer.manifest_entry import Entry, EntryKind
+from tallow_core.protocol.transfer.offer_pages import SEGMENT_BYTES
+from tallow_core.protocol.transfer.offer_reader import MIN_SEGMENT_BYTES
 from tallow_core.text import printable
 from tallow_plugins.hashes.blake3 import Blake3
 from tests.kit.contents import KIB, MIB, Slow, content, entry, tree_hash
@@ -54,7 +58,11 @@ class Sent:
 
 
 def send(
-    sizes: Sequence[int | None], segment: int = SEGMENT, step: int = 1 << 30, *, sized: bool = True
+    sizes: Sequence[int | None],
+    segment: int = SEGMENT_BYTES,
+    step: int = 1 << 30,
+    *,
+    sized: bool = True,
 ) -> Sent:
     """Run the sending pump over made-up files."""
     sent = Sent([], [], [])
@@ -83,10 +91,10 @@ def send(
     return sent
 
 
-def take(sent: Sent, segment: int = SEGMENT) -> list[Event]:
+def take(sent: Sent, segment: int = SEGMENT_BYTES) -> list[ContentEvent]:
     """Give the records to a reader; chunks become events whose bytes are copied."""
     reader = ContentReader(sent.entries, segment, Blake3, MOST)
-    events: list[Event] = []
+    events: list[ContentEvent] = []
     for number, record in enumerate(sent.records):
         last = number == len(sent.records) - 1
         assert record[0] == RecordType.DATA | (FINAL if last else 0)
@@ -101,7 +109,9 @@ def take(sent: Sent, segment: int = SEGMENT) -> list[Event]:
     return events
 
 
-def expect(sizes: Sequence[int | None], sent: Sent, events: list[Event], segment: int) -> None:
+def expect(
+    sizes: Sequence[int | None], sent: Sent, events: list[ContentEvent], segment: int
+) -> None:
     """The events are those of the tree, in order, and every byte is there."""
     stream = iter(events)
     hashes = iter(sent.hashes)
@@ -155,7 +165,7 @@ SIZES = st.one_of(
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(SIZES, max_size=12),
-    st.sampled_from([LEAST_SEGMENT, 100_000, MIB, SEGMENT]),
+    st.sampled_from([MIN_SEGMENT_BYTES, 100_000, MIB, SEGMENT_BYTES]),
     st.sampled_from([1 << 30, 70_000, 5000]),
 )
 def test_what_is_packed_is_read(sizes: list[int | None], segment: int, step: int) -> None:
@@ -163,8 +173,10 @@ def test_what_is_packed_is_read(sizes: list[int | None], segment: int, step: int
     expect(sizes, sent, take(sent, segment), segment)
 
 
-@pytest.mark.parametrize("size", [SEGMENT - 1, SEGMENT, SEGMENT + 1, 5, 0, LEAST_SEGMENT])
-@pytest.mark.parametrize("segment", [LEAST_SEGMENT, SEGMENT])
+@pytest.mark.parametrize(
+    "size", [SEGMENT_BYTES - 1, SEGMENT_BYTES, SEGMENT_BYTES + 1, 5, 0, MIN_SEGMENT_BYTES]
+)
+@pytest.mark.parametrize("segment", [MIN_SEGMENT_BYTES, SEGMENT_BYTES])
 @pytest.mark.parametrize("sized", [True, False], ids=["sized", "stream"])
 def test_one_file(size: int, segment: int, sized: bool) -> None:
     sent = send([size], segment, step=900_001, sized=sized)
@@ -175,7 +187,7 @@ def test_small_files_share_records() -> None:
     sizes = [100] * 10_000
     sent = send(sizes)
     assert len(sent.records) == 2
-    expect(sizes, sent, take(sent), SEGMENT)
+    expect(sizes, sent, take(sent), SEGMENT_BYTES)
 
 
 def test_a_large_file_begins_its_own_record_and_fills_it() -> None:
@@ -205,7 +217,7 @@ def test_a_file_that_became_shorter_is_said_to_have_failed() -> None:
         sent.records.append(bytes(buffer.plain[:size]))
 
     async def pump() -> None:
-        outgoing = Outgoing(collect, Blake3, SEGMENT)
+        outgoing = Outgoing(collect, Blake3, SEGMENT_BYTES)
         with pytest.raises(FileSystemError):
             await outgoing.file(0, Slow(content(0, 200_000)), 300_000)
         await outgoing.failed(0, Reason.CHANGED)
@@ -225,12 +237,12 @@ def test_a_file_that_grew_is_sent_as_it_was_offered() -> None:
         sent.records.append(bytes(buffer.plain[:size]))
 
     async def pump() -> None:
-        outgoing = Outgoing(collect, Blake3, SEGMENT)
+        outgoing = Outgoing(collect, Blake3, SEGMENT_BYTES)
         sent.hashes.append(await outgoing.file(0, Slow(content(0, 5000)), 1000))
         await outgoing.finish()
 
     asyncio.run(pump())
-    expect([1000], sent, take(sent), SEGMENT)
+    expect([1000], sent, take(sent), SEGMENT_BYTES)
 
 
 def test_a_regular_file_is_a_source(tmp_path: Path) -> None:
@@ -253,24 +265,24 @@ def test_a_regular_file_is_a_source(tmp_path: Path) -> None:
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 400_000), st.lists(st.integers(1, 90_000), max_size=20))
 def test_the_hash_of_a_file_does_not_depend_on_how_it_arrives(size: int, steps: list[int]) -> None:
-    data, running, at = content(1, size), FileHash(Blake3, LEAST_SEGMENT), 0
+    data, running, at = content(1, size), FileHash(Blake3, MIN_SEGMENT_BYTES), 0
     for step in [*steps, *[size] * 10]:
         part = data[at : at + min(step, running.room)]
         if part:
             running.update(part)
         at += len(part)
     assert running.size == size
-    assert running.digest() == tree_hash(data, LEAST_SEGMENT)
+    assert running.digest() == tree_hash(data, MIN_SEGMENT_BYTES)
 
 
 def test_the_hash_of_a_file_says_its_size_and_its_segments() -> None:
-    data = content(1, 3 * LEAST_SEGMENT)
+    data = content(1, 3 * MIN_SEGMENT_BYTES)
     assert (
         len(
             {
                 tree_hash(data[:size], segment)
                 for size in (0, 1, len(data))
-                for segment in (LEAST_SEGMENT, SEGMENT)
+                for segment in (MIN_SEGMENT_BYTES, SEGMENT_BYTES)
             }
         )
         == 6
@@ -304,11 +316,11 @@ class Holed:
         return len(part)
 
 
-PARTS = st.lists(st.integers(0, 3 * LEAST_SEGMENT), max_size=8, unique=True).map(sorted)
+PARTS = st.lists(st.integers(0, 3 * MIN_SEGMENT_BYTES), max_size=8, unique=True).map(sorted)
 
 
 @settings(max_examples=40, deadline=None)
-@given(PARTS, st.integers(0, LEAST_SEGMENT + 10))
+@given(PARTS, st.integers(0, MIN_SEGMENT_BYTES + 10))
 def test_holes_are_not_sent_and_the_hash_is_that_of_the_bytes(
     edges: list[int], beyond: int
 ) -> None:
@@ -323,30 +335,30 @@ def test_holes_are_not_sent_and_the_hash_is_that_of_the_bytes(
         sent.records.append(bytes(buffer.plain[:size]))
 
     async def pump() -> None:
-        outgoing = Outgoing(collect, Blake3, LEAST_SEGMENT)
+        outgoing = Outgoing(collect, Blake3, MIN_SEGMENT_BYTES)
         sent.hashes.append(await outgoing.file(0, source, source.size, source.extents()))
         await outgoing.finish()
         assert outgoing.sent == source.size
 
     asyncio.run(pump())
     got = bytearray(source.size)
-    events = take(sent, LEAST_SEGMENT)
+    events = take(sent, MIN_SEGMENT_BYTES)
     for event in events:
         if isinstance(event, FileChunk):
             got[event.offset : event.offset + len(event.data)] = event.data
     assert bytes(got) == source.bytes()
     assert events[-1] == FileVerified(
-        described, source.size, tree_hash(source.bytes(), LEAST_SEGMENT)
+        described, source.size, tree_hash(source.bytes(), MIN_SEGMENT_BYTES)
     )
     assert sum(map(len, sent.records)) < data + 100 * (len(edges) + 8)
 
 
 def test_zeros_hash_like_zeros() -> None:
-    for size in (0, 1, 5000, LEAST_SEGMENT - 1, LEAST_SEGMENT, 3 * LEAST_SEGMENT + 7):
-        running = FileHash(Blake3, LEAST_SEGMENT)
+    for size in (0, 1, 5000, MIN_SEGMENT_BYTES - 1, MIN_SEGMENT_BYTES, 3 * MIN_SEGMENT_BYTES + 7):
+        running = FileHash(Blake3, MIN_SEGMENT_BYTES)
         while running.size < size:
             running.zeros(min(running.room, size - running.size))
-        assert running.digest() == tree_hash(bytes(size), LEAST_SEGMENT)
+        assert running.digest() == tree_hash(bytes(size), MIN_SEGMENT_BYTES)
 
 
 def test_a_change_is_noticed_before_the_trailer() -> None:
@@ -359,7 +371,7 @@ def test_a_change_is_noticed_before_the_trailer() -> None:
         raise ChangedError("it is another one by now")
 
     async def pump() -> None:
-        outgoing = Outgoing(collect, Blake3, SEGMENT)
+        outgoing = Outgoing(collect, Blake3, SEGMENT_BYTES)
         with pytest.raises(ChangedError):
             await outgoing.file(0, Slow(b"x" * 10), 10, None, changed)
         await outgoing.failed(0, Reason.CHANGED)
@@ -380,7 +392,7 @@ def test_records_are_as_small_as_asked() -> None:
         records.append(bytes(buffer.plain[:size]))
 
     async def pump() -> None:
-        outgoing = Outgoing(collect, Blake3, SEGMENT, 5000)
+        outgoing = Outgoing(collect, Blake3, SEGMENT_BYTES, 5000)
         await outgoing.file(0, Slow(content(0, 100_000)), 100_000)
         await outgoing.finish()
 
@@ -391,7 +403,7 @@ def test_records_are_as_small_as_asked() -> None:
 
 def test_only_what_was_chosen_is_taken() -> None:
     for chosen in ({0}, {1, 3}, {4}, set[int]()):
-        reader = ContentReader(TREE, LEAST_SEGMENT, Blake3, 1000, chosen.__contains__)
+        reader = ContentReader(TREE, MIN_SEGMENT_BYTES, Blake3, 1000, chosen.__contains__)
         items = [
             item
             for number, group in ((0, FIRST), (1, SECOND), (3, THIRD), (4, FOURTH))
@@ -406,10 +418,10 @@ def test_only_what_was_chosen_is_taken() -> None:
         }
         assert sum(isinstance(event, Passed) for event in events) == 1
     for wrong in (FIRST, THIRD, FOURTH):
-        reader = ContentReader(TREE, LEAST_SEGMENT, Blake3, 1000, {1}.__contains__)
+        reader = ContentReader(TREE, MIN_SEGMENT_BYTES, Blake3, 1000, {1}.__contains__)
         with pytest.raises(RemoteProtocolError, match="order"):
             list(reader.record(memoryview(wrong[0])))
-    reader = ContentReader(TREE, LEAST_SEGMENT, Blake3, 1000, {1}.__contains__)
+    reader = ContentReader(TREE, MIN_SEGMENT_BYTES, Blake3, 1000, {1}.__contains__)
     with pytest.raises(RemoteProtocolError, match="ended"):
         list(reader.end())
 
@@ -419,7 +431,9 @@ def test_only_what_was_chosen_is_taken() -> None:
 
 def chunk(number: int, offset: int, data: bytes, length: int | None = None) -> bytes:
     """A CHUNK, of which the length may lie."""
-    return CHUNK.pack(Item.CHUNK, number, offset, len(data) if length is None else length) + data
+    return (
+        CHUNK.pack(ItemType.CHUNK, number, offset, len(data) if length is None else length) + data
+    )
 
 
 def trailer(
@@ -427,15 +441,15 @@ def trailer(
 ) -> bytes:
     """The TRAILER of a file with content `data`, or a wrong one."""
     return TRAILER.pack(
-        Item.TRAILER,
+        ItemType.TRAILER,
         number,
         len(data) if size is None else size,
-        digest or tree_hash(data, LEAST_SEGMENT),
+        digest or tree_hash(data, MIN_SEGMENT_BYTES),
     )
 
 
 DATA = content(0, 100)
-LONG = content(1, LEAST_SEGMENT + 10)
+LONG = content(1, MIN_SEGMENT_BYTES + 10)
 TREE = [
     entry(0, 100),
     entry(1, len(LONG)),
@@ -445,8 +459,8 @@ TREE = [
 ]
 FIRST = [chunk(0, 0, DATA), trailer(0, DATA)]
 SECOND = [
-    chunk(1, 0, LONG[:LEAST_SEGMENT]),
-    chunk(1, LEAST_SEGMENT, LONG[LEAST_SEGMENT:]),
+    chunk(1, 0, LONG[:MIN_SEGMENT_BYTES]),
+    chunk(1, MIN_SEGMENT_BYTES, LONG[MIN_SEGMENT_BYTES:]),
     trailer(1, LONG),
 ]
 THIRD = [trailer(3, b"")]
@@ -455,11 +469,13 @@ ALL = [*FIRST, *SECOND, *THIRD, *FOURTH]
 U32, U64 = (1 << 32) - 1, (1 << 64) - 1
 
 
-def read(items: Sequence[bytes], *, one_record: bool = False, end: bool = True) -> list[Event]:
+def read(
+    items: Sequence[bytes], *, one_record: bool = False, end: bool = True
+) -> list[ContentEvent]:
     """What a receiver makes of these items, each in a record of its own or all in one, and of the
     end after them."""
-    reader = ContentReader(TREE, LEAST_SEGMENT, Blake3, 1000)
-    events: list[Event] = []
+    reader = ContentReader(TREE, MIN_SEGMENT_BYTES, Blake3, 1000)
+    events: list[ContentEvent] = []
     for body in [b"".join(items)] if one_record else items:
         events += reader.record(memoryview(body))
     return [*events, *(reader.end() if end else ())]
@@ -469,7 +485,7 @@ def read(items: Sequence[bytes], *, one_record: bool = False, end: bool = True) 
 def test_the_untouched_items_are_taken(one_record: bool) -> None:
     """What the cases below change is right before they do."""
     assert sum(isinstance(event, FileVerified) for event in read(ALL, one_record=one_record)) == 4
-    failed = [FAILED.pack(Item.FAILED, number, Reason.CHANGED) for number in (0, 1, 3, 4)]
+    failed = [FAILED.pack(ItemType.FAILED, number, Reason.CHANGED) for number in (0, 1, 3, 4)]
     assert sum(isinstance(event, FileFailed) for event in read(failed, one_record=one_record)) == 4
 
 
@@ -492,22 +508,22 @@ def test_t23_an_end_before_the_last_file_is_refused(items: list[bytes], one_reco
 
 def hole(number: int, offset: int, length: int) -> bytes:
     """A HOLE."""
-    return HOLE.pack(Item.HOLE, number, offset, length)
+    return HOLE.pack(ItemType.HOLE, number, offset, length)
 
 
-SPARSE = Entry(EntryKind.SPARSE, ("sparse",), 0o644, 0, LEAST_SEGMENT + 100, data=50)
-ZEROS = bytes(LEAST_SEGMENT + 100)
+SPARSE = Entry(EntryKind.SPARSE, ("sparse",), 0o644, 0, MIN_SEGMENT_BYTES + 100, data=50)
+ZEROS = bytes(MIN_SEGMENT_BYTES + 100)
 
 
-def read_sparse(*items: bytes) -> list[Event]:
-    reader = ContentReader([SPARSE, entry(1, 100)], LEAST_SEGMENT, Blake3, 1000)
+def read_sparse(*items: bytes) -> list[ContentEvent]:
+    reader = ContentReader([SPARSE, entry(1, 100)], MIN_SEGMENT_BYTES, Blake3, 1000)
     return [event for item in items for event in reader.record(memoryview(item))]
 
 
 def test_the_untouched_holes_are_taken() -> None:
     events = read_sparse(
-        hole(0, 0, LEAST_SEGMENT),
-        hole(0, LEAST_SEGMENT, 100),
+        hole(0, 0, MIN_SEGMENT_BYTES),
+        hole(0, MIN_SEGMENT_BYTES, 100),
         trailer(0, ZEROS),
         chunk(1, 0, DATA),
         trailer(1, DATA),
@@ -517,15 +533,15 @@ def test_the_untouched_holes_are_taken() -> None:
     whole = data + ZEROS[50:]
     read_sparse(
         chunk(0, 0, data),
-        hole(0, 50, LEAST_SEGMENT - 50),
-        hole(0, LEAST_SEGMENT, 100),
+        hole(0, 50, MIN_SEGMENT_BYTES - 50),
+        hole(0, MIN_SEGMENT_BYTES, 100),
         trailer(0, whole),
     )
 
 
 HOLES: dict[str, list[bytes]] = {
-    "beyond the size": [hole(0, 0, LEAST_SEGMENT), hole(0, LEAST_SEGMENT, 101)],
-    "over a segment's boundary": [hole(0, 0, LEAST_SEGMENT + 1)],
+    "beyond the size": [hole(0, 0, MIN_SEGMENT_BYTES), hole(0, MIN_SEGMENT_BYTES, 101)],
+    "over a segment's boundary": [hole(0, 0, MIN_SEGMENT_BYTES + 1)],
     "of the largest length": [hole(0, 0, U32)],
     "empty": [hole(0, 0, 0)],
     "backwards": [hole(0, 0, 100), hole(0, 50, 100)],
@@ -536,8 +552,8 @@ HOLES: dict[str, list[bytes]] = {
     "more data than was said": [chunk(0, 0, DATA[:50]), chunk(0, 50, b"x")],
     "more data than was said, at once": [chunk(0, 0, DATA[:51])],
     "in an ordinary file": [
-        hole(0, 0, LEAST_SEGMENT),
-        hole(0, LEAST_SEGMENT, 100),
+        hole(0, 0, MIN_SEGMENT_BYTES),
+        hole(0, MIN_SEGMENT_BYTES, 100),
         trailer(0, ZEROS),
         hole(1, 0, 100),
     ],
@@ -556,8 +572,8 @@ def test_t16_t17_a_hole_where_none_may_be_is_refused(items: list[bytes]) -> None
 def test_t23_holes_instead_of_data_are_noticed() -> None:
     with pytest.raises(IntegrityError):
         read_sparse(
-            hole(0, 0, LEAST_SEGMENT),
-            hole(0, LEAST_SEGMENT, 100),
+            hole(0, 0, MIN_SEGMENT_BYTES),
+            hole(0, MIN_SEGMENT_BYTES, 100),
             trailer(0, DATA[:50] + ZEROS[50:]),
         )
 
@@ -584,11 +600,11 @@ BROKEN: dict[str, list[bytes]] = {
     "one byte too many": [chunk(0, 0, DATA + b"x")],
     "one byte too many, later": [FIRST[0], chunk(0, 100, b"x")],
     "bytes for an empty file": [*FIRST, *SECOND, chunk(3, 0, b"x")],
-    "over a segment's boundary": [*FIRST, chunk(1, 0, LONG[: LEAST_SEGMENT + 1])],
+    "over a segment's boundary": [*FIRST, chunk(1, 0, LONG[: MIN_SEGMENT_BYTES + 1])],
     "over a segment's boundary, later": [
         *FIRST,
         chunk(1, 0, LONG[:10]),
-        chunk(1, 10, LONG[10 : LEAST_SEGMENT + 1]),
+        chunk(1, 10, LONG[10 : MIN_SEGMENT_BYTES + 1]),
     ],
     "more of a stream than is taken": [*FIRST, *SECOND, *THIRD, chunk(4, 0, bytes(1001))],
     "more of a stream than is taken, later": [
@@ -605,7 +621,7 @@ BROKEN: dict[str, list[bytes]] = {
     "half a failure": [b"\x03\0\0\0\0"],
     "kind zero": [b"\0" + FIRST[0][1:]],
     "a packed chunk where none was agreed on": [
-        PACKED.pack(Item.PACKED, 0, 0, 100, 99) + DATA[:99]
+        PACKED.pack(ItemType.PACKED, 0, 0, 100, 99) + DATA[:99]
     ],
     "kind six": [b"\x06" + FIRST[0][1:]],
     "a hole in a stream": [*FIRST, *SECOND, *THIRD, hole(4, 0, 10)],
@@ -634,7 +650,7 @@ WRONG: dict[str, list[bytes]] = {
     "another segment size": [
         *FIRST,
         *SECOND[:2],
-        trailer(1, LONG, digest=tree_hash(LONG, SEGMENT)),
+        trailer(1, LONG, digest=tree_hash(LONG, SEGMENT_BYTES)),
     ],
     "a stream that lies about its size": [
         *FIRST,
@@ -658,14 +674,14 @@ def test_t23_every_bit_of_a_file_counts() -> None:
     for bit in range(len(whole) * 8):
         changed = bytearray(whole)
         changed[bit // 8] ^= 1 << (bit % 8)
-        reader = ContentReader(TREE, LEAST_SEGMENT, Blake3, 1000)
-        seen: list[Event] = []
+        reader = ContentReader(TREE, MIN_SEGMENT_BYTES, Blake3, 1000)
+        seen: list[ContentEvent] = []
         with pytest.raises((RemoteProtocolError, IntegrityError)):
             drain(lambda body=changed, reader=reader: reader.record(memoryview(body)), seen)  # type: ignore[misc]
         assert not any(isinstance(event, FileVerified) for event in seen)
 
 
-def drain(events: Callable[[], object], seen: list[Event]) -> None:
+def drain(events: Callable[[], object], seen: list[ContentEvent]) -> None:
     """Collect events until they end or fail; a failure that the sender announces is one too."""
     for event in events():  # type: ignore[attr-defined]
         seen.append(event)
@@ -676,7 +692,7 @@ def drain(events: Callable[[], object], seen: list[Event]) -> None:
 def test_t04_a_hostile_name_is_escaped_in_the_error() -> None:
     hostile = Entry(EntryKind.FILE, ("a\x1b[2Jb\u202e",), 0o644, 0, 1)
     for items in ([chunk(0, 0, b"xx")], [chunk(0, 0, b"x"), trailer(0, b"y")]):
-        reader = ContentReader([hostile], LEAST_SEGMENT, Blake3, 1000)
+        reader = ContentReader([hostile], MIN_SEGMENT_BYTES, Blake3, 1000)
         for item in items[:-1]:
             list(reader.record(memoryview(item)))
         with pytest.raises((RemoteProtocolError, IntegrityError)) as caught:

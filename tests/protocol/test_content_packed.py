@@ -13,15 +13,11 @@ from tallow_core.errors import RemoteProtocolError
 from tallow_core.files.record_buffer import PAYLOAD, RecordBuffer
 from tallow_core.files.source.compression import Packing
 from tallow_core.files.source.record_packer import FULL, Outgoing
-from tallow_core.protocol.transfer.content import (
-    MOST_PACKED,
-    PACKED,
-    ContentReader,
-    FileChunk,
-    FileVerified,
-    Item,
-)
-from tallow_core.protocol.transfer.manifest import LEAST_SEGMENT, SEGMENT, Entry
+from tallow_core.protocol.transfer.content_items import MAX_PACKED_BYTES, PACKED, ItemType
+from tallow_core.protocol.transfer.content_reader import ContentReader, FileChunk, FileVerified
+from tallow_core.protocol.transfer.manifest_entry import Entry
+from tallow_core.protocol.transfer.offer_pages import SEGMENT_BYTES
+from tallow_core.protocol.transfer.offer_reader import MIN_SEGMENT_BYTES
 from tallow_core.secrets import system_rng
 from tallow_plugins.compressors.none import NoCompression
 from tallow_plugins.compressors.zstd import Zstd
@@ -45,7 +41,7 @@ class Standing:
 
 
 def send(
-    files: Sequence[bytes], segment: int = SEGMENT, step: int = 1 << 30, sized: bool = True
+    files: Sequence[bytes], segment: int = SEGMENT_BYTES, step: int = 1 << 30, sized: bool = True
 ) -> tuple[list[Entry], list[bytes]]:
     """What the pump makes of these files: the entries and the records."""
     records: list[bytes] = []
@@ -67,7 +63,7 @@ def send(
 
 
 def received(
-    entries: list[Entry], records: list[bytes], segment: int = SEGMENT
+    entries: list[Entry], records: list[bytes], segment: int = SEGMENT_BYTES
 ) -> list[tuple[bytes, int]]:
     """The content of each file, and how many of its chunks came packed."""
     reader = ContentReader(entries, segment, Blake3, 64 * MIB, compressor=Zstd)
@@ -96,7 +92,7 @@ KINDS = st.builds(
 @settings(max_examples=40, deadline=None)
 @given(
     st.lists(KINDS, max_size=8),
-    st.sampled_from([LEAST_SEGMENT, MIB, SEGMENT]),
+    st.sampled_from([MIN_SEGMENT_BYTES, MIB, SEGMENT_BYTES]),
     st.sampled_from([1 << 30, 70_000]),
     st.booleans(),
 )
@@ -132,10 +128,13 @@ def frame_of(data: bytes) -> bytes:
 
 def packed(frame: bytes, length: int, *, size: int | None = None, offset: int = 0) -> bytes:
     """A packed chunk of entry 0."""
-    return PACKED.pack(Item.PACKED, 0, offset, length, len(frame) if size is None else size) + frame
+    return (
+        PACKED.pack(ItemType.PACKED, 0, offset, length, len(frame) if size is None else size)
+        + frame
+    )
 
 
-def read(item: bytes, total: int, segment: int = SEGMENT) -> bytes:
+def read(item: bytes, total: int, segment: int = SEGMENT_BYTES) -> bytes:
     """The bytes that one item gives."""
     reader = ContentReader([entry(0, total)], segment, Blake3, MIB, compressor=Zstd)
     return b"".join(
@@ -146,8 +145,8 @@ def read(item: bytes, total: int, segment: int = SEGMENT) -> bytes:
 
 
 def test_the_largest_chunk_is_a_mib() -> None:
-    data = text(MOST_PACKED + 1)
-    assert read(packed(frame_of(data[:-1]), MOST_PACKED), 2 * MIB) == data[:-1]
+    data = text(MAX_PACKED_BYTES + 1)
+    assert read(packed(frame_of(data[:-1]), MAX_PACKED_BYTES), 2 * MIB) == data[:-1]
     with pytest.raises(RemoteProtocolError):
         read(packed(frame_of(data), len(data)), 2 * MIB)
 
@@ -160,13 +159,13 @@ def test_t17_what_holds_for_a_chunk_holds_for_a_packed_one() -> None:
         read(packed(frame, 5000), 4999)  # more than the file
     with pytest.raises(RemoteProtocolError):
         read(packed(frame, 5000, offset=1), 5001)  # not where it belongs
-    long = text(LEAST_SEGMENT)
-    assert read(packed(frame_of(long), len(long)), 2 * LEAST_SEGMENT, LEAST_SEGMENT) == long
+    long = text(MIN_SEGMENT_BYTES)
+    assert read(packed(frame_of(long), len(long)), 2 * MIN_SEGMENT_BYTES, MIN_SEGMENT_BYTES) == long
     with pytest.raises(RemoteProtocolError):
         read(
-            packed(frame, 5000) + PACKED.pack(Item.PACKED, 0, 5000, len(long), 10) + bytes(10),
-            2 * LEAST_SEGMENT,
-            LEAST_SEGMENT,
+            packed(frame, 5000) + PACKED.pack(ItemType.PACKED, 0, 5000, len(long), 10) + bytes(10),
+            2 * MIN_SEGMENT_BYTES,
+            MIN_SEGMENT_BYTES,
         )
 
 
@@ -186,6 +185,6 @@ def test_t17_a_frame_is_shorter_than_its_chunk() -> None:
 
 
 def test_t17_under_none_no_frame_is_one() -> None:
-    reader = ContentReader([entry(0, 100)], SEGMENT, Blake3, MIB, compressor=NoCompression)
+    reader = ContentReader([entry(0, 100)], SEGMENT_BYTES, Blake3, MIB, compressor=NoCompression)
     with pytest.raises(RemoteProtocolError):
         list(reader.record(memoryview(packed(frame_of(bytes(100)), 100))))

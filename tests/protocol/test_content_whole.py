@@ -15,21 +15,19 @@ from tallow_core.errors import FileSystemError, TallowError
 from tallow_core.files.record_buffer import RecordBuffer
 from tallow_core.files.source.compression import LEAST, Packing
 from tallow_core.files.source.record_packer import LARGE, Outgoing
-from tallow_core.protocol.transfer.content import (
-    CHUNK,
-    FAILED,
-    PACKED,
-    TRAILER,
+from tallow_core.protocol.transfer.content_items import CHUNK, FAILED, PACKED, TRAILER, ItemType
+from tallow_core.protocol.transfer.content_reader import (
+    ContentEvent,
     ContentReader,
-    Event,
     FileBegin,
     FileChunk,
     FileVerified,
     FileWhole,
-    Item,
-    hash_whole,
 )
-from tallow_core.protocol.transfer.manifest import LEAST_SEGMENT, SEGMENT, Entry, EntryKind
+from tallow_core.protocol.transfer.file_hash import hash_whole
+from tallow_core.protocol.transfer.manifest_entry import Entry, EntryKind
+from tallow_core.protocol.transfer.offer_pages import SEGMENT_BYTES
+from tallow_core.protocol.transfer.offer_reader import MIN_SEGMENT_BYTES
 from tallow_plugins.compressors.zstd import Zstd
 from tallow_plugins.hashes.blake3 import Blake3
 from tests.kit.contents import KIB, Slow, content, entry, tree_hash
@@ -40,11 +38,15 @@ WEAK = 3
 
 
 def read(
-    entries: Sequence[Entry], records: Sequence[bytes], segment: int = SEGMENT, *, wholes: bool
-) -> tuple[list[Event], str]:
+    entries: Sequence[Entry],
+    records: Sequence[bytes],
+    segment: int = SEGMENT_BYTES,
+    *,
+    wholes: bool,
+) -> tuple[list[ContentEvent], str]:
     """All events, a small file's in pieces whatever it came as, and the error at the end."""
     reader = ContentReader(entries, segment, Blake3, MOST, compressor=Zstd, wholes=wholes)
-    events: list[Event] = []
+    events: list[ContentEvent] = []
     try:
         for record in records:
             for event in reader.record(memoryview(record)):
@@ -55,7 +57,7 @@ def read(
     return events, ""
 
 
-def in_pieces(event: Event) -> Iterator[Event]:
+def in_pieces(event: ContentEvent) -> Iterator[ContentEvent]:
     """What the same file is told by otherwise; how its content travelled is not compared."""
     if isinstance(event, FileWhole):
         yield FileBegin(event.number, event.entry)
@@ -78,7 +80,9 @@ def send(
         records.append(bytes(buffer.plain[1:size]))
 
     async def pump() -> None:
-        outgoing = Outgoing(collect, Blake3, SEGMENT, packing=Packing(Zstd()) if packing else None)
+        outgoing = Outgoing(
+            collect, Blake3, SEGMENT_BYTES, packing=Packing(Zstd()) if packing else None
+        )
         for number, size in enumerate(sizes):
             data = bytes(size) if packing else content(number, size)
             if whole and outgoing.whole(number, size, partial(_copy, data)) is not None:
@@ -112,7 +116,7 @@ def test_both_ways_of_sending_give_the_same_items(sizes: list[int]) -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(SIZES, st.sampled_from([LEAST_SEGMENT, SEGMENT]), st.booleans())
+@given(SIZES, st.sampled_from([MIN_SEGMENT_BYTES, SEGMENT_BYTES]), st.booleans())
 def test_both_ways_of_reading_tell_the_same(sizes: list[int], segment: int, packing: bool) -> None:
     entries, records = send(sizes, whole=True, packing=packing)
     assert read(entries, records, wholes=True) == read(entries, records, wholes=False)
@@ -121,16 +125,16 @@ def test_both_ways_of_reading_tell_the_same(sizes: list[int], segment: int, pack
 
 def test_small_files_do_come_whole() -> None:
     entries, records = send([100] * 50 + [LEAST] * 50, whole=True, packing=True)
-    reader = ContentReader(entries, SEGMENT, Blake3, MOST, compressor=Zstd, wholes=True)
+    reader = ContentReader(entries, SEGMENT_BYTES, Blake3, MOST, compressor=Zstd, wholes=True)
     assert [type(event) for record in records for event in reader.record(memoryview(record))] == [
         FileWhole
     ] * 100
 
 
-@pytest.mark.parametrize("size", [0, 1, 5000, LEAST_SEGMENT - 1, LEAST_SEGMENT])
+@pytest.mark.parametrize("size", [0, 1, 5000, MIN_SEGMENT_BYTES - 1, MIN_SEGMENT_BYTES])
 def test_the_hash_in_one_step_is_the_files(size: int) -> None:
-    assert hash_whole(Blake3, LEAST_SEGMENT, content(1, size)) == tree_hash(
-        content(1, size), LEAST_SEGMENT
+    assert hash_whole(Blake3, MIN_SEGMENT_BYTES, content(1, size)) == tree_hash(
+        content(1, size), MIN_SEGMENT_BYTES
     )
 
 
@@ -163,8 +167,8 @@ def test_whatever_is_wrong_is_refused_as_in_pieces(size: int) -> None:
 )
 def test_a_frame_is_bounded_as_in_pieces(frame: bytes) -> None:
     data = bytes(5000)
-    record = PACKED.pack(Item.PACKED, 0, 0, len(data), len(frame)) + bytes(frame)
-    record += TRAILER.pack(Item.TRAILER, 0, len(data), tree_hash(data, SEGMENT))
+    record = PACKED.pack(ItemType.PACKED, 0, 0, len(data), len(frame)) + bytes(frame)
+    record += TRAILER.pack(ItemType.TRAILER, 0, len(data), tree_hash(data, SEGMENT_BYTES))
     entries = [entry(0, len(data))]
     told, error = read(entries, [record], wholes=True)
     assert (told or [FileBegin(0, entries[0])], error) == read(entries, [record], wholes=False)
@@ -174,9 +178,9 @@ def test_a_frame_is_bounded_as_in_pieces(frame: bytes) -> None:
 def test_what_else_an_entry_may_be_does_not_come_whole() -> None:
     data = b"12345"
     record = (
-        CHUNK.pack(Item.CHUNK, 0, 0, 5)
+        CHUNK.pack(ItemType.CHUNK, 0, 0, 5)
         + data
-        + TRAILER.pack(Item.TRAILER, 0, 5, tree_hash(data, SEGMENT))
+        + TRAILER.pack(ItemType.TRAILER, 0, 5, tree_hash(data, SEGMENT_BYTES))
     )
     for described in (
         entry(0, None),
@@ -184,7 +188,7 @@ def test_what_else_an_entry_may_be_does_not_come_whole() -> None:
         entry(0, 6),
     ):
         assert read([described], [record], wholes=True) == read([described], [record], wholes=False)
-    failed = FAILED.pack(Item.FAILED, 0, 1)
+    failed = FAILED.pack(ItemType.FAILED, 0, 1)
     assert read([entry(0, 5)], [failed], wholes=True) == read([entry(0, 5)], [failed], wholes=False)
 
 
@@ -197,7 +201,7 @@ def test_a_file_that_cannot_be_read_leaves_nothing_in_the_record() -> None:
     def fail(_buffer: memoryview) -> None:
         raise FileSystemError("gone")
 
-    outgoing = Outgoing(collect, Blake3, SEGMENT)
+    outgoing = Outgoing(collect, Blake3, SEGMENT_BYTES)
     with pytest.raises(FileSystemError):
         outgoing.whole(0, 5, fail)
     assert outgoing.sent == 0

@@ -16,22 +16,26 @@ from tallow_core.errors import FileSystemError, RemoteProtocolError
 from tallow_core.protocol.codec.frame import MAX_BODY
 from tallow_core.protocol.codec.wire import Reader, Writer
 from tallow_core.protocol.lanes.record import CONTROL_CAP
-from tallow_core.protocol.transfer import manifest as module
-from tallow_core.protocol.transfer.manifest import (
-    LARGEST,
-    LEAST_SEGMENT,
-    MOST_SEGMENT,
-    MOST_TEXT,
-    PAGE_BYTES,
-    SEGMENT,
+from tallow_core.protocol.transfer import offer_pages, offer_reader
+from tallow_core.protocol.transfer.manifest_entry import (
+    MAX_FILE_BYTES,
     UNKNOWN,
     Entry,
     EntryKind,
+    read_entry,
+)
+from tallow_core.protocol.transfer.offer_pages import (
+    PAGE_BYTES,
+    SEGMENT_BYTES,
     Offer,
     OfferKind,
-    OfferReader,
     pages,
-    read_entry,
+)
+from tallow_core.protocol.transfer.offer_reader import (
+    MAX_SEGMENT_BYTES,
+    MAX_TEXT_BYTES,
+    MIN_SEGMENT_BYTES,
+    OfferReader,
 )
 from tallow_core.protocol.transfer.path_names import check_component, fold
 from tallow_core.text import printable
@@ -61,7 +65,7 @@ NAMES = st.text(
     st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), min_size=1, max_size=20
 ).filter(lambda name: check_component(name) is None)
 TREE_OF_NAMES: st.SearchStrategy[Any] = st.recursive(
-    st.integers(0, LARGEST // 64),
+    st.integers(0, MAX_FILE_BYTES // 64),
     lambda inner: st.dictionaries(NAMES, inner, max_size=5),
     max_leaves=30,
 )
@@ -82,13 +86,13 @@ def walk(tree: dict[str, Any], above: tuple[str, ...] = ()) -> Iterator[Entry]:
 @given(st.dictionaries(NAMES, TREE_OF_NAMES, max_size=6))
 def test_what_is_offered_is_read(tree: dict[str, Any]) -> None:
     entries = list(walk(tree))
-    produced = list(pages(OfferKind.FILES, ID, Blake3, entries, LEAST_SEGMENT))
+    produced = list(pages(OfferKind.FILES, ID, Blake3, entries, MIN_SEGMENT_BYTES))
     got, offer = read([body for body, _ in produced])
     assert got == entries
     files = [entry for entry in entries if entry.kind == FILE]
     size = sum(entry.size or 0 for entry in files)
     assert offer == Offer(
-        OfferKind.FILES, ID, LEAST_SEGMENT, len(files), len(entries) - len(files), 0, size, size
+        OfferKind.FILES, ID, MIN_SEGMENT_BYTES, len(files), len(entries) - len(files), 0, size, size
     )
     assert [last for _, last in produced] == [None] * (len(produced) - 1) + [offer]
 
@@ -114,13 +118,13 @@ def test_pages_are_made_one_by_one() -> None:
 
 def test_the_largest_entry_fits_a_page() -> None:
     parents = [Entry(DIRECTORY, ("d" * 250,) * depth, 0o777, 0, 0) for depth in range(1, 16)]
-    entries = [*parents, file(*("d" * 250,) * 15, "f" * 250, size=LARGEST, mode=0o777)]
+    entries = [*parents, file(*("d" * 250,) * 15, "f" * 250, size=MAX_FILE_BYTES, mode=0o777)]
     assert read([body for body, _ in pages(OfferKind.FILES, ID, Blake3, entries)])[0] == entries
 
 
 @pytest.mark.parametrize("kind", [OfferKind.TEXT, OfferKind.STREAM])
 def test_a_text_or_stream_is_one_entry(kind: OfferKind) -> None:
-    size = None if kind is OfferKind.STREAM else MOST_TEXT
+    size = None if kind is OfferKind.STREAM else MAX_TEXT_BYTES
     ((body, offer),) = pages(kind, ID, Blake3, [file("one", size=size)])
     assert read([body]) == ([file("one", size=size)], offer)
     assert offer is not None
@@ -143,7 +147,7 @@ def test_links_and_holes_are_read() -> None:
     bodies = [body for body, _ in pages(OfferKind.FILES, ID, Blake3, LINKS)]
     got, offer = read(bodies)
     assert got == LINKS
-    assert offer == Offer(OfferKind.FILES, ID, SEGMENT, 2, 2, 4, (1 << 40) + 5, 4096 + 5)
+    assert offer == Offer(OfferKind.FILES, ID, SEGMENT_BYTES, 2, 2, 4, (1 << 40) + 5, 4096 + 5)
     assert [read_entry(Reader(entry.encoded(), "x"), trusted=True) for entry in LINKS] == LINKS
 
 
@@ -179,7 +183,7 @@ class RawPage:
     number: int = 0
     last: int = 1
     kind: int = OfferKind.FILES
-    segment: int = SEGMENT
+    segment: int = SEGMENT_BYTES
     count: int | None = None
     files: int = 1
     directories: int = 0
@@ -218,7 +222,7 @@ def refusal(body: bytes) -> str:
 
 def test_the_untouched_page_is_taken() -> None:
     """What the cases below change is right before they do."""
-    assert read([RawPage().body()])[1] == Offer(OfferKind.FILES, ID, SEGMENT, 1, 0, 0, 5, 5)
+    assert read([RawPage().body()])[1] == Offer(OfferKind.FILES, ID, SEGMENT_BYTES, 1, 0, 0, 5, 5)
     assert RawPage().body() == next(pages(OfferKind.FILES, ID, Blake3, [file("name")]))[0]
 
 
@@ -228,7 +232,10 @@ PAGES = [
     *(RawPage(number=number) for number in (1, 2, U32)),
     *(RawPage(last=last) for last in (2, 0x80, 255)),
     *(RawPage(kind=kind) for kind in (3, 4, 255)),
-    *(RawPage(segment=size) for size in (0, 1, LEAST_SEGMENT - 1, MOST_SEGMENT + 1, 1 << 31, U32)),
+    *(
+        RawPage(segment=size)
+        for size in (0, 1, MIN_SEGMENT_BYTES - 1, MAX_SEGMENT_BYTES + 1, 1 << 31, U32)
+    ),
     *(RawPage(count=count) for count in (0, 2, U16)),
     *(RawPage(files=files) for files in (0, 2, U32)),
     *(RawPage(directories=directories) for directories in (1, U32)),
@@ -236,7 +243,9 @@ PAGES = [
     *(RawPage(size=size) for size in (0, 4, 6, UNKNOWN)),
     *(RawPage(digest=digest) for digest in (bytes(32), bytes(31), blake3(b"").digest())),
     *(RawPage(more=more) for more in (b"\0", bytes(1000))),
-    RawPage(kind=OfferKind.TEXT, entries=(RawEntry(size=MOST_TEXT + 1),), size=MOST_TEXT + 1),
+    RawPage(
+        kind=OfferKind.TEXT, entries=(RawEntry(size=MAX_TEXT_BYTES + 1),), size=MAX_TEXT_BYTES + 1
+    ),
     RawPage(kind=OfferKind.TEXT, entries=(RawEntry(size=UNKNOWN),), size=UNKNOWN),
     RawPage(kind=OfferKind.STREAM, entries=(), files=0, size=0),
     RawPage(
@@ -260,7 +269,7 @@ def test_t16_every_number_of_a_page_is_checked(page: RawPage) -> None:
     refusal(page.body())
 
 
-@pytest.mark.parametrize("segment", [LEAST_SEGMENT, LEAST_SEGMENT + 1, MOST_SEGMENT])
+@pytest.mark.parametrize("segment", [MIN_SEGMENT_BYTES, MIN_SEGMENT_BYTES + 1, MAX_SEGMENT_BYTES])
 def test_t16_segment_sizes_within_bounds(segment: int) -> None:
     offer = read([RawPage(segment=segment).body()])[1]
     assert offer is not None
@@ -273,8 +282,8 @@ ENTRIES = [
         RawEntry(mode=mode)
         for mode in (0o1000, 0o1777, 0o2755, 0o4755, 0o7777, 0o10644, 0o100644, U16)
     ),
-    *(RawEntry(size=size) for size in (LARGEST + 1, 1 << 63, UNKNOWN - 1, UNKNOWN)),
-    *(RawEntry(kind=DIRECTORY, size=size) for size in (1, LARGEST, UNKNOWN)),
+    *(RawEntry(size=size) for size in (MAX_FILE_BYTES + 1, 1 << 63, UNKNOWN - 1, UNKNOWN)),
+    *(RawEntry(kind=DIRECTORY, size=size) for size in (1, MAX_FILE_BYTES, UNKNOWN)),
     *(RawEntry(depth=depth) for depth in (0, 2, 64, 65, 255)),
     *(
         RawEntry(names=names)
@@ -364,7 +373,7 @@ OUT = [
     replace(HOLED, more=(10).to_bytes(8, "big")),
     replace(HOLED, more=b"\xff" * 8),
     replace(HOLED, size=UNKNOWN),
-    replace(HOLED, size=LARGEST + 1),
+    replace(HOLED, size=MAX_FILE_BYTES + 1),
 ]
 
 
@@ -407,7 +416,7 @@ def test_t16_a_text_or_stream_has_no_links_and_holes(kind: OfferKind, link: RawE
     [
         *(RawEntry(mode=mode) for mode in (0, 1, 0o777)),
         *(RawEntry(mtime=mtime) for mtime in (-(1 << 63), -1, 0, (1 << 63) - 1)),
-        *(RawEntry(size=size) for size in (0, 1, LARGEST)),
+        *(RawEntry(size=size) for size in (0, 1, MAX_FILE_BYTES)),
     ],
     ids=range(10),
 )
@@ -419,9 +428,9 @@ def test_t16_extremes_that_are_allowed(entry: RawEntry) -> None:
 
 def test_t16_sizes_that_overflow_together() -> None:
     entries = tuple(
-        RawEntry(size=LARGEST, names=(name,)) for name in (b"a", b"b", b"c", b"d", b"e")
+        RawEntry(size=MAX_FILE_BYTES, names=(name,)) for name in (b"a", b"b", b"c", b"d", b"e")
     )
-    for size in ((5 * LARGEST) & U64, U64, 0):
+    for size in ((5 * MAX_FILE_BYTES) & U64, U64, 0):
         refusal(RawPage(entries=entries, files=5, size=size).body())
 
 
@@ -452,7 +461,7 @@ def test_t23_every_bit_of_a_page_is_covered() -> None:
         assert (
             offer is None
             or offer.transfer_id != ID
-            or offer.segment_size != SEGMENT
+            or offer.segment_size != SEGMENT_BYTES
             or offer.kind != OfferKind.FILES
         )
 
@@ -487,7 +496,8 @@ def test_t23_nothing_follows_the_last_page() -> None:
 def test_t16_the_number_of_entries_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     entries = [file(name) for name in "abcd"]
     bodies = [body for body, _ in pages(OfferKind.FILES, ID, Blake3, entries)]
-    monkeypatch.setattr(module, "MOST_ENTRIES", 3)
+    for module in (offer_pages, offer_reader):
+        monkeypatch.setattr(module, "MAX_ENTRIES", 3)
     assert len(read([body for body, _ in pages(OfferKind.FILES, ID, Blake3, entries[:3])])[0]) == 3
     with pytest.raises(RemoteProtocolError, match="entries"):
         read(bodies)
@@ -498,7 +508,7 @@ def test_t16_the_number_of_entries_is_bounded(monkeypatch: pytest.MonkeyPatch) -
 def test_t16_the_bytes_of_an_offer_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     empty = RawPage(entries=(), last=0)
     monkeypatch.setattr(
-        module, "MOST_BYTES", len(empty.body()) + len(replace(empty, number=1).body())
+        offer_reader, "MAX_OFFER_BYTES", len(empty.body()) + len(replace(empty, number=1).body())
     )
     reader = OfferReader(Blake3)
     reader.page(empty.body())

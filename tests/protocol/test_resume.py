@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tallow_core.errors import RemoteProtocolError
-from tallow_core.protocol.transfer.manifest import LEAST_SEGMENT
+from tallow_core.protocol.transfer.offer_reader import MIN_SEGMENT_BYTES
 from tallow_core.protocol.transfer.resumption import (
-    MOST_NAMED,
-    MOST_PARTIAL,
+    MAX_NAMED_TRANSFERS,
+    MAX_PARTIAL_FILES,
     Earlier,
     HaveReader,
     Proof,
@@ -27,7 +27,9 @@ from tallow_core.protocol.transfer.resumption import (
 )
 
 PROOFS = st.builds(Proof, st.binary(min_size=16, max_size=16), st.binary(min_size=32, max_size=32))
-NAMED = st.lists(PROOFS, min_size=1, max_size=MOST_NAMED, unique_by=lambda proof: proof.transfer_id)
+NAMED = st.lists(
+    PROOFS, min_size=1, max_size=MAX_NAMED_TRANSFERS, unique_by=lambda proof: proof.transfer_id
+)
 
 
 @given(NAMED)
@@ -51,7 +53,7 @@ def test_t23_too_many_or_the_same_twice() -> None:
     for proofs in (
         [],
         [proof, proof],
-        [Proof(bytes([n]) * 16, bytes(32)) for n in range(MOST_NAMED + 1)],
+        [Proof(bytes([n]) * 16, bytes(32)) for n in range(MAX_NAMED_TRANSFERS + 1)],
     ):
         with pytest.raises(RemoteProtocolError):
             read_resume(write_resume(proofs))
@@ -70,7 +72,7 @@ def test_resumed(proof: Proof | None) -> None:
 
 @given(st.binary(max_size=300))
 def test_t23_rubbish_ends_in_a_clean_error(body: bytes) -> None:
-    for read in (read_resume, read_resumed, HaveReader(100, LEAST_SEGMENT).page):
+    for read in (read_resume, read_resumed, HaveReader(100, MIN_SEGMENT_BYTES).page):
         try:
             read(body)
         except RemoteProtocolError:
@@ -80,34 +82,34 @@ def test_t23_rubbish_ends_in_a_clean_error(body: bytes) -> None:
 @given(st.integers(1, 600_000), st.data())
 def test_have(entries: int, data: st.DataObject) -> None:
     numbers = data.draw(st.lists(st.integers(0, entries - 1), max_size=20, unique=True))
-    partial = {number: LEAST_SEGMENT * (number + 1) for number in numbers[:MOST_PARTIAL]}
+    partial = {number: MIN_SEGMENT_BYTES * (number + 1) for number in numbers[:MAX_PARTIAL_FILES]}
     done = bytearray(entries)
-    for number in numbers[MOST_PARTIAL:]:
+    for number in numbers[MAX_PARTIAL_FILES:]:
         done[number] = 1
-    reader = HaveReader(entries, LEAST_SEGMENT)
+    reader = HaveReader(entries, MIN_SEGMENT_BYTES)
     for body in write_have(partial, done):
         assert not reader.done
         assert len(body) < 60_000
         reader.page(body)
     assert reader.done
     assert reader.partial == partial
-    assert [number for number in numbers if reader.whole(number)] == numbers[MOST_PARTIAL:]
+    assert [number for number in numbers if reader.whole(number)] == numbers[MAX_PARTIAL_FILES:]
 
 
 @pytest.mark.parametrize(
     "partial",
     [
-        {5: LEAST_SEGMENT},
+        {5: MIN_SEGMENT_BYTES},
         {1: 0},
-        {1: LEAST_SEGMENT + 1},
-        dict.fromkeys(range(MOST_PARTIAL + 1), LEAST_SEGMENT),
+        {1: MIN_SEGMENT_BYTES + 1},
+        dict.fromkeys(range(MAX_PARTIAL_FILES + 1), MIN_SEGMENT_BYTES),
     ],
     ids=str,
 )
 def test_t23_parts_that_cannot_be(partial: dict[int, int]) -> None:
     entries = 5 if len(partial) == 1 else 100
     with pytest.raises(RemoteProtocolError):
-        HaveReader(entries, LEAST_SEGMENT).page(next(write_have(partial, bytearray(entries))))
+        HaveReader(entries, MIN_SEGMENT_BYTES).page(next(write_have(partial, bytearray(entries))))
 
 
 def test_the_proof_is_an_hmac_of_the_end_and_the_transcript() -> None:

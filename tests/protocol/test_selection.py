@@ -9,16 +9,9 @@ from hypothesis import strategies as st
 from tallow_core.errors import RemoteProtocolError
 from tallow_core.protocol.codec.wire import Writer
 from tallow_core.protocol.transfer import selection as module
-from tallow_core.protocol.transfer.manifest import (
-    FILE_MARK,
-    LINKED_MARK,
-    Counts,
-    Entry,
-    EntryKind,
-    OfferKind,
-    OfferReader,
-    pages,
-)
+from tallow_core.protocol.transfer.manifest_entry import Entry, EntryKind
+from tallow_core.protocol.transfer.offer_pages import Counts, OfferKind, pages
+from tallow_core.protocol.transfer.offer_reader import FILE_MARK, LINKED_MARK, OfferReader
 from tallow_core.protocol.transfer.selection import CONTENT, KEPT, WANTED, AcceptReader, Selection
 from tallow_plugins.hashes.blake3 import Blake3
 

@@ -10,7 +10,7 @@ import pytest
 
 from tallow_core.protocol.lanes.record import RecordType
 from tallow_core.protocol.lanes.session_messages import Further, write_lane, write_wanted
-from tallow_core.protocol.transfer.manifest import Entry, EntryKind
+from tallow_core.protocol.transfer.manifest_entry import Entry, EntryKind
 from tests.kit.evil_sender import Evil, Session, run
 from tests.kit.hostile_peers import (
     CODE,

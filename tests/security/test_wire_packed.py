@@ -13,8 +13,9 @@ import pytest
 import zstandard
 
 from tallow_core.protocol.lanes.record import RecordType
-from tallow_core.protocol.transfer.content import CHUNK, PACKED, TRAILER, FileHash, Item
-from tallow_core.protocol.transfer.manifest import Entry, EntryKind
+from tallow_core.protocol.transfer.content_items import CHUNK, PACKED, TRAILER, ItemType
+from tallow_core.protocol.transfer.file_hash import FileHash
+from tallow_core.protocol.transfer.manifest_entry import Entry, EntryKind
 from tallow_plugins.compressors.none import NoCompression
 from tests.kit.hostile_peers import (
     SEGMENT,
@@ -82,13 +83,14 @@ def packed(
 ) -> bytes:
     """A packed chunk that says it stands for `length` bytes."""
     return (
-        PACKED.pack(Item.PACKED, number, offset, length, len(data) if size is None else size) + data
+        PACKED.pack(ItemType.PACKED, number, offset, length, len(data) if size is None else size)
+        + data
     )
 
 
 def trailer(content: bytes) -> bytes:
     """The trailer of entry 0."""
-    return TRAILER.pack(Item.TRAILER, 0, len(content), hashed(content))
+    return TRAILER.pack(ItemType.TRAILER, 0, len(content), hashed(content))
 
 
 def hashed(content: bytes) -> bytes:
@@ -238,7 +240,7 @@ def test_t17_the_same_chunk_as_it_should_be_arrives(tmp_path: Path) -> None:
             "mixed": (
                 TEXT,
                 packed(frame(TEXT[:half]), half)
-                + CHUNK.pack(Item.CHUNK, 0, half, SIZE - half)
+                + CHUNK.pack(ItemType.CHUNK, 0, half, SIZE - half)
                 + TEXT[half:],
             ),
             "by hand": (bytes(SIZE), packed(rle(SIZE))),

@@ -16,8 +16,10 @@ from tallow_core.protocol.codec.frame import Frame, FrameType
 from tallow_core.protocol.codec.wire import Writer, u32
 from tallow_core.protocol.lanes.record import RecordType
 from tallow_core.protocol.lanes.session_messages import Rekey
-from tallow_core.protocol.transfer.content import TRAILER, FileHash, Item
-from tallow_core.protocol.transfer.manifest import Entry, EntryKind, OfferKind
+from tallow_core.protocol.transfer.content_items import TRAILER, ItemType
+from tallow_core.protocol.transfer.file_hash import FileHash
+from tallow_core.protocol.transfer.manifest_entry import Entry, EntryKind
+from tallow_core.protocol.transfer.offer_pages import OfferKind
 from tests.kit.evil_sender import ONE, Evil, Session, run
 from tests.kit.hostile_peers import (
     CODE,
@@ -243,7 +245,7 @@ def _trailer(size: int = 4, flip: int = 0, number: int = 0) -> Callable[[Session
         running = FileHash(session.established.hash, SEGMENT)
         running.update(b"good")
         digest = running.digest()
-        return TRAILER.pack(Item.TRAILER, number, size, bytes([digest[0] ^ flip]) + digest[1:])
+        return TRAILER.pack(ItemType.TRAILER, number, size, bytes([digest[0] ^ flip]) + digest[1:])
 
     return make
 

@@ -21,7 +21,7 @@ from tallow_core.protocol.handshake.code import parse_code
 from tallow_core.protocol.handshake.guess_budget import GUEST_PROOFS
 from tallow_core.protocol.lanes.record import RecordType
 from tallow_core.protocol.lanes.session_messages import write_reason
-from tallow_core.protocol.transfer.manifest import Entry, EntryKind
+from tallow_core.protocol.transfer.manifest_entry import Entry, EntryKind
 from tallow_core.protocol.transfer.resumption import Proof, read_resume, write_resume, write_resumed
 from tests.kit.cut_wire import CONTENT, MEGABYTE, SEGMENT, Lost, progressed, running
 from tests.kit.hostile_peers import (

@@ -13,8 +13,11 @@ import pytest
 from tallow_core.protocol.codec.wire import Writer, u32
 from tallow_core.protocol.handshake.key_schedule import RESUME
 from tallow_core.protocol.lanes.record import RecordType
-from tallow_core.protocol.transfer.content import TRAILER, FileHash, Item
-from tallow_core.protocol.transfer.manifest import Entry, EntryKind, Offer, OfferReader
+from tallow_core.protocol.transfer.content_items import TRAILER, ItemType
+from tallow_core.protocol.transfer.file_hash import FileHash
+from tallow_core.protocol.transfer.manifest_entry import Entry, EntryKind
+from tallow_core.protocol.transfer.offer_pages import Offer
+from tallow_core.protocol.transfer.offer_reader import OfferReader
 from tallow_core.protocol.transfer.resumption import (
     Earlier,
     Proof,
@@ -211,7 +214,7 @@ def trailer(peer: Peer, number: int, data: bytes) -> bytes:
     running = FileHash(peer.established.hash, SEGMENT)
     for at in range(0, len(data), SEGMENT):
         running.update(data[at : at + SEGMENT])
-    return TRAILER.pack(Item.TRAILER, number, len(data), running.digest())
+    return TRAILER.pack(ItemType.TRAILER, number, len(data), running.digest())
 
 
 async def _accepted(peer: Peer) -> list[int]:

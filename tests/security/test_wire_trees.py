@@ -14,8 +14,9 @@ import pytest
 
 from tallow_core.protocol.codec.wire import Writer
 from tallow_core.protocol.lanes.record import RecordType
-from tallow_core.protocol.transfer.content import FAILED, HOLE, TRAILER, FileHash, Item, Reason
-from tallow_core.protocol.transfer.manifest import Entry, EntryKind
+from tallow_core.protocol.transfer.content_items import FAILED, HOLE, TRAILER, ItemType, Reason
+from tallow_core.protocol.transfer.file_hash import FileHash
+from tallow_core.protocol.transfer.manifest_entry import Entry, EntryKind
 from tests.kit.hostile_peers import (
     SEGMENT,
     Gone,
@@ -266,7 +267,7 @@ def test_t05_t16_a_hostile_link_is_refused_before_anything_is_made(
 
 
 def hole(number: int, offset: int, length: int) -> bytes:
-    return HOLE.pack(Item.HOLE, number, offset, length)
+    return HOLE.pack(ItemType.HOLE, number, offset, length)
 
 
 HOLED = Entry(EntryKind.SPARSE, ("holed",), 0o644, 0, SEGMENT + 100, data=10)
@@ -309,7 +310,7 @@ def test_t17_a_terabyte_of_holes_takes_neither_memory_nor_disk(home: Home) -> No
                 if len(items) > 900_000:
                     await lane.seal(RecordType.DATA, bytes(items))
                     items.clear()
-            items += TRAILER.pack(Item.TRAILER, 0, size, running.digest())
+            items += TRAILER.pack(ItemType.TRAILER, 0, size, running.digest())
             await lane.seal(RecordType.DATA, bytes(items), final=True)
             assert (await peer.line.open())[0] == RecordType.RECEIVED
             peak.append(program.peak_kib())
@@ -331,7 +332,9 @@ def test_t05_a_hard_link_to_a_file_that_failed_makes_nothing(home: Home) -> None
     entries = [D, file("d", "a"), hard_link("d", "b", first=1), symlink("d", "c", target="a")]
 
     async def evil(session: Session) -> None:
-        await session.send(entries, chunk(1, 0, b"da"), FAILED.pack(Item.FAILED, 1, Reason.CHANGED))
+        await session.send(
+            entries, chunk(1, 0, b"da"), FAILED.pack(ItemType.FAILED, 1, Reason.CHANGED)
+        )
 
     status, program = attack(run(home, evil))
     assert status == 0, program.said()

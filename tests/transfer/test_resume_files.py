@@ -17,7 +17,7 @@ from tallow_core.files.output.journal import NAME, Facts, Journal, Past
 from tallow_core.files.output.placement import Overwrite
 from tallow_core.files.output.staging import Keeping, expire
 from tallow_core.files.source.source_tree import SourceEntry
-from tallow_core.protocol.transfer.manifest import Entry, EntryKind
+from tallow_core.protocol.transfer.manifest_entry import Entry, EntryKind
 from tallow_core.protocol.transfer.resumption import Earlier, Proof, prove
 from tallow_core.transfer.resume_store import (
     LIFETIME,

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from tallow_core.errors import FileSystemError
 from tallow_core.files.skipped import Skipped
 from tallow_core.files.source.source_tree import Choice, Sources
-from tallow_core.protocol.transfer.manifest import Counts, Entry
+from tallow_core.protocol.transfer.manifest_entry import Entry
+from tallow_core.protocol.transfer.offer_pages import Counts
 from tallow_core.session.context import Context
 from tallow_core.text import printable
 from tallow_core.transfer.send import HARMLESS

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from tallow_core.cli.views.reporters import size_text
 from tallow_core.files.source.ignore_patterns import Patterns
-from tallow_core.protocol.transfer.manifest import Entry, EntryKind
+from tallow_core.protocol.transfer.manifest_entry import Entry, EntryKind
 from tallow_core.text import printable
 from tallow_core.transfer.receiver import Offered
 

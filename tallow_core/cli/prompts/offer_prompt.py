@@ -18,7 +18,8 @@ from tallow_core.cli.views.reporters import interactive, size_text
 from tallow_core.errors import FileSystemError, RefusedError, UsageError
 from tallow_core.files.output.placement import Overwrite
 from tallow_core.protocol.handshake.code import parse_code
-from tallow_core.protocol.transfer.manifest import Counts, Entry, OfferKind
+from tallow_core.protocol.transfer.manifest_entry import Entry
+from tallow_core.protocol.transfer.offer_pages import Counts, OfferKind
 from tallow_core.protocol.transfer.selection import WANTED, Selection
 from tallow_core.session.context import Context
 from tallow_core.text import printable

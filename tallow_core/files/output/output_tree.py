@@ -33,7 +33,7 @@ from tallow_core.files.output.small_files import Batch
 from tallow_core.files.output.staging import Keeping
 from tallow_core.files.skipped import Reason, Skipped
 from tallow_core.files.spool import Spool
-from tallow_core.protocol.transfer.content import FileWhole
+from tallow_core.protocol.transfer.content_reader import FileWhole
 from tallow_core.protocol.transfer.path_names import STAGING_PREFIX, TreeOrder, check_target
 
 _FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)

@@ -12,7 +12,7 @@ from tallow_core.errors import FileSystemError
 from tallow_core.files.os_faults import explain
 from tallow_core.files.output.file_writer import NEW_FILE, Folder, write_all
 from tallow_core.files.output.placement import place, set_time
-from tallow_core.protocol.transfer.content import FileWhole
+from tallow_core.protocol.transfer.content_reader import FileWhole
 
 if TYPE_CHECKING:
     from tallow_core.files.output.output_tree import Landing

@@ -17,10 +17,10 @@ from contextlib import suppress
 
 from tallow_core.files.output.journal import NAME, Facts, Journal, Partial, Past, in_use, is_ours
 from tallow_core.files.output.placement import Overwrite, candidates, look
-from tallow_core.protocol.transfer.content import FileHash
-from tallow_core.protocol.transfer.manifest import FILES, Entry, EntryKind
+from tallow_core.protocol.transfer.file_hash import FileHash
+from tallow_core.protocol.transfer.manifest_entry import FILES, Entry, EntryKind
 from tallow_core.protocol.transfer.path_names import STAGING_PREFIX
-from tallow_core.protocol.transfer.resumption import MOST_PARTIAL
+from tallow_core.protocol.transfer.resumption import MAX_PARTIAL_FILES
 from tallow_core.secrets import equal
 from tallow_core.spi.hash import Hash
 
@@ -147,7 +147,7 @@ class Keeping:
     ) -> bool:
         """Whether some of the file's segments are here; those that are not as they were are
         forgotten."""
-        if entry.kind not in FILES or entry.size is None or len(self.begun) == MOST_PARTIAL:
+        if entry.kind not in FILES or entry.size is None or len(self.begun) == MAX_PARTIAL_FILES:
             return False
         fd = self.open_partial(partial)
         if fd is None:

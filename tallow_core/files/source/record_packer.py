@@ -1,10 +1,10 @@
 """The sending pump: read -> hash -> pack, where it pays -> number -> seal -> send, one record at a
 time, in place.
 
-A record is filled with items (`tallow_core.protocol.transfer.content`): a large file's chunk begins
-at the aligned place of an empty record, small files share one. Reading, hashing and sealing release
-the GIL, but a hop to a thread costs more than it gains while both cores are busy, so all of it runs
-inline; only a source that may block for long (standard input) is read on a thread.
+A record is filled with items (`tallow_core.protocol.transfer.content_items`): a large file's chunk
+begins at the aligned place of an empty record, small files share one. Reading, hashing and sealing
+release the GIL, but a hop to a thread costs more than it gains while both cores are busy, so all of
+it runs inline; only a source that may block for long (standard input) is read on a thread.
 """
 
 from __future__ import annotations
@@ -19,17 +19,16 @@ from tallow_core.files.os_faults import ChangedError
 from tallow_core.files.record_buffer import PAYLOAD, RecordBuffer
 from tallow_core.files.source.compression import Packing
 from tallow_core.protocol.lanes.record import FINAL, RecordType
-from tallow_core.protocol.transfer.content import (
+from tallow_core.protocol.transfer.content_items import (
     CHUNK,
     FAILED,
     HOLE,
     PACKED,
     TRAILER,
-    FileHash,
-    Item,
+    ItemType,
     Reason,
-    hash_whole,
 )
+from tallow_core.protocol.transfer.file_hash import FileHash, hash_whole
 from tallow_core.spi.hash import Hash
 
 FULL = 1 + CHUNK.size + PAYLOAD
@@ -110,7 +109,7 @@ class Outgoing:
             await self._hole(number, running, size)
         check()
         digest = running.digest()
-        await self._item(TRAILER.pack(Item.TRAILER, number, running.size, digest))
+        await self._item(TRAILER.pack(ItemType.TRAILER, number, running.size, digest))
         return digest
 
     def whole(self, number: int, size: int, read: Callable[[memoryview], None]) -> bytes | None:
@@ -130,13 +129,13 @@ class Outgoing:
                 self._packing.file(size)
             self._put(number, data, 0)
             self.sent += size
-        TRAILER.pack_into(self._buffer.plain, self._used, Item.TRAILER, number, size, digest)
+        TRAILER.pack_into(self._buffer.plain, self._used, ItemType.TRAILER, number, size, digest)
         self._used += TRAILER.size
         return digest
 
     async def failed(self, number: int, reason: Reason) -> None:
         """Say that a file cannot be sent."""
-        await self._item(FAILED.pack(Item.FAILED, number, reason))
+        await self._item(FAILED.pack(ItemType.FAILED, number, reason))
 
     async def finish(self) -> None:
         """Send what is left, in the final record of this direction."""
@@ -174,7 +173,7 @@ class Outgoing:
     async def _hole(self, number: int, running: FileHash, end: int) -> None:
         while running.size < end:
             length = min(running.room, end - running.size)
-            await self._item(HOLE.pack(Item.HOLE, number, running.size, length))
+            await self._item(HOLE.pack(ItemType.HOLE, number, running.size, length))
             running.zeros(length)
             self.sent += length
 
@@ -205,10 +204,10 @@ class Outgoing:
         packed chunk instead of it."""
         plain, frame = self._buffer.plain, self._packing.pack(data) if self._packing else None
         if frame is None:
-            CHUNK.pack_into(plain, self._used, Item.CHUNK, number, offset, len(data))
+            CHUNK.pack_into(plain, self._used, ItemType.CHUNK, number, offset, len(data))
             self._used += CHUNK.size + len(data)
             return
-        PACKED.pack_into(plain, self._used, Item.PACKED, number, offset, len(data), len(frame))
+        PACKED.pack_into(plain, self._used, ItemType.PACKED, number, offset, len(data), len(frame))
         begin = self._used + PACKED.size
         self._used = begin + len(frame)
         plain[begin : self._used] = frame

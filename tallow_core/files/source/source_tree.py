@@ -23,7 +23,7 @@ from tallow_core.files.os_faults import ChangedError, explain
 from tallow_core.files.skipped import Reason, Skipped
 from tallow_core.files.source.ignore_patterns import Level, Patterns, outer_level
 from tallow_core.files.source.wire_names import kept_target, wire_name
-from tallow_core.protocol.transfer.manifest import Entry, EntryKind
+from tallow_core.protocol.transfer.manifest_entry import Entry, EntryKind
 from tallow_core.protocol.transfer.path_names import check_name, check_path, fold, takes_any
 from tallow_core.text import printable
 

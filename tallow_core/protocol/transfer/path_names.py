@@ -1,13 +1,14 @@
-"""Which names and trees may be sent: the same rules on every system, at both ends.
+"""Which names and trees may be sent: the same rules on every system, at both ends
+(docs/protocol/transfer.md, "Names").
 
-A receiver refuses what breaks them before it makes anything; a sender leaves such files out and
-says so. The rules are those of the strictest file system, because the tree may be copied on later,
-and they look at the name in the form in which it is used: there is no decoding step after them.
-Nothing here touches a disk; `tallow_core.files.output.output_tree` is safe even for a name that
-slipped through.
+A receiver refuses an offer that breaks the rules before it creates a file. A sender leaves such
+files out and reports them. The rules are those of the strictest file system, because the tree may
+be copied on later. They apply to the name as it is used; no decoding follows. This module does not
+touch a disk, and `tallow_core.files.output.output_tree` is safe even for a name that these rules
+should have refused.
 
-Allowed are all other names, whatever their script: emoji with joiners, combining marks,
-right-to-left text, and `?*"<>|`.
+All other names are allowed, in any script: emoji with joiners, combining marks, right-to-left
+text, and `?*"<>|`.
 """
 
 from __future__ import annotations
@@ -30,10 +31,10 @@ MAX_PATH = 4096
 """Bytes of UTF-8 in one path, separators included."""
 
 STAGING_PREFIX = ".tallow-"
-"""How the receiver's own staging folders are called: such a name is never sent nor taken."""
+"""The prefix of the receiver's own staging folders; such a name is neither sent nor accepted."""
 
 _PLAIN = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_ .~@+,=()\[\]-]*[A-Za-z0-9_)\]])?")
-"""Most names: only a device name can be wrong with them."""
+"""Most names match this; the only rule that such a name can still break is that of device names."""
 
 _NONCHARACTERS = "\ufdd0-\ufdef" + "".join(
     chr(plane << 16 | 0xFFFE) + chr(plane << 16 | 0xFFFF) for plane in range(17)
@@ -49,10 +50,9 @@ _BANNED = {
         "\u2044\u2215\u2216\u29f5\u29f8\u29f9\ufe68\uff0f\uff3c"
     ),
 }
-"""Reasons, and the characters that they are about, as the inside of a regular expression's
-class."""
+"""Reason -> the characters, as the inside of a regular expression's class."""
 
-# Patterns that few names need are compiled when one does.
+# Patterns that few names need are compiled on first use.
 _SUSPECT = f"[%{''.join(_BANNED.values())}]"
 
 _ENCODED = r"(?i:%(?:25)*(?:2[ef]|5c|00|3a|c[01]%|u[0-9a-f]{4}))"
@@ -69,11 +69,11 @@ _INVISIBLE = (
     "\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
 """Default_Ignorable_Code_Point (Unicode, DerivedCoreProperties): HFS+ and case-insensitive ext4
-pass over them when they compare names."""
+ignore them when they compare names."""
 
 
 def check_name(name: str) -> str | None:
-    """As `check_component`, for a name that does not come again and again."""
+    """As `check_component`, without the cache: for names that do not repeat."""
     if len(name) <= MAX_COMPONENT and _PLAIN.fullmatch(name):
         return "has a name that is a device on Windows" if _DEVICE.fullmatch(name) else None
     if len(name) > MAX_COMPONENT or len(name.encode("utf-8", "surrogatepass")) > MAX_COMPONENT:
@@ -81,10 +81,10 @@ def check_name(name: str) -> str | None:
     return _check_characters(name) or _check_form(name) or _check_compatible(name)
 
 
-@lru_cache(maxsize=2 * MAX_DEPTH)  # a folder's name comes with every entry in it
+@lru_cache(maxsize=2 * MAX_DEPTH)  # a folder's name repeats with each entry in it
 def check_component(name: str) -> str | None:
-    """Say why one name of a path is not acceptable, as the end of a sentence ("has a colon in a
-    name"), or return None."""
+    """The reason why one name of a path is not acceptable, as the end of a sentence ("has a colon
+    in a name"), or None."""
     return check_name(name)
 
 
@@ -116,10 +116,10 @@ def _check_form(name: str) -> str | None:
 
 
 def _check_compatible(name: str) -> str | None:
-    """Hold what the name becomes when a system drops invisible characters and simplifies the others
-    (NFKC) to the same rules.
+    """Apply the rules to the form that the name has after a system drops invisible characters and
+    simplifies the others (NFKC).
 
-    Three ordinary habits are spared: fractions (a half becomes `1`, U+2044, `2`), a name that ends
+    Three common uses are allowed: fractions (a half becomes `1`, U+2044, `2`), a name that ends
     with an ellipsis, and the wide colon of Chinese and Japanese titles, unless it makes a drive.
     """
     shape = unicodedata.normalize("NFKC", re.sub(_INVISIBLE, "", name))
@@ -135,7 +135,7 @@ def _check_compatible(name: str) -> str | None:
 
 
 def check_path(components: Sequence[str]) -> str | None:
-    """Say why a path, a list of names, is not acceptable, as the end of a sentence, or return
+    """The reason why a path, a list of names, is not acceptable, as the end of a sentence, or
     None."""
     if not components:
         return "is empty"
@@ -153,8 +153,8 @@ def check_path(components: Sequence[str]) -> str | None:
 
 
 def takes_any(folder: Sequence[str]) -> bool:
-    """Whether every acceptable name makes an acceptable path in this acceptable folder: then
-    `check_name` does for `check_path`."""
+    """Whether every acceptable name makes an acceptable path in this folder. Then `check_name`
+    can replace `check_path`."""
     return (
         len(folder) < MAX_DEPTH
         and 4 * (sum(map(len, folder)) + MAX_COMPONENT) + MAX_DEPTH < MAX_PATH
@@ -162,12 +162,12 @@ def takes_any(folder: Sequence[str]) -> bool:
 
 
 def check_target(components: Sequence[str], target: str) -> str | None:
-    """Say why the link at `components` may not have `target`, as the end of a sentence, or return
+    """The reason why the link at `components` may not have `target`, as the end of a sentence, or
     None.
 
     A target is relative: `..` as its first names only, then names that may be sent, joined by `/`;
     or `.` alone. It stays in the top-level folder that the link lies in, so a link at the top level
-    has none.
+    has no acceptable target.
     """
     names = target.split("/")
     up = 0
@@ -181,8 +181,8 @@ def check_target(components: Sequence[str], target: str) -> str | None:
 
 
 def fold(name: str) -> str:
-    """Return the key under which names collide: two names with the same key may be one file on some
-    file system.
+    """The key under which names collide: two names with the same key may be one file on some file
+    system.
 
     It is NFD(casefold(NFD(name))), the canonical caseless match of the Unicode standard (3.13,
     D145), without the invisible characters. Folding a folded name changes nothing.
@@ -194,13 +194,12 @@ def fold(name: str) -> str:
 
 
 class TreeOrder:
-    """Checks entries, as they pass, against each other, in memory that grows with the depth only.
+    """Checks that entries come in the canonical order. Its memory grows with the depth only.
 
-    The canonical order makes that possible. A folder comes before what is in it, and all that is in
-    it before what is beside it (depth-first, pre-order); within one folder `fold` of the names
-    strictly increases, compared by code point. So a name that was there before (also in another
-    case or another normal form), an entry below a file, and one below a folder that was never
-    announced are all out of order.
+    A folder comes before its contents, and its contents before its siblings (depth-first,
+    pre-order). Within one folder `fold` of the names strictly increases, compared by code point. So
+    a repeated name (also in another case or normal form), an entry below a file, and an entry below
+    a folder that was not announced are all out of order.
     """
 
     def __init__(self) -> None:
@@ -211,10 +210,10 @@ class TreeOrder:
     def place(
         self, components: Sequence[str], is_directory: bool, *, checked: bool = False
     ) -> None:
-        """Take the next entry. One that is not acceptable, or not here, is a `RemoteProtocolError`,
-        and nothing is changed by it.
+        """Take the next entry. Raises `RemoteProtocolError`, and changes nothing, if it is not
+        acceptable or out of order.
 
-        `checked`: the caller has just had `check` look at it.
+        `checked`: the caller has just called `check` for it.
         """
         parents = tuple(components[:-1])
         reason = None if checked else self.check(components)
@@ -240,7 +239,7 @@ class TreeOrder:
         self._short = takes_any(folder)
 
     def check(self, components: Sequence[str]) -> str | None:
-        """What `check_path` says: quicker, because of the folder that is open that is known."""
+        """As `check_path`, and faster within the folder of the last entry."""
         if components and self._short and tuple(components[:-1]) == self._open:
             return check_name(components[-1])
         return check_path(components)

@@ -1,14 +1,17 @@
-"""Messages with which a later session goes on with a transfer that was interrupted.
+"""Messages with which a later session continues an interrupted transfer (docs/protocol/transfer.md,
+"Resuming").
 
-    RESUME  (sender -> receiver, before the offer)     count[1] || count x (transfer id[16] ||
-    proof[32]) RESUMED (receiver -> sender, at once)              nothing, or transfer id[16] ||
-    proof[32] HAVE    (receiver -> sender, before ACCEPT)        count[1] || count x (file[4] ||
-    offset[8]); then pages of bits as ACCEPT has
+    RESUME   sender -> receiver, before the offer
+             count[1] || count x (transfer id[16] || proof[32])
+    RESUMED  receiver -> sender, at once
+             empty, or transfer id[16] || proof[32]
+    HAVE     receiver -> sender, before ACCEPT
+             count[1] || count x (file[4] || offset[8]); then pages of bits as ACCEPT has
 
-proof = HMAC(resume secret, "sender" or "receiver" || TH), where the resume secret is K("resume") of
-the session in which the transfer began, and TH the transcript hash of the present one. A receiver
-that finds no proof right says nothing, and so does one that has nothing: nobody learns which
-transfers it knows.
+proof = HMAC(resume secret, "sender" or "receiver" || TH). The resume secret is K("resume") of the
+session in which the transfer began; TH is the transcript hash of the present session. A receiver
+that knows no such transfer and one that finds no right proof answer alike, so a sender does not
+learn which transfers the receiver knows.
 """
 
 from __future__ import annotations
@@ -23,21 +26,21 @@ from tallow_core.secrets import equal
 from tallow_core.types import ReadBuffer
 
 TRANSFER_ID, PROOF = 16, 32
-MOST_NAMED = 4
+MAX_NAMED_TRANSFERS = 4
 """Earlier transfers that one session may name."""
-MOST_PARTIAL = 16
-"""Files of which a receiver may have a part."""
+MAX_PARTIAL_FILES = 16
+"""Files that a receiver may have in part."""
 
 
 class Earlier(NamedTuple):
-    """What both ends keep of a transfer: its id, and the secret that only they have."""
+    """What both ends keep of a transfer: its id, and a secret that only the two have."""
 
     transfer_id: bytes
     secret: bytes
 
 
 class Proof(NamedTuple):
-    """That an end was part of the transfer `transfer_id`."""
+    """The proof that an end took part in the transfer `transfer_id`."""
 
     transfer_id: bytes
     mac: bytes
@@ -50,14 +53,14 @@ def prove(earlier: Earlier, end: str, kdf: str, transcript: bytes) -> Proof:
 
 
 def proves(proof: Proof, earlier: Earlier, end: str, kdf: str, transcript: bytes) -> bool:
-    """Whether the other end, `end`, was part of `earlier`."""
+    """Whether `proof` shows that the other end, `end`, took part in `earlier`."""
     return proof.transfer_id == earlier.transfer_id and equal(
         proof.mac, prove(earlier, end, kdf, transcript).mac
     )
 
 
 def write_resume(proofs: Sequence[Proof]) -> bytes:
-    """The body of RESUME, for one to `MOST_NAMED` transfers."""
+    """The body of RESUME, for one to `MAX_NAMED_TRANSFERS` transfers."""
     return (
         Writer()
         .u8(len(proofs))
@@ -70,7 +73,7 @@ def read_resume(body: ReadBuffer) -> list[Proof]:
     """Read the body of RESUME; raises `RemoteProtocolError`."""
     reader = Reader(body, "Resume")
     count = reader.u8()
-    if not 1 <= count <= MOST_NAMED:
+    if not 1 <= count <= MAX_NAMED_TRANSFERS:
         raise malformed(f"a Resume that names {count} transfers")
     proofs = [_proof(reader) for _ in range(count)]
     reader.end()
@@ -80,7 +83,7 @@ def read_resume(body: ReadBuffer) -> list[Proof]:
 
 
 def write_resumed(proof: Proof | None) -> bytes:
-    """The body of RESUMED; None: no such transfer is known, or no proof was right."""
+    """The body of RESUMED; None if no such transfer is known, or no proof was right."""
     return b"" if proof is None else proof.transfer_id + proof.mac
 
 
@@ -99,8 +102,8 @@ def _proof(reader: Reader) -> Proof:
 
 
 def write_have(partial: Mapping[int, int], done: bytearray) -> Iterator[bytes]:
-    """The bodies of HAVE: `partial` gives, by file, how many bytes are here (whole segments),
-    `done` is 1 for each file that is whole."""
+    """The bodies of HAVE. `partial`: file -> bytes that are here (whole segments). `done`: 1 for
+    each file that is whole."""
     writer = Writer().u8(len(partial))
     for number, offset in sorted(partial.items()):
         writer.u32(number).u64(offset)
@@ -112,7 +115,7 @@ _AS_FLAGS = bytes(CONTENT if value else 0 for value in range(256))
 
 
 class HaveReader:
-    """Takes the HAVE records at the sender of `entries` entries. `done` once the last one came."""
+    """Takes the HAVE records at the sender, for an offer of `entries` entries."""
 
     def __init__(self, entries: int, segment_size: int) -> None:
         self._entries = entries
@@ -123,7 +126,7 @@ class HaveReader:
 
     @property
     def done(self) -> bool:
-        """Whether all of them came."""
+        """Whether the last record has come."""
         return self._bits.done
 
     def page(self, body: ReadBuffer) -> None:
@@ -138,7 +141,7 @@ class HaveReader:
 
     def _partial(self, reader: Reader) -> None:
         count = reader.u8()
-        if count > MOST_PARTIAL:
+        if count > MAX_PARTIAL_FILES:
             raise malformed(f"a Have with parts of {count} files")
         last = -1
         for _ in range(count):
@@ -150,5 +153,5 @@ class HaveReader:
         reader.end()
 
     def whole(self, number: int) -> bool:
-        """Whether the receiver has all of this file."""
+        """Whether the receiver has the whole file."""
         return not self._first and self._bits.content(number)

@@ -1,11 +1,13 @@
-"""What a receiver takes of an offer, and the ACCEPT records that say so.
+"""Which entries of an offer a receiver takes, and the ACCEPT records that state it
+(docs/protocol/transfer.md, "Accept and Refuse").
 
-A sender is told which files' content to send, and nothing else: folders and links have none, so
-which of them the receiver makes is its own affair. A hard link is another name of an earlier file:
-a receiver that wants the link asks for that file's content.
+The sender learns only which files' content to send. Folders and links have no content, so which of
+them the receiver makes does not travel. A hard link is another name of an earlier file: a receiver
+that wants the link asks for that file's content.
 
-No ACCEPT body: everything. Else page[4] last[1] bits: the pages joined are one bit an entry, the
-first entry in the lowest bit of the first byte, set for each file whose content is to come.
+An empty ACCEPT takes all. Otherwise its pages are page[4] last[1] bits; joined, one bit for each
+entry, the first entry in the lowest bit of the first byte, set for each file whose content is
+wanted.
 """
 
 from __future__ import annotations
@@ -13,20 +15,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from tallow_core.protocol.codec.wire import Reader, Writer, malformed
-from tallow_core.protocol.transfer.manifest import FILES, Counts, Entry, EntryKind, Offer
+from tallow_core.protocol.transfer.manifest_entry import FILES, Entry, EntryKind
+from tallow_core.protocol.transfer.offer_pages import Counts, Offer
 from tallow_core.types import ReadBuffer
 
 PAGE_BITS = 32 * 1024
-"""Bytes of bits in one ACCEPT record; the last may have fewer."""
+"""Bytes of bits in one ACCEPT record; the last record may have fewer."""
 
 WANTED, CONTENT, KEPT = 1, 2, 4
-"""What becomes of an entry: it gets its name here; its content is sent; its content is another
-wanted entry's too."""
+"""Flags of an entry: it gets its name here; its content is sent; a wanted hard link needs its
+content."""
 
 
 class Selection:
-    """Which entries of an offer are taken. `counts`: what they come to, content that is taken for
-    the sake of a hard link included."""
+    """Which entries of an offer are taken. `counts`: their totals, including content that is taken
+    for a hard link."""
 
     def __init__(
         self, flags: Callable[[int], int], counts: Counts, *, whole: bool, content: bytearray
@@ -38,7 +41,7 @@ class Selection:
 
     @classmethod
     def everything(cls, offer: Offer, marks: bytearray) -> Selection:
-        """All of it; `marks` as `OfferReader` has them."""
+        """All entries; `marks` are those of `OfferReader`."""
         counts = Counts(offer.files, offer.directories, offer.links, offer.size, offer.stored)
         flags = [WANTED, WANTED | CONTENT, WANTED, WANTED | CONTENT | KEPT]
         return cls(lambda number: flags[marks[number]], counts, whole=True, content=marks)
@@ -50,8 +53,8 @@ class Selection:
         marks: bytearray,
         wanted: Callable[[int, Entry], bool],
     ) -> Selection:
-        """Those for which `wanted` (number, entry) holds, with the folders that they lie in.
-        `entries` gives all, each time anew."""
+        """The entries for which `wanted(number, entry)` is true, with the folders that they lie in.
+        `entries` returns all entries; it is called twice."""
         flags, counts = bytearray(len(marks)), Counts()
         above: list[int] = []
         for number, entry in enumerate(entries()):
@@ -88,7 +91,7 @@ def _want(flags: bytearray, number: int, entry: Entry) -> None:
 
 
 def bit_pages(flags: bytearray) -> Iterator[bytes]:
-    """Which entries carry `CONTENT` among their flags, as bodies of records."""
+    """The bits of the entries that have the flag `CONTENT`, as bodies of records."""
     bits = _packed(flags)
     starts = range(0, max(len(bits), 1), PAGE_BITS)
     for page, start in enumerate(starts):
@@ -110,8 +113,8 @@ def _packed(flags: bytearray) -> bytes:
 
 
 class AcceptReader:
-    """Takes the ACCEPT records at the sender of `entries` entries. `done` once the last one
-    came."""
+    """Takes the ACCEPT records at the sender, for an offer of `entries` entries. `done` once the
+    last record has come."""
 
     def __init__(self, entries: int) -> None:
         self._entries = entries

@@ -1,156 +1,35 @@
-"""The content of files, as items packed into DATA records: chunks, holes, packed chunks, trailers
-and failures.
-
-    CHUNK   = 0x01 || file[4] || offset[8] || length[4] || bytes
-    TRAILER = 0x02 || file[4] || size[8] || hash[32]
-    FAILED  = 0x03 || file[4] || reason[1]
-    HOLE    = 0x04 || file[4] || offset[8] || length[4]
-    PACKED  = 0x05 || file[4] || offset[8] || length[4] || size[4] || frame
-
-`file` is the entry's number in the manifest. Small files share records, so no file costs a round
-trip; neither a chunk nor a hole crosses a segment boundary, so every segment is hashed by itself
-while it streams. A hole is a run of zeros in a sparse file. A packed chunk is `length` bytes of
-content as a frame of `size` bytes, by the compressor of the suite; each stands for itself.
-"""
+"""Reading the content of files at the receiver, in the order of the manifest."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from enum import IntEnum
-from functools import cache
 from struct import Struct
 from types import MappingProxyType
 from typing import NamedTuple, TypeAlias
 
 from tallow_core.errors import IntegrityError
 from tallow_core.protocol.codec.wire import Reader, malformed
-from tallow_core.protocol.handshake.key_schedule import FILE_CONTEXT, SEGMENT_CONTEXT
-from tallow_core.protocol.transfer.manifest import FILES, Entry, EntryKind
+from tallow_core.protocol.transfer.content_items import (
+    CHUNK,
+    MAX_PACKED_BYTES,
+    PACKED,
+    TRAILER,
+    ItemType,
+)
+from tallow_core.protocol.transfer.file_hash import FileHash, hash_whole
+from tallow_core.protocol.transfer.manifest_entry import FILES, Entry, EntryKind
 from tallow_core.secrets import equal
 from tallow_core.spi.compressor import Compressor
-from tallow_core.spi.hash import Hash, Hasher
+from tallow_core.spi.hash import Hash
 from tallow_core.text import printable
-from tallow_core.types import ReadBuffer
 
-CHUNK = Struct(">BIQI")
-TRAILER = Struct(">BIQ32s")
-FAILED = Struct(">BIB")
-HOLE = Struct(">BIQI")
-PACKED = Struct(">BIQII")
-MOST_PACKED = 1 << 20
-"""Bytes of content in a packed chunk at most: what a full record holds of a plain one."""
-_TREE = Struct(">QI")
 _ITEM, _CHUNK_REST, _TRAILER_REST = Struct(">BI"), Struct(">QI"), Struct(">Q32s")
-
-
-class Item(IntEnum):
-    """Numbers of items; never reused."""
-
-    CHUNK = 0x01
-    TRAILER = 0x02
-    FAILED = 0x03
-    HOLE = 0x04
-    PACKED = 0x05
-
-
-_CHUNK, _TRAILER, _PACKED = int(Item.CHUNK), int(Item.TRAILER), int(Item.PACKED)
-
-
-class Reason(IntEnum):
-    """Why the sender could not send a file it had offered."""
-
-    UNREADABLE = 1
-    CHANGED = 2
-
-
+_CHUNK, _TRAILER, _PACKED = int(ItemType.CHUNK), int(ItemType.TRAILER), int(ItemType.PACKED)
 _NOTHING = memoryview(b"")
-_ZEROS = memoryview(bytes(1 << 20))
-
-
-class FileHash:
-    """A file's hash = H("tallow/1 file", size[8] || segment size[4] || H("tallow/1 segment",
-    segment) in order)."""
-
-    def __init__(self, driver: type[Hash], segment_size: int, segments: bytes = b"") -> None:
-        """`segments`: the hashes of those, all whole, that came before."""
-        self._driver = driver
-        self.segment_size = segment_size
-        self._tree = bytearray(segments)
-        self._segment: Hasher | None = None
-        self.size = len(segments) // driver.digest_size * segment_size
-
-    @property
-    def room(self) -> int:
-        """Bytes up to the next segment boundary."""
-        return self.segment_size - self.size % self.segment_size
-
-    def update(self, data: ReadBuffer) -> None:
-        """Take the next bytes, at most `room` of them."""
-        if self._segment is None:
-            self._segment = self._driver.hasher(SEGMENT_CONTEXT)
-        self._segment.update(data)
-        self.size += len(data)
-        if self.size % self.segment_size == 0:
-            self._close_segment()
-
-    def zeros(self, count: int) -> None:
-        """Take `count` zeros, at most `room` of them. A whole segment of them is hashed once."""
-        if self._segment is None and count == self.segment_size:
-            self._tree += _zero_segment(self._driver, count)
-            self.size += count
-            return
-        while count:
-            part = _ZEROS[: min(count, len(_ZEROS))]
-            self.update(part)
-            count -= len(part)
-
-    def closed(self) -> tuple[int, bytes] | None:
-        """(Number, hash) of the segment that ends here; None within one."""
-        number, rest = divmod(self.size, self.segment_size)
-        return (
-            None
-            if rest or not number
-            else (number - 1, bytes(self._tree[-self._driver.digest_size :]))
-        )
-
-    def _close_segment(self) -> None:
-        if self._segment is not None:
-            self._tree += self._segment.digest()
-            self._segment = None
-
-    def digest(self) -> bytes:
-        """The hash of the whole file."""
-        self._close_segment()
-        return _file_hash(self._driver, self.size, self.segment_size, self._tree)
-
-
-def hash_whole(driver: type[Hash], segment_size: int, data: ReadBuffer) -> bytes:
-    """The hash of a file that is no longer than a segment, in one step: what `FileHash` makes of
-    it."""
-    tree = b""
-    if len(data):
-        segment = driver.hasher(SEGMENT_CONTEXT)
-        segment.update(data)
-        tree = segment.digest()
-    return _file_hash(driver, len(data), segment_size, tree)
-
-
-def _file_hash(driver: type[Hash], size: int, segment_size: int, tree: bytes | bytearray) -> bytes:
-    hasher = driver.hasher(FILE_CONTEXT)
-    hasher.update(_TREE.pack(size, segment_size) + tree)
-    return hasher.digest()
-
-
-@cache
-def _zero_segment(driver: type[Hash], size: int) -> bytes:
-    hasher = driver.hasher(SEGMENT_CONTEXT)
-    for start in range(0, size, len(_ZEROS)):
-        hasher.update(_ZEROS[: size - start])
-    return hasher.digest()
 
 
 class Passed(NamedTuple):
-    """An entry without content, a folder or a link, at its place in the order."""
+    """An entry without content (a folder or a link), at its place in the order."""
 
     number: int
     entry: Entry
@@ -164,8 +43,8 @@ class FileBegin(NamedTuple):
 
 
 class FileChunk(NamedTuple):
-    """Bytes of the current file. `data` is valid until the next event is taken; `packed` says how
-    they came."""
+    """Bytes of the current file. `data` is valid until the next event is taken; `packed` if they
+    came compressed."""
 
     offset: int
     data: memoryview
@@ -188,9 +67,11 @@ class FileVerified(NamedTuple):
 
 
 class FileWhole(NamedTuple):
-    """A small file that came in one piece: it is whole and its hash is right. No other event tells
-    of it. `data` is valid until the next event is taken, if it came packed, else as long as the
-    record."""
+    """A small file that came in one piece, whole and with the right hash. It is the file's only
+    event.
+
+    `data` is valid until the next event is taken if it came packed, else as long as the record.
+    """
 
     number: int
     entry: Entry
@@ -206,27 +87,31 @@ class FileFailed(NamedTuple):
     reason: int
 
 
-Event: TypeAlias = Passed | FileBegin | FileChunk | FileHole | FileVerified | FileWhole | FileFailed
+ContentEvent: TypeAlias = (
+    Passed | FileBegin | FileChunk | FileHole | FileVerified | FileWhole | FileFailed
+)
 
 
 def _all(_number: int) -> bool:
     return True
 
 
-def _untold(_number: int, _segment: int, _digest: bytes) -> None:
-    """Nobody keeps account of segments."""
+def _ignore(_number: int, _segment: int, _digest: bytes) -> None:
+    """The default for `segment`."""
 
 
 class ContentReader:
-    """Checks what arrives against the manifest, in its order; never holds more than the state of
-    one file.
+    """Checks the items that arrive against the manifest, in its order. Holds the state of one file.
 
-    `entries` are those of the manifest, in order; `chosen` tells by its number whether a file's
-    content was asked for; `most` bounds a file whose size is not known; `compressor` is that of the
-    suite, None where packed chunks are refused. `begun`: the hashes of the segments that are here
-    already, by file; such a file goes on behind them. `segment` (file, segment, hash) is told of
-    each whole segment once what its last event said was done. `wholes`: small files may come as
-    `FileWhole`.
+    `entries`: those of the manifest, in order.
+    `chosen`: takes the number of a file, returns whether its content was asked for.
+    `most`: the maximum in bytes of a file of unknown size.
+    `compressor`: that of the suite; None refuses packed chunks.
+    `begun`: file -> the joined hashes of its segments that are here already. Such a file continues
+    behind them.
+    `segment`: called with (file, segment, hash) for each whole segment, after the caller has
+    handled the segment's last event.
+    `wholes`: small files may come as `FileWhole`.
     """
 
     def __init__(
@@ -238,7 +123,7 @@ class ContentReader:
         chosen: Callable[[int], bool] = _all,
         compressor: type[Compressor] | None = None,
         begun: Mapping[int, bytes] = MappingProxyType({}),
-        segment: Callable[[int, int, bytes], None] = _untold,
+        segment: Callable[[int, int, bytes], None] = _ignore,
         *,
         wholes: bool = False,
     ) -> None:
@@ -256,8 +141,8 @@ class ContentReader:
         self._unpacker = compressor() if compressor else None
         self._unpacked = memoryview(b"")
 
-    def record(self, body: memoryview) -> Iterator[Event]:
-        """The events of one DATA record; raises `RemoteProtocolError` or `IntegrityError`."""
+    def record(self, body: memoryview) -> Iterator[ContentEvent]:
+        """The events of one DATA record. Raises `RemoteProtocolError` or `IntegrityError`."""
         reader = Reader(body, "Data")
         while reader.left:
             if self._current is None:
@@ -276,26 +161,26 @@ class ContentReader:
             if self._current is None or self._current[0] != number:
                 raise malformed(f"data of entry {number} out of order")
             _, entry, running = self._current
-            if kind == Item.CHUNK:
+            if kind == ItemType.CHUNK:
                 yield self._chunk(reader, entry, running)
-                self._tell(number, running)
-            elif kind == Item.TRAILER:
+                self._report_segment(number, running)
+            elif kind == ItemType.TRAILER:
                 yield self._trailer(reader, entry, running)
-            elif kind == Item.HOLE:
+            elif kind == ItemType.HOLE:
                 yield self._hole(reader, entry, running)
-                self._tell(number, running)
-            elif kind == Item.PACKED:
+                self._report_segment(number, running)
+            elif kind == ItemType.PACKED:
                 yield self._packed(reader, entry, running)
-                self._tell(number, running)
-            elif kind == Item.FAILED:
+                self._report_segment(number, running)
+            elif kind == ItemType.FAILED:
                 self._current = None
                 yield FileFailed(number, entry, reader.u8())
             else:
                 raise malformed(f"an item of kind {kind}")
 
-    def end(self) -> Iterator[Event]:
-        """After the final record: the folders that are left. Raises `RemoteProtocolError` if a file
-        is."""
+    def end(self) -> Iterator[ContentEvent]:
+        """The events after the final record: the remaining folders and links. Raises
+        `RemoteProtocolError` if a file remains."""
         if self._current is not None:
             raise malformed("the data ended within a file")
         for number, entry in self._entries:
@@ -319,8 +204,8 @@ class ContentReader:
         return FileBegin(number, entry)
 
     def _whole(self, reader: Reader) -> FileWhole | None:
-        """The awaited file, if its one chunk and its trailer are the next items and all is right
-        with them; else nothing is taken."""
+        """The awaited file, if one chunk and its trailer are the next items and both are right.
+        Otherwise None, and nothing is taken."""
         if self._awaited is None or not self._wholes:
             return None
         number, entry = self._awaited
@@ -347,8 +232,8 @@ class ContentReader:
         return FileWhole(number, entry, data, digest)
 
     def _one_chunk(self, reader: Reader, number: int, size: int) -> tuple[memoryview | None, int]:
-        """The content, if the next item is a chunk or packed chunk with all of it, and how long
-        that item is."""
+        """(Content, length of the item) if the next item is a chunk or packed chunk with the whole
+        file; else (None, ...)."""
         head = reader.peek(CHUNK)
         if head == (_CHUNK, number, 0, size):
             return reader.view_at(CHUNK.size, size), CHUNK.size + size
@@ -357,7 +242,7 @@ class ContentReader:
         frame = reader.view_at(PACKED.size, packed[4])
         return (None if frame is None else self._unpack(frame, size)), PACKED.size + packed[4]
 
-    def _tell(self, number: int, running: FileHash) -> None:
+    def _report_segment(self, number: int, running: FileHash) -> None:
         if (closed := running.closed()) is not None:
             self._segment(number, *closed)
 
@@ -375,16 +260,16 @@ class ContentReader:
         return FileChunk(offset, data, packed=True)
 
     def _unpack(self, frame: memoryview, length: int) -> memoryview:
-        if self._unpacker is None or not 0 < len(frame) < length <= MOST_PACKED:
+        if self._unpacker is None or not 0 < len(frame) < length <= MAX_PACKED_BYTES:
             raise malformed(f"a packed chunk of {len(frame)} bytes for {length}")
         if not self._unpacked:
-            self._unpacked = memoryview(bytearray(MOST_PACKED))
+            self._unpacked = memoryview(bytearray(MAX_PACKED_BYTES))
         data = self._unpacked[:length]
         self._unpacker.unpack_into(frame, data)
         return data
 
     def _extent(self, reader: Reader, entry: Entry, running: FileHash) -> tuple[int, int]:
-        """Where a chunk lies and how long it is, within what the file may have."""
+        """(Offset, length) of a chunk. Raises `RemoteProtocolError` if it exceeds the file."""
         offset, length = self._place(reader, running)
         most = self._most if entry.size is None else entry.size
         self._data += length
