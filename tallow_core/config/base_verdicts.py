@@ -11,9 +11,10 @@ from tallow_core.config.profiles import PROFILES
 from tallow_core.config.schema import Settings
 from tallow_core.config.verdicts import Verdict, best_first, check_name, missing
 from tallow_core.errors import PolicyError
-from tallow_core.registry.catalog import FIRST_PARTY, LEFT_OUT, Entry, canonical
+from tallow_core.registry.entry import LEFT_OUT, PluginEntry
 from tallow_core.registry.kinds import CIPHER, Kind
 from tallow_core.registry.loader import PluginLoader
+from tallow_core.registry.permissions import FIRST_PARTY, canonical
 from tallow_core.spi.driver import Driver
 from tallow_core.text import printable
 
@@ -113,7 +114,7 @@ class BaseVerdicts:
     ) -> Callable[[str], tuple[bool, float, str]]:
         # Only of what may be loaded: a blocked driver of the same name must not change the place of
         # an allowed one.
-        owners: dict[str, Entry] = {
+        owners: dict[str, PluginEntry] = {
             entry.name: entry
             for entry in self._plugins.catalog.entries(kind)
             if entry.state == "allowed"

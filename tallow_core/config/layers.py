@@ -17,7 +17,8 @@ from tallow_core.errors import ConfigError, UsageError
 from tallow_core.text import printable
 
 BLOCK_VARIABLE = "TALLOW_BLOCK_PLUGINS"
-"""Drivers that may not be loaded, as `kind:name`, beside those that the config file blocks."""
+"""Drivers (as `kind:name`) and distributions that may not be loaded, beside those that the config
+file blocks."""
 _CHOOSE = "choose."
 
 

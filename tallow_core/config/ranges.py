@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable, Mapping
 
 from tallow_core.offers import NAME
-from tallow_core.registry.kinds import COMMAND, KINDS, SUITE_KINDS, kind_named
+from tallow_core.registry.kinds import COMMAND, KINDS, SUITE_KINDS, kind_named, listed_kind
+from tallow_core.registry.permissions import FIRST_PARTY, canonical
 from tallow_core.text import printable
 
 _YEAR = 366 * 86400
@@ -46,7 +47,7 @@ def fault(name: str, value: object) -> str:
         wrong = [item for item in value if not re.fullmatch(_DISTRIBUTION, item)]
         return f"lists {printable(wrong[0])!r}, which is no name of a distribution" if wrong else ""
     if name == "plugins.block":
-        return _not_a_driver(value)
+        return _not_to_block(value)
     if name == "policy.deny":
         return _not_a_driver(value) or _not_of(
             value,
@@ -61,6 +62,19 @@ def fault(name: str, value: object) -> str:
             for number, rule in enumerate(value, 1)
         )
         return next((f"number {number}: deny {wrong}" for number, wrong in faults if wrong), "")
+    return ""
+
+
+def _not_to_block(value: object) -> str:
+    for item in value if isinstance(value, tuple) else ():
+        if canonical(item) == FIRST_PARTY:
+            return f"lists {item!r}, all of Tallow's own drivers: list them one by one"
+        kind = _DRIVER.fullmatch(item)
+        if not re.fullmatch(_DISTRIBUTION, item) and not (kind and listed_kind(kind[1])):
+            return (
+                f"lists {printable(item)!r}, which is neither of the form kind:name nor a"
+                " distribution"
+            )
     return ""
 
 

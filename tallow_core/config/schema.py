@@ -15,21 +15,11 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 from tallow_core.config.profiles import ProfileName
 from tallow_core.directories import Directories, user_directories
+from tallow_core.registry.permissions import Permissions
 
 Names: TypeAlias = tuple[str, ...]
 
 _AUTO: Names = ("auto",)
-
-
-class PluginSettings(NamedTuple):
-    """`[plugins]`: `allow` names distributions beside tallow's own, `block` drivers of any
-    distribution as `kind:name`.
-
-    TALLOW_BLOCK_PLUGINS adds to `block`; it takes nothing away.
-    """
-
-    allow: Names = ()
-    block: Names = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +133,7 @@ class PasswordSettings(NamedTuple):
 class Settings:
     """All settings. `file` is the config file that was read, None if there was none."""
 
-    plugins: PluginSettings = PluginSettings()
+    plugins: Permissions = Permissions()
     policy: PolicySettings = PolicySettings()
     relay: RelaySettings = RelaySettings()
     relay_server: RelayServerSettings = RelayServerSettings()
@@ -170,7 +160,7 @@ class Settings:
 
 
 SECTIONS: Mapping[str, type[Any]] = {
-    "plugins": PluginSettings,
+    "plugins": Permissions,
     "policy": PolicySettings,
     "relay": RelaySettings,
     "relay_server": RelayServerSettings,

@@ -77,10 +77,19 @@ KINDS: tuple[Kind[Any], ...] = (
     ROOMS,
     COMMAND,
 )
+PLUGIN: Kind[Any] = Kind("plugin", "tallow_core.spi.driver:Driver", "plugins")
+"""No kind of driver: the group `tallow.plugin` is for modules that have hooks only."""
+LISTED_KINDS: tuple[Kind[Any], ...] = (*KINDS, PLUGIN)
+"""What the catalogue lists."""
 SUITE_KINDS: tuple[Kind[Any], ...] = (KEM, CIPHER, HASH, AUTHENTICATOR, COMPRESSOR)
 """The kinds that two peers agree on, one driver each, in the order in which offers list them."""
 
 
 def kind_named(name: str) -> Kind[Any] | None:
-    """The row for `name`, or None."""
+    """The kind of driver of that name, or None."""
     return next((kind for kind in KINDS if kind.name == name), None)
+
+
+def listed_kind(name: str) -> Kind[Any] | None:
+    """Like `kind_named`, `plugin` included."""
+    return next((kind for kind in LISTED_KINDS if kind.name == name), None)

@@ -10,13 +10,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tallow_core.config.layers import load_settings
-from tallow_core.config.schema import PluginSettings
 from tallow_core.directories import Directories
 from tallow_core.errors import PluginError, UsageError
 from tallow_core.plugin_settings import DriverSettings
-from tallow_core.registry.catalog import FIRST_PARTY, Catalog, Entry
+from tallow_core.registry.catalog import Catalog
+from tallow_core.registry.entry import PluginEntry
 from tallow_core.registry.kinds import COMMAND, KINDS, kind_named
 from tallow_core.registry.loader import PluginLoader
+from tallow_core.registry.permissions import FIRST_PARTY, Permissions
 from tallow_core.testing.suite import CORE, Check, checks_of, core_checks
 from tallow_core.text import nearest, printable
 
@@ -34,7 +35,7 @@ class Subject:
     distribution: str
     version: str
     state: str
-    plugins: PluginSettings
+    plugins: Permissions
     passed_over: str = ""
     borrowed: bool = False
     """Whether its distribution is allowed for this check only."""
@@ -53,7 +54,7 @@ class Subject:
         return checks_of(kind, loader.load(kind, self.name), settings)
 
 
-def named(text: str, plugins: PluginSettings) -> Subject:
+def named(text: str, plugins: Permissions) -> Subject:
     """The subject of that name, KIND:NAME. Raises `UsageError` or `PluginError`, which say why
     there is none.
 
@@ -85,7 +86,7 @@ def named(text: str, plugins: PluginSettings) -> Subject:
     return _subject(entry, catalog, borrowed=entry.distribution in borrowed)
 
 
-def everything(plugins: PluginSettings) -> list[Subject]:
+def everything(plugins: Permissions) -> list[Subject]:
     """All installed drivers of kinds that have checks, and the primitives of the core. Who may not
     be loaded is passed over."""
     catalog = Catalog.scan(plugins)
@@ -100,12 +101,12 @@ def everything(plugins: PluginSettings) -> list[Subject]:
     return [*found.values(), *(_primitive(name, plugins) for name in CORE)]
 
 
-def _subject(entry: Entry, catalog: Catalog, *, borrowed: bool = False) -> Subject:
+def _subject(entry: PluginEntry, catalog: Catalog, *, borrowed: bool = False) -> Subject:
     texts = (entry.kind, entry.name, entry.distribution, entry.version, entry.state)
-    return Subject(*texts, catalog.plugins, catalog.reason(entry), borrowed)
+    return Subject(*texts, catalog.permissions, catalog.reason(entry), borrowed)
 
 
-def _primitive(name: str, plugins: PluginSettings) -> Subject:
+def _primitive(name: str, plugins: Permissions) -> Subject:
     if name not in CORE:
         raise PluginError(
             f'there is no primitive "{printable(name)}" in the core{nearest(name, CORE)}'
@@ -115,7 +116,7 @@ def _primitive(name: str, plugins: PluginSettings) -> Subject:
     return Subject(_CORE, name, FIRST_PARTY, __version__, "allowed", plugins)
 
 
-def user_plugins() -> PluginSettings:
+def user_plugins() -> Permissions:
     """`[plugins]` as the user's config file has it; raises `ConfigError`."""
     return load_settings(None, {}, os.environ).plugins
 

@@ -6,18 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from tallow_core.config.schema import PluginSettings, Settings
+from tallow_core.config.schema import Settings
 from tallow_core.directories import Directories
 from tallow_core.plugin_settings import DriverSettings
-from tallow_core.registry.catalog import FIRST_PARTY, Catalog, Entry
+from tallow_core.registry.catalog import Catalog
+from tallow_core.registry.entry import PluginEntry
 from tallow_core.registry.kinds import COMMAND, KINDS, kind_named
 from tallow_core.registry.loader import PluginLoader
+from tallow_core.registry.permissions import FIRST_PARTY, Permissions
 from tallow_core.testing.suite import CHECKS, run_checks
 
 ENTRIES = [
-    entry
-    for entry in Catalog.scan(PluginSettings()).all_entries
-    if entry.distribution == FIRST_PARTY
+    entry for entry in Catalog.scan(Permissions()).all_entries if entry.distribution == FIRST_PARTY
 ]
 
 
@@ -35,7 +35,7 @@ def test_there_is_a_driver_of_every_kind() -> None:
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: f"{entry.kind}:{entry.name}")
-def test_it_keeps_its_contract(entry: Entry, settings: Settings) -> None:
+def test_it_keeps_its_contract(entry: PluginEntry, settings: Settings) -> None:
     """It loads as the program loads it, and passes the conformance kit."""
     kind = kind_named(entry.kind)
     assert kind is not None
@@ -49,7 +49,7 @@ def test_it_keeps_its_contract(entry: Entry, settings: Settings) -> None:
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: f"{entry.kind}:{entry.name}")
-def test_names_follow_the_rules(entry: Entry) -> None:
+def test_names_follow_the_rules(entry: PluginEntry) -> None:
     """The module is the driver's name with underscores, in the folder of its kind; its first line
     says what it is."""
     kind = kind_named(entry.kind)

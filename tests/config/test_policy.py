@@ -12,7 +12,7 @@ from tallow_core.config import calibration
 from tallow_core.config.layers import load_settings
 from tallow_core.config.policy import Policy
 from tallow_core.config.rules import Route
-from tallow_core.config.schema import PluginSettings, PolicySettings, Settings
+from tallow_core.config.schema import PolicySettings, Settings
 from tallow_core.errors import ConfigError, PluginError, PolicyError
 from tallow_core.offers import MAX_OFFER_NAMES
 from tallow_core.registry.catalog import Catalog
@@ -27,6 +27,7 @@ from tallow_core.registry.kinds import (
     Kind,
 )
 from tallow_core.registry.loader import PluginLoader
+from tallow_core.registry.permissions import Permissions
 from tests.kit.fakedist import LOGIN, Site, driver, fake_site
 
 WEAK: tuple[str, ...] = ()
@@ -69,7 +70,7 @@ def policy(settings: Settings | None = None) -> Policy:
 
 
 def configured(*, allow: tuple[str, ...] = (), block: tuple[str, ...] = (), **lists: Any) -> Policy:
-    return policy(Settings(plugins=PluginSettings(allow, block), policy=PolicySettings(**lists)))
+    return policy(Settings(plugins=Permissions(allow, block), policy=PolicySettings(**lists)))
 
 
 def flagged(**chosen: str) -> Policy:

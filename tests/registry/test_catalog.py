@@ -16,10 +16,12 @@ from pathlib import Path
 import pytest
 
 from tallow_core.cli.views.plugin_table import list_plugins, show_plugin
-from tallow_core.config.schema import PluginSettings, Settings
+from tallow_core.config.schema import Settings
 from tallow_core.errors import PluginError, UsageError
-from tallow_core.registry.catalog import Catalog, Entry
+from tallow_core.registry.catalog import Catalog
+from tallow_core.registry.entry import PluginEntry
 from tallow_core.registry.kinds import CIPHER, HASH, KEM
+from tallow_core.registry.permissions import Permissions
 from tests.kit.fakedist import Site, driver, fake_site
 
 EVIL = "raise AssertionError('a plugin was imported')\n"
@@ -38,14 +40,14 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
 
 
 def scan(*allow: str, block: tuple[str, ...] = ()) -> Catalog:
-    return Catalog.scan(PluginSettings(allow, block))
+    return Catalog.scan(Permissions(allow, block))
 
 
 def states(catalog: Catalog) -> dict[str, str]:
     return {f"{entry.distribution}/{entry.name}": entry.state for entry in catalog.entries(HASH)}
 
 
-def only(catalog: Catalog, name: str) -> Entry:
+def only(catalog: Catalog, name: str) -> PluginEntry:
     (entry,) = (entry for entry in catalog.entries(HASH) if entry.name == name)
     return entry
 
@@ -98,7 +100,7 @@ def test_a_missing_library_is_named_with_the_extra_to_install(site: Site) -> Non
     (facts,) = map(
         json.loads,
         output(
-            json=True, show="extra", settings=Settings(plugins=PluginSettings(("tallow-extra",)))
+            json=True, show="extra", settings=Settings(plugins=Permissions(("tallow-extra",)))
         ).splitlines(),
     )
     assert (facts["state"], facts["module"], facts["summary"]) == (
@@ -132,7 +134,7 @@ def test_the_list_says_how_to_use_what_cannot_be_used(
 ) -> None:
     needing(site, 'fake-library; extra == "x-tra"')
     site.add("tallow-other", {"hash": {"other": "fake_other"}, "kem": {"other": "fake_other"}})
-    settings = Settings(plugins=PluginSettings(("tallow-extra",), ("hash:first",)))
+    settings = Settings(plugins=Permissions(("tallow-extra",), ("hash:first",)))
     shown = output(settings=settings)
     told = capsys.readouterr().err.splitlines()
     assert told[0] == "to use what tallow-other provides:  tallow plugins allow tallow-other"
@@ -403,7 +405,6 @@ def test_scanning_imports_neither_plugins_nor_their_machinery(site: Site) -> Non
     program = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "from tallow_core.registry.catalog import Catalog; from tallow_core.config.schema import"
-        " PluginSettings,"
         " Settings\n"
         "from tallow_core.cli.views.plugin_table import list_plugins\n"
         "assert list_plugins(kind=None, settings=Settings(), json=False) == 0\n"

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from stevedore import ExtensionManager, _cache
 
-from tallow_core.config.schema import PluginSettings, Settings
+from tallow_core.config.schema import Settings
 from tallow_core.errors import PluginError
 from tallow_core.plugin_settings import DriverSettings
 from tallow_core.registry.catalog import Catalog
@@ -27,6 +27,7 @@ from tallow_core.registry.kinds import (
     TRANSPORT,
 )
 from tallow_core.registry.loader import PluginFailure, PluginLoader
+from tallow_core.registry.permissions import Permissions
 from tallow_core.spi.hash import Hash
 from tests.kit.fakedist import LOGIN, Site, driver, fake_site
 
@@ -38,7 +39,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
 
 
 def host(*allow: str, block: tuple[str, ...] = ()) -> PluginLoader:
-    settings = Settings(plugins=PluginSettings(allow, block))
+    settings = Settings(plugins=Permissions(allow, block))
     return PluginLoader(Catalog.scan(settings.plugins), settings.directories)
 
 

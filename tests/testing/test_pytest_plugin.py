@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tallow_core.config.schema import PluginSettings
 from tallow_core.registry.kinds import CIPHER, HASH
+from tallow_core.registry.permissions import Permissions
 from tallow_core.testing import subjects as selection
 from tallow_core.testing import suite
 from tallow_core.testing.expect import ConformanceError, require
@@ -201,9 +201,9 @@ def test_primitives_of_the_core(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (selection, suite):
         monkeypatch.setattr(module, "CORE", primitives)
     with scratch() as settings:
-        subject = named("core:hkdf", PluginSettings())
+        subject = named("core:hkdf", Permissions())
         assert (str(subject), subject.state) == ("core:hkdf", "allowed")
-        assert str(everything(PluginSettings())[-1]) == "core:hkdf"
+        assert str(everything(Permissions())[-1]) == "core:hkdf"
         first, second = subject.checks(settings)
         first.run()
         with pytest.raises(ConformanceError, match="not so"):

@@ -15,7 +15,8 @@ from tallow_core.config.schema import Settings
 from tallow_core.config.toml_file import read_file, settings_in
 from tallow_core.errors import EXIT_DONE, ConfigError, PluginError
 from tallow_core.private_files import PRIVATE_FILE, ensure_private, replace_file
-from tallow_core.registry.catalog import FIRST_PARTY, Catalog, canonical
+from tallow_core.registry.catalog import Catalog
+from tallow_core.registry.permissions import FIRST_PARTY, canonical
 from tallow_core.text import nearest, printable
 
 if TYPE_CHECKING:

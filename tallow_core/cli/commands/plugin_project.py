@@ -14,8 +14,9 @@ from tallow_core.cli.entry.command_table import COMMANDS
 from tallow_core.cli.views.output import put, tell
 from tallow_core.config.schema import Settings
 from tallow_core.errors import EXIT_DONE, FileSystemError, UsageError
-from tallow_core.registry.catalog import Catalog, canonical
+from tallow_core.registry.catalog import Catalog
 from tallow_core.registry.kinds import COMMAND, KINDS, Kind, kind_named
+from tallow_core.registry.permissions import canonical
 from tallow_core.text import nearest, printable
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")

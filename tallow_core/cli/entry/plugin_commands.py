@@ -7,9 +7,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from tallow_core.config.layers import BLOCK_VARIABLE
-from tallow_core.config.schema import PluginSettings
-from tallow_core.registry.catalog import FIRST_PARTY, Catalog, Entry
+from tallow_core.registry.catalog import Catalog
+from tallow_core.registry.entry import PluginEntry
 from tallow_core.registry.kinds import COMMAND
+from tallow_core.registry.permissions import FIRST_PARTY, Permissions
 
 if TYPE_CHECKING:
     from tallow_core.config.schema import Settings
@@ -25,8 +26,8 @@ def names() -> list[str]:
     return [entry.name for entry in _entries(None)]
 
 
-def _entries(settings: Settings | None) -> list[Entry]:
-    catalog = Catalog.scan(PluginSettings() if settings is None else settings.plugins)
+def _entries(settings: Settings | None) -> list[PluginEntry]:
+    catalog = Catalog.scan(Permissions() if settings is None else settings.plugins)
     entries = catalog.entries(COMMAND)
     if settings is None and (
         BLOCK_VARIABLE in os.environ or any(entry.distribution != FIRST_PARTY for entry in entries)

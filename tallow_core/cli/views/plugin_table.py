@@ -8,8 +8,10 @@ from typing import Any, get_type_hints
 from tallow_core.cli.views.output import put, tell
 from tallow_core.config.schema import Settings
 from tallow_core.errors import EXIT_DONE, PluginError, UsageError
-from tallow_core.registry.catalog import FIRST_PARTY, Catalog, Entry, allow_command, canonical
+from tallow_core.registry.catalog import Catalog, allow_command
+from tallow_core.registry.entry import PluginEntry
 from tallow_core.registry.kinds import KINDS, Kind, kind_named
+from tallow_core.registry.permissions import FIRST_PARTY, canonical
 from tallow_core.text import nearest, printable
 
 _COLUMNS = ("kind", "name", "distribution", "version", "state")
@@ -27,9 +29,9 @@ def list_plugins(*, kind: str | None, settings: Settings, json: bool, quiet: boo
     return EXIT_DONE
 
 
-def _hint(catalog: Catalog, entries: list[Entry]) -> None:
+def _hint(catalog: Catalog, entries: list[PluginEntry]) -> None:
     """Say how to use what is listed and cannot be used as it is."""
-    allowed = {FIRST_PARTY, *map(canonical, catalog.plugins.allow)}
+    allowed = {FIRST_PARTY, *map(canonical, catalog.permissions.allow)}
     strange = (
         entry.distribution
         for entry in entries
@@ -69,7 +71,7 @@ def _kinds(name: str | None) -> tuple[Kind[Any], ...]:
     return (kind,)
 
 
-def _found(catalog: Catalog, kinds: tuple[Kind[Any], ...], name: str) -> list[Entry]:
+def _found(catalog: Catalog, kinds: tuple[Kind[Any], ...], name: str) -> list[PluginEntry]:
     entries = [entry for kind in kinds for entry in catalog.entries(kind)]
     found = [entry for entry in entries if entry.name == name]
     if not found:
@@ -80,12 +82,12 @@ def _found(catalog: Catalog, kinds: tuple[Kind[Any], ...], name: str) -> list[En
     return found
 
 
-def row(entry: Entry) -> dict[str, Any]:
+def row(entry: PluginEntry) -> dict[str, Any]:
     """What a list says of one entry."""
     return {column: printable(getattr(entry, column)) for column in _COLUMNS}
 
 
-def _facts(catalog: Catalog, entry: Entry, settings: Settings) -> dict[str, Any]:
+def _facts(catalog: Catalog, entry: PluginEntry, settings: Settings) -> dict[str, Any]:
     facts = row(entry) | {"module": printable(entry.value), "summary": entry.summary()}
     return facts | (
         _descriptor(catalog, entry, settings)
@@ -94,10 +96,11 @@ def _facts(catalog: Catalog, entry: Entry, settings: Settings) -> dict[str, Any]
     )
 
 
-def _descriptor(catalog: Catalog, entry: Entry, settings: Settings) -> dict[str, Any]:
+def _descriptor(catalog: Catalog, entry: PluginEntry, settings: Settings) -> dict[str, Any]:
     """The class variables that the contract of the driver's kind declares."""
     # Imported here: `list` must not pay for the machinery that loads plugins.
-    from tallow_core.registry.loader import PluginLoader, contract_of
+    from tallow_core.registry.contract_check import contract_of
+    from tallow_core.registry.loader import PluginLoader
 
     kind = next(each for each in KINDS if each.name == entry.kind)
     driver = PluginLoader(catalog, settings.directories).load(kind, entry.name)

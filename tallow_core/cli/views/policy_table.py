@@ -17,9 +17,10 @@ from tallow_core.config.schema import PolicySettings, Settings
 from tallow_core.config.suite_choice import SuiteChoice, explain
 from tallow_core.errors import EXIT_DONE, PolicyError, UsageError
 from tallow_core.offers import MAX_OFFER_NAMES, NAME, Offer
-from tallow_core.registry.catalog import FIRST_PARTY, Catalog, canonical
+from tallow_core.registry.catalog import Catalog
 from tallow_core.registry.kinds import DISCOVERY, SIGNATURE, SUITE_KINDS, TRANSPORT, Kind
 from tallow_core.registry.loader import PluginLoader
+from tallow_core.registry.permissions import FIRST_PARTY, canonical
 from tallow_core.session.context import Context
 from tallow_core.text import printable
 
