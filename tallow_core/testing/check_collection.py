@@ -31,7 +31,7 @@ class Suite(pytest.Module):
         for text in asked:
             found |= _look_up(text)
         for name, subject in found.items():
-            yield Driver.from_parent(self, name=name, nodeid=name, subject=subject)
+            yield DriverCollector.from_parent(self, name=name, nodeid=name, subject=subject)
 
 
 def _look_up(text: str) -> dict[str, Subject | Exception]:
@@ -45,7 +45,7 @@ def _look_up(text: str) -> dict[str, Subject | Exception]:
         return {text: error}
 
 
-class Driver(pytest.Collector):
+class DriverCollector(pytest.Collector):
     """One driver: an item for each check, or one that says why there is none."""
 
     def __init__(self, *, subject: Subject | Exception, **rest: Any) -> None:
@@ -56,9 +56,9 @@ class Driver(pytest.Collector):
         """Import the driver, unless it is passed over."""
         subject = self.subject
         if isinstance(subject, Exception):
-            yield Item.from_parent(self, name="can_be_loaded", check=_failing(subject))
+            yield CheckItem.from_parent(self, name="can_be_loaded", check=_failing(subject))
         elif subject.passed_over:
-            yield Item.from_parent(
+            yield CheckItem.from_parent(
                 self,
                 name="can_be_loaded",
                 check=partial(pytest.skip, f"{subject}: {subject.passed_over}"),
@@ -72,10 +72,10 @@ class Driver(pytest.Collector):
         except TallowError as error:
             checks = [Check("can_be_loaded", _failing(error))]
         for check in checks:
-            yield Item.from_parent(self, name=check.name, check=check.run)
+            yield CheckItem.from_parent(self, name=check.name, check=check.run)
 
 
-class Item(pytest.Item):
+class CheckItem(pytest.Item):
     """One check of one driver."""
 
     def __init__(self, *, check: Callable[[], None], **rest: Any) -> None:

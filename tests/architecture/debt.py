@@ -4,7 +4,6 @@ from __future__ import annotations
 
 IMPORTS: frozenset[str] = frozenset(
     [
-        "tallow_core.registry.catalog imports tallow_core.config.schema",
         "tallow_core.session.session imports tallow_core.paths.direct_path_finder",
         "tallow_core.session.session imports tallow_core.paths.lane_pool",
     ]
@@ -14,7 +13,6 @@ LONG: frozenset[str] = frozenset(
         "tallow_core.files.output.output_tree",
         "tallow_core.files.source.source_tree",
         "tallow_core.paths.record_sender",
-        "tallow_core.registry.loader",
         "tallow_core.relay.server",
         "tallow_core.rendezvous.guest",
         "tallow_core.rendezvous.host",
@@ -31,11 +29,8 @@ MODULES: frozenset[str] = frozenset()
 CLASSES: frozenset[str] = frozenset(
     [
         "Command",
-        "Driver",
-        "Entry",
         "Memory",
         "Opened",
-        "Tally",
         "Writer",
         "_Pipe",
     ]
@@ -76,8 +71,6 @@ VAGUE: frozenset[str] = frozenset(
         "tallow_core.paths.record_sender",
         "tallow_core.paths.throughput",
         "tallow_core.protocol.lanes.candidates",
-        "tallow_core.registry.catalog",
-        "tallow_core.registry.loader",
         "tallow_core.relay.server",
         "tallow_core.relay.splice",
         "tallow_core.rendezvous.host",

@@ -29,7 +29,7 @@ def a_file(place: Place) -> str:
         ("[send]\nwords = 2\n", "between 3 and 16"),
         ("[receive]\noverwrite = 'perhaps'\n", "[receive] overwrite"),
         ("[plugins]\nallow = ['../x']\n", "no name of a distribution"),
-        ("[plugins]\nblock = ['aes-256-gcm']\n", "kind:name"),
+        ("[plugins]\nblock = ['aes-256-gcm:']\n", "kind:name"),
         ("[policy]\nkems = ['ml-kem-1042']\n", 'did you mean "ml-kem-1024"?'),
         ("[policy]\nkems = ['x25519']\n", "policy leaves no kem to use"),
         ("[policy]\ntransports = []\n", "no transport"),

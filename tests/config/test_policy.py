@@ -248,13 +248,21 @@ def test_broken_ones_are_left_out_unless_they_are_named(site: Site) -> None:
 
 def test_duplicates_are_left_out_with_both_named(site: Site) -> None:
     suite(site)
-    site.add("guest", {"kem": {"hybrid": "fake_guest"}}, {"fake_guest": driver("kem", "hybrid")})
-    chosen = configured(allow=("guest",))
-    assert names(chosen, KEM) == ["lattice"]
+    for each in ("guest", "other"):
+        site.add(each, {"kem": {"mine": "fake_guest"}}, {"fake_guest": driver("kem", "mine")})
+    chosen = configured(allow=("guest", "other"))
+    assert names(chosen, KEM) == ["hybrid", "lattice"]
     assert any(
-        name == "hybrid" and "guest 1.0 and tallow 9.9" in reason
+        name == "mine" and "guest 1.0 and other 1.0" in reason
         for name, _, reason in explain(chosen, KEM)
     )
+
+
+def test_a_driver_of_tallow_wins_over_one_of_its_name(site: Site) -> None:
+    suite(site)
+    site.add("guest", {"kem": {"hybrid": "fake_guest"}}, {"fake_guest": "raise ValueError\n"})
+    chosen = configured(allow=("guest",))
+    assert names(chosen, KEM) == ["hybrid", "lattice"]
 
 
 def test_offers_cover_the_suite_best_first(site: Site) -> None:

@@ -197,11 +197,71 @@ def test_t27_block_beats_allow_and_first_party(site: Site) -> None:
 
 
 def test_t27_duplicates_are_refused_and_both_are_named(site: Site) -> None:
-    site.add("tallow-extra", {"hash": {"first": "fake_extra"}}, version="2.0")
+    for name, version in (("tallow-extra", "2.0"), ("tallow-other", "3.0")):
+        site.add(name, {"hash": {"twice": "fake_extra"}}, version=version)
+    catalog = scan("tallow-extra", "tallow-other")
+    assert [state for name, state in states(catalog).items() if "twice" in name] == [
+        "duplicate",
+        "duplicate",
+    ]
+    with pytest.raises(PluginError, match=r"tallow-extra 2\.0 and tallow-other 3\.0 both"):
+        catalog.find(HASH, "twice")
+
+
+def test_t27_a_driver_of_tallow_wins_over_a_strangers_of_its_name(site: Site) -> None:
+    site.add("tallow-extra", {"hash": {"first": "fake_extra"}})
     catalog = scan("tallow-extra")
-    assert set(states(catalog).values()) == {"duplicate"}
-    with pytest.raises(PluginError, match=r"tallow 9\.9 and tallow-extra 2\.0 both"):
-        catalog.find(HASH, "first")
+    assert states(catalog) == {"tallow-extra/first": "shadowed", "tallow/first": "allowed"}
+    assert catalog.find(HASH, "first").distribution == "tallow"
+    shadowed = next(each for each in catalog.all_entries if each.state == "shadowed")
+    assert "Tallow has a hash of this name itself" in catalog.reason(shadowed)
+
+
+def test_t27_a_distribution_is_blocked_as_a_whole(site: Site) -> None:
+    site.add("tallow-extra", {kind: {"extra": "fake_extra"} for kind in ("hash", "kem", "plugin")})
+    catalog = scan("tallow-extra", block=("Tallow_Extra",))
+    assert {each.state for each in catalog.all_entries if each.name == "extra"} == {"blocked"}
+    with pytest.raises(PluginError, match="names the distribution tallow-extra"):
+        catalog.find(HASH, "extra")
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("hash:frist", 'did you mean "hash:first"?'),
+        ("first", 'did you mean "hash:first"?'),
+        ("tallow-exrta", 'did you mean "tallow-extra"?'),
+        ("hash:zzz", ""),
+        ("zzz", ""),
+    ],
+)
+def test_a_block_that_blocks_nothing_is_named(site: Site, name: str, told: str) -> None:
+    site.add("tallow-extra", {"hash": {"extra": "fake_extra"}})
+    found = scan(block=(name,)).mistyped()
+    assert len(found) == bool(told)
+    assert told in "".join(found)
+
+
+@pytest.mark.parametrize(
+    ("requires", "status"),
+    [
+        ("tallow>=9", "needs tallow>=9"),
+        ("Tallow (>=9,!=10)", "needs tallow!=10,>=9"),
+        ("tallow>=0.0.1.dev0", "allowed"),
+        ("tallow", "allowed"),
+        ("tallow-of-mine>=9", "allowed"),
+        ('tallow>=9; python_version < "3"', "allowed"),
+        ('tallow>=9; extra == "later"', "allowed"),
+        ("tallow >= nine", "allowed"),
+    ],
+)
+def test_the_version_of_tallow_that_a_distribution_needs(
+    site: Site, requires: str, status: str
+) -> None:
+    site.add("tallow-extra", {"hash": {"extra": "fake_extra"}}, requires=(requires,))
+    entry = only(scan("tallow-extra"), "extra")
+    assert entry.status == status
+    assert ('pip install "tallow' in scan("tallow-extra").reason(entry)) == (status != "allowed")
 
 
 def test_a_blocked_driver_of_the_same_name_is_no_duplicate(site: Site) -> None:

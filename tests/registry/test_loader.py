@@ -15,6 +15,7 @@ from stevedore import ExtensionManager, _cache
 from tallow_core.config.schema import Settings
 from tallow_core.errors import PluginError
 from tallow_core.plugin_settings import DriverSettings
+from tallow_core.registry import blame
 from tallow_core.registry.catalog import Catalog
 from tallow_core.registry.kinds import (
     AUTHENTICATOR,
@@ -143,12 +144,67 @@ def test_t27_a_plugin_that_fails_on_import_ends_nothing_else(site: Site, source:
 
 
 def test_t27_duplicates_are_not_imported_and_both_are_named(site: Site) -> None:
-    first_party(site, "raise AssertionError('imported')\n")
+    extra(site, "raise AssertionError('imported')\n", name="twice")
+    site.add("tallow-other", {"hash": {"twice": "fake_extra"}})
+    first_party(site, driver("hash", "first"))
+    loader = host("tallow-extra", "tallow-other")
+    assert "tallow-extra 1.0 and tallow-other 1.0" in refusal(loader, "twice")
+    assert [each.name for each in loader.load_all(HASH)] == ["first"]
+    assert [failure.name for failure in loader.failures] == ["twice"]
+
+
+def test_t27_a_driver_of_tallow_is_loaded_in_place_of_a_strangers(site: Site) -> None:
+    first_party(site, driver("hash", "first"))
     extra(site, "raise AssertionError('imported')\n", name="first")
     loader = host("tallow-extra")
-    assert "tallow 9.9 and tallow-extra 1.0" in refusal(loader, "first")
-    assert loader.load_all(HASH) == []
-    assert [failure.name for failure in loader.failures] == ["first"]
+    assert [each.name for each in loader.load_all(HASH)] == ["first"]
+    loader.load_third_party()
+    assert loader.failures == []
+
+
+def test_a_driver_for_newer_contracts_is_refused_with_a_sentence(site: Site) -> None:
+    extra(
+        site, driver("hash", "extra", extra="DRIVERS[0].api = 9\nDRIVERS[0].digest_size = None\n")
+    )
+    told = refusal(host("tallow-extra"))
+    assert "written for version 9 of Tallow's driver contracts" in told
+    assert "update Tallow" in told
+
+
+def test_a_coroutine_hook_is_refused(site: Site) -> None:
+    extra(
+        site, driver("hash", "extra", extra=VETO.replace("def", "async def").format("return 'no'"))
+    )
+    assert "tallow_veto_suite is a coroutine function" in refusal(host("tallow-extra"))
+
+
+def test_what_takes_long_is_named(
+    site: Site, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blame, "SLOW_SECONDS", 0.01)
+    slow = "import time\ntime.sleep(0.05)\n"
+    loader = guests(site, slow + VETO.format("time.sleep(0.05)"))
+    loader.veto("tallow_veto_suite", suite={})
+    told = [record.getMessage() for record in caplog.records]
+    assert len(told) == 2
+    assert "command:guest-0 of guest-0 1.0 took 0.1 s to be imported" in told[0]
+    assert "for tallow_veto_suite" in told[1]
+
+
+def test_a_distribution_may_have_hooks_only(site: Site) -> None:
+    site.add("only-hooks", {"plugin": {"guard": "fake_hooks"}}, {"fake_hooks": HOOKS})
+    site.add("broken-hooks", {"plugin": {"broken": "fake_broken"}}, {"fake_broken": "oops\n"})
+    loader = host("only-hooks", "broken-hooks")
+    loader.load_third_party()
+    assert loader.veto("tallow_veto_suite", suite={}) == "never (only-hooks 1.0)"
+    assert sys.modules["fake_hooks"].configured
+    (failure,) = loader.failures
+    assert (failure.kind, failure.name) == ("plugin", "broken")
+    assert '`[plugins] block = ["plugin:broken"]`' in failure.message
+    (entry,) = (each for each in loader.catalog.all_entries if each.name == "guard")
+    assert loader.load_hooks(entry) == ["tallow_configure", "tallow_veto_suite"]
+    blocked = host("only-hooks", block=("plugin:guard",)).catalog.all_entries
+    assert [each.state for each in blocked if each.name == "guard"] == ["blocked"]
 
 
 def test_t27_a_module_in_the_working_directory_is_not_imported(
@@ -367,6 +423,15 @@ def test_load_third_party_leaves_first_party_alone(site: Site) -> None:
     assert "fake_first" not in sys.modules
     assert loader.load(COMMAND, "guest-0").name == "guest-0"
 
+
+HOOKS = """
+from tallow_core.registry.hookspecs import hookimpl
+configured = []
+@hookimpl
+def tallow_configure(settings): configured.append(settings)
+@hookimpl
+def tallow_veto_suite(suite): return "never"
+"""
 
 VETO = """
 @hookimpl

@@ -23,7 +23,7 @@ _GREEN, _RED, _PLAIN = "\x1b[32m", "\x1b[31m", "\x1b[0m"
 
 
 @dataclass
-class Tally:
+class CheckCounts:
     """How it went so far. `broken` are the drivers that failed a check or could not be loaded."""
 
     drivers: int = 0
@@ -45,7 +45,7 @@ class Report(Protocol):
     def ended(self, subject: Subject, check: str, message: str, seconds: float) -> None:
         """The check is over; `message` says why it failed, or is empty."""
 
-    def done(self, tally: Tally) -> None:
+    def done(self, counts: CheckCounts) -> None:
         """That was all."""
 
 
@@ -61,41 +61,43 @@ def check_plugins(
         if all_of_them
         else [named(name, settings.plugins) for name in dict.fromkeys(names)]
     )
-    tally = Tally()
+    counts = CheckCounts()
     with scratch() as scratched:
         for subject in subjects:
-            _check_one(subject, scratched, report, tally)
-    report.done(tally)
-    if tally.broken:
-        block = ", ".join(f'"{name}"' for name in tally.broken)
+            _check_one(subject, scratched, report, counts)
+    report.done(counts)
+    if counts.broken:
+        block = ", ".join(f'"{name}"' for name in counts.broken)
         verb = (
             "does not keep the contract of its kind"
-            if len(tally.broken) == 1
+            if len(counts.broken) == 1
             else "do not keep the contract of their kind"
         )
         raise PluginError(
-            f"{' and '.join(tally.broken)} {verb}; to go on without, write `[plugins] block ="
+            f"{' and '.join(counts.broken)} {verb}; to go on without, write `[plugins] block ="
             f" [{block}]` in the config file"
         )
     return EXIT_DONE
 
 
-def _check_one(subject: Subject, settings: DriverSettings, report: Report, tally: Tally) -> None:
+def _check_one(
+    subject: Subject, settings: DriverSettings, report: Report, counts: CheckCounts
+) -> None:
     report.subject(subject)
     if subject.passed_over:
-        tally.passed_over += 1
+        counts.passed_over += 1
         return
-    tally.drivers += 1
-    before = tally.failed
+    counts.drivers += 1
+    before = counts.failed
     for check in _checks(subject, settings):
         report.begins(check.name)
         began = time.monotonic()
         message = _outcome(check)
         report.ended(subject, check.name, message, time.monotonic() - began)
-        tally.checks += 1
-        tally.failed += bool(message)
-    if tally.failed > before:
-        tally.broken.append(str(subject))
+        counts.checks += 1
+        counts.failed += bool(message)
+    if counts.failed > before:
+        counts.broken.append(str(subject))
 
 
 def _checks(subject: Subject, settings: DriverSettings) -> Iterable[Check]:
@@ -162,11 +164,11 @@ class PlainReport:
     def _mark(self, text: str, colour: str) -> str:
         return f"{colour}{text}{_PLAIN}" if self._coloured else text
 
-    def done(self, tally: Tally) -> None:
+    def done(self, counts: CheckCounts) -> None:
         """The counts."""
-        result = f"{tally.failed} failed" if tally.failed else "all passed"
-        over = f"; {tally.passed_over} passed over" if tally.passed_over else ""
-        put(f"{_count(tally.drivers, 'driver')}, {_count(tally.checks, 'check')}: {result}{over}")
+        result = f"{counts.failed} failed" if counts.failed else "all passed"
+        over = f"; {counts.passed_over} passed over" if counts.passed_over else ""
+        put(f"{_count(counts.drivers, 'driver')}, {_count(counts.checks, 'check')}: {result}{over}")
 
 
 def _count(number: int, thing: str) -> str:
@@ -200,12 +202,12 @@ class JsonReport:
             "check", **names, outcome=outcome, message=message, seconds=round(seconds, 3)
         )
 
-    def done(self, tally: Tally) -> None:
+    def done(self, counts: CheckCounts) -> None:
         """`checked`."""
-        counts = {
-            "drivers": tally.drivers,
-            "checks": tally.checks,
-            "failed": tally.failed,
-            "passed_over": tally.passed_over,
+        fields = {
+            "drivers": counts.drivers,
+            "checks": counts.checks,
+            "failed": counts.failed,
+            "passed_over": counts.passed_over,
         }
-        self._reporter.event("checked", **counts)
+        self._reporter.event("checked", **fields)

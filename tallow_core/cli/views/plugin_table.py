@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from json import dumps
-from typing import Any, get_type_hints
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 from tallow_core.cli.views.output import put, tell
 from tallow_core.config.schema import Settings
 from tallow_core.errors import EXIT_DONE, PluginError, UsageError
 from tallow_core.registry.catalog import Catalog, allow_command
 from tallow_core.registry.entry import PluginEntry
-from tallow_core.registry.kinds import KINDS, Kind, kind_named
+from tallow_core.registry.kinds import KINDS, LISTED_KINDS, PLUGIN, Kind, listed_kind
 from tallow_core.registry.permissions import FIRST_PARTY, canonical
 from tallow_core.text import nearest, printable
+
+if TYPE_CHECKING:
+    from tallow_core.registry.loader import PluginLoader
 
 _COLUMNS = ("kind", "name", "distribution", "version", "state")
 
@@ -61,12 +64,12 @@ def show_plugin(*, name: str, kind: str | None, settings: Settings, json: bool) 
 
 def _kinds(name: str | None) -> tuple[Kind[Any], ...]:
     if name is None:
-        return KINDS
-    kind = kind_named(name)
+        return LISTED_KINDS
+    kind = listed_kind(name)
     if kind is None:
         raise UsageError(
             f'there is no kind "{printable(name)}" of'
-            f" plugin{nearest(name, [each.name for each in KINDS])}"
+            f" plugin{nearest(name, [each.name for each in LISTED_KINDS])}"
         )
     return (kind,)
 
@@ -84,7 +87,8 @@ def _found(catalog: Catalog, kinds: tuple[Kind[Any], ...], name: str) -> list[Pl
 
 def row(entry: PluginEntry) -> dict[str, Any]:
     """What a list says of one entry."""
-    return {column: printable(getattr(entry, column)) for column in _COLUMNS}
+    values = entry._asdict() | {"state": entry.status}
+    return {column: printable(values[column]) for column in _COLUMNS}
 
 
 def _facts(catalog: Catalog, entry: PluginEntry, settings: Settings) -> dict[str, Any]:
@@ -97,19 +101,37 @@ def _facts(catalog: Catalog, entry: PluginEntry, settings: Settings) -> dict[str
 
 
 def _descriptor(catalog: Catalog, entry: PluginEntry, settings: Settings) -> dict[str, Any]:
-    """The class variables that the contract of the driver's kind declares."""
+    """The class variables that the contract of the driver's kind declares, and the hooks that its
+    distribution implements."""
     # Imported here: `list` must not pay for the machinery that loads plugins.
     from tallow_core.registry.contract_check import contract_of
     from tallow_core.registry.loader import PluginLoader
 
+    loader = PluginLoader(catalog, settings.directories)
+    hooks = {"hooks": _hooks(loader, entry)}
+    if entry.kind == PLUGIN.name:
+        return hooks
     kind = next(each for each in KINDS if each.name == entry.kind)
-    driver = PluginLoader(catalog, settings.directories).load(kind, entry.name)
+    driver = loader.load(kind, entry.name)
     values = {
         name: getattr(driver, name)
         for name in get_type_hints(contract_of(kind, driver))
-        if name != "name"
+        if name not in ("name", "options")
     }
-    return {"class": driver.__qualname__} | {name: _plain(value) for name, value in values.items()}
+    described = {name: _plain(value) for name, value in values.items()}
+    return {"class": driver.__qualname__} | described | hooks
+
+
+def _hooks(loader: PluginLoader, entry: PluginEntry) -> list[str]:
+    """The hooks that the modules of the entry's distribution implement; of Tallow's own, its module
+    alone."""
+    same = (
+        each
+        for each in loader.catalog.all_entries
+        if each.distribution == entry.distribution and each.state == "allowed"
+    )
+    modules = {each.value: each for each in same} if not entry.first_party else {"": entry}
+    return sorted({hook for each in modules.values() for hook in loader.load_hooks(each)})
 
 
 def _plain(value: object) -> object:
