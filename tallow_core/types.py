@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 ReadBuffer: TypeAlias = bytes | bytearray | memoryview
 """Bytes that are only read."""
@@ -65,3 +65,21 @@ class Endpoint:
 
     def __str__(self) -> str:
         return f"{self.url}#sha256={self.pin}" if self.pin else self.url
+
+
+class NetworkPath(NamedTuple):
+    """How the other end is reached.
+
+    `kind`: found on this machine, dialled directly, or through a relay. `address` is for people: an
+    endpoint's URL or a numeric address. `transport` is the driver's name at this end. Functions
+    that dial travel beside a path, not in it.
+    """
+
+    kind: Literal["local", "direct", "relay"]
+    address: str
+    transport: str
+
+    @property
+    def relayed(self) -> bool:
+        """Whether a relay is on it."""
+        return self.kind == "relay"

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from tallow_core.config.base_verdicts import BaseVerdicts
 from tallow_core.config.profiles import PROFILES, Limits
-from tallow_core.config.rules import Route, listed_by, matches, narrowed, narrows
+from tallow_core.config.rules import listed_by, matches, narrowed, narrows
 from tallow_core.config.schema import Condition, Settings
 from tallow_core.config.verdicts import Verdict, check_name
 from tallow_core.errors import PolicyError
@@ -20,6 +20,7 @@ from tallow_core.offers import MAX_OFFER_NAMES
 from tallow_core.registry.kinds import KINDS, SUITE_KINDS, TRANSPORT, Kind
 from tallow_core.registry.loader import PluginLoader
 from tallow_core.text import nearest, printable
+from tallow_core.types import NetworkPath
 
 D = TypeVar("D")
 
@@ -45,26 +46,26 @@ class Policy:
             rekey_seconds=min(limits.rekey_seconds, session.rekey_seconds),
         )
 
-    def drivers(self, kind: Kind[D], route: Route | None = None) -> tuple[type[D], ...]:
-        """The drivers that may be used, on `route` or (None) where no rule matches; best first.
+    def drivers(self, kind: Kind[D], path: NetworkPath | None = None) -> tuple[type[D], ...]:
+        """The drivers that may be used, on `path` or (None) where no rule matches; best first.
 
         Raises `ConfigError` for a setting or flag that names an unknown driver, `PolicyError` for a
         flag that names one that policy does not admit, `PluginError` for a named one that is
         blocked or broken. A broken one that nothing names is only left out.
         """
         return tuple(
-            verdict.driver for verdict in self.judge(kind, route) if verdict.driver is not None
+            verdict.driver for verdict in self.judge(kind, path) if verdict.driver is not None
         )
 
-    def offers(self, route: Route | None = None) -> dict[str, tuple[str, ...]]:
+    def offers(self, path: NetworkPath | None = None) -> dict[str, tuple[str, ...]]:
         """Kind -> names, best first, for all kinds of a suite. A `PolicyError` explains a kind for
         which nothing is left."""
-        return {kind.name: self._offer(kind, route) for kind in SUITE_KINDS}
+        return {kind.name: self._offer(kind, path) for kind in SUITE_KINDS}
 
-    def judge(self, kind: Kind[D], route: Route | None = None) -> list[Verdict[D]]:
+    def judge(self, kind: Kind[D], path: NetworkPath | None = None) -> list[Verdict[D]]:
         """The verdict on every installed driver of `kind`: those that may be used first, best
         first. Raises as `drivers` does."""
-        return self._under_rule(kind, self.rule_for(route))
+        return self._under_rule(kind, self.rule_for(path))
 
     def _under_rule(self, kind: Kind[D], number: int) -> list[Verdict[D]]:
         key = kind.name, number
@@ -72,12 +73,12 @@ class Policy:
             self._verdicts[key] = self._narrowed(kind, number) if number else self._judge(kind)
         return self._verdicts[key]
 
-    def rule_for(self, route: Route | None) -> int:
-        """The number, from 1, of the first rule that matches `route`; 0 if none does."""
-        if route is None:
+    def rule_for(self, path: NetworkPath | None) -> int:
+        """The number, from 1, of the first rule that matches `path`; 0 if none does."""
+        if path is None:
             return 0
         return next(
-            (number for number, rule in enumerate(self._policy.rule, 1) if matches(rule, route)), 0
+            (number for number, rule in enumerate(self._policy.rule, 1) if matches(rule, path)), 0
         )
 
     def demand(self) -> None:
@@ -96,9 +97,9 @@ class Policy:
                 if kind.name not in self._settings.chosen or rule.when == Condition():
                     self._require_some(kind, self._under_rule(kind, number), number)
 
-    def _offer(self, kind: Kind[Any], route: Route | None) -> tuple[str, ...]:
-        verdicts = self.judge(kind, route)
-        self._require_some(kind, verdicts, self.rule_for(route))
+    def _offer(self, kind: Kind[Any], path: NetworkPath | None) -> tuple[str, ...]:
+        verdicts = self.judge(kind, path)
+        self._require_some(kind, verdicts, self.rule_for(path))
         return tuple(verdict.name for verdict in verdicts if verdict.driver is not None)[
             :MAX_OFFER_NAMES
         ]

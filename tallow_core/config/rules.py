@@ -3,26 +3,20 @@ admits."""
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from tallow_core.config.schema import Rule
 from tallow_core.config.verdicts import Verdict, best_first, missing
 from tallow_core.registry.kinds import Kind
+from tallow_core.types import NetworkPath
 
 D = TypeVar("D")
 
 
-class Route(NamedTuple):
-    """What rules look at: the transport of a path at this end, and whether a relay is on it."""
-
-    transport: str
-    relay: bool
-
-
-def matches(rule: Rule, route: Route) -> bool:
-    """Whether `rule` applies on `route`."""
+def matches(rule: Rule, path: NetworkPath) -> bool:
+    """Whether `rule` applies on `path`."""
     when = rule.when
-    return when.transport in (None, route.transport) and when.relay in (None, route.relay)
+    return when.transport in (None, path.transport) and when.relay in (None, path.relayed)
 
 
 def narrows(rule: Rule, kind: Kind[D]) -> bool:

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from tallow_core.config.policy import Policy
-from tallow_core.config.rules import Route
 from tallow_core.offers import MAX_OFFER_NAMES, NoCommonDriver, Offer, ranked
 from tallow_core.registry.kinds import SUITE_KINDS, Kind
 from tallow_core.text import printable
+from tallow_core.types import NetworkPath
 
 
 class SuiteChoice(NamedTuple):
@@ -23,16 +23,16 @@ class SuiteChoice(NamedTuple):
     others: Mapping[str, str]
 
 
-def explain(policy: Policy, route: Route | None, theirs: Offer) -> list[SuiteChoice]:
+def explain(policy: Policy, path: NetworkPath | None, theirs: Offer) -> list[SuiteChoice]:
     """For each kind of a suite, what would be chosen against a peer that offers `theirs`, and why
     every other driver would not."""
-    return [_explain(policy, route, kind, tuple(theirs[kind.name])) for kind in SUITE_KINDS]
+    return [_explain(policy, path, kind, tuple(theirs[kind.name])) for kind in SUITE_KINDS]
 
 
 def _explain(
-    policy: Policy, route: Route | None, kind: Kind[object], theirs: tuple[str, ...]
+    policy: Policy, path: NetworkPath | None, kind: Kind[object], theirs: tuple[str, ...]
 ) -> SuiteChoice:
-    verdicts = policy.judge(kind, route)
+    verdicts = policy.judge(kind, path)
     admitted = [verdict.name for verdict in verdicts if verdict.driver is not None]
     ours = admitted[:MAX_OFFER_NAMES]
     common = ranked(ours, theirs)
@@ -62,11 +62,11 @@ def _place(name: str, ours: list[str], theirs: tuple[str, ...]) -> str:
     return f"it is number {ours.index(name) + 1} here and number {theirs.index(name) + 1} there"
 
 
-def why_no_common(policy: Policy, route: Route, error: NoCommonDriver) -> str:
+def why_no_common(policy: Policy, path: NetworkPath, error: NoCommonDriver) -> str:
     """The sentence of `error` with the reason why each driver that the other side offers is left
     out here."""
     kind = next(kind for kind in SUITE_KINDS if kind.name == error.kind)
-    others = _explain(policy, route, kind, error.theirs).others
+    others = _explain(policy, path, kind, error.theirs).others
     left_out = "; ".join(
         f"{printable(name)} is left out here: {others[printable(name)]}" for name in error.theirs
     )

@@ -1,9 +1,9 @@
-"""Racing: while a session runs through a relay, both ends look for a direct path beside it.
+"""While a session runs through a relay, both ends look for a direct path beside it.
 
-Each end listens at the addresses of its interfaces and tells the other, sealed; each dials what the
-other tells, several at once. What joins is a spare lane; the host moves the data to it
-(`tallow_core.runtime.flow`). An end that gives no address away takes no part, and then neither
-dials nor listens. Addresses come and go, so both are looked at again, ever less often.
+Each end listens at the addresses of its interfaces and lists them to the other, sealed. Each dials
+what the other lists, several at once. What joins is a spare lane; the host moves the data to it
+(`tallow_core.paths.record_sender`). An end that gives no address away neither dials nor listens.
+Addresses come and go, so both are looked at again, ever less often.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ import asyncio
 import contextlib
 import functools
 
-from tallow_core.config.rules import Route
+from tallow_core.aio import Scope
 from tallow_core.errors import LocalProtocolError, PolicyError, TallowError, TransportError
-from tallow_core.paths.lane_pool import JOIN_SECONDS
+from tallow_core.paths.lane_pool import JOIN_SECONDS, LanePool
 from tallow_core.paths.own_addresses import own_addresses
 from tallow_core.protocol.codec.wire import malformed
+from tallow_core.protocol.handshake.handshake_machine import Established
 from tallow_core.protocol.lanes.candidates import (
     MOST_CANDIDATES,
     MOST_LISTS,
@@ -29,10 +30,12 @@ from tallow_core.protocol.lanes.candidates import (
 from tallow_core.protocol.lanes.lane_join import read_lane_hello
 from tallow_core.protocol.lanes.record import RecordType
 from tallow_core.secrets import equal
+from tallow_core.session.channel import Channel
+from tallow_core.session.context import Context
 from tallow_core.session.frame_io import read_frame
-from tallow_core.session.session import Session
+from tallow_core.session.lane_set import LaneSet
 from tallow_core.spi.transport import ByteStream, Listener, Transport
-from tallow_core.types import Endpoint, Trust
+from tallow_core.types import Endpoint, NetworkPath, Trust
 
 STAGGER_SECONDS = 0.075
 AT_ONCE = 8
@@ -44,13 +47,24 @@ FIRST_PAUSE, LONGEST_PAUSE = 2.0, 60.0
 HELLO_CAP = 64
 
 
-class Racer:
+class DirectPathFinder:
     """One end of it, for one session."""
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
-        self._context = session.context
-        self._transport = _transport(session)
+    def __init__(
+        self,
+        context: Context,
+        scope: Scope,
+        channel: Channel,
+        lanes: LaneSet,
+        pool: LanePool,
+        transport: Transport | None,
+    ) -> None:
+        self._context = context
+        self._scope = scope
+        self._channel = channel
+        self._lanes = lanes
+        self._pool = pool
+        self._transport = transport
         self._listeners: dict[Address, Listener] = {}
         self._told: list[Candidate] = []
         self._lists_sent = self._lists_read = 0
@@ -58,12 +72,8 @@ class Racer:
         self._dialled: set[Endpoint] = set()
         self._unproved = 0
         self._wake = asyncio.Event()
-        session.handlers[RecordType.CANDIDATES] = self._hear
-
-    @property
-    def takes_part(self) -> bool:
-        """Whether this end may give addresses away, and has a transport to be reached by."""
-        return self._transport is not None
+        channel.handle(RecordType.CANDIDATES, self._on_candidates)
+        pool.searches = transport is not None
 
     async def run(self) -> None:
         """Until the session ends."""
@@ -100,19 +110,14 @@ class Racer:
         ours = [
             _candidate(address, listener.endpoint) for address, listener in self._listeners.items()
         ]
-        if (
-            not ours
-            or ours == self._told
-            or self._lists_sent >= MOST_LISTS
-            or self._session.control.sealer.finished
-        ):
+        if not ours or ours == self._told or self._lists_sent >= MOST_LISTS or self._channel.ended:
             return
         self._told = ours
         self._lists_sent += 1
         with contextlib.suppress(
             LocalProtocolError
         ):  # our final word went out while this one waited its turn
-            await self._session.send(RecordType.CANDIDATES, write_candidates(ours))
+            await self._channel.send(RecordType.CANDIDATES, write_candidates(ours))
 
     async def _listen(self, addresses: list[Address]) -> None:
         assert self._transport is not None
@@ -126,7 +131,7 @@ class Racer:
                 listener = self._listeners[address] = await self._transport.listen(
                     place, lasting=False
                 )
-                self._session.spawn(self._accept(listener))
+                self._scope.spawn(self._accept(listener))
 
     async def _accept(self, listener: Listener) -> None:
         while True:
@@ -138,12 +143,11 @@ class Racer:
                 await stream.aclose()
             else:
                 self._unproved += 1
-                self._session.task(self._take(stream)).add_done_callback(self._taken)
+                self._scope.task(self._take(stream)).add_done_callback(self._taken)
 
     def _taken(self, task: asyncio.Task[None]) -> None:
         self._unproved -= 1
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._session.fail(error)
+        self._scope.watch(task)
 
     async def _take(self, stream: ByteStream) -> None:
         address = stream.facts.peer
@@ -151,9 +155,9 @@ class Racer:
             async with asyncio.timeout(JOIN_SECONDS):
                 self._ask_plugins(address)
                 hello = read_lane_hello(await read_frame(stream, None, cap=HELLO_CAP))
-                if not equal(hello.tag, self._session.tag):
+                if not equal(hello.tag, self._lanes.tag):
                     raise malformed("a lane of another session")
-                await self._session.spares.accept(stream, hello, address)
+                await self._pool.accept(stream, hello, address)
         except (TallowError, TimeoutError) as error:
             self._context.reporter.note(
                 f"a connection from {address} did not become a lane: {error}", 2
@@ -165,13 +169,13 @@ class Racer:
 
     # -- theirs ----------------------------------------------------------------------------------
 
-    async def _hear(self, body: bytes) -> None:
+    async def _on_candidates(self, body: bytes) -> None:
         """The other end's list. It is checked and counted also where we take no part."""
         candidates = read_candidates(body)
         self._lists_read += 1
         if self._lists_read > MOST_LISTS:
             raise malformed(f"more than {MOST_LISTS} lists of candidates")
-        self._session.raced = True
+        self._pool.peer_searches = True
         self._theirs = [candidate for candidate in candidates if self._may_dial(candidate)]
         self._wake.set()
 
@@ -189,13 +193,13 @@ class Racer:
         pending: set[asyncio.Task[None]] = set()
         try:
             for candidate in self._theirs:
-                if not self._session.spares.wanted or not self._counts(candidate.endpoint):
+                if not self._pool.wanted or not self._counts(candidate.endpoint):
                     break
                 pending.add(asyncio.create_task(self._dial(candidate.endpoint)))
                 _, pending = await asyncio.wait(pending, timeout=STAGGER_SECONDS)
                 while len(pending) >= AT_ONCE:
                     _, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-            while pending and self._session.spares.wanted:
+            while pending and self._pool.wanted:
                 _, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for task in pending:
@@ -216,7 +220,7 @@ class Racer:
     async def _dial(self, endpoint: Endpoint) -> None:
         try:
             self._ask_plugins(endpoint.url)
-            await self._session.spares.dial(functools.partial(self._open, endpoint), endpoint.url)
+            await self._pool.dial(functools.partial(self._open, endpoint), endpoint.url)
         except (TallowError, TimeoutError) as error:
             self._context.reporter.note(
                 f"no direct path by {endpoint.url}: {error or 'no answer in time'}", 2
@@ -233,16 +237,17 @@ def _candidate(address: Address, endpoint: Endpoint) -> Candidate:
     return Candidate(endpoint.scheme, address, endpoint.port, endpoint.pin)
 
 
-def _transport(session: Session) -> Transport | None:
+def direct_transport(
+    context: Context, established: Established, *, compares: bool
+) -> Transport | None:
     """What direct lanes use: the first transport with addresses that policy allows there together
     with the suite of this session. None where no address may be given away, and where either end
     asks for padding or the safety number, as one that hides does."""
-    context, established = session.context, session.established
-    if context.hidden or established.padded or session.safety.wanted:
+    if context.hidden or established.padded or compares:
         return None
     for transport in context.transports.values():
         if transport.addressing == "ip" and context.admits(
-            established.suite, Route(transport.name, relay=False)
+            established.suite, NetworkPath("direct", "", transport.name)
         ):
             return transport
     return None

@@ -8,8 +8,9 @@ either end asks for several.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
+from tallow_core.aio import Scope
 from tallow_core.errors import TallowError, TransportError
 from tallow_core.protocol.codec.wire import malformed
 from tallow_core.protocol.lanes.lane_join import CONTROL_LANE, MOST_CARRYING, LaneHello
@@ -20,19 +21,19 @@ from tallow_core.protocol.lanes.session_messages import (
     read_wanted,
     write_wanted,
 )
+from tallow_core.session.channel import Channel
+from tallow_core.session.context import Context
 from tallow_core.session.lane import Dial, Lane
+from tallow_core.session.lane_set import LaneSet
 from tallow_core.spi.transport import ByteStream
-from tallow_core.types import Role
+from tallow_core.types import NetworkPath, Role
 
-if TYPE_CHECKING:
-    from tallow_core.session.session import Session
-
-MOST_SPARES = 4 + MOST_CARRYING - 1
+MAX_SPARE_LANES = 4 + MOST_CARRYING - 1
 """Spare lanes beside the path of the session that an end has at once: some to move to, and those
 that then join them."""
-MOST_MOVES = 8
+MAX_MOVES = 8
 """How often a session's data moves to a spare lane."""
-MOST_ASKED = 1 + 2 * MOST_MOVES
+MAX_LANES_MESSAGES = 1 + 2 * MAX_MOVES
 """How often a host asks for further lanes: once for each path that the data goes by."""
 JOIN_SECONDS = 5.0
 """For one attempt beside the path of the session, from dialling to the lane that stands; at the
@@ -49,7 +50,7 @@ FLOW = (RecordType.DATA, RecordType.SPREAD, RecordType.MOVED)
 on."""
 
 
-class Spare(NamedTuple):
+class SpareLane(NamedTuple):
     """A lane, and what reads it while it is idle: at the guest up to the first record of the data,
     which is the result."""
 
@@ -66,32 +67,44 @@ class Spare(NamedTuple):
         )
 
 
-class Spares:
+class LanePool:
     """The spare lanes of one session. The host chooses, the guest takes those that the host
     names."""
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
-        self._idle: dict[int, Spare] = {}
+    def __init__(
+        self, context: Context, scope: Scope, channel: Channel, lanes: LaneSet, path: NetworkPath
+    ) -> None:
+        self._context = context
+        self.scope = scope
+        self.channel = channel
+        self.lanes = lanes
+        self.path = path
+        self.reporter = context.reporter
+        self._idle: dict[int, SpareLane] = {}
         self._ready: list[int] = []
         self._moves = 0
         self._asked = 0
         self._wish = 0
         self._opening: tuple[str, asyncio.Task[None]] | None = None
-        self.in_use: Lane | None = None
-        """The lane beside the session's path that the data moved to, if it did."""
         self.stay = False
         """Whether the path of the session was found to be the fastest, and the data stays there."""
-        if session.role is Role.HOST:
-            session.handlers[RecordType.LANES_WANTED] = self._hear_wish
+        self.searches = False
+        """Whether this end looks for a direct path beside the one of the session."""
+        self.peer_searches = False
+        """Whether the other end is known to do so."""
+        if lanes.role is Role.HOST:
+            channel.handle(RecordType.LANES_WANTED, self._on_wish)
         else:
-            session.handlers[RecordType.LANES] = self._hear_lanes
+            channel.handle(RecordType.LANES, self._on_lanes)
 
     @property
     def wanted(self) -> bool:
         """Whether a further one to move to would be of use."""
         return (
-            self.in_use is None and not self.stay and self._moves < MOST_MOVES and not self._alive()
+            self.lanes.aside is None
+            and not self.stay
+            and self._moves < MAX_MOVES
+            and not self._alive()
         )
 
     def _alive(self) -> int:
@@ -101,23 +114,23 @@ class Spares:
         """Join by a stream that `dial` opens to `address`. The host uses it once the guest has said
         on it that its side stands."""
         async with asyncio.timeout(JOIN_SECONDS):
-            await self._session.dial_aside(dial, address, self._add)
+            await self.lanes.dial_aside(dial, address, self._add)
 
     async def accept(self, stream: ByteStream, hello: LaneHello, address: str) -> None:
         """Join by a stream that the other end opened."""
-        if self._alive() >= MOST_SPARES:
-            raise malformed(f"more than {MOST_SPARES} lanes that carry nothing")
-        lane = await self._session.accept_aside(stream, hello, address)
+        if self._alive() >= MAX_SPARE_LANES:
+            raise malformed(f"more than {MAX_SPARE_LANES} lanes that carry nothing")
+        lane = await self.lanes.accept_aside(stream, hello, address)
         self._add(lane)
-        if self._session.role is Role.HOST:
+        if self.lanes.role is Role.HOST:
             self._ready.append(lane.keys.lane)
         else:
             await lane.send(RecordType.PING)
 
     def _add(self, lane: Lane) -> None:
         number = lane.keys.lane
-        reading = self._session.task(self._read(lane))
-        self._idle[number] = Spare(lane, reading)
+        reading = self.scope.task(self._read(lane))
+        self._idle[number] = SpareLane(lane, reading)
         reading.add_done_callback(lambda task: self._over(number, lane, task))
 
     def _over(self, number: int, lane: Lane, task: asyncio.Task[Record | None]) -> None:
@@ -127,19 +140,19 @@ class Spares:
             return
         error = task.exception()
         if error is not None and not isinstance(error, TransportError):
-            self._session.fail(error)
+            self.scope.fail(error)
         if error is not None or task.result() is None:
             self._not_ready(number)
-            self._session.drop(lane)
-            if self._session.role is Role.HOST:
+            self.lanes.drop(lane)
+            if self.lanes.role is Role.HOST:
                 self._idle.pop(number, None)
 
     async def _read(self, lane: Lane) -> Record | None:
-        host = self._session.role is Role.HOST
+        host = self.lanes.role is Role.HOST
         while not lane.opener.finished:
             kind, body = await lane.receive()
             if kind == RecordType.EPOCH:
-                await self._session.rekeying.epoch(lane, body)
+                await self.lanes.epochs.received(lane, body)
             elif kind in FLOW and not host:
                 return kind, body
             elif kind == RecordType.PING and host:
@@ -166,28 +179,37 @@ class Spares:
             if spare.lane.address == address:
                 del self._idle[number]
                 self._not_ready(number)
-                self._session.drop(spare.lane)
+                self.lanes.drop(spare.lane)
+
+    def show_path(self, lane: Lane, reason: str) -> None:
+        """The `path` event: the data goes by `lane` from here on, because a path was "found", is
+        "broken", or was "slower"."""
+        self.lanes.aside = lane if lane.address else None
+        self._context.event(
+            "path", path="direct" if lane.address else self.path.kind, reason=reason
+        )
+        self.reporter.note(f"the data goes by {lane.address or self.path.address}")
 
     # -- moving ----------------------------------------------------------------------------------
 
     def best(self) -> Lane | None:
         """At the host: take the lane to move to that joined first, if there is one; the others are
         ended."""
-        if not self._ready or self._moves >= MOST_MOVES or self.stay:
+        if not self._ready or self._moves >= MAX_MOVES or self.stay:
             return None
         self._moves += 1
         number, *others = self._ready
         self._ready = []
         for other in others:
-            self._session.spawn(self._session.end(self._idle.pop(other).lane))
+            self.scope.spawn(self.lanes.end(self._idle.pop(other).lane))
         return self._idle.pop(number).lane
 
-    def named(self, number: int) -> Spare:
+    def named(self, number: int) -> SpareLane:
         """At the guest: the lane that the host has moved the data to. One that broke meanwhile
         tells so when it is read."""
         self._moves += 1
-        if self._moves > MOST_MOVES:
-            raise malformed(f"the data was moved more than {MOST_MOVES} times")
+        if self._moves > MAX_MOVES:
+            raise malformed(f"the data was moved more than {MAX_MOVES} times")
         return self.joining(number, aside=True)
 
     async def give_up(self, number: int) -> None:
@@ -198,7 +220,7 @@ class Spares:
             raise malformed(f"lane {number} is given up, which the data did not move to")
         await spare.lane.stream.aclose()
 
-    def joining(self, number: int, *, aside: bool) -> Spare:
+    def joining(self, number: int, *, aside: bool) -> SpareLane:
         """At the guest: the lane that the host has the data go by, beside the path of the session
         or on it."""
         spare = self._idle.get(number)
@@ -213,10 +235,10 @@ class Spares:
     async def wish(self) -> None:
         """At the guest: tell the host by how many lanes the data is to come, if that was chosen
         here."""
-        if chosen := self._session.context.settings.session.lanes:
-            await self._session.send(RecordType.LANES_WANTED, write_wanted(chosen))
+        if chosen := self._context.settings.session.lanes:
+            await self.channel.send(RecordType.LANES_WANTED, write_wanted(chosen))
 
-    async def _hear_wish(self, body: bytes) -> None:
+    async def _on_wish(self, body: bytes) -> None:
         if self._wish:
             raise malformed("a second wish for lanes")
         self._wish = read_wanted(body)
@@ -224,7 +246,7 @@ class Spares:
     def widen(self, lane: Lane) -> None:
         """At the host: have as many lanes opened to where `lane` leads as the data is to go by, by
         the end that opened that one."""
-        chosen = max(self._session.context.settings.session.lanes, self._wish)
+        chosen = max(self._context.settings.session.lanes, self._wish)
         count = (chosen or (FAR_LANES if lane.rtt >= FAR_SECONDS else 1)) - 1
         if not count:
             return
@@ -232,30 +254,30 @@ class Spares:
             self._open(lane.dial, lane.address, count)
         else:
             if not lane.address:
-                self._session.expect(count)
+                self.lanes.expect(count)
             further = Further(lane.keys.lane if lane.address else CONTROL_LANE, count)
-            self._session.spawn(self._session.send(RecordType.LANES, further.encoded()))
+            self.scope.spawn(self.channel.send(RecordType.LANES, further.encoded()))
 
     def further(self, address: str) -> Lane | None:
         """At the host: take a lane that leads where the data goes already, `address` ("": the path
         of the session), if one has joined."""
         if not address:
-            return self._session.joined_lane()
+            return self.lanes.take_joined()
         for number in self._ready:
             if self._idle[number].lane.address == address:
                 self._ready.remove(number)
                 return self._idle.pop(number).lane
         return None
 
-    async def _hear_lanes(self, body: bytes) -> None:
+    async def _on_lanes(self, body: bytes) -> None:
         further = read_further(body)
         self._asked += 1
-        if self._asked > MOST_ASKED:
-            raise malformed(f"more than {MOST_ASKED} times asked for lanes")
+        if self._asked > MAX_LANES_MESSAGES:
+            raise malformed(f"more than {MAX_LANES_MESSAGES} times asked for lanes")
         if further.lane == CONTROL_LANE:
-            dial, address = self._session.path.dial, ""
+            dial, address = self.lanes.dial_path, ""
         else:
-            lane = self._session.dialled(further.lane)
+            lane = self.lanes.dialled(further.lane)
             dial, address = (None, "") if lane is None else (lane.dial, lane.address)
         if dial is not None:  # else it broke meanwhile
             self._open(dial, address, further.lanes)
@@ -263,7 +285,7 @@ class Spares:
     def _open(self, dial: Dial, address: str, count: int) -> None:
         if self._opening is not None:
             self._opening[1].cancel()
-        self._opening = address, self._session.spawn(self._open_all(dial, address, count))
+        self._opening = address, self.scope.spawn(self._open_all(dial, address, count))
 
     def stop_opening(self, address: str) -> None:
         """The data goes another way: further lanes to `address` are not needed."""
@@ -276,11 +298,9 @@ class Spares:
         async def one() -> None:
             async with places:
                 try:
-                    await (
-                        self.dial(dial, address) if address else self._session.dial_lane(self._add)
-                    )
+                    await (self.dial(dial, address) if address else self.lanes.dial(self._add))
                 except (TallowError, TimeoutError) as error:
-                    self._session.context.reporter.note(
+                    self.reporter.note(
                         f"a further connection could not be opened: {error or 'no answer in time'}",
                         2,
                     )

@@ -12,13 +12,12 @@ import asyncio
 import time
 
 from tallow_core.errors import TallowError, TransportError
-from tallow_core.paths.lane_pool import Record
+from tallow_core.paths.lane_pool import LanePool, Record
 from tallow_core.protocol.codec.wire import malformed
 from tallow_core.protocol.lanes.lane_join import MOST_CARRYING
 from tallow_core.protocol.lanes.record import RecordType
 from tallow_core.protocol.lanes.session_messages import Arrived, Lost, read_lane
 from tallow_core.session.lane import Lane
-from tallow_core.session.session import Session
 
 ACK_EVERY, ACK_SECONDS = 8, 0.25
 """The sender hears what has arrived after so many records, and after so long if any has."""
@@ -30,11 +29,15 @@ SILENT_SECONDS = 10.0
 every `ALIVE_SECONDS`."""
 
 
-class Inflow:
+class RecordReceiver:
     """The receiver's end, at the guest. `lane` is the first of the session's own path."""
 
-    def __init__(self, session: Session, lane: Lane) -> None:
-        self._session = session
+    def __init__(self, pool: LanePool, lane: Lane) -> None:
+        self._pool = pool
+        self._scope = pool.scope
+        self._channel = pool.channel
+        self._lane_set = pool.lanes
+        self._reporter = pool.reporter
         self._lanes = [lane]
         self._turn = 0
         self._ahead: dict[Lane, asyncio.Task[Record | None]] = {}
@@ -47,7 +50,7 @@ class Inflow:
         self._given_up = False
         self._former: set[int] = set()
         self._final = False
-        session.handlers[RecordType.GIVEN_UP] = self._on_given_up
+        self._channel.handle(RecordType.GIVEN_UP, self._on_given_up)
 
     @property
     def _aside(self) -> str:
@@ -66,7 +69,7 @@ class Inflow:
             try:
                 kind, body = await self._next(lane)
                 if kind == RecordType.EPOCH:
-                    await self._session.rekeying.epoch(lane, body)
+                    await self._lane_set.epochs.received(lane, body)
                     continue
                 if kind == RecordType.MOVED and not self._aside and lane.opener.finished:
                     await self._move(read_lane(body, "Moved"))
@@ -88,7 +91,7 @@ class Inflow:
                 f"record {kind:#04x} as the last on a data lane, before all data was there"
             )
         if kind == RecordType.SPREAD and len(self._lanes) < MOST_CARRYING:
-            spare = self._session.spares.joining(read_lane(body, "Spread"), aside=bool(self._aside))
+            spare = self._pool.joining(read_lane(body, "Spread"), aside=bool(self._aside))
             self._ahead[spare.lane] = spare.reading
             self._lanes.append(spare.lane)
         elif kind != RecordType.PING or not self._aside:
@@ -115,7 +118,7 @@ class Inflow:
             and len(self._lanes) > 1
             and not lane.opener.finished
         ):
-            self._ahead[lane] = task = self._session.task(_one(lane))
+            self._ahead[lane] = task = self._scope.task(_one(lane))
             task.add_done_callback(_seen)
 
     async def _counted(self, lane: Lane) -> None:
@@ -134,12 +137,12 @@ class Inflow:
     async def _tell(self) -> None:
         """Tell the sender what has arrived, where it wants to know: by a path that may break, and
         by one beside which others are tried."""
-        if self._aside or self._session.races:
+        if self._aside or self._pool.searches:
             self._told, self._told_at = self._count, time.monotonic()
             arrived = Arrived(
                 self._number, self._count, min(int(self._waited * 1000), (1 << 32) - 1)
             )
-            await self._session.send(RecordType.ACK, arrived.encoded())
+            await self._channel.send(RecordType.ACK, arrived.encoded())
 
     async def _ends(self) -> None:
         """Read the end of every other lane in use: one that was cut is an error, though all data is
@@ -156,24 +159,24 @@ class Inflow:
     async def _end(self, lane: Lane) -> None:
         kind, body = await self._next(lane)
         if kind == RecordType.EPOCH:
-            await self._session.rekeying.epoch(lane, body)
+            await self._lane_set.epochs.received(lane, body)
         elif kind != RecordType.PING if not lane.opener.finished else kind != RecordType.CLOSE:
             raise malformed(f"record {kind:#04x} where a data lane should end")
 
     # -- other paths -----------------------------------------------------------------------------
 
     async def _move(self, number: int) -> None:
-        self._session.spares.stop_opening("")
-        spare, old = self._session.spares.named(number), self._lanes
+        self._pool.stop_opening("")
+        spare, old = self._pool.named(number), self._lanes
         await self._ends()
         await self._tell()
         for lane in old:
             if not lane.sealer.finished:
                 await lane.send(RecordType.CLOSE, final=True)
-            self._session.drop(lane)
+            self._lane_set.drop(lane)
         self._use(spare.lane, "found")
         self._ahead[spare.lane] = spare.reading
-        self._session.spawn(self._watch(spare.lane))
+        self._scope.spawn(self._watch(spare.lane))
 
     async def _watch(self, first: Lane) -> None:
         """End a wait for a path that has fallen silent."""
@@ -192,16 +195,17 @@ class Inflow:
     async def _fall_back(self, error: TransportError) -> None:
         if not self._aside:
             raise error
-        session, number, count = self._session, self._number, self._count
+        number, count = self._number, self._count
         reason = "slower" if self._given_up else "broken"
         why = "is slower than the path of the session" if self._given_up else f"is lost ({error})"
-        session.context.reporter.note(f"{self._aside} {why}; going on by the path of the session")
-        session.spares.stay |= self._given_up
-        session.spares.forget(self._aside)
+        self._reporter.note(f"{self._aside} {why}; going on by the path of the session")
+        self._pool.stay |= self._given_up
+        self._pool.forget(self._aside)
         for broken in self._lanes:
-            session.drop(broken)
-        await session.send(RecordType.LOST, Lost(number, count, session.next_number).encoded())
-        self._use(await session.dial_lane(), reason)
+            self._lane_set.drop(broken)
+        lost = Lost(number, count, self._lane_set.next_number)
+        await self._channel.send(RecordType.LOST, lost.encoded())
+        self._use(await self._lane_set.dial(), reason)
 
     async def _on_given_up(self, body: bytes) -> None:
         """The sender has found the path slower than the session's own: what is still on its way
@@ -212,9 +216,9 @@ class Inflow:
         self._given_up = True
         if self._aside and number == self._number:
             for lane in self._lanes:
-                self._session.spawn(lane.stream.aclose())
+                self._scope.spawn(lane.stream.aclose())
         else:
-            await self._session.spares.give_up(number)
+            await self._pool.give_up(number)
 
     def _use(self, lane: Lane, reason: str) -> None:
         self._former.add(self._number)
@@ -222,7 +226,7 @@ class Inflow:
         self._told_at, self._waited = 0.0, 0.0
         self._ahead.clear()
         self._given = None
-        self._session.tell_path(lane, reason)
+        self._pool.show_path(lane, reason)
 
     async def close(self) -> None:
         """End our direction, when all is there."""

@@ -13,30 +13,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections import deque
 
 from tallow_core.errors import BrokenOffError, LocalProtocolError, TransportError
 from tallow_core.files.record_buffer import RecordBuffer
+from tallow_core.paths.backlog import MAX_KEPT, Backlog
+from tallow_core.paths.lane_pool import LanePool
 from tallow_core.paths.throughput import Pace
 from tallow_core.protocol.codec.wire import malformed
 from tallow_core.protocol.lanes.lane_join import MOST_CARRYING
 from tallow_core.protocol.lanes.record import FINAL, RecordType
 from tallow_core.protocol.lanes.session_messages import Arrived, read_arrived, read_lost, write_lane
 from tallow_core.session.lane import Lane
-from tallow_core.session.session import Session
 
 WIDE_AFTER = 2
 """The record with which further lanes are opened: what is smaller needs none."""
-MOST_KEPT = 32
-"""Records that a sender keeps: with those of 1 MiB, 32 MiB on the way."""
 FIRST_FLYING, FLYING_SECONDS = 4 << 20, 1.0
 """Bytes that are on their way at once by the session's own path while a better one is looked for,
 and seconds of its rate once that is known: all of them are read before the first record of the
 better path."""
 WATCH_SECONDS = 0.05
-MOST_SIZES = 4096
-"""Records whose size is remembered until they have arrived; a receiver that says nothing makes a
-sender remember no more."""
 ALIVE_SECONDS = 3.0
 JUDGE_SECONDS = 0.25
 LOST_SECONDS = 60.0
@@ -44,13 +39,16 @@ LOST_SECONDS = 60.0
 `SILENT_SECONDS`."""
 
 
-class Outflow:
+class RecordSender:
     """The sender's end, at the host. `lane` is the first of the session's own path."""
 
-    def __init__(self, session: Session, lane: Lane) -> None:
-        self._session = session
-        self._kept: deque[bytearray] = deque()
-        self._free: list[bytearray] = []
+    def __init__(self, pool: LanePool, lane: Lane) -> None:
+        self._pool = pool
+        self._scope = pool.scope
+        self._channel = pool.channel
+        self._lane_set = pool.lanes
+        self._reporter = pool.reporter
+        self._backlog = Backlog()
         self._lost = False
         self._changed = asyncio.Event()
         self._spoke = 0.0
@@ -58,28 +56,25 @@ class Outflow:
         self._reason = "broken"
         self._own_rate = 0.0
         self._former: dict[int, tuple[int, int]] = {}
-        self._sent = self._acknowledged = 0
         self._pace = Pace()
         self._lanes: list[Lane] = []
         self._buffers: dict[Lane, RecordBuffer] = {}
         self._going: dict[Lane, asyncio.Task[None]] = {}
         self._begin(lane)
-        session.handlers[RecordType.ACK] = self._on_ack
-        session.handlers[RecordType.LOST] = self._on_lost
+        self._channel.handle(RecordType.ACK, self._on_ack)
+        self._channel.handle(RecordType.LOST, self._on_lost)
 
     def _begin(self, lane: Lane) -> None:
         """Go on by `lane`."""
         if self._lanes:
-            self._former[self._number] = self._acknowledged, self._sent
+            self._former[self._number] = self._backlog.acknowledged, self._backlog.sent
             if not self._aside:
                 self._own_rate = max(self._own_rate, self._pace.rate)
         self._lanes, self._turn = [lane], 0
         self._buffers.clear()
         self._going.clear()
         self._pace = Pace()
-        self._sizes: deque[int] = deque()
-        self._flying = 0
-        self._sent = self._acknowledged = 0
+        self._backlog.begin()
         self._lost = False
         lane.carries = True
 
@@ -98,10 +93,10 @@ class Outflow:
         afterwards."""
         await self._choose()
         await self._spread()
-        while self._aside and len(self._kept) >= MOST_KEPT:
+        while self._aside and self._backlog.kept >= MAX_KEPT:
             await self._change()
         if self._aside:
-            self._keep(buffer.plain[:size])
+            self._backlog.keep(buffer.plain[:size])
         try:
             await self._put(buffer, size)
         except TransportError:
@@ -113,12 +108,10 @@ class Outflow:
         """Move to a better path, if there is one; wait while much is on its way by the session's
         own."""
         while not self._aside:
-            if (self._own_rate or self._pace.settled) and (
-                better := self._session.spares.best()
-            ) is not None:
+            if (self._own_rate or self._pace.settled) and (better := self._pool.best()) is not None:
                 await self._move(better)
             elif (
-                self._flying <= max(FIRST_FLYING, FLYING_SECONDS * self._pace.best)
+                self._backlog.flying <= max(FIRST_FLYING, FLYING_SECONDS * self._pace.best)
                 or not self._hopes
             ):
                 return
@@ -131,11 +124,11 @@ class Outflow:
     @property
     def _hopes(self) -> bool:
         """Whether the data may move, and the receiver says what has arrived."""
-        return self._session.races and self._session.raced and not self._session.spares.stay
+        return self._pool.searches and self._pool.peer_searches and not self._pool.stay
 
     async def finish(self) -> None:
         """Wait until nothing can have to be sent again."""
-        while self._aside and self._kept:
+        while self._aside and self._backlog.kept:
             await self._change()
 
     async def _put(self, buffer: RecordBuffer, size: int) -> None:
@@ -146,12 +139,9 @@ class Outflow:
         while that one is slow.
         """
         final = bool(buffer.plain[0] & FINAL)
-        self._sent += 1
-        if self._sent == WIDE_AFTER:
-            self._session.spares.widen(self._lanes[0])
-        if len(self._sizes) < MOST_SIZES:
-            self._sizes.append(size)
-            self._flying += size
+        self._backlog.add(size)
+        if self._backlog.sent == WIDE_AFTER:
+            self._pool.widen(self._lanes[0])
         lane = self._lanes[self._turn]
         with self._pace.sending():
             await self._free_to_send(lane)
@@ -172,7 +162,7 @@ class Outflow:
     async def _go(self, lane: Lane, buffer: RecordBuffer, size: int) -> None:
         copy = self._buffers.get(lane) or self._buffers.setdefault(lane, RecordBuffer.for_data())
         copy.plain[:size] = buffer.plain[:size]
-        self._going[lane] = task = self._session.task(lane.send_filled(copy, size))
+        self._going[lane] = task = self._scope.task(lane.send_filled(copy, size))
         task.add_done_callback(_seen)
         await asyncio.sleep(0)
 
@@ -193,11 +183,6 @@ class Outflow:
             if number != self._turn:
                 await self._say(lane, RecordType.CLOSE, final=True)
 
-    def _keep(self, plain: memoryview) -> None:
-        copy = self._free.pop() if self._free else bytearray()
-        copy[:] = plain
-        self._kept.append(copy)
-
     async def _change(self) -> None:
         """Wait for a word of the receiver's on what it has; one that has lost the path is sent the
         rest again."""
@@ -214,7 +199,7 @@ class Outflow:
         """Take in the lanes that have joined by the path in use."""
         while (
             len(self._lanes) < MOST_CARRYING
-            and (further := self._session.spares.further(self._aside)) is not None
+            and (further := self._pool.further(self._aside)) is not None
         ):
             try:
                 await self._say(
@@ -223,13 +208,11 @@ class Outflow:
             except TransportError:
                 if not self._aside:
                     raise
-                self._session.drop(further)
+                self._lane_set.drop(further)
                 return  # the next record will not get through either
             further.carries = True
             self._lanes.append(further)
-            self._session.context.reporter.note(
-                f"the data goes by {len(self._lanes)} connections", 2
-            )
+            self._reporter.note(f"the data goes by {len(self._lanes)} connections", 2)
 
     async def _move(self, better: Lane) -> None:
         await self._say(
@@ -238,9 +221,9 @@ class Outflow:
         await self._end_others()
         self._begin(better)
         self._spoke = time.monotonic()
-        self._session.spawn(self._keep_alive(better))
-        self._session.spawn(self._judge(better))
-        self._session.tell_path(better, "found")
+        self._scope.spawn(self._keep_alive(better))
+        self._scope.spawn(self._judge(better))
+        self._pool.show_path(better, "found")
 
     async def _judge(self, lane: Lane) -> None:
         """Give a path up that turns out to be slower than the session's own was; the receiver's
@@ -252,15 +235,13 @@ class Outflow:
         ):
             await asyncio.sleep(JUDGE_SECONDS)
             if self._lanes[0] is lane and not self._lost and self._pace.slower_than(self._own_rate):
-                self._reason, self._session.spares.stay = "slower", True
+                self._reason, self._pool.stay = "slower", True
                 better = (
-                    f"less than the {self._own_rate / 1e6:.1f} MB/s by {self._session.path.address}"
+                    f"less than the {self._own_rate / 1e6:.1f} MB/s by {self._pool.path.address}"
                 )
-                self._session.context.reporter.note(
-                    f"{lane.address} gives {better}; going back there"
-                )
+                self._reporter.note(f"{lane.address} gives {better}; going back there")
                 with contextlib.suppress(LocalProtocolError):  # our final word has gone out
-                    await self._session.send(RecordType.GIVEN_UP, write_lane(lane.keys.lane))
+                    await self._channel.send(RecordType.GIVEN_UP, write_lane(lane.keys.lane))
                 return
 
     async def _keep_alive(self, lane: Lane) -> None:
@@ -284,9 +265,9 @@ class Outflow:
     async def _fall_back(self) -> None:
         """Go on, on a new lane of the session's own path, with the first record that the receiver
         does not have."""
-        self._session.spares.forget(self._aside)
+        self._pool.forget(self._aside)
         for broken in self._lanes:
-            self._session.drop(broken)
+            self._lane_set.drop(broken)
         try:
             async with asyncio.timeout(LOST_SECONDS):
                 while not self._lost:
@@ -297,12 +278,11 @@ class Outflow:
                 "the direct connection broke, and the other side did not come back by the relay;"
                 " try again"
             ) from None
-        self._begin(await self._session.next_lane(self._onwards))
-        self._session.tell_path(self._lanes[0], self._reason)
+        self._begin(await self._lane_set.next_joined(self._onwards))
+        self._pool.show_path(self._lanes[0], self._reason)
         self._reason = "broken"
         buffer = RecordBuffer.for_data()
-        kept, self._kept = self._kept, deque()
-        for copy in kept:
+        for copy in self._backlog.take_kept():
             buffer.plain[: len(copy)] = copy
             await self._put(buffer, len(copy))
 
@@ -316,7 +296,7 @@ class Outflow:
     def _take_former(self, arrived: Arrived, acknowledged: int, sent: int) -> None:
         """What was on its way when the data moved on."""
         if not acknowledged <= arrived.records <= sent:
-            raise malformed("records that were told of before, or that were never sent")
+            raise malformed("records that were acknowledged before, or that were never sent")
         self._former[arrived.lane] = arrived.records, sent
         if arrived.records == sent and arrived.lane == next(reversed(self._former)):
             self._pace.begin()
@@ -333,15 +313,7 @@ class Outflow:
     def _take(self, lane: int, records: int, starved: float | None) -> None:
         if self._lost or lane != self._number:
             raise malformed("a word on a lane that does not carry the data")
-        if not self._acknowledged <= records <= self._sent:
-            raise malformed("records that were told of before, or that were never sent")
-        size = 0
-        for _ in range(records - self._acknowledged):
-            if self._aside:
-                self._free.append(self._kept.popleft())
-            size += self._sizes.popleft() if self._sizes else 0
-        self._acknowledged = records
-        self._flying -= size
+        size = self._backlog.acknowledge(records)
         if starved is not None:
             self._pace.arrived(size, starved)
         self._changed.set()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from tallow_core.config.suite_choice import why_no_common
 from tallow_core.errors import (
@@ -38,10 +38,10 @@ from tallow_core.rendezvous.relay_client import dial_relay, first_frame, relay_e
 from tallow_core.secrets import system_rng
 from tallow_core.session.context import Context
 from tallow_core.session.frame_io import best_effort, read_frame, read_some, write_frame
-from tallow_core.session.session import Path, Session
+from tallow_core.session.session import Session
 from tallow_core.spi.discovery import Discovery
 from tallow_core.spi.transport import ByteStream
-from tallow_core.types import Endpoint, Role, Trust
+from tallow_core.types import Endpoint, NetworkPath, Role, Trust
 
 DIAL_SECONDS = 10.0
 DONE_SECONDS = 30.0
@@ -59,13 +59,11 @@ class ProofsSpent(AuthenticationError):
     code = "proofs-spent"
 
 
-class _Way(NamedTuple):
-    """One way to try: `dial` connects, `first` reads the host's first frame, past what a relay says
+class _Approach(NamedTuple):
+    """A path to try. `dial` connects; `first` reads the host's first frame, past what a relay says
     before it."""
 
-    kind: str
-    address: str
-    transport: str
+    path: NetworkPath
     dial: Callable[[], Awaitable[ByteStream]]
     first: Callable[[ByteStream], Awaitable[Frame]]
 
@@ -128,14 +126,14 @@ class _Guest:
         way = self._direct(endpoint, "direct")
         return await self._enter(way, await way.dial())
 
-    async def _enter(self, way: _Way, stream: ByteStream) -> Session:
+    async def _enter(self, way: _Approach, stream: ByteStream) -> Session:
         """Meet the host; one that is busy with strangers is asked again, until the search ends."""
         while True:
             try:
                 return await self._meet(way, stream)
             except Displaced:
                 self._context.reporter.note(
-                    f"{way.address}: too many others are trying; trying again"
+                    f"{way.path.address}: too many others are trying; trying again"
                 )
             await asyncio.sleep(RETRY_SECONDS)
             stream = await way.dial()
@@ -183,7 +181,7 @@ class _Guest:
                 pending.cancel()
                 await asyncio.gather(pending, return_exceptions=True)
 
-    async def _hint(self, way: _Way) -> Session | None:
+    async def _hint(self, way: _Approach) -> Session | None:
         """Try an answer of discovery, which may be forged or stale: only the spent budget is
         final."""
         self._hints += 1
@@ -192,13 +190,13 @@ class _Guest:
         except ProofsSpent:
             raise
         except TallowError as error:
-            self._context.reporter.note(f"{way.address} did not work: {error}")
+            self._context.reporter.note(f"{way.path.address} did not work: {error}")
             self._problems.append(error)
             return None
         finally:
             self._hints -= 1
 
-    async def _dial_patiently(self, way: _Way) -> ByteStream:
+    async def _dial_patiently(self, way: _Approach) -> ByteStream:
         """Discovery names a place once, so one that fails for a moment is dialled again."""
         for pause in (0.3, 1.0):
             try:
@@ -228,7 +226,7 @@ class _Guest:
             ) as error:  # nothing had begun yet: to the user, the relay was lost
                 self._problems.append(UnreachableError(str(error)))
             except TallowError as error:
-                self._context.reporter.note(f"{way.address} did not work: {error}")
+                self._context.reporter.note(f"{way.path.address} did not work: {error}")
                 self._problems.append(error)
         except TransportError as error:
             self._dead.append(error)
@@ -246,31 +244,27 @@ class _Guest:
 
     # -- how to get in ---------------------------------------------------------------------------
 
-    def _direct(self, endpoint: Endpoint, kind: str) -> _Way:
+    def _direct(self, endpoint: Endpoint, kind: Literal["local", "direct"]) -> _Approach:
         async def dial() -> ByteStream:
             deadline = asyncio.get_running_loop().time() + DIAL_SECONDS
             return await self._context.transport(endpoint.scheme).dial(
                 endpoint, deadline, trust=Trust.SESSION
             )
 
-        return _Way(
-            kind,
-            endpoint.url,
-            endpoint.scheme,
+        return _Approach(
+            NetworkPath(kind, endpoint.url, endpoint.scheme),
             dial,
             lambda stream: read_frame(stream, STATE_SECONDS),
         )
 
-    def _relay(self, endpoint: Endpoint) -> _Way:
-        return _Way(
-            "relay",
-            endpoint.url,
-            endpoint.scheme,
+    def _relay(self, endpoint: Endpoint) -> _Approach:
+        return _Approach(
+            NetworkPath("relay", endpoint.url, endpoint.scheme),
             lambda: dial_relay(self._context, endpoint),
             first_frame,
         )
 
-    async def _meet(self, way: _Way, stream: ByteStream) -> Session:
+    async def _meet(self, way: _Approach, stream: ByteStream) -> Session:
         async def dial_lane() -> ByteStream:
             further = await way.dial()
             try:
@@ -280,10 +274,9 @@ class _Guest:
                 raise
             return further
 
-        path = Path(way.kind, way.address, way.transport, dial_lane)
         try:
             drivers = self._context.drivers(
-                path.route
+                way.path
             )  # before a word is said: a rule may close this path
             wait = min(MAX_WAIT_SECONDS, int(self._context.settings.receive.wait) + 1)
             await write_frame(stream, Join(self._code.nameplate, wait).frame())
@@ -291,14 +284,14 @@ class _Guest:
             machine = GuestHandshake(
                 self._code, drivers, system_rng, self._context.veto_suite, asked
             )
-            established = await self._handshake(machine, path, stream, await way.first(stream))
+            established = await self._handshake(machine, way.path, stream, await way.first(stream))
         except BaseException:
             await stream.aclose()
             raise
-        return Session(self._context, Role.GUEST, established, stream, path)
+        return Session(self._context, Role.GUEST, established, stream, way.path, dial_lane)
 
     async def _handshake(
-        self, machine: GuestHandshake, path: Path, stream: ByteStream, first: Frame
+        self, machine: GuestHandshake, path: NetworkPath, stream: ByteStream, first: Frame
     ) -> Established:
         try:
             async with asyncio.timeout(STATE_SECONDS):
@@ -313,7 +306,7 @@ class _Guest:
                 "the other side stopped in the middle of the handshake; try again"
             ) from None
         except NoCommonDriver as error:
-            raise PolicyError(why_no_common(self._context.policy, path.route, error)) from None
+            raise PolicyError(why_no_common(self._context.policy, path, error)) from None
         finally:
             if alert := machine.data_to_send():
                 await best_effort(stream, alert)
@@ -364,4 +357,4 @@ async def _first(searches: list[Coroutine[Any, Any, Session | None]]) -> Session
             task.cancel()
         for surplus in await asyncio.gather(*tasks, return_exceptions=True):
             if isinstance(surplus, Session):
-                await surplus.control.aclose()
+                await surplus.channel.lane.aclose()

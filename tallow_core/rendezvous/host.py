@@ -4,11 +4,12 @@ knows the code."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Literal
 
+from tallow_core.aio import Scope
 from tallow_core.errors import (
     AuthenticationError,
     ConfigError,
@@ -31,10 +32,10 @@ from tallow_core.rendezvous.relay_client import HostRoom, open_rooms, relay_urls
 from tallow_core.secrets import below, equal, system_rng
 from tallow_core.session.context import Context
 from tallow_core.session.frame_io import best_effort, read_frame, read_some, write_frame
-from tallow_core.session.session import Path, Session
+from tallow_core.session.session import Session
 from tallow_core.spi.discovery import Advert
 from tallow_core.spi.transport import ByteStream, Listener
-from tallow_core.types import Endpoint, Role
+from tallow_core.types import Endpoint, NetworkPath, Role
 
 MOST_UNPROVED = 8
 MOST_TURNED = 64
@@ -80,14 +81,13 @@ class Host:
         self._budget = Budget(min(code.guesses, limits.guesses), tally)
         self._checking = asyncio.Lock()
         self._strangers: list[_Stranger] = []
-        self._tasks: set[asyncio.Task[None]] = set()
+        self.scope = Scope()
         self._session: Session | None = None
         self._won = False
-        self._failure: BaseException | None = None
         self._turning = 0
         self._said: set[str] = set()
         self._rooms = 0
-        self._proved: asyncio.Future[tuple[Established, ByteStream, Path]] = (
+        self._proved: asyncio.Future[tuple[Established, ByteStream, NetworkPath]] = (
             asyncio.get_running_loop().create_future()
         )
 
@@ -97,9 +97,12 @@ class Host:
             raise CodeVoid(
                 "this code is void after too many wrong guesses; send again for a new one"
             )
-        established, stream, path = await self._proved
+        established, stream, path = await self.scope.guard(self._proof())
         self._session = Session(self.context, Role.HOST, established, stream, path)
         return self._session
+
+    async def _proof(self) -> tuple[Established, ByteStream, NetworkPath]:
+        return await self._proved
 
     def forget_guesses(self) -> None:
         """The code is new: what was counted under its number, which a relay may have chosen, was
@@ -112,46 +115,21 @@ class Host:
         self._session = None
         self._won = False
         self._proved = asyncio.get_running_loop().create_future()
-        if self._failure is not None:
-            self._proved.set_exception(self._failure)
-
-    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Run `work` until the host closes."""
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        task.add_done_callback(self._watch)
-        return task
-
-    def _watch(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._end(error)
-
-    def _end(self, error: BaseException) -> None:
-        """End the wait with `error`: this one, or the next one if a session is under way."""
-        self._failure = self._failure or error
-        if not self._proved.done():
-            self._proved.set_exception(error)
 
     async def aclose(self) -> None:
         """Stop waiting; a session that was handed out goes on."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        if self._proved.done() and not self._proved.cancelled():
-            self._proved.exception()  # seen
+        await self.scope.close()
 
     # -- paths -----------------------------------------------------------------------------------
 
-    async def accept(self, listener: Listener, kind: str) -> None:
+    async def accept(self, listener: Listener, kind: Literal["local", "direct"]) -> None:
         """Serve a listener until cancelled."""
         while True:
             stream = await listener.accept()
             if self._turning >= MOST_TURNED:  # a flood: no more than this is worth an answer
                 await stream.aclose()
                 continue
-            self._meet(stream, Path(kind, stream.facts.peer, listener.endpoint.scheme), None)
+            self._meet(stream, NetworkPath(kind, stream.facts.peer, listener.endpoint.scheme), None)
 
     async def attend(self, room: HostRoom) -> None:
         """Take the guests of a room until cancelled. A relay that takes the room away ends the wait
@@ -161,7 +139,9 @@ class Host:
         try:
             async for guest in room.guests():
                 await places.acquire()
-                self.spawn(self._take(room, guest)).add_done_callback(lambda _: places.release())
+                self.scope.spawn(self._take(room, guest)).add_done_callback(
+                    lambda _: places.release()
+                )
         except (RelayRefused, AuthenticationError) as refusal:
             self._rooms -= 1
             if not self._rooms and not self.listening:
@@ -174,9 +154,11 @@ class Host:
         except TallowError as error:
             self.context.reporter.note(f"a guest of the relay could not be taken: {error}")
             return
-        self._meet(stream, Path("relay", room.endpoint.url, room.endpoint.scheme), guest.lane)
+        self._meet(
+            stream, NetworkPath("relay", room.endpoint.url, room.endpoint.scheme), guest.lane
+        )
 
-    def _meet(self, stream: ByteStream, path: Path, lane: bool | None) -> None:
+    def _meet(self, stream: ByteStream, path: NetworkPath, lane: bool | None) -> None:
         """Give a new connection a place among those that have proved nothing; `lane` is what its
         Join said, if a relay read that."""
         now = asyncio.get_running_loop().time()
@@ -184,7 +166,9 @@ class Host:
             oldest = next((stranger for stranger in self._strangers if not stranger.proving), None)
             if oldest is None or now - oldest.since < SAFE_SECONDS:
                 self._turning += 1
-                self.spawn(_turn_away(stream, Alert.DISPLACED)).add_done_callback(self._turned)
+                self.scope.spawn(_turn_away(stream, Alert.DISPLACED)).add_done_callback(
+                    self._turned
+                )
                 return
             oldest.displaced = True
             if oldest.task is not None:
@@ -192,7 +176,7 @@ class Host:
             self._forget(oldest)
         stranger = _Stranger(now, stream)
         self._strangers.append(stranger)
-        stranger.task = self.spawn(self._serve(stranger, path, lane))
+        stranger.task = self.scope.spawn(self._serve(stranger, path, lane))
         stranger.task.add_done_callback(lambda _: self._forget(stranger))
 
     def _turned(self, task: asyncio.Task[None]) -> None:
@@ -202,7 +186,7 @@ class Host:
         if stranger in self._strangers:
             self._strangers.remove(stranger)
 
-    async def _serve(self, stranger: _Stranger, path: Path, lane: bool | None) -> None:
+    async def _serve(self, stranger: _Stranger, path: NetworkPath, lane: bool | None) -> None:
         stream, kept = stranger.stream, False
         try:
             if lane is None:
@@ -225,24 +209,24 @@ class Host:
             raise UnreachableError("it asked for another code")
         return join.lane
 
-    async def _lane(self, stream: ByteStream, path: Path) -> bool:
+    async def _lane(self, stream: ByteStream, path: NetworkPath) -> bool:
         hello = read_lane_hello(await read_frame(stream, STATE_SECONDS))
         session = self._session
-        if session is None or not equal(hello.tag, session.tag):
+        if session is None or not equal(hello.tag, session.lanes.tag):
             raise UnreachableError("it asked for a session that is not here")
-        if not self.context.admits(session.established.suite, path.route):
+        if not self.context.admits(session.established.suite, path):
             raise PolicyError("policy does not admit the suite of this session on that path")
-        await session.accept_lane(stream, hello)
+        await session.lanes.accept(stream, hello)
         return True
 
     # -- the handshake ---------------------------------------------------------------------------
 
-    async def _handshake(self, stream: ByteStream, path: Path) -> bool:
+    async def _handshake(self, stream: ByteStream, path: NetworkPath) -> bool:
         if self._won:
             await best_effort(stream, _alert(Alert.TAKEN).encoded)
             return False
         try:
-            drivers = self.context.drivers(path.route)
+            drivers = self.context.drivers(path)
         except PolicyError as error:  # a rule closes this path
             self._say_once(f"a guest came by a path that policy closes: {error}")
             await best_effort(stream, _alert(Alert.NO_SUITE).encoded)
@@ -264,7 +248,7 @@ class Host:
         finally:
             if alert := machine.data_to_send():
                 await best_effort(stream, alert)
-        if self._proved.done():  # the wait ended with an error meanwhile
+        if self._proved.done() or self.scope.failed:  # the wait ended with an error meanwhile
             return False
         self._proved.set_result((established, stream, path))
         return True
@@ -303,7 +287,7 @@ class Host:
                 self._budget.charge()
             except ConfigError as error:  # an uncounted guess is not checked, and no other will be
                 machine.refuse(Alert.TIMEOUT)
-                self._end(error)
+                self.scope.fail(error)
                 raise
             try:
                 machine.check()
@@ -322,7 +306,7 @@ class Host:
             f"somebody tried a wrong code ({spent} of {limit} guesses); still waiting"
         )
         if self._budget.void:
-            self._end(
+            self.scope.fail(
                 CodeVoid(f"this code is void after {limit} wrong guesses; send again for a new one")
             )
 
@@ -374,7 +358,7 @@ async def open_host(context: Context, phrase: str | None) -> AsyncIterator[Host]
             )
         await _announce(context, host, stack, alone=not rooms)
         for room in rooms:
-            host.spawn(host.attend(room))
+            host.scope.spawn(host.attend(room))
         context.event(
             "code", code=host.code.phrase, listen=[endpoint.url for endpoint in host.listening]
         )
@@ -413,7 +397,7 @@ async def _listen(context: Context, host: Host, stack: AsyncExitStack) -> list[L
         stack.push_async_callback(listener.aclose)
         listeners.append(listener)
         host.listening.append(listener.endpoint)
-        host.spawn(host.accept(listener, "direct" if texts else "local"))
+        host.scope.spawn(host.accept(listener, "direct" if texts else "local"))
     return listeners
 
 

@@ -8,7 +8,6 @@ from functools import cached_property
 from typing import Any, Protocol
 
 from tallow_core.config.policy import Policy
-from tallow_core.config.rules import Route
 from tallow_core.config.schema import Settings
 from tallow_core.errors import ConfigError, PolicyError, UsageError
 from tallow_core.plugin_settings import DriverSettings
@@ -17,7 +16,7 @@ from tallow_core.registry.kinds import DISCOVERY, SUITE_KINDS, TRANSPORT
 from tallow_core.registry.loader import PluginLoader
 from tallow_core.spi.discovery import Discovery
 from tallow_core.spi.transport import Transport
-from tallow_core.types import Endpoint
+from tallow_core.types import Endpoint, NetworkPath
 
 _FOR_THE_PERSON = ("code", "say")
 """Fields of events that no plugin gets: the code, and this side's safety number."""
@@ -53,24 +52,24 @@ class Context:
             told = {key: value for key, value in fields.items() if key not in _FOR_THE_PERSON}
         self.plugins.observe({"event": name, "v": 1, **told})
 
-    def drivers(self, route: Route) -> Drivers:
-        """For each kind that two peers agree on, the drivers that policy allows on `route`, best
+    def drivers(self, path: NetworkPath) -> Drivers:
+        """For each kind that two peers agree on, the drivers that policy allows on `path`, best
         first; a `PolicyError` if a rule leaves none there."""
-        offers = self.policy.offers(route)
+        offers = self.policy.offers(path)
         return {
             kind.name: {
                 driver.name: driver
-                for driver in self.policy.drivers(kind, route)
+                for driver in self.policy.drivers(kind, path)
                 if driver.name in offers[kind.name]
             }
             for kind in SUITE_KINDS
         }
 
-    def admits(self, suite: Mapping[str, str], route: Route) -> bool:
-        """Whether policy lets a session with `suite` use a path like `route`: a rule may admit less
+    def admits(self, suite: Mapping[str, str], path: NetworkPath) -> bool:
+        """Whether policy lets a session with `suite` use a path like `path`: a rule may admit less
         there than where the session began."""
         try:
-            offers = self.policy.offers(route)
+            offers = self.policy.offers(path)
         except PolicyError:
             return False
         return all(name in offers[kind] for kind, name in suite.items() if kind in offers)

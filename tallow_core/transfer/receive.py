@@ -19,14 +19,17 @@ from tallow_core.errors import (
     TransportError,
 )
 from tallow_core.files.spool import Spool
+from tallow_core.paths.lane_pool import LanePool
+from tallow_core.paths.session_paths import open_paths
 from tallow_core.protocol.handshake.code import Code
 from tallow_core.protocol.lanes.record import RecordType
 from tallow_core.protocol.lanes.session_messages import write_reason
 from tallow_core.protocol.transfer.offer_pages import Offer
 from tallow_core.rendezvous.guest import ProofsSpent, connect
+from tallow_core.session.channel import StoppedError
 from tallow_core.session.context import Context
 from tallow_core.session.safety_check import Ask
-from tallow_core.session.session import Session, StoppedError
+from tallow_core.session.session import Session
 from tallow_core.transfer.receiver import Decision, Going, Offered, Receiver
 from tallow_core.transfer.resume_store import Redialling
 from tallow_core.transfer.session_report import announce_session
@@ -65,9 +68,10 @@ async def _sessions(
     while True:
         try:
             async with session:
+                pool = open_paths(context, session)
                 announce_session(context, session)
                 with Spool() as spool:
-                    await _receive(context, session, going, spool, decide, ask)
+                    await _receive(context, session, pool, going, spool, decide, ask)
                 return
         except TransportError as error:
             if (
@@ -82,9 +86,15 @@ async def _sessions(
 
 
 async def _receive(
-    context: Context, session: Session, going: Going, spool: Spool, decide: Decide, ask: Ask
+    context: Context,
+    session: Session,
+    pool: LanePool,
+    going: Going,
+    spool: Spool,
+    decide: Decide,
+    ask: Ask,
 ) -> None:
-    receiver = Receiver(context, session, going)
+    receiver = Receiver(context, session, pool, going)
     offered = await receiver.offered(spool)
     try:
         if (

@@ -22,7 +22,8 @@ from tallow_core.errors import (
 from tallow_core.files.skipped import Reason as SkipReason
 from tallow_core.files.skipped import Skipped
 from tallow_core.files.spool import Spool
-from tallow_core.paths.record_receiver import Inflow
+from tallow_core.paths.lane_pool import LanePool
+from tallow_core.paths.record_receiver import RecordReceiver
 from tallow_core.protocol.codec.wire import Reader, malformed
 from tallow_core.protocol.handshake.handshake_machine import STATE_SECONDS
 from tallow_core.protocol.handshake.key_schedule import RECEIPT_CONTEXT, RESUME
@@ -45,8 +46,9 @@ from tallow_core.protocol.transfer.offer_pages import Offer, OfferKind
 from tallow_core.protocol.transfer.offer_reader import OfferReader
 from tallow_core.protocol.transfer.resumption import Earlier
 from tallow_core.protocol.transfer.selection import Selection
+from tallow_core.session.channel import StoppedError
 from tallow_core.session.context import Context
-from tallow_core.session.session import Session, StoppedError
+from tallow_core.session.session import Session
 from tallow_core.text import printable
 from tallow_core.transfer.partial_transfer import Received
 from tallow_core.transfer.progress import progress
@@ -146,9 +148,10 @@ def check_space(output: str, size: int | None) -> None:
 class Receiver:
     """One session: the offer, and what is taken of it."""
 
-    def __init__(self, context: Context, session: Session, going: Going) -> None:
+    def __init__(self, context: Context, session: Session, pool: LanePool, going: Going) -> None:
         self._context = context
         self._session = session
+        self._pool = pool
         self._going = going
         self._kept = Received(
             context, session.established, bytes(session.established.schedule.key(RESUME))
@@ -240,7 +243,7 @@ class Receiver:
             self._going.kept_in = self._kept.kept_in
             raise
 
-    async def _into(self, sink: Sink, work: Coroutine[Any, Any, Inflow]) -> Inflow:
+    async def _into(self, sink: Sink, work: Coroutine[Any, Any, RecordReceiver]) -> RecordReceiver:
         """Do the work, and close the sink whatever becomes of it; what stands in the way here is
         told with what stays."""
         failed = True
@@ -264,7 +267,7 @@ class Receiver:
             raise FileSystemError(f"{str(error).rstrip('.')}; {stay} kept") from error
         return flow
 
-    async def _accepted(self, offered: Offered, selection: Selection, sink: Sink) -> Inflow:
+    async def _accepted(self, offered: Offered, selection: Selection, sink: Sink) -> RecordReceiver:
         if isinstance(sink, FolderSink) and offered.offer.kind is OfferKind.FILES:
             await self._session.guard(
                 self._kept.attach(sink, offered.offer, offered.digest, offered.entries)
@@ -276,14 +279,14 @@ class Receiver:
                 check_space(sink.output, stored - self._kept.there[1] - begun)
         for body in self._kept.have(offered.offer.entries):
             await self._session.send(RecordType.HAVE, body)
-        await self._session.spares.wish()
+        await self._pool.wish()
         for body in selection.pages():
             await self._session.send(RecordType.ACCEPT, body)
         if (earlier := self._kept.earlier) is not None and self._kept.keeping is not None:
             self._going.accepted(
                 earlier, Decision(selection, sink), offered.digest, self._kept.there
             )
-        flow = Inflow(self._session, await self._session.guard(self._session.dial_lane()))
+        flow = RecordReceiver(self._pool, await self._session.guard(self._session.lanes.dial()))
         async with progress(
             self._context, lambda: self._kept.there[1] + self._bytes, selection.counts.size
         ):
@@ -311,7 +314,7 @@ class Receiver:
             self._context.reporter.warn(f"{there} left alone because they exist here already")
 
     async def _content(
-        self, flow: Inflow, offered: Offered, selection: Selection, sink: Sink
+        self, flow: RecordReceiver, offered: Offered, selection: Selection, sink: Sink
     ) -> None:
         settings = self._context.settings.receive
         content = ContentReader(

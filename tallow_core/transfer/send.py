@@ -23,7 +23,9 @@ from tallow_core.files.source.compression import Packing
 from tallow_core.files.source.record_packer import Outgoing
 from tallow_core.files.source.source_tree import SourceEntry
 from tallow_core.files.spool import Spool
-from tallow_core.paths.record_sender import Outflow
+from tallow_core.paths.lane_pool import LanePool
+from tallow_core.paths.record_sender import RecordSender
+from tallow_core.paths.session_paths import open_paths
 from tallow_core.protocol.codec.wire import malformed
 from tallow_core.protocol.handshake.handshake_machine import STATE_SECONDS, Established
 from tallow_core.protocol.handshake.key_schedule import RECEIPT_CONTEXT, RESUME
@@ -36,10 +38,11 @@ from tallow_core.protocol.transfer.resumption import Earlier, HaveReader, read_r
 from tallow_core.protocol.transfer.selection import AcceptReader
 from tallow_core.rendezvous.host import CodeVoid, Host, open_host
 from tallow_core.secrets import equal, system_rng
+from tallow_core.session.channel import StoppedError
 from tallow_core.session.context import Context
 from tallow_core.session.lane import Lane
 from tallow_core.session.safety_check import Ask
-from tallow_core.session.session import Session, StoppedError
+from tallow_core.session.session import Session
 from tallow_core.spi.hash import Hasher
 from tallow_core.text import printable
 from tallow_core.transfer.payloads import FilesPayload, Payload
@@ -107,7 +110,7 @@ async def _serve(context: Context, host: Host, payload: Payload, ask: Ask, sent:
         except TimeoutError:
             raise lost from None
         going_on = sent.current is not None
-        sender = _Sender(context, session, payload, sent)
+        sender = _Sender(context, session, open_paths(context, session), payload, sent)
         try:
             async with session:
                 await sender.run(ask)
@@ -147,9 +150,12 @@ class _StrangerError(RefusedError):
 
 
 class _Sender:
-    def __init__(self, context: Context, session: Session, payload: Payload, sent: Sent) -> None:
+    def __init__(
+        self, context: Context, session: Session, pool: LanePool, payload: Payload, sent: Sent
+    ) -> None:
         self._context = context
         self._session = session
+        self._pool = pool
         self._payload = payload
         self._sent = sent
         self._resumed: SentRecord | None = None
@@ -186,7 +192,7 @@ class _Sender:
             offer = await self._session.guard(self._offer(spool))
             accepted = await self._accept(spool, offer)
             began = time.monotonic()
-            lane = await self._session.next_lane()
+            lane = await self._session.lanes.next_joined()
             await self._session.guard(self._content(spool, offer, accepted, lane))
             await self._receipt()
             self._seconds = time.monotonic() - began
@@ -291,7 +297,7 @@ class _Sender:
     ) -> None:
         throttle = Throttle(self._context.settings.send.throttle)
 
-        flow = Outflow(self._session, lane)
+        flow = RecordSender(self._pool, lane)
 
         async def send(buffer: RecordBuffer, size: int) -> None:
             await flow.send(buffer, size)

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-IMPORTS: frozenset[str] = frozenset(
-    [
-        "tallow_core.session.session imports tallow_core.paths.direct_path_finder",
-        "tallow_core.session.session imports tallow_core.paths.lane_pool",
-    ]
-)
+IMPORTS: frozenset[str] = frozenset([])
 LONG: frozenset[str] = frozenset(
     [
         "tallow_core.files.output.output_tree",
         "tallow_core.files.source.source_tree",
-        "tallow_core.paths.record_sender",
         "tallow_core.relay.server",
         "tallow_core.rendezvous.guest",
         "tallow_core.rendezvous.host",
-        "tallow_core.session.session",
         "tallow_core.testing.checks.cipher_checks",
         "tallow_core.testing.checks.listener_checks",
         "tallow_core.testing.checks.login_checks",
@@ -37,7 +30,6 @@ CLASSES: frozenset[str] = frozenset(
 )
 VAGUE: frozenset[str] = frozenset(
     [
-        "tallow_core.aio",
         "tallow_core.available_memory",
         "tallow_core.cli.args.cyclopts_parser",
         "tallow_core.cli.args.marks",
@@ -78,7 +70,6 @@ VAGUE: frozenset[str] = frozenset(
         "tallow_core.rendezvous.relay_client",
         "tallow_core.session.lane",
         "tallow_core.session.safety_check",
-        "tallow_core.session.session",
         "tallow_core.spi.authenticator",
         "tallow_core.spi.compressor",
         "tallow_core.spi.kem",
@@ -129,8 +120,6 @@ LIMITS: frozenset[str] = frozenset(
         "tallow_core.files.source.ignore_patterns",
         "tallow_core.passwords",
         "tallow_core.paths.direct_path_finder",
-        "tallow_core.paths.lane_pool",
-        "tallow_core.paths.record_sender",
         "tallow_core.paths.throughput",
         "tallow_core.protocol.lanes.candidates",
         "tallow_core.protocol.lanes.lane_join",
@@ -152,12 +141,6 @@ CYCLES: tuple[tuple[str, ...], ...] = (
     (
         "tallow_core.cli.args.cyclopts_parser",
         "tallow_core.cli.entry.run",
-    ),
-    (
-        "tallow_core.paths.direct_path_finder",
-        "tallow_core.paths.lane_pool",
-        "tallow_core.session.rekey",
-        "tallow_core.session.session",
     ),
     (
         "tallow_core.files.output.file_writer",

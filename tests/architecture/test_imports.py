@@ -16,7 +16,29 @@ import pytest
 from tests.architecture import debt
 from tests.kit.source_code import DRIVERS, LEAVES, ROOMS, Import, area, imports, sources
 
-INNER: dict[str, tuple[str, ...]] = {}
+INNER: dict[str, tuple[str, ...]] = {
+    "session": (
+        "context",
+        "frame_io",
+        "safety_check",
+        "lane",
+        "epochs",
+        "channel",
+        "lane_set",
+        "rekey",
+        "session",
+    ),
+    "paths": (
+        "own_addresses",
+        "throughput",
+        "backlog",
+        "lane_pool",
+        "record_receiver",
+        "record_sender",
+        "direct_path_finder",
+        "session_paths",
+    ),
+}
 """Room -> its modules, lowest first, where their order counts too."""
 
 SHELL = frozenset(

@@ -11,7 +11,6 @@ import pytest
 from tallow_core.config import calibration
 from tallow_core.config.layers import load_settings
 from tallow_core.config.policy import Policy
-from tallow_core.config.rules import Route
 from tallow_core.config.schema import PolicySettings, Settings
 from tallow_core.errors import ConfigError, PluginError, PolicyError
 from tallow_core.offers import MAX_OFFER_NAMES
@@ -28,6 +27,7 @@ from tallow_core.registry.kinds import (
 )
 from tallow_core.registry.loader import PluginLoader
 from tallow_core.registry.permissions import Permissions
+from tallow_core.types import NetworkPath
 from tests.kit.fakedist import LOGIN, Site, driver, fake_site
 
 WEAK: tuple[str, ...] = ()
@@ -456,7 +456,7 @@ def test_a_blocked_namesake_changes_nothing(site: Site, home: Path) -> None:
     assert names(policy(), KEM) == ["hybrid", "lattice"]
     chosen = written(home, '[[policy.rule]]\nciphers = ["aes"]\nkems = ["hybrid"]\n')
     chosen.demand()
-    assert chosen.offers(Route("tcp", relay=False)) == policy().offers() | {"kem": ("hybrid",)}
+    assert chosen.offers(DIRECT) == policy().offers() | {"kem": ("hybrid",)}
 
 
 @pytest.mark.parametrize(
@@ -572,7 +572,7 @@ def test_the_fast_profile_orders_kems_by_speed_too(
 
 # -- rules ---------------------------------------------------------------------------------------
 
-DIRECT, RELAYED = Route("tcp", relay=False), Route("tcp", relay=True)
+DIRECT, RELAYED = NetworkPath("direct", "", "tcp"), NetworkPath("relay", "", "tcp")
 
 
 def test_the_first_rule_that_matches_narrows(site: Site, home: Path) -> None:
@@ -593,11 +593,11 @@ def test_the_first_rule_that_matches_narrows(site: Site, home: Path) -> None:
     chosen = written(home, f'[plugins]\nallow = ["more"]\n{text}')
     chosen.demand()
     assert [
-        chosen.rule_for(each) for each in (None, DIRECT, RELAYED, Route("tls", relay=True))
+        chosen.rule_for(each) for each in (None, DIRECT, RELAYED, NetworkPath("relay", "", "tls"))
     ] == [0, 0, 1, 2]
     assert chosen.offers()["kem"] == chosen.offers(DIRECT)["kem"] == ("hybrid", "lattice")
     assert chosen.offers(RELAYED)["kem"] == ("lattice",)
-    assert chosen.offers(Route("tls", relay=True))["kem"] == ("hybrid",)
+    assert chosen.offers(NetworkPath("relay", "", "tls"))["kem"] == ("hybrid",)
 
 
 def test_a_rule_never_widens(site: Site, home: Path) -> None:

@@ -13,8 +13,10 @@ import pytest
 from tallow_core.config.schema import SessionSettings
 from tallow_core.errors import RemoteProtocolError, TallowError
 from tallow_core.files.record_buffer import RecordBuffer
-from tallow_core.paths.record_receiver import Inflow
-from tallow_core.paths.record_sender import Outflow
+from tallow_core.paths.lane_pool import LanePool
+from tallow_core.paths.record_receiver import RecordReceiver
+from tallow_core.paths.record_sender import RecordSender
+from tallow_core.paths.session_paths import open_paths
 from tallow_core.plugin_settings import DriverSettings
 from tallow_core.protocol.codec.wire import u32
 from tallow_core.protocol.handshake.handshake_machine import Established
@@ -23,10 +25,10 @@ from tallow_core.protocol.lanes.record import FINAL, RecordType
 from tallow_core.session.context import Context
 from tallow_core.session.frame_io import read_frame
 from tallow_core.session.lane import Dial, Lane
-from tallow_core.session.session import Path, Session
+from tallow_core.session.session import Session
 from tallow_core.spi.transport import ByteStream
 from tallow_core.testing.memory_transport import Memory
-from tallow_core.types import Role, Trust
+from tallow_core.types import NetworkPath, Role, Trust
 from tests.kit.hostile_peers import attack
 from tests.kit.in_process import context_of
 from tests.kit.machines import established
@@ -51,8 +53,10 @@ class Ends:
     context: Context
     host: Session
     guest: Session
-    out: Outflow
-    into: Inflow
+    host_pool: LanePool
+    guest_pool: LanePool
+    out: RecordSender
+    into: RecordReceiver
     first: Lane
     accepting: set[asyncio.Task[None]]
     streams: list[ByteStream]
@@ -62,12 +66,13 @@ class Ends:
     async def spare(self, *, by_guest: bool = True) -> tuple[Lane, list[ByteStream]]:
         """Join a lane beside the path of the session; returns it as the guest has it, and its two
         streams."""
-        dialler, acceptor = (self.guest, self.host) if by_guest else (self.host, self.guest)
+        pools = self.guest_pool, self.host_pool
+        dialler, acceptor = pools if by_guest else pools[::-1]
         streams: list[ByteStream] = []
 
         async def accept(stream: ByteStream) -> None:
             try:
-                await acceptor.spares.accept(
+                await acceptor.accept(
                     stream, read_lane_hello(await read_frame(stream, 5)), "beside"
                 )
             except TallowError:
@@ -79,12 +84,12 @@ class Ends:
             self.accepting.add(asyncio.create_task(accept(accepted)))
             return dialled
 
-        before = len(self.guest._lanes)
-        await dialler.spares.dial(dial, "beside")
+        before = len(self.guest.lanes._lanes)
+        await dialler.dial(dial, "beside")
         async with asyncio.timeout(5):
-            while len(self.guest._lanes) == before or not self.host.spares._ready:
+            while len(self.guest.lanes._lanes) == before or not self.host_pool._ready:
                 await asyncio.sleep(0)
-        return self.guest._lanes[-1], streams
+        return self.guest.lanes._lanes[-1], streams
 
     async def send(self, *numbers: int, final: bool = False) -> None:
         """Send records that hold these numbers."""
@@ -145,7 +150,7 @@ async def ends(
 
     async def accept(stream: ByteStream) -> None:
         try:
-            await host.accept_lane(stream, read_lane_hello(await read_frame(stream, 5)))
+            await host.lanes.accept(stream, read_lane_hello(await read_frame(stream, 5)))
         except TallowError:
             await stream.aclose()
 
@@ -155,14 +160,30 @@ async def ends(
         accepting.add(asyncio.create_task(accept(theirs)))
         return ours
 
-    host = Session(context, Role.HOST, both[0], accepted, Path("direct", "test", "memory"))
+    host = Session(context, Role.HOST, both[0], accepted, NetworkPath("direct", "test", "memory"))
     theirs = context_of(home)
     theirs.settings = replace(context.settings, session=guests or context.settings.session)
-    guest = Session(theirs, Role.GUEST, both[1], dialled, Path("direct", "test", "memory", dial))
+    guest = Session(
+        theirs, Role.GUEST, both[1], dialled, NetworkPath("direct", "test", "memory"), dial
+    )
     async with host, guest:
-        await guest.spares.wish()
-        lane = await guest.dial_lane()
-        first = await host.next_lane()
-        out = Outflow(host, first)
+        host_pool, guest_pool = open_paths(context, host), open_paths(theirs, guest)
+        await guest_pool.wish()
+        lane = await guest.lanes.dial()
+        first = await host.lanes.next_joined()
+        out = RecordSender(host_pool, first)
         out._own_rate = 1.0  # known, so that it moves at once, and no path is slower
-        yield Ends(context, host, guest, out, Inflow(guest, lane), first, accepting, streams, dial)
+        into = RecordReceiver(guest_pool, lane)
+        yield Ends(
+            context,
+            host,
+            guest,
+            host_pool,
+            guest_pool,
+            out,
+            into,
+            first,
+            accepting,
+            streams,
+            dial,
+        )

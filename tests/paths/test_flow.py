@@ -14,7 +14,7 @@ from tallow_core.errors import TallowError
 from tallow_core.files.record_buffer import RecordBuffer
 from tallow_core.paths import record_receiver as inflow
 from tallow_core.paths import record_sender as outflow
-from tallow_core.paths.lane_pool import MOST_SPARES
+from tallow_core.paths.lane_pool import MAX_SPARE_LANES
 from tallow_core.protocol.codec.wire import u32
 from tallow_core.protocol.lanes.record import RecordType
 from tallow_core.protocol.lanes.session_messages import Arrived, Lost, write_lane
@@ -196,9 +196,9 @@ def test_t19_data_on_two_lanes_at_once(tmp_path: FilePath) -> None:
 
     async def scenario(both: Ends) -> None:
         await both.spare()
-        aside = next(iter(both.host.spares._idle.values())).lane
+        aside = next(iter(both.host_pool._idle.values())).lane
         await aside.send(RecordType.DATA, u32(666))
-        both.host.spares._ready.clear()
+        both.host_pool._ready.clear()
         await both.send(1, 2, final=True)
         assert await both.receive() == [1, 2]
 
@@ -241,7 +241,7 @@ def test_t19_words_before_anything_moved(tmp_path: FilePath) -> None:
 
 def test_t19_too_many_lanes_that_carry_nothing(tmp_path: FilePath) -> None:
     async def scenario(both: Ends) -> None:
-        for _ in range(MOST_SPARES):
+        for _ in range(MAX_SPARE_LANES):
             await both.spare()
         with pytest.raises(TallowError):
             await both.spare()

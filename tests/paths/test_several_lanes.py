@@ -122,7 +122,7 @@ def test_the_data_moves_with_all_its_lanes(by_guest: bool, tmp_path: FilePath) -
         begun = await spread(both, 3, begun + 20, "beside")
         assert all(lane.address == "beside" for lane in (*both.into._lanes, *both.out._lanes))
         async with asyncio.timeout(5):
-            while any(lane in both.host._lanes for lane in old):
+            while any(lane in both.host.lanes for lane in old):
                 await asyncio.sleep(0.01)
         assert all(lane.sealer.finished and lane.opener.finished for lane in old)
         sending = asyncio.create_task(both.send(*range(begun, begun + 100), final=True))
@@ -236,7 +236,7 @@ def test_t33_a_lane_that_nobody_asked_for(tmp_path: FilePath) -> None:
     async def scenario(both: Ends) -> None:
         begun = await spread(both, 2)
         with pytest.raises(TallowError):
-            await both.guest._dial_lane(await both.dial(), 99, both.dial, "", None)
+            await both.guest.lanes._dial(await both.dial(), 99, both.dial, "", None)
         await both.send(begun, final=True)
         assert await both.receive() == [begun]
         assert len(both.out._lanes) == 2
@@ -247,11 +247,11 @@ def test_t33_a_lane_that_nobody_asked_for(tmp_path: FilePath) -> None:
 def test_t33_a_lane_id_used_twice(tmp_path: FilePath) -> None:
     async def scenario(both: Ends) -> None:
         await spread(both, 2)
-        both.host.expect(1)
+        both.host.lanes.expect(1)
         for used in both.into._lanes:
             with pytest.raises(RemoteProtocolError, match="used before"):
-                await both.host._accept_lane(
-                    both.streams[0], LaneHello(both.host.tag, used.keys.lane, bytes(32))
+                await both.host.lanes._accept(
+                    both.streams[0], LaneHello(both.host.lanes.tag, used.keys.lane, bytes(32))
                 )
 
     run(tmp_path, scenario, lanes(2))
@@ -390,7 +390,7 @@ def test_t16_lanes_asked_for_again_and_again(tmp_path: FilePath) -> None:
         for _ in range(18):
             await both.host.send(RecordType.LANES, Further(0, 15).encoded())
         await refused(both.guest.receive(), "times asked")
-        assert len(both.guest._lanes) <= 40
+        assert len(both.guest.lanes) <= 40
 
     run(tmp_path, scenario)
 
@@ -433,11 +433,11 @@ async def carry(
 ) -> list[tuple[str, str]]:
     """Send and receive records of 64 KiB by paths of such rates; what was told of the path."""
     told: list[tuple[str, str]] = []
-    both.host.tell_path = lambda lane, reason: (  # type: ignore[method-assign]
+    both.host_pool.show_path = lambda lane, reason: (  # type: ignore[method-assign]
         told.append((lane.address, reason)) or tell(lane, reason)  # type: ignore[func-returns-value]
     )
-    tell = type(both.host).tell_path.__get__(both.host)
-    both.out._own_rate, both.guest.races = 0.0, True
+    tell = type(both.host_pool).show_path.__get__(both.host_pool)
+    both.out._own_rate, both.guest_pool.searches = 0.0, True
     hold(both.first, own)
 
     async def send() -> None:
@@ -471,9 +471,9 @@ def test_it_goes_back_from_a_slower_path_and_stays(
 ) -> None:
     async def scenario(both: Ends) -> None:
         assert await carry(both, 500, 8e6, 4e5) == [("beside", "found"), ("", "slower")]
-        assert both.host.spares.stay
-        assert both.guest.spares.stay
-        assert not both.host.spares.wanted
+        assert both.host_pool.stay
+        assert both.guest_pool.stay
+        assert not both.host_pool.wanted
 
     run(tmp_path, scenario, lanes(count))
 

@@ -25,10 +25,9 @@ from tallow_core.protocol.lanes.record import LENGTH, RecordType
 from tallow_core.registry.catalog import Catalog
 from tallow_core.registry.loader import PluginLoader
 from tallow_core.session.context import Context
-from tallow_core.session.session import Path as SessionPath
 from tallow_core.session.session import Session
 from tallow_core.testing.fakes import FakeClock
-from tallow_core.types import Role
+from tallow_core.types import NetworkPath, Role
 from tallow_plugins.transports._certificate import fresh_identity, pin_of_identity, server_context
 from tests.kit.hostile_peers import (
     Between,
@@ -226,14 +225,14 @@ def test_t26_when_fresh_keys_are_due(
     plugins = PluginLoader(Catalog.scan(settings.plugins), settings.directories)
     context = Context(settings, plugins, Policy(plugins, settings), Silent())
     clock = FakeClock(1000.0)
-    monkeypatch.setattr("tallow_core.session.session.time.monotonic", clock)
+    monkeypatch.setattr("tallow_core.session.rekey.time.monotonic", clock)
 
     async def sent(later: float, moved: int) -> int:
         sink: Any = Sink()
         host, _ = established()
-        session = Session(context, Role.HOST, host, sink, SessionPath("relay", "test", "tls"))
+        session = Session(context, Role.HOST, host, sink, NetworkPath("relay", "test", "tls"))
         clock.advance(later)
-        session.control.opener.total += moved
+        session.channel.lane.opener.total += moved
         await session.rekeying.if_due()
         return len(sink.sent)
 
@@ -252,13 +251,13 @@ def test_t26_a_guest_asks_once_for_each_fresh_key(
     moment ago lets it wait."""
     context = context_of(tmp_path)
     clock = FakeClock(1000.0)
-    monkeypatch.setattr("tallow_core.session.session.time.monotonic", clock)
+    monkeypatch.setattr("tallow_core.session.rekey.time.monotonic", clock)
 
     async def scenario() -> None:
         host, guest = established()
         sinks: list[Any] = [Sink(), Sink()]
         ends = [
-            Session(context, role, end, sink, SessionPath("relay", "test", "tls"))
+            Session(context, role, end, sink, NetworkPath("relay", "test", "tls"))
             for role, end, sink in zip((Role.HOST, Role.GUEST), (host, guest), sinks, strict=True)
         ]
         clock.advance(3600.0)
@@ -268,13 +267,13 @@ def test_t26_a_guest_asks_once_for_each_fresh_key(
             "one record with nothing but its type"
         )
         ends[0].rekeying._at = clock()
-        await ends[0]._dispatch(ends[0].control, RecordType.REKEY_WANTED, memoryview(b""))
+        await ends[0].channel.dispatch(RecordType.REKEY_WANTED, b"")
         assert not sinks[0].sent
         clock.advance(1.0)
-        await ends[0]._dispatch(ends[0].control, RecordType.REKEY_WANTED, memoryview(b""))
+        await ends[0].channel.dispatch(RecordType.REKEY_WANTED, b"")
         assert sinks[0].sent
         with pytest.raises(RemoteProtocolError):
-            await ends[1]._dispatch(ends[1].control, RecordType.REKEY_WANTED, memoryview(b""))
+            await ends[1].channel.dispatch(RecordType.REKEY_WANTED, b"")
 
     attack(scenario())
 

@@ -17,8 +17,12 @@ from tallow_core.config.policy import Policy
 from tallow_core.config.schema import Condition, PolicySettings, RelaySettings, Rule, Settings
 from tallow_core.errors import UnreachableError
 from tallow_core.paths import direct_path_finder as racing
-from tallow_core.paths.direct_path_finder import MOST_DIALLED, Racer
-from tallow_core.paths.lane_pool import JOIN_SECONDS
+from tallow_core.paths.direct_path_finder import (
+    MOST_DIALLED,
+    DirectPathFinder,
+    direct_transport,
+)
+from tallow_core.paths.lane_pool import JOIN_SECONDS, LanePool
 from tallow_core.paths.own_addresses import own_addresses
 from tallow_core.protocol.handshake.handshake_machine import Wish
 from tallow_core.protocol.lanes.candidates import Candidate, read_candidates, write_candidates
@@ -28,9 +32,8 @@ from tallow_core.registry.catalog import Catalog
 from tallow_core.registry.loader import PluginLoader
 from tallow_core.secrets import system_rng
 from tallow_core.session.context import Context
-from tallow_core.session.session import Path as SessionPath
 from tallow_core.session.session import Session
-from tallow_core.types import Endpoint, Role
+from tallow_core.types import Endpoint, NetworkPath, Role
 from tests.kit.addresses import DIALLED, REFUSED
 from tests.kit.hostile_peers import (
     CODE,
@@ -295,6 +298,13 @@ def _context(home: Path, settings: Settings) -> Context:
     return Context(settings, plugins, Policy(plugins, settings), Silent())
 
 
+def _finder(context: Context, session: Session) -> DirectPathFinder:
+    """What `open_paths` makes, not yet running."""
+    pool = LanePool(context, session.scope, session.channel, session.lanes, session.path)
+    transport = direct_transport(context, session.established, compares=session.safety.wanted)
+    return DirectPathFinder(context, session.scope, session.channel, session.lanes, pool, transport)
+
+
 async def _raced(
     context: Context, lists: list[bytes], seconds: float, theirs: Wish = Wish.NONE
 ) -> Counting:
@@ -304,13 +314,13 @@ async def _raced(
     host, _ = established(drivers=DEFAULT)
     host = host._replace(theirs=theirs)
     sink: Any = Sink()
-    session = Session(context, Role.HOST, host, sink, SessionPath("relay", "test", "tls"))
-    racer = Racer(session)
+    session = Session(context, Role.HOST, host, sink, NetworkPath("relay", "test", "tls"))
+    finder = _finder(context, session)
     for body in lists:
-        await session.handlers[RecordType.CANDIDATES](body)
+        await session.channel.dispatch(RecordType.CANDIDATES, body)
     try:
         async with asyncio.timeout(seconds):
-            await racer.run()
+            await finder.run()
     except TimeoutError:
         pass
     return counting
@@ -345,10 +355,10 @@ def test_t19_a_session_dials_so_many_places_and_so_many_at_once(
         context.__dict__["transports"] = {"tcp": counting}
         host, _ = established(drivers=DEFAULT)
         sink: Any = Sink()
-        session = Session(context, Role.HOST, host, sink, SessionPath("relay", "test", "tls"))
-        running = asyncio.create_task(Racer(session).run())
+        session = Session(context, Role.HOST, host, sink, NetworkPath("relay", "test", "tls"))
+        running = asyncio.create_task(_finder(context, session).run())
         for number in range(10):
-            await session.handlers[RecordType.CANDIDATES](_ports(16, 1 + 16 * number))
+            await session.channel.dispatch(RecordType.CANDIDATES, _ports(16, 1 + 16 * number))
             await asyncio.sleep(0.9)
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)

@@ -6,10 +6,10 @@ from tallow_core.cli.args.options import Common
 from tallow_core.cli.entry import invocation
 from tallow_core.cli.views.policy_table import explain_policy, show_policy
 from tallow_core.config.profiles import ProfileName
-from tallow_core.config.rules import Route
 from tallow_core.errors import UsageError
 from tallow_core.registry.kinds import TRANSPORT
 from tallow_core.session.context import Context
+from tallow_core.types import NetworkPath
 
 _COMMON = Common()
 
@@ -33,7 +33,7 @@ def show_command(
         With --over: the path leads through a relay.
     """
     context = invocation.context(common, {"policy.profile": profile})
-    return show_policy(context, _route(context, over, relayed), json=common.json)
+    return show_policy(context, _path(context, over, relayed), json=common.json)
 
 
 def explain_command(
@@ -65,10 +65,10 @@ def explain_command(
     if offer is not None and against is not None:
         raise UsageError("--offer and --against exclude each other; leave one out")
     context = invocation.context(common, {"policy.profile": profile})
-    return explain_policy(context, _route(context, over, relayed), offer, against, json=common.json)
+    return explain_policy(context, _path(context, over, relayed), offer, against, json=common.json)
 
 
-def _route(context: Context, over: str | None, relayed: bool) -> Route | None:
+def _path(context: Context, over: str | None, relayed: bool) -> NetworkPath | None:
     if over is None:
         if relayed:
             raise UsageError(
@@ -77,4 +77,4 @@ def _route(context: Context, over: str | None, relayed: bool) -> Route | None:
             )
         return None
     context.policy.check_name(TRANSPORT, over, "--over")
-    return Route(over, relayed)
+    return NetworkPath("relay" if relayed else "direct", "", over)

@@ -12,7 +12,6 @@ from typing import Any
 from tallow_core.cli.views.output import put
 from tallow_core.config.policy import Policy
 from tallow_core.config.profiles import Limits, ProfileName
-from tallow_core.config.rules import Route
 from tallow_core.config.schema import PolicySettings, Settings
 from tallow_core.config.suite_choice import SuiteChoice, explain
 from tallow_core.errors import EXIT_DONE, PolicyError, UsageError
@@ -23,13 +22,14 @@ from tallow_core.registry.loader import PluginLoader
 from tallow_core.registry.permissions import FIRST_PARTY, canonical
 from tallow_core.session.context import Context
 from tallow_core.text import printable
+from tallow_core.types import NetworkPath
 
 _KINDS: tuple[Kind[Any], ...] = (*SUITE_KINDS, SIGNATURE, TRANSPORT, DISCOVERY)
 
 
-def show_policy(context: Context, route: Route | None, *, json: bool) -> int:
+def show_policy(context: Context, path: NetworkPath | None, *, json: bool) -> int:
     """Print the policy; a `PolicyError` follows if it leaves nothing to use."""
-    facts = _facts(context, route)
+    facts = _facts(context, path)
     if json:
         put(encoding.dumps({"event": "policy", "v": 1, **facts}))
     else:
@@ -41,10 +41,10 @@ def show_policy(context: Context, route: Route | None, *, json: bool) -> int:
     return EXIT_DONE
 
 
-def _facts(context: Context, route: Route | None) -> dict[str, Any]:
+def _facts(context: Context, path: NetworkPath | None) -> dict[str, Any]:
     settings, policy = context.settings, context.policy
     kinds = {
-        kind.name: [_driver(context, kind, verdict) for verdict in policy.judge(kind, route)]
+        kind.name: [_driver(context, kind, verdict) for verdict in policy.judge(kind, path)]
         for kind in _KINDS
     }
     names = [name for name in PolicySettings._fields if name != "rule"]
@@ -64,7 +64,7 @@ def _facts(context: Context, route: Route | None) -> dict[str, Any]:
             }
             for rule in settings.policy.rule
         ],
-        "rule": policy.rule_for(route),
+        "rule": policy.rule_for(path),
         "limits": policy.limits._asdict(),
         "drivers": kinds,
         "offer": {kind.name: _admitted(kinds[kind.name])[:MAX_OFFER_NAMES] for kind in SUITE_KINDS},
@@ -173,7 +173,7 @@ def _limits(limits: dict[str, Any]) -> str:
 
 def explain_policy(
     context: Context,
-    route: Route | None,
+    path: NetworkPath | None,
     offer: str | None,
     against: ProfileName | None,
     *,
@@ -182,7 +182,7 @@ def explain_policy(
     """Print the choice of each kind and why every other driver was not chosen; a `PolicyError`
     follows if a kind has none."""
     context.policy.demand()
-    choices = explain(context.policy, route, _theirs(context, route, offer, against))
+    choices = explain(context.policy, path, _theirs(context, path, offer, against))
     for choice in choices:
         if json:
             put(encoding.dumps({"event": "choice", "v": 1, **choice._asdict()}))
@@ -206,12 +206,12 @@ def _explained(choice: SuiteChoice) -> Iterator[str]:
 
 
 def _theirs(
-    context: Context, route: Route | None, offer: str | None, against: ProfileName | None
+    context: Context, path: NetworkPath | None, offer: str | None, against: ProfileName | None
 ) -> Offer:
     if offer is not None:
         return _read_offer(Path(offer))
     if against is None:
-        return context.policy.offers(route)
+        return context.policy.offers(path)
     settings = Settings(
         policy=PolicySettings(profile=against), directories=context.settings.directories
     )
