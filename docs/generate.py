@@ -1,5 +1,6 @@
 """Writes docs/reference/hooks.md and docs/reference/drivers.md out of the hook specs and the
-contracts, whose docstrings they are.
+contracts, whose docstrings they are, and the events of docs/reference/events.md out of their
+classes.
 
 `python docs/generate.py` writes them; a test compares. Everything said there is said in the source,
 once.
@@ -7,6 +8,7 @@ once.
 
 from __future__ import annotations
 
+import ast
 import inspect
 from collections.abc import Callable, Iterator
 from importlib import import_module
@@ -14,6 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from tallow_core import event_fields, events
 from tallow_core.registry import hookspecs
 from tallow_core.registry.kinds import KINDS, Kind
 from tallow_core.spi import driver
@@ -25,7 +28,7 @@ _NOTE = "<!-- Written by docs/generate.py out of the source: change it there. --
 
 def pages() -> dict[str, str]:
     """File name in docs/reference -> its content."""
-    return {"hooks.md": _hooks(), "drivers.md": _drivers()}
+    return {"hooks.md": _hooks(), "drivers.md": _drivers(), "events.md": _events()}
 
 
 # -- hooks ---------------------------------------------------------------------------------------
@@ -119,6 +122,67 @@ def _function(value: Any) -> Callable[..., Any]:
     inner = value.fget if isinstance(value, property) else getattr(value, "__func__", value)
     assert callable(inner)
     return inner
+
+
+# -- events --------------------------------------------------------------------------------------
+
+_EVENTS_NOTE = (
+    "<!-- What follows is written by docs/generate.py out of tallow_core/events.py. -->\n"
+)
+_JSON_TYPES = {
+    "str": "string",
+    "str | None": "string or null",
+    "int": "integer",
+    "int | None": "integer or null",
+    "bool": "boolean",
+    "float": "number",
+    "tuple[str, ...]": "list of strings",
+    "tuple[LeftOut, ...]": "list of objects",
+    "tuple[RenamedFile, ...] | None": "list of names",
+    "tuple[Mapping[str, Any], ...]": "list of rules",
+    "Mapping[str, Any]": "object",
+    "SuiteAgreed": "object of strings",
+}
+
+
+def _events() -> str:
+    """The page as it is up to the note, and a section for each event."""
+    head = (REFERENCE / "events.md").read_text("utf-8").partition(_EVENTS_NOTE)[0]
+    classes = {
+        node.name: node
+        for node in ast.parse(inspect.getsource(events)).body
+        if isinstance(node, ast.ClassDef)
+    }
+    sections = [_event(name, classes[each.__name__]) for name, each in event_fields.EVENTS.items()]
+    return "\n".join((head + _EVENTS_NOTE, *sections))
+
+
+def _event(name: str, source: ast.ClassDef) -> str:
+    text = inspect.cleandoc(ast.get_docstring(source) or "")
+    lines = [f"## {name}", "", text, "", "| field | type | meaning |", "| --- | --- | --- |"]
+    fields = [node for node in source.body if isinstance(node, ast.AnnAssign)]
+    for field in fields:
+        assert isinstance(field.target, ast.Name)
+        if field.target.id == event_fields.UNFOLDED:
+            continue
+        meaning = source.body[source.body.index(field) + 1]
+        assert isinstance(meaning, ast.Expr)
+        assert isinstance(meaning.value, ast.Constant)
+        json_name = event_fields.JSON_NAMES.get(field.target.id, field.target.id)
+        text = " ".join(str(meaning.value.value).split())
+        lines.append(f"| `{json_name}` | {_json_type(field.annotation)} | {text} |")
+    return "\n".join((*lines, ""))
+
+
+def _json_type(annotation: ast.expr) -> str:
+    if not isinstance(annotation, ast.Subscript) or ast.unparse(annotation.value) != "Annotated":
+        return _JSON_TYPES[ast.unparse(annotation)]
+    assert isinstance(annotation.slice, ast.Tuple)
+    hint, where = annotation.slice.elts
+    assert isinstance(where, ast.Constant)
+    assert isinstance(where.value, str)
+    json_type = _JSON_TYPES[ast.unparse(hint)].removesuffix(" or null")
+    return f"{json_type}, {where.value}"
 
 
 # -- text ----------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from tallow_core.aio import Scope
 from tallow_core.errors import TallowError, TransportError
+from tallow_core.events import PathChanged
 from tallow_core.protocol.codec.wire import malformed
 from tallow_core.protocol.lanes.lane_join import CONTROL_LANE, MOST_CARRYING, LaneHello
 from tallow_core.protocol.lanes.record import RecordType
@@ -185,9 +186,7 @@ class LanePool:
         """The `path` event: the data goes by `lane` from here on, because a path was "found", is
         "broken", or was "slower"."""
         self.lanes.aside = lane if lane.address else None
-        self._context.event(
-            "path", path="direct" if lane.address else self.path.kind, reason=reason
-        )
+        self._context.report(PathChanged("direct" if lane.address else self.path.kind, reason))
         self.reporter.note(f"the data goes by {lane.address or self.path.address}")
 
     # -- moving ----------------------------------------------------------------------------------

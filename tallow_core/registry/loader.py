@@ -76,6 +76,11 @@ class PluginLoader:
         None. An error in a veto refuses."""
         return self._hooks.veto(hook_name, **kwargs)
 
+    @property
+    def observed(self) -> bool:
+        """Whether any loaded plugin observes events."""
+        return bool(self._hooks.relay.tallow_session_event.get_hookimpls())
+
     def observe(self, event: Mapping[str, Any]) -> None:
         """Show `event` to every observer. An error in one is logged and changes nothing."""
         self._hooks.observe(event)

@@ -17,6 +17,7 @@ from tallow_core.errors import (
     TallowError,
     UnreachableError,
 )
+from tallow_core.events import CodeReady
 from tallow_core.protocol.codec.alert import Alert
 from tallow_core.protocol.codec.frame import Frame, FrameType
 from tallow_core.protocol.handshake.code import Code, draw_nameplate, make_code, parse_code
@@ -359,9 +360,8 @@ async def open_host(context: Context, phrase: str | None) -> AsyncIterator[Host]
         await _announce(context, host, stack, alone=not rooms)
         for room in rooms:
             host.scope.spawn(host.attend(room))
-        context.event(
-            "code", code=host.code.phrase, listen=[endpoint.url for endpoint in host.listening]
-        )
+        listening = tuple(endpoint.url for endpoint in host.listening)
+        context.report(CodeReady(host.code.phrase, listening))
         context.reporter.note(_instruction(context, host, rooms), 0)
         yield host
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
 
 from tallow_core.config.policy import Policy
 from tallow_core.config.schema import Settings
 from tallow_core.errors import ConfigError, PolicyError, UsageError
+from tallow_core.event_fields import for_plugins
+from tallow_core.events import Event, Reporter
 from tallow_core.plugin_settings import DriverSettings
 from tallow_core.protocol.handshake.suite_offer import Drivers
 from tallow_core.registry.kinds import DISCOVERY, SUITE_KINDS, TRANSPORT
@@ -18,39 +19,21 @@ from tallow_core.spi.discovery import Discovery
 from tallow_core.spi.transport import Transport
 from tallow_core.types import Endpoint, NetworkPath
 
-_FOR_THE_PERSON = ("code", "say")
-"""Fields of events that no plugin gets: the code, and this side's safety number."""
-
-
-class Reporter(Protocol):
-    """Where a command says what happens: JSON lines, or sentences and a progress bar."""
-
-    def event(self, name: str, /, **fields: Any) -> None:
-        """One of the events of docs/reference/events.md."""
-
-    def warn(self, text: str) -> None:
-        """Something that a person should know and that does not end the command."""
-
-    def note(self, text: str, level: int = 1) -> None:
-        """A detail for `-v` (1), `-vv` (2) or `-vvv` (3)."""
-
 
 @dataclass(eq=False, repr=False)
 class Context:
-    """Handed to everything in `tallow_core.runtime`; holds no state of a transfer."""
+    """Handed to everything from `session` up; holds no state of a transfer."""
 
     settings: Settings
     plugins: PluginLoader
     policy: Policy
     reporter: Reporter
 
-    def event(self, name: str, /, **fields: Any) -> None:
+    def report(self, event: Event) -> None:
         """Report an event to the reporter and to observing plugins."""
-        self.reporter.event(name, **fields)
-        told = fields
-        if not fields.keys().isdisjoint(_FOR_THE_PERSON):
-            told = {key: value for key, value in fields.items() if key not in _FOR_THE_PERSON}
-        self.plugins.observe({"event": name, "v": 1, **told})
+        self.reporter.emit(event)
+        if self.plugins.observed:
+            self.plugins.observe(for_plugins(event))
 
     def drivers(self, path: NetworkPath) -> Drivers:
         """For each kind that two peers agree on, the drivers that policy allows on `path`, best

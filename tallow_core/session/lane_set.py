@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 
 from tallow_core.aio import Scope
 from tallow_core.errors import BrokenOffError, LocalProtocolError, TallowError, TransportError
+from tallow_core.events import Reporter
 from tallow_core.protocol.codec.wire import malformed
 from tallow_core.protocol.handshake.handshake_machine import Established
 from tallow_core.protocol.lanes.lane_join import (
@@ -20,7 +21,6 @@ from tallow_core.protocol.lanes.lane_join import (
 )
 from tallow_core.protocol.lanes.record import RecordType
 from tallow_core.secrets import system_rng
-from tallow_core.session.context import Reporter
 from tallow_core.session.epochs import Epochs
 from tallow_core.session.frame_io import read_some
 from tallow_core.session.lane import Dial, Lane

@@ -9,11 +9,11 @@ import time
 from tallow_core.aio import Scope
 from tallow_core.config.profiles import Limits
 from tallow_core.config.ranges import MIN_REKEY_BYTES, MIN_REKEY_SECONDS
+from tallow_core.events import Reporter
 from tallow_core.protocol.codec.wire import malformed
 from tallow_core.protocol.lanes.record import RecordType
 from tallow_core.protocol.lanes.session_messages import Rekey, read_rekey
 from tallow_core.session.channel import Channel
-from tallow_core.session.context import Reporter
 from tallow_core.session.lane_set import LaneSet
 from tallow_core.spi.kem import Kem, KemPair
 from tallow_core.types import Role

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
 from tallow_core.errors import AuthenticationError
+from tallow_core.events import SafetyShown
 from tallow_core.protocol.handshake.handshake_machine import Established, Wish
 from tallow_core.protocol.handshake.safety_number import safety_number, same_number
 from tallow_core.session.context import Context
@@ -32,7 +33,7 @@ class SafetyNumber:
     def show(self, context: Context) -> None:
         """The `safety` event, if either end asks for the comparison."""
         if self.wanted:
-            context.event("safety", say=self._own, asked=self._asked)
+            context.report(SafetyShown(say=self._own, asked=self._asked))
 
     async def compare(self, context: Context, ask: Ask) -> None:
         """Where our own policy asks for it: have the other side's number typed in; raises

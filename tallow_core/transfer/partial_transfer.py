@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 from tallow_core.aio import detached
 from tallow_core.errors import IntegrityError, RefusedError, RemoteProtocolError
+from tallow_core.events import TransferResumed
 from tallow_core.files.os_faults import explain
 from tallow_core.files.output.journal import Facts
 from tallow_core.files.output.staging import Keeping
@@ -113,7 +114,7 @@ class Received:
                 )
             )
             self.there = await detached(partial(_amount, keeping, entries()))
-            self._context.event("resume", files=self.there[0], bytes=self.there[1])
+            self._context.report(TransferResumed(*self.there))
 
     def _reopened(self, sink: FolderSink, facts: Facts, entries: int) -> Keeping | None:
         for record in self._found:

@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 
+from tallow_core.events import ProgressMade
 from tallow_core.session.context import Context
 
 INTERVAL = 0.2
@@ -27,7 +28,7 @@ async def progress(
         samples.append((time.monotonic(), moved()))
         (then, before), (now, after) = samples[0], samples[-1]
         rate = (after - before) / (now - then) if now > then else 0.0
-        context.event("progress", bytes=after, total=total, rate=round(rate))
+        context.report(ProgressMade(after, total, round(rate)))
 
     async def tick() -> None:
         while True:

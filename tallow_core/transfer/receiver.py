@@ -19,6 +19,7 @@ from tallow_core.errors import (
     RefusedError,
     TallowError,
 )
+from tallow_core.events import FileDone, OfferMade
 from tallow_core.files.skipped import Reason as SkipReason
 from tallow_core.files.skipped import Skipped
 from tallow_core.files.spool import Spool
@@ -183,7 +184,7 @@ class Receiver:
                 break
             kind, body = await self._session.receive()
         offer = reader.offer
-        self._context.event("offer", files=offer.files, links=offer.links, bytes=offer.size)
+        self._context.report(OfferMade(offer.files, offer.links, offer.size))
         output = self._context.settings.receive.output
         resumable = self._kept.lies_in(output)
         if self._kept.earlier is not None and not resumable:
@@ -397,4 +398,4 @@ class Receiver:
     def _tell(self, entry: Entry, size: int, tree_hash: bytes, path: str | None) -> None:
         if path is not None:
             self._tell_renamed(entry.components[0], path.partition("/")[0])
-            self._context.event("file", path=printable(path), bytes=size, tree_hash=tree_hash.hex())
+            self._context.report(FileDone(printable(path), size, tree_hash.hex()))

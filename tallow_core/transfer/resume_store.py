@@ -20,6 +20,7 @@ from struct import Struct
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from tallow_core.errors import ConfigError, FileSystemError, TallowError
+from tallow_core.events import ConnectionLost
 from tallow_core.files.output.journal import is_ours
 from tallow_core.files.output.staging import expire
 from tallow_core.private_files import ensure_private
@@ -94,7 +95,7 @@ class Redialling:
         if sum(there) > self._most:
             self._most, self.deadline = sum(there), now + self._context.settings.session.reconnect
         seconds = max(0.0, round(self.deadline - now, 3))
-        self._context.event("reconnect", reason=str(error), seconds=seconds)
+        self._context.report(ConnectionLost(str(error), seconds))
         self._context.reporter.warn(
             f"the connection was lost ({error}); it is dialled again for {seconds:.0f} s, and goes"
             " on where it was"

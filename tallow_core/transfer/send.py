@@ -16,6 +16,7 @@ from tallow_core.errors import (
     TransportError,
     UnreachableError,
 )
+from tallow_core.events import FileDone, OfferMade, RenamedFile, TransferResumed
 from tallow_core.files.os_faults import ChangedError
 from tallow_core.files.record_buffer import PAYLOAD, RecordBuffer
 from tallow_core.files.skipped import Skipped
@@ -249,7 +250,7 @@ class _Sender:
         if not offer.entries:
             raise FileSystemError("nothing that was named can be sent")
         self._links = offer.links
-        self._context.event("offer", files=offer.files, links=offer.links, bytes=offer.size)
+        self._context.report(OfferMade(offer.files, offer.links, offer.size))
         return offer
 
     async def _accept(self, spool: Spool, offer: Offer) -> AcceptReader:
@@ -271,7 +272,7 @@ class _Sender:
         else:
             self._sent.current = self._resumed
             self.there = self._known(spool, have)
-            self._context.event("resume", files=self.there[0], bytes=self.there[1])
+            self._context.report(TransferResumed(*self.there))
             self._have = have
         return reader
 
@@ -376,9 +377,8 @@ class _Sender:
     def _tell(self, entry: Entry, size: int, digest: bytes) -> None:
         self._hashes.update(digest)
         self._files += 1
-        self._context.event(
-            "file", path=printable("/".join(entry.components)), bytes=size, tree_hash=digest.hex()
-        )
+        path = printable("/".join(entry.components))
+        self._context.report(FileDone(path, size, digest.hex()))
 
     async def _failed(
         self, out: Outgoing, number: int, entry: Entry, error: FileSystemError
@@ -404,15 +404,13 @@ class _Sender:
 
     def report(self) -> None:
         """The `done` event, then what could not be read, as an error."""
-        renamed = [
-            {"path": printable(path), "name": printable(name)} for path, name in self._renamed
-        ]
-        files, size = self.there[0] + self._files, self.there[1] + self._bytes
-        report_done(
-            self._context, files, self._links, size, self._seconds, self._skipped, renamed=renamed
+        renamed = tuple(
+            RenamedFile(printable(path), printable(name)) for path, name in self._renamed
         )
+        files, size = self.there[0] + self._files, self.there[1] + self._bytes
+        report_done(self._context, files, self._links, size, self._seconds, self._skipped, renamed)
         if renamed:
-            first = f"{renamed[0]['path']} as {renamed[0]['name']}"
+            first = f"{renamed[0].path} as {renamed[0].name}"
             self._context.reporter.warn(
                 f"{len(renamed)} sent under another name, because theirs is not UTF-8: {first}"
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tallow_core.errors import RefusedError
+from tallow_core.events import LeftOut, PeerProved, RenamedFile, SuiteAgreed, TransferDone
 from tallow_core.files.skipped import Skipped
 from tallow_core.session.context import Context
 from tallow_core.session.session import Session
@@ -13,8 +14,8 @@ def announce_session(context: Context, session: Session) -> None:
     """The `peer`, `suite` and perhaps `safety` events, once a peer has proved itself; raises
     `RefusedError` if a plugin refuses it."""
     path = session.path
-    context.event("peer", path=path.kind)
-    context.event("suite", **session.established.suite)
+    context.report(PeerProved(path.kind))
+    context.report(SuiteAgreed(**session.established.suite))
     context.reporter.note(f"connected by {path.address}")
     reason = context.plugins.veto("tallow_veto_peer", path=path.kind, address=path.address)
     if reason is not None:
@@ -29,16 +30,8 @@ def report_done(
     size: int,
     seconds: float,
     skipped: list[Skipped],
-    **more: list[dict[str, str]],
+    renamed: tuple[RenamedFile, ...] | None = None,
 ) -> None:
     """The `done` event."""
-    left_out = [{"path": printable(entry.path), "reason": entry.reason} for entry in skipped]
-    context.event(
-        "done",
-        files=files,
-        links=links,
-        bytes=size,
-        seconds=round(seconds, 6),
-        skipped=left_out,
-        **more,
-    )
+    left_out = tuple(LeftOut(printable(entry.path), entry.reason) for entry in skipped)
+    context.report(TransferDone(files, links, size, round(seconds, 6), left_out, renamed))

@@ -113,7 +113,6 @@ LIMITS: frozenset[str] = frozenset(
         "tallow_core.cli.args.plain_parser",
         "tallow_core.cli.commands.bench_command",
         "tallow_core.cli.prompts.question",
-        "tallow_core.cli.views.reporters",
         "tallow_core.config.calibration",
         "tallow_core.files.output.small_files",
         "tallow_core.files.source.compression",

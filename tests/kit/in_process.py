@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from tallow_core.config.policy import Policy
 from tallow_core.config.schema import SessionSettings, Settings
 from tallow_core.directories import Directories
+from tallow_core.events import Event
 from tallow_core.registry.catalog import Catalog
 from tallow_core.registry.loader import PluginLoader
 from tallow_core.session.context import Context
@@ -16,7 +16,7 @@ from tallow_core.session.context import Context
 class Silent:
     """A reporter that says nothing."""
 
-    def event(self, name: str, /, **fields: Any) -> None:
+    def emit(self, event: Event) -> None:
         """Nothing."""
 
     def warn(self, text: str) -> None:

@@ -16,6 +16,7 @@ LEAVES = frozenset(
         "available_memory",
         "directories",
         "errors",
+        "event_fields",
         "events",
         "offers",
         "passwords",

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tallow_core.errors import TallowError
+from tallow_core.events import CodeReady, Event
 from tallow_core.protocol.codec.frame import Frame, FrameType
 from tallow_core.protocol.codec.wire import Reader, Writer
 from tallow_core.protocol.handshake.join import Join
@@ -277,10 +278,10 @@ def test_t33_replayed_and_reopened_lanes_never_repeat_a_key_and_nonce(tmp_path: 
 
         listen: str = ""
 
-        def event(self, name: str, /, **fields: Any) -> None:
+        def emit(self, event: Event) -> None:
             """Keep the address."""
-            if name == "code":
-                Listening.listen = fields["listen"][0]
+            if isinstance(event, CodeReady):
+                Listening.listen = event.listen[0]
 
     async def scenario() -> None:
         context = context_of(tmp_path)

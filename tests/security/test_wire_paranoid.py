@@ -21,6 +21,7 @@ import pytest
 from tallow_core.config.policy import Policy
 from tallow_core.config.schema import PolicySettings
 from tallow_core.errors import AuthenticationError, RemoteProtocolError
+from tallow_core.events import SafetyShown
 from tallow_core.protocol.lanes.record import LENGTH, RecordType
 from tallow_core.registry.catalog import Catalog
 from tallow_core.registry.loader import PluginLoader
@@ -278,12 +279,13 @@ def test_t26_a_guest_asks_once_for_each_fresh_key(
     attack(scenario())
 
 
-def test_no_plugin_gets_the_number(tmp_path: Path) -> None:
+def test_no_plugin_gets_the_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is for the person alone, as the code is; that it was shown is no secret."""
     context = context_of(tmp_path)
     told: list[dict[str, Any]] = []
     context.plugins.observe = told.append  # type: ignore[method-assign, assignment]
-    context.event("safety", say="12345 67890 12345", asked=True)
+    monkeypatch.setattr(PluginLoader, "observed", True)
+    context.report(SafetyShown(say="12345 67890 12345", asked=True))
     assert told == [{"event": "safety", "v": 1, "asked": True}]
 
 

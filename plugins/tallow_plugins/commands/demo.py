@@ -21,6 +21,7 @@ from tallow_core.cli.entry.event_loop import run_loop
 from tallow_core.cli.views.output import put
 from tallow_core.cli.views.reporters import size_text
 from tallow_core.errors import BrokenOffError, FileSystemError, IntegrityError, PluginError
+from tallow_core.events import DemoDone, SuiteAgreed
 from tallow_core.registry.hookspecs import hookimpl
 from tallow_core.spi.command import Command
 
@@ -74,7 +75,7 @@ def demo(path: str | None = None, /, *, common: Common = _COMMON) -> int:
                 "there is nothing at that path to send; name a file or folder that exists"
             )
         for run in run_loop(_runs(Path(folder), source, say)):
-            context.event("demo", **run)
+            context.report(run)
     say(
         "Both arrived as they were sent. To send for real:  tallow send FILE   and, on the other"
         " machine,  tallow receive"
@@ -92,7 +93,7 @@ def _sample(folder: Path) -> Path:
     return folder
 
 
-async def _runs(folder: Path, source: Path, say: Callable[[str], None]) -> list[dict[str, Any]]:
+async def _runs(folder: Path, source: Path, say: Callable[[str], None]) -> list[DemoDone]:
     ends = _Ends(folder)
     say(f"Sending {source.name} from one process to another on this machine.")
     direct = await _transfer(ends, source, "directly", say, ["--listen", "127.0.0.1:0"])
@@ -107,7 +108,7 @@ async def _runs(folder: Path, source: Path, say: Callable[[str], None]) -> list[
 
 async def _transfer(
     ends: _Ends, source: Path, how: str, say: Callable[[str], None], options: list[str]
-) -> dict[str, Any]:
+) -> DemoDone:
     output = ends.folder / f"received {how}"
     async with ends.start("send", *options, "--", str(source)) as sender:
         code = await sender.event("code")
@@ -133,13 +134,7 @@ async def _transfer(
         f" ({size_text(round(done['bytes'] / max(seconds, 1e-9)))}/s), compared byte for byte\n"
         f"    suite: {', '.join(f'{kind} {name}' for kind, name in names.items())}"
     )
-    return {
-        "path": peer["path"],
-        "files": done["files"],
-        "bytes": done["bytes"],
-        "seconds": seconds,
-        "suite": names,
-    }
+    return DemoDone(peer["path"], done["files"], done["bytes"], seconds, SuiteAgreed(**names))
 
 
 def _different(left: Path, right: Path, left_out: set[str]) -> Iterator[Path]:

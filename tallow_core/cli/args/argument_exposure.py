@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tallow_core.session.context import Reporter
+    from tallow_core.events import Reporter
 
 
 def arguments_are_visible() -> bool:

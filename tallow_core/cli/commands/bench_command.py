@@ -10,6 +10,7 @@ from tallow_core.cli.commands.bench_tasks import TASKS, Task, password_tasks
 from tallow_core.cli.entry import invocation
 from tallow_core.config.calibration import fastest
 from tallow_core.errors import EXIT_DONE, UsageError
+from tallow_core.events import SpeedMeasured
 from tallow_core.passwords import configured
 from tallow_core.registry.kinds import KINDS
 from tallow_core.text import nearest, printable
@@ -58,14 +59,7 @@ def bench(*, kind: str | None = None, seconds: float = 0.1, common: Common = _CO
             )
             continue
         for task, best in timed:
-            context.event(
-                "bench",
-                kind=name,
-                name=driver,
-                operation=task.operation,
-                seconds=best,
-                bytes=task.size,
-            )
+            context.report(SpeedMeasured(name, driver, task.operation, best, task.size))
     return EXIT_DONE
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tallow_core.errors import FileSystemError
+from tallow_core.events import EntryListed, LeftOut, OfferMade
 from tallow_core.files.skipped import Skipped
 from tallow_core.files.source.source_tree import Choice, Sources
 from tallow_core.protocol.transfer.manifest_entry import Entry
@@ -29,7 +30,7 @@ def dry_run(context: Context, paths: Sequence[str], choice: Choice) -> None:
             unread += _tell_skipped(context, sources.skipped[told:])
             told = len(sources.skipped)
         unread += _tell_skipped(context, sources.skipped[told:])
-    context.event("offer", files=counts.files, links=counts.links, bytes=counts.size)
+    context.report(OfferMade(counts.files, counts.links, counts.size))
     if unread:
         more = ", ..." if len(unread) > 1 else ""
         raise FileSystemError(
@@ -41,17 +42,12 @@ def dry_run(context: Context, paths: Sequence[str], choice: Choice) -> None:
 def _tell_entry(context: Context, entry: Entry) -> None:
     kind = entry.kind.name.lower().replace("_", "-")
     target = printable(entry.target) if entry.target else None
-    context.event(
-        "entry",
-        path=printable("/".join(entry.components)),
-        kind=kind,
-        bytes=entry.size,
-        target=target,
-    )
+    path = printable("/".join(entry.components))
+    context.report(EntryListed(path, kind, entry.size or 0, target))
 
 
 def _tell_skipped(context: Context, skipped: Sequence[Skipped]) -> list[Skipped]:
     """Say what is left out; returns what would end `send` with an error."""
     for each in skipped:
-        context.event("left_out", path=printable(each.path), reason=each.reason)
+        context.report(LeftOut(printable(each.path), each.reason))
     return [each for each in skipped if each.reason not in HARMLESS]

@@ -3,7 +3,6 @@ stands."""
 
 from __future__ import annotations
 
-import json as json_lines
 import re
 from importlib.resources import files
 from pathlib import Path
@@ -12,8 +11,10 @@ from string import Template
 from tallow_core import __version__
 from tallow_core.cli.entry.command_table import COMMANDS
 from tallow_core.cli.views.output import put, tell
+from tallow_core.cli.views.reporters import json_line
 from tallow_core.config.schema import Settings
 from tallow_core.errors import EXIT_DONE, FileSystemError, UsageError
+from tallow_core.events import ProjectWritten
 from tallow_core.registry.catalog import Catalog
 from tallow_core.registry.kinds import COMMAND, KINDS, Kind, kind_named
 from tallow_core.registry.permissions import canonical
@@ -45,12 +46,8 @@ def new_plugin(
     folder = Path(words["distribution"] if path is None else path)
     _write(folder, _contents(kind, words))
     if json:
-        project = {
-            "distribution": words["distribution"],
-            "module": words["module"],
-            "path": printable(str(folder)),
-        }
-        put(json_lines.dumps({"event": "project", "v": 1, **project}))
+        where = printable(str(folder))
+        put(json_line(ProjectWritten(words["distribution"], words["module"], where)))
     elif not quiet:
         tell(_next_steps(folder, words))
     return EXIT_DONE

@@ -8,6 +8,7 @@ from tallow_core.cli.args.options import Common
 from tallow_core.cli.entry import invocation
 from tallow_core.cli.entry.event_loop import run_loop
 from tallow_core.errors import PluginError
+from tallow_core.events import RelayListening
 from tallow_core.plugin_settings import DriverSettings
 from tallow_core.registry.kinds import ROOMS
 from tallow_core.session.context import Context
@@ -57,7 +58,7 @@ async def _serve(context: Context, bind: str) -> None:
         )
     endpoint = relay_endpoint(context, bind)
     listener = await context.transport(endpoint.scheme).listen(endpoint, lasting=True)
-    context.event("relay", url=str(listener.endpoint))
+    context.report(RelayListening(str(listener.endpoint)))
     if endpoint.host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
         context.reporter.warn(
             "it listens at every address: in the URL, write this machine's name or address instead"

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tallow_core.cli.views.reporters import JsonReporter, PlainReporter
+from tallow_core.events import CommandFailed
 
 if TYPE_CHECKING:
     from tallow_core.cli.args.options import Common
@@ -55,7 +56,7 @@ def current() -> Invocation:
 def report_error(name: str, message: str, status: int) -> None:
     """The error that ends the command."""
     if _current.reporter is not None:
-        _current.reporter.error(name, message, status)
+        _current.reporter.emit(CommandFailed(name, message, status))
 
 
 def load(common: Common, flags: dict[str, object]) -> Settings:

@@ -16,6 +16,7 @@ from tallow_core.cli.prompts.safety_prompt import ask_number
 from tallow_core.cli.views.output import put, tell
 from tallow_core.cli.views.reporters import interactive, size_text
 from tallow_core.errors import FileSystemError, RefusedError, UsageError
+from tallow_core.events import TextReceived
 from tallow_core.files.output.placement import Overwrite
 from tallow_core.protocol.handshake.code import parse_code
 from tallow_core.protocol.transfer.manifest_entry import Entry
@@ -185,7 +186,7 @@ class ReceiveCommand:
             return
         text = printable(data.decode(errors="replace"), lines=True)
         if self._json:
-            self._context.event("text", text=text)
+            self._context.report(TextReceived(text))
         else:
             put(text)
 

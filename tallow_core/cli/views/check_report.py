@@ -13,6 +13,7 @@ from tallow_core.cli.views.output import put, tell
 from tallow_core.cli.views.reporters import JsonReporter
 from tallow_core.config.schema import Settings
 from tallow_core.errors import EXIT_DONE, PluginError, UsageError
+from tallow_core.events import CheckEnded, ChecksEnded, PluginListed
 from tallow_core.plugin_settings import DriverSettings
 from tallow_core.testing.expect import ConformanceError
 from tallow_core.testing.subjects import Subject, everything, named, scratch
@@ -183,12 +184,12 @@ class JsonReport:
 
     def subject(self, subject: Subject) -> None:
         """`plugin`."""
-        texts = {
-            name: printable(getattr(subject, name))
-            for name in ("kind", "name", "distribution", "version", "state")
-        }
-        self._reporter.event(
-            "plugin", **texts, **({"reason": subject.passed_over} if subject.passed_over else {})
+        texts = (subject.kind, subject.name, subject.distribution, subject.version, subject.state)
+        kind, name, distribution, version, state = map(printable, texts)
+        self._reporter.emit(
+            PluginListed(
+                kind, name, distribution, version, state, reason=subject.passed_over or None
+            )
         )
 
     def begins(self, check: str) -> None:
@@ -197,17 +198,13 @@ class JsonReport:
     def ended(self, subject: Subject, check: str, message: str, seconds: float) -> None:
         """`check`."""
         outcome = "failed" if message else "passed"
-        names = {"kind": subject.kind, "name": printable(subject.name), "check": check}
-        self._reporter.event(
-            "check", **names, outcome=outcome, message=message, seconds=round(seconds, 3)
+        name = printable(subject.name)
+        self._reporter.emit(
+            CheckEnded(subject.kind, name, check, outcome, message, round(seconds, 3))
         )
 
     def done(self, counts: CheckCounts) -> None:
         """`checked`."""
-        fields = {
-            "drivers": counts.drivers,
-            "checks": counts.checks,
-            "failed": counts.failed,
-            "passed_over": counts.passed_over,
-        }
-        self._reporter.event("checked", **fields)
+        self._reporter.emit(
+            ChecksEnded(counts.drivers, counts.checks, counts.failed, counts.passed_over)
+        )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from json import dumps
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 from tallow_core.cli.views.output import put, tell
+from tallow_core.cli.views.reporters import json_line
 from tallow_core.config.schema import Settings
 from tallow_core.errors import EXIT_DONE, PluginError, UsageError
+from tallow_core.events import PluginListed
 from tallow_core.registry.catalog import Catalog, allow_command
 from tallow_core.registry.entry import PluginEntry
 from tallow_core.registry.kinds import KINDS, LISTED_KINDS, PLUGIN, Kind, listed_kind
@@ -142,7 +143,9 @@ def _plain(value: object) -> object:
 
 def event(facts: dict[str, Any]) -> str:
     """The JSON line for one entry."""
-    return dumps({"event": "plugin", "v": 1, **facts})
+    named = {key: value for key, value in facts.items() if key in PluginListed._fields}
+    variables = {key: value for key, value in facts.items() if key not in (*named, "class")}
+    return json_line(PluginListed(**named, class_name=facts.get("class"), variables=variables))
 
 
 def table(rows: list[dict[str, Any]]) -> list[str]:

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from tallow_core.cli.views.output import put
+from tallow_core.cli.views.reporters import json_line
 from tallow_core.config.policy import Policy
 from tallow_core.config.profiles import Limits, ProfileName
 from tallow_core.config.schema import PolicySettings, Settings
 from tallow_core.config.suite_choice import SuiteChoice, explain
 from tallow_core.errors import EXIT_DONE, PolicyError, UsageError
+from tallow_core.events import ChoiceExplained, PolicyShown
 from tallow_core.offers import MAX_OFFER_NAMES, NAME, Offer
 from tallow_core.registry.catalog import Catalog
 from tallow_core.registry.kinds import DISCOVERY, SIGNATURE, SUITE_KINDS, TRANSPORT, Kind
@@ -31,7 +33,7 @@ def show_policy(context: Context, path: NetworkPath | None, *, json: bool) -> in
     """Print the policy; a `PolicyError` follows if it leaves nothing to use."""
     facts = _facts(context, path)
     if json:
-        put(encoding.dumps({"event": "policy", "v": 1, **facts}))
+        put(json_line(PolicyShown(**facts)))
     else:
         for line in _lines(facts):
             put(line)
@@ -185,7 +187,7 @@ def explain_policy(
     choices = explain(context.policy, path, _theirs(context, path, offer, against))
     for choice in choices:
         if json:
-            put(encoding.dumps({"event": "choice", "v": 1, **choice._asdict()}))
+            put(json_line(ChoiceExplained(**choice._asdict())))
         else:
             for line in _explained(choice):
                 put(line)

@@ -11,17 +11,35 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable, Mapping
 from json.encoder import encode_basestring_ascii as _quoted
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, ClassVar, TextIO
 
 from tallow_core.cli.views.output import put, tell
+from tallow_core.event_fields import VERSION, as_mapping
+from tallow_core.events import (
+    CodeReady,
+    CommandFailed,
+    EntryListed,
+    Event,
+    FileDone,
+    LeftOut,
+    PathChanged,
+    PeerProved,
+    ProgressMade,
+    RelayListening,
+    SafetyShown,
+    SpeedMeasured,
+    SuiteAgreed,
+    TransferDone,
+)
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 GATHER = 0.1
 """Seconds between writes while one `file` event follows another."""
-MOST = 32 << 10
+MAX_GATHERED_BYTES = 32 << 10
 """Bytes that wait at most: half of what a pipe takes."""
 PATIENCE = 0.7
 """Seconds before a transfer is worth a progress bar, and rich worth importing."""
@@ -35,10 +53,15 @@ _REASONS = {
 _PATHS = {"local": "on this machine", "direct": "directly", "relay": "through the relay"}
 
 
+def json_line(event: Event) -> str:
+    """The event as one line of JSON (docs/reference/events.md)."""
+    return json.dumps(as_mapping(event))
+
+
 class JsonReporter:
     """One object a line, each with `event` and `v`. They are written one by one, but for `file`:
     those wait for the next event of another kind (`progress` comes five times a second while there
-    are any), or until they have waited for `GATHER` seconds or are `MOST` bytes.
+    are any), or until they have waited for `GATHER` seconds or are `MAX_GATHERED_BYTES` bytes.
 
     They are kept here, because the stream may have no buffer (PYTHONUNBUFFERED).
     """
@@ -51,21 +74,21 @@ class JsonReporter:
         self._files: list[str] = []
         self._size = 0
 
-    def event(self, name: str, /, **fields: Any) -> None:
+    def emit(self, event: Event) -> None:
         """Print one event."""
-        if name == "file":
-            self._file(**fields)
+        if type(event) is FileDone:
+            self._file(*event)
         else:
-            self._put(json.dumps({"event": name, "v": 1, **fields}))
+            self._put(json_line(event))
 
-    def _file(self, path: str, bytes: int, tree_hash: str) -> None:
+    def _file(self, path: str, size: int, tree_hash: str) -> None:
         """As any other event, but made for tens of thousands of them a second."""
         line = (
-            f'{{"event": "file", "v": 1, "path": {_quoted(path)}, "bytes": {bytes}, "tree_hash":'
-            f' "{tree_hash}"}}'
+            f'{{"event": "file", "v": {VERSION}, "path": {_quoted(path)}, "bytes": {size},'
+            f' "tree_hash": "{tree_hash}"}}'
         )
         now = time.monotonic()
-        if now - self._flushed >= GATHER or self._size + len(line) > MOST:
+        if now - self._flushed >= GATHER or self._size + len(line) > MAX_GATHERED_BYTES:
             self._flushed = now
             self._put(line)
         else:
@@ -86,10 +109,6 @@ class JsonReporter:
         if self._verbose >= max(level, 1):
             tell(text)
 
-    def error(self, name: str, message: str, status: int) -> None:
-        """The event that ends a command that failed."""
-        self.event("error", name=name, message=message, exit=status)
-
 
 class PlainReporter:
     """Sentences, and on a terminal a bar with rate and time left."""
@@ -101,11 +120,11 @@ class PlainReporter:
         self._task: TaskID | None = None
         self._began: float | None = None
 
-    def event(self, name: str, /, **fields: Any) -> None:
+    def emit(self, event: Event) -> None:
         """Show an event, if there is something to show."""
-        handler = getattr(self, f"_on_{name}", None)
+        handler = self.HANDLERS.get(type(event))
         if handler is not None:
-            handler(**fields)
+            handler(self, event)
 
     def warn(self, text: str) -> None:
         """Something worth knowing."""
@@ -116,96 +135,82 @@ class PlainReporter:
         if self._verbose >= level:
             self._say(text)
 
-    def error(self, name: str, message: str, status: int) -> None:
-        """The sentence that ends a command that failed."""
-        self._stop_bar()
-        tell(f"error: {message}")
-
     def _say(self, text: str) -> None:
         if not self._quiet:
             self._stop_bar()
             tell(text)
 
-    def _on_code(self, code: str, listen: list[str]) -> None:
+    def _code(self, event: CodeReady) -> None:
         if self._quiet:
-            put(code)
+            put(event.code)
             return
-        put(f"Code: {code}")
+        put(f"Code: {event.code}")
         if self._verbose:
-            self._say(f"listening at {', '.join(listen) or 'no address of this machine'}")
+            self._say(f"listening at {', '.join(event.listen) or 'no address of this machine'}")
 
-    def _on_peer(self, path: str) -> None:
-        self._say(f"Connected {_PATHS.get(path, path)}.")
+    def _peer(self, event: PeerProved) -> None:
+        self._say(f"Connected {_PATHS.get(event.path, event.path)}.")
 
-    def _on_path(self, path: str, reason: str) -> None:
-        self._say(
-            "Now connected"
-            f" {_PATHS.get(path, path)}{', which is faster' if reason == 'slower' else ''}."
-        )
+    def _path(self, event: PathChanged) -> None:
+        faster = ", which is faster" if event.reason == "slower" else ""
+        self._say(f"Now connected {_PATHS.get(event.path, event.path)}{faster}.")
 
-    def _on_suite(self, **suite: str) -> None:
-        self.note(f"suite: {', '.join(f'{kind} {name}' for kind, name in suite.items())}")
+    def _suite(self, event: SuiteAgreed) -> None:
+        suite = event._asdict().items()
+        self.note(f"suite: {', '.join(f'{kind} {name}' for kind, name in suite)}")
 
-    def _on_safety(self, say: str, asked: bool) -> None:
+    def _safety(self, event: SafetyShown) -> None:
         self._stop_bar()
-        tell(
-            f"Read this number to the other side: {say}"
-        )  # quiet or not: somebody there waits for it
+        # Quiet or not: a person on the other side waits for it.
+        tell(f"Read this number to the other side: {event.say}")
 
-    def _on_file(self, path: str, bytes: int, tree_hash: str) -> None:
-        self.note(f"{path}  {size_text(bytes)}  {tree_hash[:16]}", 2)
+    def _file(self, event: FileDone) -> None:
+        self.note(f"{event.path}  {size_text(event.bytes)}  {event.tree_hash[:16]}", 2)
 
-    def _on_relay(self, url: str) -> None:
-        put(url)
+    def _relay(self, event: RelayListening) -> None:
+        put(event.url)
 
-    def _on_bench(
-        self, kind: str, name: str, operation: str, seconds: float, bytes: int | None
-    ) -> None:
+    def _bench(self, event: SpeedMeasured) -> None:
         speed = (
-            f"{seconds * 1e3:10.3f} ms" if bytes is None else f"{bytes / seconds / 1e9:10.2f} GB/s"
+            f"{event.seconds * 1e3:10.3f} ms"
+            if event.bytes is None
+            else f"{event.bytes / event.seconds / 1e9:10.2f} GB/s"
         )
-        put(f"{kind:<14} {name:<20} {operation:<12} {speed}")
+        put(f"{event.kind:<14} {event.name:<20} {event.operation:<12} {speed}")
 
-    def _on_entry(self, path: str, kind: str, bytes: int, target: str | None) -> None:
+    def _entry(self, event: EntryListed) -> None:
         more = {
             "directory": "/",
-            "symlink": f" -> {target}",
+            "symlink": f" -> {event.target}",
             "hard-link": "  (another name of a file above)",
         }
-        put(f"{path}{more.get(kind, f'  {size_text(bytes)}')}")
+        put(f"{event.path}{more.get(event.kind, f'  {size_text(event.bytes)}')}")
 
-    def _on_left_out(self, path: str, reason: str) -> None:
-        tell(f"left out: {path} ({reason_text(path, reason)})")
+    def _left_out(self, event: LeftOut) -> None:
+        tell(f"left out: {event.path} ({reason_text(*event)})")
 
-    def _on_done(
-        self,
-        files: int,
-        links: int,
-        bytes: int,
-        seconds: float,
-        skipped: list[dict[str, str]],
-        renamed: list[dict[str, str]] | None = None,
-    ) -> None:
+    def _done(self, event: TransferDone) -> None:
         self._stop_bar()
-        rate = f", {size_text(round(bytes / seconds))}/s" if seconds > 0 else ""
-        what = f"{files} {'file' if files == 1 else 'files'}" + (
+        seconds, links = event.seconds, event.links
+        rate = f", {size_text(round(event.bytes / seconds))}/s" if seconds > 0 else ""
+        what = f"{event.files} {'file' if event.files == 1 else 'files'}" + (
             f", {links} {'link' if links == 1 else 'links'}" if links else ""
         )
-        self._say(f"Done: {what}, {size_text(bytes)} in {seconds:.1f} s{rate}, verified.")
-        skipped = [
-            left_out for left_out in skipped if left_out["reason"] != "excluded"
-        ]  # that was asked for
-        for left_out in skipped[:20]:
-            self._say(
-                f"left out: {left_out['path']}"
-                f" ({reason_text(left_out['path'], left_out['reason'])})"
-            )
+        self._say(f"Done: {what}, {size_text(event.bytes)} in {seconds:.1f} s{rate}, verified.")
+        # What is excluded was asked for.
+        skipped = [each for each in event.skipped if each.reason != "excluded"]
+        for each in skipped[:20]:
+            self._say(f"left out: {each.path} ({reason_text(*each)})")
         if len(skipped) > 20:
             self._say(f"... and {len(skipped) - 20} more; --json lists all")
 
+    def _error(self, event: CommandFailed) -> None:
+        self._stop_bar()
+        tell(f"error: {event.message}")
+
     # -- the bar ---------------------------------------------------------------------------------
 
-    def _on_progress(self, bytes: int, total: int | None, rate: int) -> None:
+    def _progress(self, event: ProgressMade) -> None:
         now = time.monotonic()
         self._began = self._began or now
         if (
@@ -215,14 +220,31 @@ class PlainReporter:
         ):
             return
         if self._bar is None:
-            self._bar, self._task = _start_bar(total)
+            self._bar, self._task = _start_bar(event.total)
         assert self._task is not None
-        self._bar.update(self._task, completed=bytes, total=total)
+        self._bar.update(self._task, completed=event.bytes, total=event.total)
 
     def _stop_bar(self) -> None:
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
+
+    HANDLERS: ClassVar[Mapping[type[Event], Callable[[PlainReporter, Any], None]]] = {
+        CodeReady: _code,
+        PeerProved: _peer,
+        PathChanged: _path,
+        SuiteAgreed: _suite,
+        SafetyShown: _safety,
+        EntryListed: _entry,
+        LeftOut: _left_out,
+        ProgressMade: _progress,
+        FileDone: _file,
+        TransferDone: _done,
+        RelayListening: _relay,
+        SpeedMeasured: _bench,
+        CommandFailed: _error,
+    }
+    """What is shown; of the other events a person sees nothing."""
 
 
 def _start_bar(total: int | None) -> tuple[Progress, TaskID]:
