@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-IMPORTS: frozenset[str] = frozenset([])
+IMPORTS: frozenset[str] = frozenset()
 LONG: frozenset[str] = frozenset(
     [
         "tallow_core.files.output.output_tree",
