@@ -6,14 +6,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from types import MappingProxyType
 
 from tallow_core.aio import detached
 from tallow_core.errors import IntegrityError, RefusedError, RemoteProtocolError
 from tallow_core.events import TransferResumed
 from tallow_core.files.os_faults import explain
-from tallow_core.files.output.journal import Facts
-from tallow_core.files.output.staging import Keeping
+from tallow_core.files.output.journal import JournalSubject
+from tallow_core.files.output.resumable_staging import ResumableStaging
+from tallow_core.files.output.staging import Leftovers
 from tallow_core.protocol.handshake.handshake_machine import Established
 from tallow_core.protocol.transfer.manifest_entry import FILES, Entry
 from tallow_core.protocol.transfer.offer_pages import Offer
@@ -29,7 +29,7 @@ from tallow_core.text import printable
 from tallow_core.transfer.resume_store import ReceivedRecord, ReceivedRecords
 from tallow_core.transfer.sinks import FolderSink
 
-_NOTHING: Mapping[int, bytes] = MappingProxyType({})
+_NOTHING = Leftovers()
 
 
 class Received:
@@ -46,11 +46,16 @@ class Received:
         self.resumed = False
         """Whether the sender proved to be that of an earlier transfer."""
         self.earlier: Earlier | None = None
-        self.keeping: Keeping | None = None
+        self.keeping: ResumableStaging | None = None
         self.there = (0, 0)
         self.kept_in = ""
         """After `failed`: the output folder (printable) in which something is kept for a later
         session."""
+
+    @property
+    def leftovers(self) -> Leftovers:
+        """What is here from an earlier run."""
+        return _NOTHING if self.keeping is None else self.keeping.leftovers
 
     @property
     def places(self) -> list[str]:
@@ -60,13 +65,11 @@ class Received:
     @property
     def begun(self) -> Mapping[int, bytes]:
         """The hashes of the segments that are here, by file."""
-        return _NOTHING if self.keeping is None else self.keeping.begun
+        return self.leftovers.segments
 
     def is_there(self, number: int) -> bool:
         """Whether an entry, no folder, is here complete."""
-        return (
-            self.keeping is not None and bool(self.keeping.done) and bool(self.keeping.done[number])
-        )
+        return self.leftovers.is_complete(number)
 
     def answer(self, body: bytes) -> bytes:
         """The body of RESUMED for that of RESUME: only a sender that proves to be that of an
@@ -92,16 +95,18 @@ class Received:
         so on a thread."""
         self._records.expire()
         earlier = self.earlier or Earlier(offer.transfer_id, self._secret)
-        facts = Facts(earlier.transfer_id, digest, self._established.hash.name, offer.segment_size)
-        keeping = await detached(partial(self._reopened, sink, facts, offer.entries))
+        subject = JournalSubject(
+            earlier.transfer_id, digest, self._established.hash.name, offer.segment_size
+        )
+        keeping = await detached(partial(self._reopened, sink, subject, offer.entries))
         if keeping is None:
             try:
-                keeping = Keeping.create(sink.root, self._records.key(), facts)
+                keeping = ResumableStaging.make(sink.root, self._records.key(), subject)
             except OSError as error:
                 raise explain(error, "write in", sink.output) from error
         self.keeping, self.earlier = keeping, earlier
         self._record = self._records.save(earlier, sink.output, keeping.name, keeping.inode)
-        sink.keep(keeping)
+        sink.stage_in(keeping)
         if self.resumed:
             await detached(
                 partial(
@@ -113,14 +118,16 @@ class Received:
                     sink.found,
                 )
             )
-            self.there = await detached(partial(_amount, keeping, entries()))
+            self.there = await detached(partial(_amount, keeping.leftovers, entries()))
             self._context.report(TransferResumed(*self.there))
 
-    def _reopened(self, sink: FolderSink, facts: Facts, entries: int) -> Keeping | None:
+    def _reopened(
+        self, sink: FolderSink, subject: JournalSubject, entries: int
+    ) -> ResumableStaging | None:
         for record in self._found:
             if record.output == sink.output:
-                return Keeping.reopen(
-                    sink.root, record.staging, record.inode, self._records.key(), facts, entries
+                return ResumableStaging.reopen(
+                    sink.root, record.staging, record.inode, self._records.key(), subject, entries
                 )
         return None
 
@@ -128,14 +135,8 @@ class Received:
         """The bodies of HAVE, if the transfer goes on."""
         if not self.resumed:
             return
-        keeping = self.keeping
-        done = bytearray(entries) if keeping is None or not keeping.done else keeping.files
-        yield from write_have(
-            {}
-            if keeping is None
-            else {n: keeping.written(seen) for n, seen in keeping.begun.items()},
-            done,
-        )
+        left = self.leftovers
+        yield from write_have(left.sizes(), left.complete_files or bytearray(entries))
 
     # -- the end ---------------------------------------------------------------------------------
 
@@ -148,7 +149,7 @@ class Received:
         """
         if self.keeping is None:
             return
-        if self.keeping.worth and not isinstance(
+        if self.keeping.is_worth_keeping and not isinstance(
             error, IntegrityError | RemoteProtocolError | RefusedError
         ):
             self.keeping.suspend()
@@ -172,14 +173,10 @@ class Received:
             self._record.forget()
 
 
-def _amount(keeping: Keeping, entries: Iterator[Entry]) -> tuple[int, int]:
+def _amount(left: Leftovers, entries: Iterator[Entry]) -> tuple[int, int]:
     """(Files, bytes) that are here."""
     size = 0
     for number, entry in enumerate(entries):
         if entry.kind in FILES:
-            size += (
-                (entry.size or 0)
-                if keeping.files[number]
-                else keeping.written(keeping.begun.get(number, b""))
-            )
-    return sum(keeping.files), size
+            size += (entry.size or 0) if left.complete_files[number] else left.size(number)
+    return sum(left.complete_files), size

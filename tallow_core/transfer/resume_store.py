@@ -21,9 +21,8 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from tallow_core.errors import ConfigError, FileSystemError, TallowError
 from tallow_core.events import ConnectionLost
-from tallow_core.files.output.journal import is_ours
-from tallow_core.files.output.staging import expire
-from tallow_core.private_files import ensure_private
+from tallow_core.files.output.resumable_staging import remove_leftover
+from tallow_core.private_files import READ, ensure_private, is_own_file, replace_file
 from tallow_core.protocol.codec.wire import Reader, Writer, lv
 from tallow_core.protocol.transfer.manifest_entry import read_list
 from tallow_core.protocol.transfer.resumption import (
@@ -45,20 +44,7 @@ LIFETIME = 7 * 86_400.0
 _MAGIC_SENT, _MAGIC_RECEIVED = b"tallow sent 2\n", b"tallow received 1\n"
 _SECRET = 32
 _COUNT, _INODE = Struct(">H"), Struct(">QQ")
-_READ = (
-    os.O_RDONLY
-    | getattr(os, "O_NOFOLLOW", 0)
-    | getattr(os, "O_NONBLOCK", 0)
-    | getattr(os, "O_CLOEXEC", 0)
-)
-_WRITE = (
-    os.O_WRONLY
-    | os.O_CREAT
-    | os.O_EXCL
-    | getattr(os, "O_NOFOLLOW", 0)
-    | getattr(os, "O_CLOEXEC", 0)
-)
-_BLOCK = 1 << 18
+_BLOCK_BYTES = 1 << 18
 
 
 def write_sources(inodes: Sequence[tuple[int, int]], entries: bytes) -> bytes:
@@ -114,7 +100,7 @@ class SentRecord(NamedTuple):
 
     def parts(self) -> Iterator[bytes]:
         """What was offered then, as `read_sources` takes it."""
-        with open(os.open(self.path, _READ), "rb") as file:
+        with open(os.open(self.path, READ), "rb") as file:
             file.seek(len(_MAGIC_SENT) + TRANSFER_ID + _SECRET)
             while len(head := file.read(4)) == 4 and (length := int.from_bytes(head)):
                 yield file.read(length)
@@ -166,7 +152,7 @@ class SentRecords:
 
 def _read_sent(path: Path) -> SentRecord | None:
     with suppress(OSError, ValueError):
-        with open(os.open(path, _READ), "rb") as file:
+        with open(os.open(path, READ), "rb") as file:
             if not _whole(file, _MAGIC_SENT):
                 return None
             file.seek(len(_MAGIC_SENT))
@@ -295,13 +281,13 @@ class ReceivedRecords:
         ensure_private(self._state)
         path = self._state / "key"
         for _ in range(2):
-            with suppress(OSError), open(os.open(path, _READ), "rb") as file:
+            with suppress(OSError), open(os.open(path, READ), "rb") as file:
                 if (
-                    is_ours(os.fstat(file.fileno()))
+                    is_own_file(os.fstat(file.fileno()))
                     and len(key := file.read(_SECRET + 1)) == _SECRET
                 ):
                     return key
-            _write_raw(path, [system_rng(_SECRET)])
+            _replace(path, [system_rng(_SECRET)])
         raise ConfigError(
             f"the key of interrupted transfers cannot be kept in {printable(str(path))}; delete"
             " that file"
@@ -327,7 +313,7 @@ class ReceivedRecords:
         for path, age in _records(self._folder):
             if age > LIFETIME:
                 if (record := _read_received(path)) is not None:
-                    expire(record.output, record.staging, record.inode)
+                    remove_leftover(record.output, record.staging, record.inode)
                 _unlink(path)
 
     def _load(self) -> Iterator[ReceivedRecord]:
@@ -353,11 +339,11 @@ class ReceivedRecords:
 
 def _read_received(path: Path) -> ReceivedRecord | None:
     with suppress(OSError, TallowError):
-        with open(os.open(path, _READ), "rb") as file:
+        with open(os.open(path, READ), "rb") as file:
             if not _whole(file, _MAGIC_RECEIVED):
                 return None
             file.seek(len(_MAGIC_RECEIVED))
-            reader = Reader(file.read(_BLOCK), "our own record")
+            reader = Reader(file.read(_BLOCK_BYTES), "our own record")
         earlier, staging = Earlier(reader.raw(TRANSFER_ID), reader.raw(_SECRET)), reader.text8()
         inode, output = reader.u64(), os.fsdecode(reader.bytes16(1 << 16))
         return ReceivedRecord(path, earlier, output, staging, inode)
@@ -377,12 +363,12 @@ def _records(folder: Path) -> Iterator[tuple[Path, float]]:
 
 def _whole(file: BinaryIO, magic: bytes) -> bool:
     """Whether a record is ours, and as it was written."""
-    if not is_ours(os.fstat(file.fileno())) or file.read(len(magic)) != magic:
+    if not is_own_file(os.fstat(file.fileno())) or file.read(len(magic)) != magic:
         return False
     left, digest = os.fstat(file.fileno()).st_size - len(magic) - 32, hashlib.sha256(magic)
     if left < TRANSFER_ID + _SECRET:
         return False
-    while left and (data := file.read(min(left, _BLOCK))):
+    while left and (data := file.read(min(left, _BLOCK_BYTES))):
         digest.update(data)
         left -= len(data)
     return equal(file.read(33), digest.digest())
@@ -400,19 +386,13 @@ def _write(path: Path, parts: Iterable[bytes]) -> None:
 
     ensure_private(path.parent.parent)
     ensure_private(path.parent)
-    _write_raw(path, summed())
+    _replace(path, summed())
 
 
-def _write_raw(path: Path, parts: Iterable[bytes]) -> None:
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.new")
+def _replace(path: Path, parts: Iterable[bytes]) -> None:
     try:
-        _unlink(temporary)
-        with open(os.open(temporary, _WRITE, 0o600), "wb", buffering=_BLOCK) as file:
-            for part in parts:
-                file.write(part)
-        temporary.replace(path)
+        replace_file(path, parts, sync=False)
     except OSError as error:
-        _unlink(temporary)
         where = printable(str(path.parent))
         raise ConfigError(
             f"what is needed to resume a transfer cannot be kept in {where}: {error.strerror};"

@@ -8,14 +8,18 @@ from typing import Protocol
 
 from tallow_core.aio import detached
 from tallow_core.errors import FileSystemError
-from tallow_core.files.output.file_writer import Writer
-from tallow_core.files.output.output_tree import Landing
+from tallow_core.files.output.file_writer import FileWriter
+from tallow_core.files.output.output_tree import OutputTree
 from tallow_core.files.output.placement import Overwrite
-from tallow_core.files.output.staging import Keeping
+from tallow_core.files.output.staging import StagingArea
 from tallow_core.files.skipped import Skipped
 from tallow_core.protocol.transfer.content_reader import FileWhole
 from tallow_core.protocol.transfer.manifest_entry import Entry, EntryKind
-from tallow_core.protocol.transfer.selection import KEPT, WANTED, Selection
+from tallow_core.protocol.transfer.selection import (
+    KEPT,
+    WANTED,
+    Selection,
+)
 
 _ZEROS = memoryview(bytes(1 << 18))
 
@@ -60,80 +64,80 @@ class FolderSink:
 
     def __init__(self, output: str, overwrite: Overwrite, selection: Selection) -> None:
         self.output = os.path.realpath(output)
-        self._landing = Landing(output, overwrite)
+        self._tree = OutputTree(output, overwrite)
         self._selection = selection
-        self._writer: Writer | None = None
-        self._keeping: Keeping | None = None
-        self.skipped = self._landing.skipped
+        self._writer: FileWriter | None = None
+        self._links_before = 0
+        self.skipped = self._tree.skipped
         self.files = 0
 
     @property
     def root(self) -> int:
         """The descriptor of the output folder."""
-        return self._landing.root
+        return self._tree.root
 
     @property
     def overwrite(self) -> Overwrite:
         """What is done where a name is taken."""
-        return self._landing.overwrite
+        return self._tree.overwrite
 
     @property
     def links(self) -> int:
         """Links that were made."""
-        return self._landing.links
+        return self._links_before + self._tree.links
 
     def again(self) -> FolderSink:
         """A new one, for going on in another session."""
         return FolderSink(self.output, self.overwrite, self._selection)
 
-    def keep(self, keeping: Keeping) -> None:
-        """Work in a staging folder that outlives this object."""
-        self._landing.keeping = self._keeping = keeping
+    def stage_in(self, staging: StagingArea) -> None:
+        """Use a staging area that outlives this object."""
+        self._tree.stage_in(staging)
 
     def found(self, number: int, folder: int, name: str) -> None:
         """An entry is there from an earlier run; what has further names to come is kept for
         them."""
         if self._selection.flags(number) & KEPT:
-            self._landing.stash.keep_placed(number, folder, name)
+            self._tree.hard_links.keep_from(number, folder, name)
 
     def is_there(self, number: int) -> bool:
         """Whether an entry is there from an earlier run."""
-        return (
-            self._keeping is not None
-            and bool(self._keeping.done)
-            and bool(self._keeping.done[number])
-        )
+        return self._tree.staging.leftovers.is_complete(number)
 
     def passed(self, number: int, entry: Entry) -> None:
         """Make a folder or link."""
         if not self._selection.flags(number) & WANTED:
             return
         if entry.kind == EntryKind.DIRECTORY:
-            self._landing.enter(entry.components, entry.mode, entry.mtime_ns, number=number)
+            self._tree.enter(entry.components, entry.mode, entry.mtime_ns, number=number)
         elif self.is_there(number):
-            self._landing.links += 1
+            self._links_before += 1
         elif entry.kind == EntryKind.SYMLINK:
-            self._landing.symlink(entry.components, entry.target, entry.mtime_ns, number=number)
+            self._tree.symlink(entry.components, entry.target, entry.mtime_ns, number=number)
         else:
-            self._landing.hard_link(entry.components, entry.first, number=number)
+            self._tree.hard_link(entry.components, entry.first, number=number)
 
     def begin(self, number: int, entry: Entry) -> None:
         """Begin a file."""
         flags = self._selection.flags(number)
-        keep, named = number if flags & KEPT else None, bool(flags & WANTED)
-        self._writer = self._landing.begin(
-            entry.components, entry.mode, entry.mtime_ns, number=number, keep=keep, named=named
+        self._writer = self._tree.begin(
+            entry.components,
+            entry.mode,
+            entry.mtime_ns,
+            number=number,
+            keep=bool(flags & KEPT),
+            named=bool(flags & WANTED),
         )
 
     def whole(self, file: FileWhole) -> bool:
         """Take a small file that came whole; whether `settle` has something to tell."""
         flags = self._selection.flags(file.number)
-        return self._landing.put(file, keep=bool(flags & KEPT), named=bool(flags & WANTED))
+        return self._tree.put(file, keep=bool(flags & KEPT), named=bool(flags & WANTED))
 
     def settle(self) -> list[tuple[FileWhole, str]]:
         """Give what came whole its names; returns what has got one since the last call, with the
         paths as they landed."""
-        settled = self._landing.settle()
+        settled = self._tree.settle()
         self.files += len(settled)
         return settled
 
@@ -166,9 +170,9 @@ class FolderSink:
     def close(self, *, failed: bool) -> None:
         """Make the last links, set the folders' modes and times, remove what is unfinished."""
         if failed:
-            self._landing.abort()
+            self._tree.abort()
         else:
-            self._landing.close()
+            self._tree.close()
 
 
 class _One:

@@ -5,7 +5,6 @@ from __future__ import annotations
 IMPORTS: frozenset[str] = frozenset()
 LONG: frozenset[str] = frozenset(
     [
-        "tallow_core.files.output.output_tree",
         "tallow_core.files.source.source_tree",
         "tallow_core.relay.server",
         "tallow_core.rendezvous.guest",
@@ -24,7 +23,6 @@ CLASSES: frozenset[str] = frozenset(
         "Command",
         "Memory",
         "Opened",
-        "Writer",
         "_Pipe",
     ]
 )
@@ -47,12 +45,6 @@ VAGUE: frozenset[str] = frozenset(
         "tallow_core.config.schema",
         "tallow_core.errors",
         "tallow_core.files.extents",
-        "tallow_core.files.output.hard_links",
-        "tallow_core.files.output.journal",
-        "tallow_core.files.output.output_tree",
-        "tallow_core.files.output.placement",
-        "tallow_core.files.output.small_files",
-        "tallow_core.files.output.staging",
         "tallow_core.files.source.compression",
         "tallow_core.files.source.source_tree",
         "tallow_core.passwords",
@@ -114,7 +106,6 @@ LIMITS: frozenset[str] = frozenset(
         "tallow_core.cli.commands.bench_command",
         "tallow_core.cli.prompts.question",
         "tallow_core.config.calibration",
-        "tallow_core.files.output.small_files",
         "tallow_core.files.source.compression",
         "tallow_core.files.source.ignore_patterns",
         "tallow_core.passwords",
@@ -140,10 +131,5 @@ CYCLES: tuple[tuple[str, ...], ...] = (
     (
         "tallow_core.cli.args.cyclopts_parser",
         "tallow_core.cli.entry.run",
-    ),
-    (
-        "tallow_core.files.output.file_writer",
-        "tallow_core.files.output.output_tree",
-        "tallow_core.files.output.small_files",
     ),
 )

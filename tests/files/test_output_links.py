@@ -15,9 +15,10 @@ from pathlib import Path
 import pytest
 
 from tallow_core.errors import FileSystemError, LocalProtocolError, RemoteProtocolError
-from tallow_core.files.output import hard_links as stash
-from tallow_core.files.output.output_tree import Landing
+from tallow_core.files.output.hard_links import HardLinks
+from tallow_core.files.output.output_tree import OutputTree
 from tallow_core.files.output.placement import Overwrite
+from tallow_core.files.output.staging import EphemeralStaging
 from tallow_core.files.skipped import Skipped
 
 ALL = list(Overwrite)
@@ -25,13 +26,15 @@ TIME = 1_234_567_890_987_654_321
 
 
 def _put(
-    landing: Landing,
+    tree: OutputTree,
     *components: str,
     data: bytes = b"new",
     keep: int | None = None,
     named: bool = True,
 ) -> str | None:
-    writer = landing.begin(components, 0o640, TIME, keep=keep, named=named)
+    writer = tree.begin(
+        components, 0o640, TIME, number=keep or 0, keep=keep is not None, named=named
+    )
     if writer is None:
         return None
     writer.write(0, data)
@@ -55,15 +58,15 @@ def outside(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("overwrite", ALL)
 def test_links_land(out: Path, overwrite: Overwrite) -> None:
-    with Landing(str(out), overwrite) as landing:
-        landing.enter(("d",), 0o555, TIME)
-        landing.symlink(("d", "a"), "e/f", TIME + 1)
-        landing.enter(("d", "e"), 0o755, TIME)
-        _put(landing, "d", "e", "f", keep=3)
-        landing.symlink(("d", "e", "up"), "..", TIME + 2)
-        landing.hard_link(("d", "g"), 3)
-        assert landing.links == 2  # those of the folder d are made when it is left
-    assert landing.links == 3
+    with OutputTree(str(out), overwrite) as tree:
+        tree.enter(("d",), 0o555, TIME)
+        tree.symlink(("d", "a"), "e/f", TIME + 1)
+        tree.enter(("d", "e"), 0o755, TIME)
+        _put(tree, "d", "e", "f", keep=3)
+        tree.symlink(("d", "e", "up"), "..", TIME + 2)
+        tree.hard_link(("d", "g"), 3)
+        assert tree.links == 2  # those of the folder d are made when it is left
+    assert tree.links == 3
     assert os.readlink(out / "d" / "a") == "e/f"
     assert os.readlink(out / "d" / "e" / "up") == ".."
     assert (out / "d" / "a").lstat().st_mtime_ns == TIME + 1
@@ -78,14 +81,14 @@ def test_links_land(out: Path, overwrite: Overwrite) -> None:
 
 
 def test_t05_a_link_is_made_after_all_that_lies_beside_it(out: Path) -> None:
-    with Landing(str(out), Overwrite.RENAME) as landing:
-        landing.enter(("d",), 0o755, TIME)
-        landing.symlink(("d", "a"), "e", TIME)
-        landing.enter(("d", "e"), 0o755, TIME)
-        _put(landing, "d", "e", "f")
-        _put(landing, "d", "g")
+    with OutputTree(str(out), Overwrite.RENAME) as tree:
+        tree.enter(("d",), 0o755, TIME)
+        tree.symlink(("d", "a"), "e", TIME)
+        tree.enter(("d", "e"), 0o755, TIME)
+        _put(tree, "d", "e", "f")
+        _put(tree, "d", "g")
         assert not os.path.lexists(out / "d" / "a")
-        _put(landing, "h")
+        _put(tree, "h")
         assert os.path.lexists(out / "d" / "a")
 
 
@@ -108,24 +111,24 @@ def test_t05_a_link_is_made_after_all_that_lies_beside_it(out: Path) -> None:
     ],
 )
 def test_t05_a_target_that_leads_out_is_never_made(out: Path, target: str) -> None:
-    with Landing(str(out), Overwrite.RENAME) as landing:
-        landing.enter(("d",), 0o755, TIME)
+    with OutputTree(str(out), Overwrite.RENAME) as tree:
+        tree.enter(("d",), 0o755, TIME)
         with pytest.raises(LocalProtocolError):
-            landing.symlink(("d", "a"), target, TIME)
+            tree.symlink(("d", "a"), target, TIME)
         with pytest.raises(LocalProtocolError):
-            landing.symlink(("top",), "d", TIME)
+            tree.symlink(("top",), "d", TIME)
     assert os.listdir(out / "d") == []
 
 
 def test_t05_nothing_lands_below_a_link(out: Path, outside: Path) -> None:
-    with Landing(str(out), Overwrite.ALWAYS) as landing:
-        landing.enter(("d",), 0o755, TIME)
-        landing.symlink(("d", "a"), "b", TIME)
+    with OutputTree(str(out), Overwrite.ALWAYS) as tree:
+        tree.enter(("d",), 0o755, TIME)
+        tree.symlink(("d", "a"), "b", TIME)
         for below in (("d", "a", "f"), ("d", "a"), ("d", "A")):
             with pytest.raises(RemoteProtocolError):
-                landing.begin(below, 0o644, TIME)
+                tree.begin(below, 0o644, TIME)
             with pytest.raises(RemoteProtocolError):
-                landing.enter(below, 0o755, TIME)
+                tree.enter(below, 0o755, TIME)
     assert os.listdir(out / "d") == ["a"]
 
 
@@ -139,13 +142,13 @@ def test_overwriting_with_links(out: Path, outside: Path, kind: str) -> None:
                 outside / "f" if kind == "link" else "nowhere"
             )
 
-    def land(overwrite: Overwrite) -> Landing:
-        with Landing(str(out), overwrite) as landing:
-            landing.enter(("d",), 0o755, TIME)
-            _put(landing, "d", "first", keep=1)
-            landing.hard_link(("d", "hard"), 1)
-            landing.symlink(("d", "soft"), "first", TIME)
-        return landing
+    def land(overwrite: Overwrite) -> OutputTree:
+        with OutputTree(str(out), overwrite) as tree:
+            tree.enter(("d",), 0o755, TIME)
+            _put(tree, "d", "first", keep=1)
+            tree.hard_link(("d", "hard"), 1)
+            tree.symlink(("d", "soft"), "first", TIME)
+        return tree
 
     prepare()
     before = {name: os.lstat(out / "d" / name).st_ino for name in ("hard", "soft")}
@@ -164,13 +167,13 @@ def test_overwriting_with_links(out: Path, outside: Path, kind: str) -> None:
 
 
 def test_rename_gives_links_the_next_free_name(out: Path) -> None:
-    with Landing(str(out), Overwrite.RENAME) as landing:
-        landing.enter(("d",), 0o755, TIME)
-        _put(landing, "d", "first", keep=1)
+    with OutputTree(str(out), Overwrite.RENAME) as tree:
+        tree.enter(("d",), 0o755, TIME)
+        _put(tree, "d", "first", keep=1)
         for name in ("hard.txt", "soft"):
             (out / "d" / name).write_bytes(b"theirs")
-        landing.hard_link(("d", "hard.txt"), 1)
-        landing.symlink(("d", "soft"), "first", TIME)
+        tree.hard_link(("d", "hard.txt"), 1)
+        tree.symlink(("d", "soft"), "first", TIME)
     assert sorted(os.listdir(out / "d")) == [
         "first",
         "hard (1).txt",
@@ -185,17 +188,17 @@ def test_rename_gives_links_the_next_free_name(out: Path) -> None:
 def test_t01_a_folder_is_never_replaced_by_a_link(out: Path, make: str) -> None:
     (out / "d" / "x").mkdir(parents=True)
     (out / "d" / "x" / "keep").touch()
-    landing = Landing(str(out), Overwrite.ALWAYS)
-    landing.enter(("d",), 0o755, TIME)
-    _put(landing, "d", "first", keep=1)
+    tree = OutputTree(str(out), Overwrite.ALWAYS)
+    tree.enter(("d",), 0o755, TIME)
+    _put(tree, "d", "first", keep=1)
     if make == "hard":
         with pytest.raises(FileSystemError, match="folder"):
-            landing.hard_link(("d", "x"), 1)
+            tree.hard_link(("d", "x"), 1)
     else:
-        landing.symlink(("d", "x"), "first", TIME)
+        tree.symlink(("d", "x"), "first", TIME)
         with pytest.raises(FileSystemError, match="folder"):
-            landing.close()
-    landing.close()
+            tree.close()
+    tree.close()
     assert os.listdir(out / "d" / "x") == ["keep"]
     assert os.listdir(out) == ["d"]
 
@@ -206,12 +209,12 @@ def test_t01_a_folder_is_never_replaced_by_a_link(out: Path, make: str) -> None:
 def test_a_file_that_is_left_out_still_gives_its_links(out: Path) -> None:
     """The first name is not chosen, or taken: the content lands under the others."""
     (out / "taken").write_bytes(b"mine")
-    with Landing(str(out), Overwrite.NEVER) as landing:
-        landing.enter(("d",), 0o755, TIME)
-        assert _put(landing, "d", "first", keep=1, named=False) == ""
-        landing.hard_link(("d", "second"), 1)
-        assert _put(landing, "taken", keep=3) == ""
-        landing.hard_link(("third",), 3)
+    with OutputTree(str(out), Overwrite.NEVER) as tree:
+        tree.enter(("d",), 0o755, TIME)
+        assert _put(tree, "d", "first", keep=1, named=False) == ""
+        tree.hard_link(("d", "second"), 1)
+        assert _put(tree, "taken", keep=3) == ""
+        tree.hard_link(("third",), 3)
     assert (out / "d" / "second").read_bytes() == b"new"
     assert (out / "third").read_bytes() == b"new"
     assert (out / "taken").read_bytes() == b"mine"
@@ -227,13 +230,13 @@ def _umask() -> int:
 
 
 def test_a_link_to_what_never_came_is_left_out(out: Path) -> None:
-    with Landing(str(out), Overwrite.RENAME) as landing:
-        failed = landing.begin(("a",), 0o644, TIME, keep=0)
+    with OutputTree(str(out), Overwrite.RENAME) as tree:
+        failed = tree.begin(("a",), 0o644, TIME, keep=True)
         assert failed is not None
         failed.discard()
-        landing.hard_link(("b",), 0)
-        landing.hard_link(("c",), 77)
-    assert landing.skipped == [Skipped("b", "unreadable"), Skipped("c", "unreadable")]
+        tree.hard_link(("b",), 0)
+        tree.hard_link(("c",), 77)
+    assert tree.skipped == [Skipped("b", "unreadable"), Skipped("c", "unreadable")]
     assert os.listdir(out) == []
 
 
@@ -245,13 +248,13 @@ def test_without_hard_links_a_copy_is_made(
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(os, "link", fail)
-    with Landing(str(out), Overwrite.RENAME) as landing:
-        writer = landing.begin(("a",), 0o640, TIME, keep=0)
+    with OutputTree(str(out), Overwrite.RENAME) as tree:
+        writer = tree.begin(("a",), 0o640, TIME, keep=True)
         assert writer is not None
         writer.write(3 << 20, b"end of a hole")
         writer.commit(5 << 20)
-        landing.hard_link(("b",), 0)
-        landing.hard_link(("c",), 0)
+        tree.hard_link(("b",), 0)
+        tree.hard_link(("c",), 0)
     assert sorted(os.listdir(out)) == ["a", "b", "c"]
     first = (out / "a").read_bytes()
     for name in ("b", "c"):
@@ -267,8 +270,8 @@ def test_t05_what_was_put_in_the_place_of_a_kept_file_is_not_linked(
 ) -> None:
     """Only who is this user could do it: the folder is private. The inode is looked at all the
     same."""
-    landing = Landing(str(out), Overwrite.RENAME)
-    _put(landing, "a", keep=0)
+    tree = OutputTree(str(out), Overwrite.RENAME)
+    _put(tree, "a", keep=0)
     (staging,) = (name for name in os.listdir(out) if name.startswith(".tallow-"))
     (kept,) = os.listdir(out / staging)
     for replace in (
@@ -278,10 +281,10 @@ def test_t05_what_was_put_in_the_place_of_a_kept_file_is_not_linked(
         (out / staging / kept).unlink()
         replace(out / staging / kept)
         with pytest.raises(FileSystemError):
-            landing.hard_link(
+            tree.hard_link(
                 (f"b{replace.__code__.co_firstlineno}{replace.__code__.co_names[0]}",), 0
             )
-    landing.close()
+    tree.close()
     assert os.listdir(out) == ["a"]
     assert (outside / "f").read_bytes() == b"precious"
 
@@ -294,19 +297,19 @@ def test_t08_a_link_that_cannot_be_made_is_told_and_leaves_nothing(
     def fail(*_: object, **__: object) -> None:
         raise OSError(number, os.strerror(number))
 
-    landing = Landing(str(out), Overwrite.RENAME)
-    landing.enter(("d",), 0o755, TIME)
+    tree = OutputTree(str(out), Overwrite.RENAME)
+    tree.enter(("d",), 0o755, TIME)
     with monkeypatch.context() as patched:
-        _put(landing, "d", "f", keep=1)
+        _put(tree, "d", "f", keep=1)
         patched.setattr(os, call, fail)
-        make = landing.close
+        make = tree.close
         if call == "link":
-            make = partial(landing.hard_link, ("d", "g"), 1)
+            make = partial(tree.hard_link, ("d", "g"), 1)
         else:
-            landing.symlink(("d", "g"), "f", TIME)
+            tree.symlink(("d", "g"), "f", TIME)
         with pytest.raises(FileSystemError, match="'d/g'"):
             make()
-    landing.abort()
+    tree.abort()
     assert sorted(str(path.relative_to(out)) for path in out.rglob("*")) == ["d", "d/f"]
 
 
@@ -317,41 +320,41 @@ def test_a_file_system_without_symbolic_links_leaves_them_out(
         raise PermissionError(errno.EPERM, "no links here")
 
     monkeypatch.setattr(os, "symlink", fail)
-    with Landing(str(out), Overwrite.RENAME) as landing:
-        landing.enter(("d",), 0o755, TIME)
-        landing.symlink(("d", "l"), "f", TIME)
-    assert landing.skipped == [Skipped("d/l", "link")]
+    with OutputTree(str(out), Overwrite.RENAME) as tree:
+        tree.enter(("d",), 0o755, TIME)
+        tree.symlink(("d", "l"), "f", TIME)
+    assert tree.skipped == [Skipped("d/l", "link")]
     assert os.listdir(out / "d") == []
 
 
 def test_abort_makes_no_more_links(out: Path) -> None:
-    landing = Landing(str(out), Overwrite.RENAME)
-    landing.enter(("d",), 0o755, TIME)
-    _put(landing, "d", "f", keep=1)
-    landing.symlink(("d", "l"), "f", TIME)
-    landing.abort()
-    landing.abort()
+    tree = OutputTree(str(out), Overwrite.RENAME)
+    tree.enter(("d",), 0o755, TIME)
+    _put(tree, "d", "f", keep=1)
+    tree.symlink(("d", "l"), "f", TIME)
+    tree.abort()
+    tree.abort()
     assert sorted(str(path.relative_to(out)) for path in out.rglob("*")) == ["d", "d/f"]
     assert (out / "d" / "f").stat().st_nlink == 1
 
 
 def test_descriptors_are_closed(out: Path) -> None:
     before = len(os.listdir("/dev/fd"))
-    for finish in (Landing.close, Landing.abort):
-        landing = Landing(str(out), Overwrite.RENAME)
-        landing.enter(("d",), 0o755, TIME)
-        landing.symlink(("d", "a"), "f", TIME)
-        landing.enter(("d", "e"), 0o755, TIME)
-        landing.symlink(("d", "e", "a"), "f", TIME)
-        _put(landing, "d", "f", keep=1)
-        landing.hard_link(("d", "g"), 1)
-        finish(landing)
+    for finish in (OutputTree.close, OutputTree.abort):
+        tree = OutputTree(str(out), Overwrite.RENAME)
+        tree.enter(("d",), 0o755, TIME)
+        tree.symlink(("d", "a"), "f", TIME)
+        tree.enter(("d", "e"), 0o755, TIME)
+        tree.symlink(("d", "e", "a"), "f", TIME)
+        _put(tree, "d", "f", keep=1)
+        tree.hard_link(("d", "g"), 1)
+        finish(tree)
     assert len(os.listdir("/dev/fd")) == before
 
 
 def test_many_kept_files_take_little_memory() -> None:
     """Twelve to sixteen bytes each: how many there are is for the sender to choose."""
-    kept = stash.Stash(lambda: -1)
+    kept = HardLinks(EphemeralStaging(-1))
     assert kept._numbers.itemsize + kept._inodes.itemsize <= 16
 
 
@@ -359,12 +362,12 @@ def test_many_kept_files_take_little_memory() -> None:
 
 
 def test_holes_are_not_written(out: Path) -> None:
-    with Landing(str(out), Overwrite.RENAME) as landing:
-        writer = landing.begin(("a",), 0o644, TIME)
+    with OutputTree(str(out), Overwrite.RENAME) as tree:
+        writer = tree.begin(("a",), 0o644, TIME)
         assert writer is not None
         writer.write(1 << 30, b"x")
         writer.commit(3 << 30)
-        empty = landing.begin(("b",), 0o644, TIME)
+        empty = tree.begin(("b",), 0o644, TIME)
         assert empty is not None
         empty.commit(1 << 20)
     assert (out / "a").stat().st_size == 3 << 30
@@ -374,12 +377,12 @@ def test_holes_are_not_written(out: Path) -> None:
 
 
 def test_t22_a_size_that_no_file_has_is_told(out: Path) -> None:
-    landing = Landing(str(out), Overwrite.RENAME)
-    writer = landing.begin(("a",), 0o644, TIME)
+    tree = OutputTree(str(out), Overwrite.RENAME)
+    writer = tree.begin(("a",), 0o644, TIME)
     assert writer is not None
     with pytest.raises(FileSystemError, match="'a'"):
         writer.commit((1 << 63) - 1)
-    landing.close()
+    tree.close()
     assert os.listdir(out) == []
 
 
@@ -424,13 +427,13 @@ def test_t05_folders_swapped_for_links_while_links_are_made(
                 victim.unlink()
 
     def work() -> None:
-        with suppress(FileSystemError), Landing(str(out), overwrite) as landing:
-            landing.enter(("d",), 0o755, TIME)
-            landing.symlink(("d", "a"), "e/f", TIME)
-            landing.enter(("d", "e"), 0o755, TIME)
-            _put(landing, "d", "e", "f", keep=1)
-            landing.hard_link(("d", "e", "g"), 1)
-            landing.symlink(("d", "e", "up"), "../a", TIME)
+        with suppress(FileSystemError), OutputTree(str(out), overwrite) as tree:
+            tree.enter(("d",), 0o755, TIME)
+            tree.symlink(("d", "a"), "e/f", TIME)
+            tree.enter(("d", "e"), 0o755, TIME)
+            _put(tree, "d", "e", "f", keep=1)
+            tree.hard_link(("d", "e", "g"), 1)
+            tree.symlink(("d", "e", "up"), "../a", TIME)
 
     assert _racing(work, swap)
     assert os.listdir(outside) == ["f"]
@@ -453,11 +456,11 @@ def test_t05_the_names_of_links_swapped_while_they_are_made(
                 place.unlink()
 
     def work() -> None:
-        with suppress(FileSystemError), Landing(str(out), overwrite) as landing:
-            landing.enter(("d",), 0o755, TIME)
-            _put(landing, "d", "f", keep=1)
-            landing.hard_link(("d", "g"), 1)
-            landing.symlink(("d", "l"), "f", TIME)
+        with suppress(FileSystemError), OutputTree(str(out), overwrite) as tree:
+            tree.enter(("d",), 0o755, TIME)
+            _put(tree, "d", "f", keep=1)
+            tree.hard_link(("d", "g"), 1)
+            tree.symlink(("d", "l"), "f", TIME)
 
     assert _racing(work, swap)
     assert os.listdir(outside) == ["f"]

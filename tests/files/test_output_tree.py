@@ -23,7 +23,7 @@ from tallow_core.errors import FileSystemError, LocalProtocolError, RemoteProtoc
 from tallow_core.files.output import exclusive_rename as renaming
 from tallow_core.files.output import placement as placing
 from tallow_core.files.output.exclusive_rename import rename_new
-from tallow_core.files.output.output_tree import Landing
+from tallow_core.files.output.output_tree import OutputTree
 from tallow_core.files.output.placement import Overwrite
 from tallow_core.files.skipped import Skipped
 from tallow_core.protocol.transfer.content_reader import FileWhole
@@ -58,11 +58,13 @@ def whole(
     )
 
 
-def _put(landing: Landing, *components: str, data: bytes = b"new", mode: int = 0o644) -> str | None:
+def _put(
+    output: OutputTree, *components: str, data: bytes = b"new", mode: int = 0o644
+) -> str | None:
     if _put_whole[0]:
-        landing.put(whole(*components, data=data, mode=mode))
-        return next((path for _, path in landing.settle()), None)
-    writer = landing.begin(components, mode, TIME)
+        output.put(whole(*components, data=data, mode=mode))
+        return next((path for _, path in output.settle()), None)
+    writer = output.begin(components, mode, TIME)
     if writer is None:
         return None
     writer.write(0, data)
@@ -105,20 +107,20 @@ def umask() -> Iterator[Callable[[int], int]]:
 
 @pytest.mark.parametrize("overwrite", ALL)
 def test_a_tree_lands_whole(out: Path, overwrite: Overwrite) -> None:
-    with Landing(str(out), overwrite) as landing:
-        landing.enter(("d",), 0o755, TIME)
-        landing.enter(("d", "empty"), 0o700, TIME)
-        assert _put(landing, "d", "f", data=b"one") == "d/f"
-        assert _put(landing, "e", data=b"") == "e"
+    with OutputTree(str(out), overwrite) as output:
+        output.enter(("d",), 0o755, TIME)
+        output.enter(("d", "empty"), 0o700, TIME)
+        assert _put(output, "d", "f", data=b"one") == "d/f"
+        assert _put(output, "e", data=b"") == "e"
     assert _tree(out) == {"d": "/", "d/empty": "/", "d/f": b"one", "e": b""}
 
 
 def test_facts_are_set_on_files_and_folders(out: Path, umask: Callable[[int], int]) -> None:
-    with Landing(str(out), Overwrite.RENAME) as landing:
-        landing.enter(("d",), 0o555, TIME)
-        landing.enter(("d", "e"), 0o705, TIME + 1)
-        _put(landing, "d", "e", "f", mode=0o444)
-        _put(landing, "d", "g")
+    with OutputTree(str(out), Overwrite.RENAME) as output:
+        output.enter(("d",), 0o555, TIME)
+        output.enter(("d", "e"), 0o705, TIME + 1)
+        _put(output, "d", "e", "f", mode=0o444)
+        _put(output, "d", "g")
     for name, mode, mtime in [
         ("d", 0o555, TIME),
         ("d/e", 0o705, TIME + 1),
@@ -135,9 +137,9 @@ def test_t07_mode_is_masked_and_never_special(
     out: Path, umask: Callable[[int], int], mask: int, mode: int
 ) -> None:
     umask(mask)
-    with Landing(str(out), Overwrite.RENAME) as landing:
-        landing.enter(("d",), mode, TIME)
-        _put(landing, "f", mode=mode)
+    with OutputTree(str(out), Overwrite.RENAME) as output:
+        output.enter(("d",), mode, TIME)
+        _put(output, "f", mode=mode)
     for name in ("d", "f"):
         assert stat.S_IMODE((out / name).stat().st_mode) == mode & 0o777 & ~mask
     assert umask(mask) == mask
@@ -147,16 +149,16 @@ def test_t07_a_folder_below_a_setgid_folder_is_not_setgid(
     out: Path, umask: Callable[[int], int]
 ) -> None:
     out.chmod(0o2755)
-    with Landing(str(out), Overwrite.RENAME) as landing:
-        landing.enter(("d",), 0o2755, TIME)
+    with OutputTree(str(out), Overwrite.RENAME) as output:
+        output.enter(("d",), 0o2755, TIME)
     assert stat.S_IMODE((out / "d").stat().st_mode) == 0o755
 
 
 @pytest.mark.parametrize("mtime", [0, -1, 2**62, 2**63 - 1, 2**63, 2**200, -(2**63), -(2**200)])
 def test_any_time_is_taken(out: Path, mtime: int) -> None:
-    with Landing(str(out), Overwrite.RENAME) as landing:
-        landing.enter(("d",), 0o755, mtime)
-        writer = landing.begin(("f",), 0o644, mtime)
+    with OutputTree(str(out), Overwrite.RENAME) as output:
+        output.enter(("d",), 0o755, mtime)
+        writer = output.begin(("f",), 0o644, mtime)
         assert writer is not None
         writer.commit()
     assert sorted(_tree(out)) == ["d", "f"]
@@ -164,8 +166,8 @@ def test_any_time_is_taken(out: Path, mtime: int) -> None:
 
 def test_output_is_made_with_its_parents(tmp_path: Path, umask: Callable[[int], int]) -> None:
     umask(0o027)
-    with Landing(str(tmp_path / "a" / "b"), Overwrite.RENAME) as landing:
-        _put(landing, "f")
+    with OutputTree(str(tmp_path / "a" / "b"), Overwrite.RENAME) as output:
+        _put(output, "f")
     assert (tmp_path / "a" / "b" / "f").read_bytes() == b"new"
     assert [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("a", "a/b")] == [
         0o750,
@@ -178,7 +180,7 @@ def test_output_that_is_no_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "dangling").symlink_to("nowhere")
     for name in ("file", "file/below", "dangling"):
         with pytest.raises(FileSystemError):
-            Landing(str(tmp_path / name), Overwrite.ALWAYS)
+            OutputTree(str(tmp_path / name), Overwrite.ALWAYS)
     assert _tree(tmp_path) == {"dangling": "nowhere", "file": b"old"}
 
 
@@ -190,13 +192,13 @@ def test_rename_takes_the_next_free_name(out: Path) -> None:
         (out / name).write_bytes(b"old")
     (out / "dir.d").mkdir()
     (out / "link").symlink_to("nowhere")
-    with Landing(str(out), Overwrite.RENAME) as landing:
-        assert _put(landing, ".rc") == ".rc (1)"
-        assert _put(landing, "a.txt") == "a (2).txt"
-        landing.enter(("dir.d",), 0o755, TIME)
-        assert _put(landing, "dir.d", "f") == "dir.d (1)/f"
-        assert _put(landing, "link") == "link (1)"
-        assert _put(landing, "x.tar.gz") == "x.tar (1).gz"
+    with OutputTree(str(out), Overwrite.RENAME) as output:
+        assert _put(output, ".rc") == ".rc (1)"
+        assert _put(output, "a.txt") == "a (2).txt"
+        output.enter(("dir.d",), 0o755, TIME)
+        assert _put(output, "dir.d", "f") == "dir.d (1)/f"
+        assert _put(output, "link") == "link (1)"
+        assert _put(output, "x.tar.gz") == "x.tar (1).gz"
     tree = _tree(out)
     fresh = {name for name, content in tree.items() if content == b"new"}
     assert fresh == {".rc (1)", "a (2).txt", "dir.d (1)/f", "link (1)", "x.tar (1).gz"}
@@ -209,8 +211,8 @@ def test_rename_shortens_a_name_that_would_be_too_long(out: Path) -> None:
     names = ["a" * 251 + ".txt", "b" * 255, "c." + "d" * 253, "\u65e5" * 85]
     for name in names:
         (out / name).touch()
-    with Landing(str(out), Overwrite.RENAME) as landing:
-        landed = [_put(landing, name) for name in names]
+    with OutputTree(str(out), Overwrite.RENAME) as output:
+        landed = [_put(output, name) for name in names]
     assert landed == [
         "a" * 247 + " (1).txt",
         "b" * 251 + " (1)",
@@ -220,15 +222,15 @@ def test_rename_shortens_a_name_that_would_be_too_long(out: Path) -> None:
 
 
 def test_rename_ends_when_all_names_are_taken(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(placing, "_NUMBERS", 2)
+    monkeypatch.setattr(placing, "_MAX_NUMBER", 2)
     taken = dict.fromkeys(("a", "a (1)", "a (2)", "b", "b (1)", "b (2)"), "/")
     for name in taken:
         (out / name).mkdir()
-    with Landing(str(out), Overwrite.RENAME) as landing:
+    with OutputTree(str(out), Overwrite.RENAME) as output:
         with pytest.raises(FileSystemError, match="2 times"):
-            landing.enter(("a",), 0o755, TIME)
+            output.enter(("a",), 0o755, TIME)
         with pytest.raises(FileSystemError, match="2 times"):
-            _put(landing, "b")
+            _put(output, "b")
     assert _tree(out) == taken
 
 
@@ -239,14 +241,14 @@ def test_never_leaves_out_what_is_there(out: Path, outside: Path) -> None:
     (out / "link").symlink_to(outside / "f")
     (out / "link2").symlink_to("nowhere")
     os.utime(out / "d" / "sub", ns=(7, 7))
-    with Landing(str(out), Overwrite.NEVER) as landing:
-        landing.enter(("d",), 0o755, TIME)
-        assert _put(landing, "d", "new") == "d/new"
-        assert _put(landing, "d", "old") is None
-        landing.enter(("d", "sub"), 0o755, TIME)
-        assert _put(landing, "link") is None
-        assert _put(landing, "link2") is None
-        skipped = landing.skipped
+    with OutputTree(str(out), Overwrite.NEVER) as output:
+        output.enter(("d",), 0o755, TIME)
+        assert _put(output, "d", "new") == "d/new"
+        assert _put(output, "d", "old") is None
+        output.enter(("d", "sub"), 0o755, TIME)
+        assert _put(output, "link") is None
+        assert _put(output, "link2") is None
+        skipped = output.skipped
     assert skipped == [Skipped(name, "exists") for name in ("d/old", "link", "link2")]
     assert (out / "d" / "old").read_bytes() == b"old"
     assert stat.S_IMODE((out / "d").stat().st_mode) == 0o711
@@ -255,8 +257,8 @@ def test_never_leaves_out_what_is_there(out: Path, outside: Path) -> None:
 
 
 def test_never_does_not_replace_what_appears_later(out: Path) -> None:
-    with Landing(str(out), Overwrite.NEVER) as landing:
-        writer = landing.begin(("f",), 0o644, TIME)
+    with OutputTree(str(out), Overwrite.NEVER) as output:
+        writer = output.begin(("f",), 0o644, TIME)
         assert writer is not None
         (out / "f").write_bytes(b"theirs")
         with pytest.raises(FileSystemError):
@@ -270,17 +272,17 @@ def test_always_replaces_files_and_links_but_no_folder(out: Path, outside: Path)
     (out / "folder" / "keep").write_bytes(b"keep")
     (out / "link").symlink_to(outside / "f")
     os.link(outside / "f", out / "twin")
-    with Landing(str(out), Overwrite.ALWAYS) as landing:
-        assert _put(landing, "file") == "file"
+    with OutputTree(str(out), Overwrite.ALWAYS) as output:
+        assert _put(output, "file") == "file"
         with pytest.raises(FileSystemError):
-            landing.begin(("folder",), 0o644, TIME)
-        late = landing.begin(("late",), 0o644, TIME)
+            output.begin(("folder",), 0o644, TIME)
+        late = output.begin(("late",), 0o644, TIME)
         assert late is not None
         (out / "late").mkdir()
         with pytest.raises(FileSystemError):
             late.commit()
-        assert _put(landing, "link") == "link"
-        assert _put(landing, "twin") == "twin"
+        assert _put(output, "link") == "link"
+        assert _put(output, "twin") == "twin"
     assert _tree(out) == {
         "file": b"new",
         "folder": "/",
@@ -303,12 +305,12 @@ def test_t05_what_is_in_the_way_of_a_folder_ends_the_transfer(
         os.mkfifo(out / "d")
     else:
         (out / "d").symlink_to(outside if kind == "link" else "nowhere")
-    with Landing(str(out), overwrite) as landing:
+    with OutputTree(str(out), overwrite) as output:
         with pytest.raises(FileSystemError, match="'d'"):
-            landing.enter(("d",), 0o755, TIME)
+            output.enter(("d",), 0o755, TIME)
         with pytest.raises(LocalProtocolError):
-            landing.begin(("d", "f"), 0o644, TIME)
-        assert _put(landing, "e") == "e"
+            output.begin(("d", "f"), 0o644, TIME)
+        assert _put(output, "e") == "e"
     assert os.listdir(outside) == ["f"]
     assert sorted(os.listdir(out)) == ["d", "e"]
 
@@ -320,15 +322,15 @@ def test_t05_what_is_in_the_way_of_a_folder_ends_the_transfer(
 def test_t02_hostile_paths_make_nothing(out: Path, group: str) -> None:
     for path in PATHS[group]:
         for overwrite in ALL:
-            with Landing(str(out), overwrite) as landing:
+            with OutputTree(str(out), overwrite) as output:
                 for depth in range(1, min(len(path), 5)):
                     with suppress(RemoteProtocolError):
-                        landing.enter(path[:depth], 0o755, TIME)
+                        output.enter(path[:depth], 0o755, TIME)
                 made = _tree(out)
                 with pytest.raises(RemoteProtocolError):
-                    landing.begin(path, 0o644, TIME)
+                    output.begin(path, 0o644, TIME)
                 with pytest.raises(RemoteProtocolError):
-                    landing.enter(path, 0o755, TIME)
+                    output.enter(path, 0o755, TIME)
                 assert _tree(out) == made
     assert not [name for name in _tree(out.parent) if not name.startswith("out")]
 
@@ -336,20 +338,20 @@ def test_t02_hostile_paths_make_nothing(out: Path, group: str) -> None:
 @pytest.mark.parametrize("group", TREES)
 def test_t02_hostile_trees_stop_at_the_last_entry(out: Path, group: str) -> None:
     for tree in TREES[group]:
-        with Landing(str(out), Overwrite.RENAME) as landing:
+        with OutputTree(str(out), Overwrite.RENAME) as output:
             for entry in tree[:-1]:
-                _take(landing, entry)
+                _take(output, entry)
             made = _tree(out)
             with pytest.raises(RemoteProtocolError):
-                _take(landing, tree[-1])
+                _take(output, tree[-1])
             assert _tree(out) == made
 
 
-def _take(landing: Landing, entry: Listed) -> None:
+def _take(output: OutputTree, entry: Listed) -> None:
     if entry.directory:
-        landing.enter(entry.path, 0o755, TIME)
+        output.enter(entry.path, 0o755, TIME)
     else:
-        _put(landing, *entry.path)
+        _put(output, *entry.path)
 
 
 _HOSTILE = [name for paths in PATHS.values() for path in paths for name in path if len(name) < 300]
@@ -397,11 +399,11 @@ def test_t03_whatever_is_sent_lands_under_the_output(
         try:
             with (
                 suppress(FileSystemError),
-                Landing("." if output == "none" else str(base / output), overwrite) as landing,
+                OutputTree("." if output == "none" else str(base / output), overwrite) as received,
             ):
                 for components, directory in sorted(entries) if order else entries:
                     with suppress(TallowError):
-                        _take(landing, Listed(tuple(components), directory))
+                        _take(received, Listed(tuple(components), directory))
         finally:
             os.chdir(here)
         after = {
@@ -455,10 +457,10 @@ def test_t05_a_racing_swap_never_leads_outside(
             and time.monotonic() < deadline
         ):
             runs += 1
-            with suppress(FileSystemError), Landing(str(out), overwrite) as landing:
-                landing.enter(("d",), 0o755, TIME)
-                landing.enter(("d", "e"), 0o755, TIME)
-                landed += _put(landing, "d", "e", "f") is not None
+            with suppress(FileSystemError), OutputTree(str(out), overwrite) as output:
+                output.enter(("d",), 0o755, TIME)
+                output.enter(("d", "e"), 0o755, TIME)
+                landed += _put(output, "d", "e", "f") is not None
     finally:
         stop.set()
         thread.join(20)
@@ -477,10 +479,10 @@ def test_t05_a_folder_swapped_right_after_mkdir_is_not_entered(
         os.rename(path, "moved", src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
         os.symlink(outside, path, dir_fd=dir_fd)
 
-    with Landing(str(out), Overwrite.RENAME) as landing:
+    with OutputTree(str(out), Overwrite.RENAME) as output:
         monkeypatch.setattr(os, "mkdir", swap)
         with pytest.raises(FileSystemError):
-            landing.enter(("d",), 0o755, TIME)
+            output.enter(("d",), 0o755, TIME)
         monkeypatch.undo()
     assert _tree(outside) == {"f": b"precious"}
 
@@ -495,10 +497,10 @@ def test_t05_a_staging_folder_swapped_for_a_link_is_not_used(
         os.rename(path, "moved", src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
         os.symlink(outside, path, dir_fd=dir_fd)
 
-    with Landing(str(out), Overwrite.RENAME) as landing:
+    with OutputTree(str(out), Overwrite.RENAME) as output:
         monkeypatch.setattr(os, "mkdir", swap)
         with pytest.raises(FileSystemError):
-            landing.begin(("f",), 0o644, TIME)
+            output.begin(("f",), 0o644, TIME)
         monkeypatch.undo()
     assert _tree(outside) == {"f": b"precious"}
 
@@ -507,15 +509,15 @@ def test_t05_a_staging_folder_swapped_for_a_link_is_not_used(
 def test_t05_a_parent_swapped_while_a_file_is_on_its_way(
     out: Path, outside: Path, overwrite: Overwrite
 ) -> None:
-    with Landing(str(out), overwrite) as landing:
-        landing.enter(("d",), 0o755, TIME)
-        writer = landing.begin(("d", "f"), 0o644, TIME)
+    with OutputTree(str(out), overwrite) as output:
+        output.enter(("d",), 0o755, TIME)
+        writer = output.begin(("d", "f"), 0o644, TIME)
         assert writer is not None
         (out / "d").rename(out / "moved")
         (out / "d").symlink_to(outside)
         writer.write(0, b"new")
         writer.commit()
-        landing.enter(("d", "sub"), 0o755, TIME)
+        output.enter(("d", "sub"), 0o755, TIME)
     assert _tree(outside) == {"f": b"precious"}
     assert _tree(out / "moved") == {"f": b"new", "sub": "/"}
 
@@ -524,8 +526,8 @@ def test_t05_a_parent_swapped_while_a_file_is_on_its_way(
 def test_t05_a_leaf_planted_while_a_file_is_on_its_way(
     out: Path, outside: Path, overwrite: Overwrite
 ) -> None:
-    with Landing(str(out), overwrite) as landing:
-        writer = landing.begin(("f",), 0o777, TIME)
+    with OutputTree(str(out), overwrite) as output:
+        writer = output.begin(("f",), 0o777, TIME)
         assert writer is not None
         writer.write(0, b"new")
         (out / "f").symlink_to(outside / "f")
@@ -541,8 +543,8 @@ def test_t05_a_leaf_planted_while_a_file_is_on_its_way(
 
 
 def test_t05_cleaning_up_follows_no_link(out: Path, outside: Path) -> None:
-    with Landing(str(out), Overwrite.RENAME) as landing:
-        landing.begin(("f",), 0o644, TIME)
+    with OutputTree(str(out), Overwrite.RENAME) as output:
+        output.begin(("f",), 0o644, TIME)
         (staging,) = out.glob(".tallow-*")
         (temporary,) = staging.iterdir()
         staging.rename(out / "moved")
@@ -554,8 +556,8 @@ def test_t05_cleaning_up_follows_no_link(out: Path, outside: Path) -> None:
 
 
 def test_t05_cleaning_up_removes_no_folder_of_others(out: Path) -> None:
-    with Landing(str(out), Overwrite.RENAME) as landing:
-        _put(landing, "f")
+    with OutputTree(str(out), Overwrite.RENAME) as output:
+        _put(output, "f")
         (staging,) = out.glob(".tallow-*")
         staging.rename(out / "moved")
         staging.mkdir()
@@ -571,8 +573,8 @@ def test_t08_temporary_files_are_private_and_unpredictable(
     umask(0)
     names = set()
     for _ in range(3):
-        with Landing(str(out), Overwrite.RENAME) as landing:
-            writers = [landing.begin((f"{number}",), 0o777, TIME) for number in range(3)]
+        with OutputTree(str(out), Overwrite.RENAME) as output:
+            writers = [output.begin((f"{number}",), 0o777, TIME) for number in range(3)]
             (staging,) = out.iterdir()
             names.add(staging.name)
             assert stat.S_IMODE(staging.stat().st_mode) == 0o700
@@ -589,32 +591,32 @@ def test_t08_temporary_files_are_private_and_unpredictable(
 
 
 def test_t08_a_folder_is_private_until_it_is_left(out: Path) -> None:
-    with Landing(str(out), Overwrite.RENAME) as landing:
-        landing.enter(("d",), 0o777, TIME)
+    with OutputTree(str(out), Overwrite.RENAME) as output:
+        output.enter(("d",), 0o777, TIME)
         assert stat.S_IMODE((out / "d").stat().st_mode) == 0o700
 
 
 def test_t08_a_planted_temporary_file_is_not_opened(
     out: Path, outside: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with Landing(str(out), Overwrite.RENAME) as landing:
-        _put(landing, "a")
+    with OutputTree(str(out), Overwrite.RENAME) as output:
+        _put(output, "a")
         (staging,) = out.glob(".tallow-*")
-        monkeypatch.setattr(landing, "temporary", lambda: "guessed")
+        monkeypatch.setattr(output.staging, "temporary_name", lambda: "guessed")
         for name, target in (("b", outside / "f"), ("c", outside / "new"), ("d", None)):
             (staging / "guessed").symlink_to(target) if target else (staging / "guessed").touch()
             with pytest.raises(FileSystemError):
-                _put(landing, name)
+                _put(output, name)
             (staging / "guessed").unlink()
     assert _tree(outside) == {"f": b"precious"}
 
 
 def test_t08_nothing_is_under_a_final_name_before_commit(out: Path) -> None:
     def broken_off() -> None:
-        with Landing(str(out), Overwrite.RENAME) as landing:
-            landing.enter(("d",), 0o750, TIME)
-            _put(landing, "d", "done")
-            half = landing.begin(("d", "half"), 0o644, TIME)
+        with OutputTree(str(out), Overwrite.RENAME) as output:
+            output.enter(("d",), 0o750, TIME)
+            _put(output, "d", "done")
+            half = output.begin(("d", "half"), 0o644, TIME)
             assert half is not None
             half.write(0, b"ha")
             assert _tree(out / "d") == {"done": b"new"}
@@ -629,16 +631,16 @@ def test_t08_nothing_is_under_a_final_name_before_commit(out: Path) -> None:
 def test_t08_cleanup_removes_only_its_own(out: Path) -> None:
     (out / ".tallow-0000000000000000").mkdir()
     (out / ".tallow-0000000000000000" / "theirs").touch()
-    landing = Landing(str(out), Overwrite.RENAME)
-    writer = landing.begin(("f",), 0o644, TIME)
+    output = OutputTree(str(out), Overwrite.RENAME)
+    writer = output.begin(("f",), 0o644, TIME)
     assert writer is not None
     (staging,) = (path for path in out.iterdir() if not path.name.endswith("0000"))
     (staging / "foreign").touch()
     writer.discard()
     writer.discard()
-    landing.close()
-    landing.close()
-    landing.abort()
+    output.close()
+    output.close()
+    output.abort()
     assert [path.name for path in staging.iterdir()] == ["foreign"]
     assert (out / ".tallow-0000000000000000" / "theirs").exists()
 
@@ -646,11 +648,11 @@ def test_t08_cleanup_removes_only_its_own(out: Path) -> None:
 def test_files_may_be_committed_after_their_folder_was_left(
     out: Path, umask: Callable[[int], int]
 ) -> None:
-    with Landing(str(out), Overwrite.RENAME) as landing:
-        landing.enter(("d",), 0o555, TIME)
-        late = landing.begin(("d", "f"), 0o644, TIME)
+    with OutputTree(str(out), Overwrite.RENAME) as output:
+        output.enter(("d",), 0o555, TIME)
+        late = output.begin(("d", "f"), 0o644, TIME)
         assert late is not None
-        _put(landing, "e")
+        _put(output, "e")
         late.write(3, b"new")
         late.write(0, b"old")
         assert late.commit() == "d/f"
@@ -663,8 +665,8 @@ def test_partial_writes_are_continued(out: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(
         os, "pwrite", lambda fd, data, offset: real(fd, memoryview(data)[:3], offset)
     )
-    with Landing(str(out), Overwrite.RENAME) as landing:
-        _put(landing, "f", data=b"0123456789")
+    with OutputTree(str(out), Overwrite.RENAME) as output:
+        _put(output, "f", data=b"0123456789")
     assert (out / "f").read_bytes() == b"0123456789"
 
 
@@ -675,7 +677,7 @@ def test_partial_writes_are_continued(out: Path, monkeypatch: pytest.MonkeyPatch
 def test_t08_failures_of_the_system_are_told_and_leave_nothing(
     out: Path, monkeypatch: pytest.MonkeyPatch, number: int, call: str
 ) -> None:
-    landing = Landing(str(out), Overwrite.RENAME)
+    output = OutputTree(str(out), Overwrite.RENAME)
 
     def fail(*_: object, **__: object) -> None:
         raise OSError(number, os.strerror(number))
@@ -683,9 +685,9 @@ def test_t08_failures_of_the_system_are_told_and_leave_nothing(
     with monkeypatch.context() as patched:
         patched.setattr(os, call, fail)
         with pytest.raises(FileSystemError, match="'f'") as caught:
-            _put(landing, "f")
+            _put(output, "f")
     assert str(caught.value).endswith(".")
-    landing.close()
+    output.close()
     assert _tree(out) == {}
 
 
@@ -697,8 +699,8 @@ def test_a_file_system_without_modes_still_takes_files(
 
     monkeypatch.setattr(os, "fchmod", fail)
     monkeypatch.setattr(os, "utime", fail)
-    with Landing(str(out), Overwrite.RENAME) as landing:
-        assert _put(landing, "f") == "f"
+    with OutputTree(str(out), Overwrite.RENAME) as output:
+        assert _put(output, "f") == "f"
 
 
 @pytest.mark.parametrize("native", [True, False, errno.EINVAL, errno.ENOSYS])
@@ -729,12 +731,12 @@ def test_t08_rename_never_replaces(
 
 def test_descriptors_are_closed(out: Path) -> None:
     before = len(os.listdir("/dev/fd"))
-    landing = Landing(str(out), Overwrite.RENAME)
-    landing.enter(("d",), 0o755, TIME)
-    landing.enter(("d", "e"), 0o755, TIME)
-    landing.begin(("d", "e", "f"), 0o644, TIME)
-    landing.begin(("d", "g"), 0o644, TIME)
-    landing.close()
+    output = OutputTree(str(out), Overwrite.RENAME)
+    output.enter(("d",), 0o755, TIME)
+    output.enter(("d", "e"), 0o755, TIME)
+    output.begin(("d", "e", "f"), 0o644, TIME)
+    output.begin(("d", "g"), 0o644, TIME)
+    output.close()
     assert len(os.listdir("/dev/fd")) == before
     with pytest.raises(LocalProtocolError):
-        landing.begin(("h",), 0o644, TIME)
+        output.begin(("h",), 0o644, TIME)

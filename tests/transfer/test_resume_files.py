@@ -13,12 +13,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tallow_core.errors import FileSystemError, RemoteProtocolError
-from tallow_core.files.output.journal import NAME, Facts, Journal, Past
+from tallow_core.files.output.journal import JOURNAL_NAME, Journal, JournalState, JournalSubject
 from tallow_core.files.output.placement import Overwrite
-from tallow_core.files.output.staging import Keeping, expire
+from tallow_core.files.output.resumable_staging import ResumableStaging, remove_leftover
 from tallow_core.files.source.source_tree import SourceEntry
 from tallow_core.protocol.transfer.manifest_entry import Entry, EntryKind
-from tallow_core.protocol.transfer.resumption import Earlier, Proof, prove
+from tallow_core.protocol.transfer.resumption import (
+    Earlier,
+    Proof,
+    prove,
+)
 from tallow_core.transfer.resume_store import (
     LIFETIME,
     ReceivedRecords,
@@ -30,7 +34,7 @@ from tallow_plugins.hashes.blake3 import Blake3
 
 KEY = b"k" * 32
 SEGMENT = 1 << 20
-FACTS = Facts(b"i" * 16, b"m" * 32, "blake3", SEGMENT)
+FACTS = JournalSubject(b"i" * 16, b"m" * 32, "blake3", SEGMENT)
 ENTRIES = [
     Entry(EntryKind.DIRECTORY, ("t",), 0o755, 0, 0),
     Entry(EntryKind.FILE, ("t", "large"), 0o644, 0, 3 * SEGMENT + 5),
@@ -60,38 +64,38 @@ def interrupted(out: Path) -> tuple[str, int]:
     the staging folder's name and inode."""
     out.mkdir(exist_ok=True)
     with opened(out) as root:
-        keeping = Keeping.create(root, KEY, FACTS)
-        journal, staging = keeping.journal, out / keeping.name
-        journal.intend(0, "t")
+        area = ResumableStaging.make(root, KEY, FACTS)
+        journal, staging = area.journal, out / area.name
+        journal.folder_intended(0, "t")
         (out / "t").mkdir(mode=0o700)
-        journal.made(0, "t", (out / "t").stat().st_ino)
+        journal.folder_created(0, "t", (out / "t").stat().st_ino)
         (staging / PART).write_bytes(CONTENT[: 2 * SEGMENT + 77])
         (staging / PART).chmod(0o600)
-        journal.begun(1, (staging / PART).stat().st_ino, PART)
+        journal.file_begun(1, (staging / PART).stat().st_ino, PART)
         for index in range(2):
             journal.segment(
                 1, index, segment_hash(CONTENT[index * SEGMENT : (index + 1) * SEGMENT])
             )
         (out / "t" / "small").write_bytes(b"small")
-        journal.placed((2, (out / "t" / "small").stat()))
-        keeping.suspend()
+        journal.placed([(2, (out / "t" / "small").stat())])
+        area.suspend()
         return staging.name, staging.stat().st_ino
 
 
 def resumed(
-    out: Path, name: str, inode: int, key: bytes = KEY, facts: Facts = FACTS
+    out: Path, name: str, inode: int, key: bytes = KEY, facts: JournalSubject = FACTS
 ) -> tuple[list[int], dict[int, int]] | None:
     """(Files that are there, bytes of those that are not whole); None if nothing is taken up."""
     with opened(out) as root:
-        keeping = Keeping.reopen(root, name, inode, key, facts, len(ENTRIES))
-        if keeping is None:
+        area = ResumableStaging.reopen(root, name, inode, key, facts, len(ENTRIES))
+        if area is None:
             return None
-        keeping.survey(ENTRIES, Overwrite.RENAME, Blake3, SEGMENT)
+        area.survey(ENTRIES, Overwrite.RENAME, Blake3, SEGMENT)
         found = (
-            [n for n, there in enumerate(keeping.files) if there],
-            {n: keeping.written(seen) for n, seen in keeping.begun.items()},
+            [n for n, there in enumerate(area.leftovers.complete_files) if there],
+            dict(area.leftovers.sizes()),
         )
-        keeping.suspend()
+        area.suspend()
         return found
 
 
@@ -136,7 +140,7 @@ PLANTED = [_symlink, _hard_link, _garbage, _folder, _pipe]
 @pytest.mark.parametrize("plant", PLANTED, ids=lambda plant: plant.__name__[1:])
 def test_t34_a_planted_journal_is_ignored(plant: Callable[[Path], None], tmp_path: Path) -> None:
     name, inode = interrupted(tmp_path / "out")
-    plant(tmp_path / "out" / name / NAME)
+    plant(tmp_path / "out" / name / JOURNAL_NAME)
     assert resumed(tmp_path / "out", name, inode) is None
 
 
@@ -150,7 +154,9 @@ def test_t34_a_planted_partial_file_is_ignored(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
-@pytest.mark.parametrize(("planted", "expected"), [(NAME, None), (PART, ([2], {})), (".", None)])
+@pytest.mark.parametrize(
+    ("planted", "expected"), [(JOURNAL_NAME, None), (PART, ([2], {})), (".", None)]
+)
 def test_t34_what_belongs_to_somebody_else_is_ignored(
     planted: str, expected: object, tmp_path: Path
 ) -> None:
@@ -180,10 +186,10 @@ def test_t34_a_journal_of_another_machine_or_transfer_is_ignored(tmp_path: Path)
 def test_a_journal_in_use_is_left_alone(tmp_path: Path) -> None:
     name, inode = interrupted(tmp_path / "out")
     with opened(tmp_path / "out") as root:
-        keeping = Keeping.reopen(root, name, inode, KEY, FACTS, len(ENTRIES))
-        assert keeping is not None
+        area = ResumableStaging.reopen(root, name, inode, KEY, FACTS, len(ENTRIES))
+        assert area is not None
         assert resumed(tmp_path / "out", name, inode) is None
-        keeping.suspend()
+        area.suspend()
     assert resumed(tmp_path / "out", name, inode) is not None
 
 
@@ -238,17 +244,17 @@ def test_t23_a_journal_that_was_cut_or_changed_tells_a_beginning_only(
     count = data.draw(st.integers(0, 30))
     with opened(folder) as fd:
         journal = Journal.create(fd, KEY, FACTS)
-        journal.begun(7, 99, PART)
+        journal.file_begun(7, 99, PART)
         for index in range(count):
             journal.segment(7, index, bytes([index]) * 32)
         journal.close()
-        raw = bytearray((folder / NAME).read_bytes())
+        raw = bytearray((folder / JOURNAL_NAME).read_bytes())
         at = data.draw(st.integers(0, len(raw) - 1))
         if data.draw(st.booleans()):
             del raw[at:]
         else:
             raw[at] ^= 1 << data.draw(st.integers(0, 7))
-        (folder / NAME).write_bytes(raw)
+        (folder / JOURNAL_NAME).write_bytes(raw)
         found = Journal.reopen(fd, KEY, FACTS, 10)
         if found is None:
             return
@@ -256,7 +262,7 @@ def test_t23_a_journal_that_was_cut_or_changed_tells_a_beginning_only(
         segments = bytes(past.partial[7].segments) if 7 in past.partial else b""
         assert segments == b"".join(bytes([index]) * 32 for index in range(len(segments) // 32))
         assert len(segments) // 32 < max(count, 1)
-        again.begun(8, 98, PART)
+        again.file_begun(8, 98, PART)
         again.close()
         found = Journal.reopen(fd, KEY, FACTS, 10)
         assert found is not None
@@ -266,7 +272,7 @@ def test_t23_a_journal_that_was_cut_or_changed_tells_a_beginning_only(
 
 @given(st.lists(st.binary(max_size=60)))
 def test_t23_no_record_breaks_the_reader(records: list[bytes]) -> None:
-    past = Past(10)
+    past = JournalState(10)
     for record in records:
         with suppress(RemoteProtocolError):
             past.take(record)
@@ -275,9 +281,9 @@ def test_t23_no_record_breaks_the_reader(records: list[bytes]) -> None:
 def test_a_leftover_expires(tmp_path: Path) -> None:
     out = tmp_path / "out"
     name, inode = interrupted(out)
-    expire(str(out), name, inode + 1)
+    remove_leftover(str(out), name, inode + 1)
     assert (out / name).exists()
-    expire(str(out), name, inode)
+    remove_leftover(str(out), name, inode)
     assert sorted(os.listdir(out)) == ["t"]
 
 

@@ -1,202 +1,135 @@
-"""One file, and the folder it goes into, on their way to the output."""
+"""One file on its way to the output: written in pieces in the staging area, then moved to its
+name."""
 
 from __future__ import annotations
 
-import errno
 import os
+from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
 from tallow_core.errors import FileSystemError
 from tallow_core.files.os_faults import explain
-from tallow_core.files.output.placement import place, set_facts
-from tallow_core.files.spool import Spool
+from tallow_core.files.output.hard_links import HardLinks
+from tallow_core.files.output.output_folder import Place
+from tallow_core.files.output.placement import Overwrite, place, set_facts
+from tallow_core.files.output.staging import StagingArea
 from tallow_core.types import ReadBuffer
 
-if TYPE_CHECKING:
-    from tallow_core.files.output.output_tree import Landing
 
-NEW_FILE = (
-    os.O_WRONLY
-    | os.O_CREAT
-    | os.O_EXCL
-    | getattr(os, "O_NOFOLLOW", 0)
-    | getattr(os, "O_CLOEXEC", 0)
-)
+class FileTarget(NamedTuple):
+    """What a file becomes. `path` is what errors call it (raw); `place` is None for a file that is
+    kept for its hard links only; `keep`: hard links to it are to come."""
 
-
-class Folder:
-    """An open folder of the output. `path` is relative to the output and ends with `/`, or is
-    empty; `users` counts whom it is open for: the stack, and each file on its way into it."""
-
-    __slots__ = ("fd", "links", "mode", "mtime_ns", "path", "users")
-
-    def __init__(self, fd: int, path: str, mode: int | None, mtime_ns: int) -> None:
-        self.fd = fd
-        self.path = path
-        self.mode = mode
-        self.mtime_ns = mtime_ns
-        self.users = 1
-        self.links: Spool | None = None
-        """Symbolic links to be made when the folder is left."""
-
-    def release(self) -> None:
-        """Leave the folder; the last one to leave sets its facts and closes it."""
-        self.users -= 1
-        if self.users:
-            return
-        try:
-            if self.mode is not None:
-                set_facts(self.fd, self.mode, self.mtime_ns)
-        except OSError as error:
-            raise explain(error, "finish", self.path) from error
-        finally:
-            os.close(self.fd)
+    number: int
+    path: str
+    place: Place | None
+    mode: int
+    mtime_ns: int
+    keep: bool
 
 
-class Writer:
-    """One file on its way. It is under its name only after `commit`. `place`: where that is, None
-    if it is kept for its links only."""
+class FileWriter:
+    """A file that is under its name only after `commit`. `ended` is called once, when the writer is
+    finished with in any way. Raises an `OSError` if the file cannot be made."""
 
-    __slots__ = (
-        "_begun",
-        "_end",
-        "_facts",
-        "_fd",
-        "_keep",
-        "_landing",
-        "_number",
-        "_path",
-        "_place",
-        "_temporary",
-    )
+    __slots__ = ("_end", "_ended", "_file", "_links", "_overwrite", "_staging", "_target")
 
     def __init__(
         self,
-        landing: Landing,
-        path: str,
-        place: tuple[Folder, str] | None,
-        facts: tuple[int, int],
-        keep: int | None,
-        number: int = 0,
+        staging: StagingArea,
+        links: HardLinks,
+        overwrite: Overwrite,
+        target: FileTarget,
+        ended: Callable[[FileWriter], None],
     ) -> None:
-        self._landing = landing
-        self._path = path
-        self._place = place
-        self._facts = facts
-        self._keep = keep
-        self._number = number
-        self._begun = self._goes_on()
-        if not self._begun:
-            self._end = 0
-            self._temporary = landing.temporary()
-            self._fd = os.open(self._temporary, NEW_FILE, 0o600, dir_fd=landing.staging())
-        if place is not None:
-            place[0].users += 1
-
-    def _goes_on(self) -> bool:
-        """Whether the file goes on from what an earlier run left of it."""
-        keeping = self._landing.keeping
-        if keeping is None or (segments := keeping.begun.get(self._number)) is None:
-            return False
-        partial = keeping.past.partial[self._number]
-        fd = keeping.open_partial(partial)
-        if fd is None:
-            raise OSError(errno.ESTALE, "the part that was here was replaced")
-        self._fd, self._temporary = fd, partial.name
-        self._end = keeping.written(segments)
-        os.ftruncate(fd, min(self._end, os.fstat(fd).st_size))
-        self._end = min(self._end, os.fstat(fd).st_size)
-        return True
+        self._staging = staging
+        self._links = links
+        self._overwrite = overwrite
+        self._target = target
+        self._file = staging.open_file(target.number)
+        self._end = self._file.size
+        self._ended: Callable[[FileWriter], None] | None = ended
+        if target.place is not None:
+            target.place.folder.users += 1
 
     def segment(self, index: int, digest: bytes) -> None:
         """A whole segment was written, and has this hash: an interrupted transfer need not send it
         again."""
-        keeping = self._landing.keeping
-        if keeping is None:
-            return
-        if not self._begun:
-            keeping.journal.begun(self._number, os.fstat(self._fd).st_ino, self._temporary)
-            self._begun = True
-        keeping.journal.segment(self._number, index, digest)
-
-    def suspend(self) -> None:
-        """Leave the unfinished file for a later run if any of it was verified; else as
-        `discard`."""
-        if not self._begun:
-            self.discard()
-            return
-        with suppress(OSError):
-            self._close()
-        self._finish()
+        self._staging.segment_written(self._target.number, self._file, index, digest)
 
     def write(self, offset: int, data: ReadBuffer) -> None:
         """Write all of `data` at `offset`, in bytes from the start of the file."""
         try:
-            write_all(self._fd, data, offset)
+            write_all(self._file.fd, data, offset)
             self._end = max(self._end, offset + len(data))
         except OSError as error:
-            raise explain(error, "write", self._path) from error
+            raise explain(error, "write", self._target.path) from error
 
     def commit(self, size: int = 0) -> str:
         """Put the file under its name and return the path it got, relative to the output (raw: make
-        it printable to show it).
+        it printable to show it); empty if it has no name.
 
         It has at least `size` bytes then: a hole at its end is not written. On a failure the file
         is discarded.
         """
         try:
-            if size > self._end:
-                os.ftruncate(self._fd, size)
-            set_facts(self._fd, *self._facts)
-            if self._landing.keeping is not None:
-                self._landing.keeping.journal.placed((self._number, os.fstat(self._fd)))
-            # before the rename: some network file systems report a full disk only here
-            self._close()
-            landed = self._land()
+            path = self._commit(size)
         except OSError as error:
             self.discard()
-            raise explain(error, "write", self._path) from error
+            raise explain(error, "write", self._target.path) from error
         except FileSystemError:
             self.discard()
             raise
         self._finish()
-        return landed
+        return path
 
     def discard(self) -> None:
-        """Remove the unfinished file. Does nothing after `commit` or a second time."""
-        if self not in self._landing.live:
+        """Remove the unfinished file. A no-op after `commit` or a second time."""
+        if self._ended is None:
             return
         with suppress(OSError):
             self._close()
-        self._unlink()
+        self._staging.unlink(self._file.name)
         self._finish()
 
-    def _land(self) -> str:
-        landing = self._landing
-        if self._keep is not None:
-            landing.stash.keep(self._keep, self._temporary)
-        if self._place is None:
-            self._unlink()
+    def suspend(self) -> None:
+        """Leave the unfinished file for a later run if that can go on with it; else `discard`."""
+        if not self._file.recorded:
+            self.discard()
+            return
+        with suppress(OSError):
+            self._close()
+        self._finish()
+
+    def _commit(self, size: int) -> str:
+        fd, target = self._file.fd, self._target
+        if size > self._end:
+            os.ftruncate(fd, size)
+        set_facts(fd, target.mode, target.mtime_ns)
+        self._staging.about_to_place([(target.number, os.fstat(fd))])
+        self._close()  # before the rename: some network file systems report a full disk only here
+        if target.keep:
+            self._links.keep(target.number, self._file.name)
+        if target.place is None:
+            self._staging.unlink(self._file.name)
             return ""
-        folder, name = self._place
+        folder, name = target.place
         return folder.path + place(
-            landing.overwrite, landing.staging(), self._temporary, folder.fd, name
+            self._overwrite, self._staging.fd, self._file.name, folder.fd, name
         )
 
-    def _unlink(self) -> None:
-        with suppress(OSError):
-            os.unlink(self._temporary, dir_fd=self._landing.staging())
-
     def _close(self) -> None:
-        fd, self._fd = self._fd, -1
+        fd, self._file.fd = self._file.fd, -1
         if fd >= 0:
             os.close(fd)
 
     def _finish(self) -> None:
-        self._landing.live.discard(self)
-        if self._place is not None:
-            self._place[0].release()
+        ended, self._ended = self._ended, None
+        if ended is not None:
+            ended(self)
+            if self._target.place is not None:
+                self._target.place.folder.release()
 
 
 def write_all(fd: int, data: ReadBuffer, offset: int) -> None:

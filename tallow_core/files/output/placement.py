@@ -1,4 +1,4 @@
-"""Giving what is complete its name: what happens where the name is taken, and modes and times."""
+"""Giving what is complete its name: what is done where the name is taken, and modes and times."""
 
 from __future__ import annotations
 
@@ -13,17 +13,16 @@ from tallow_core.files.output.exclusive_rename import rename_new
 from tallow_core.protocol.transfer.path_names import MAX_COMPONENT
 from tallow_core.text import printable
 
-_NO_SUCH_FACT = {errno.EPERM, errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
-_TIMES = 2**63
-_NUMBERS = 9999
+_NOT_SUPPORTED = {errno.EPERM, errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
+_END_NS = 2**63
+_MAX_NUMBER = 9999
 
 
 class Overwrite(Enum):
     """What to do when a name is taken: take the next free one (`a (1).txt`), leave the entry out,
     or replace it.
 
-    With NEVER and ALWAYS a folder that is there already is merged into, and keeps its mode and
-    time.
+    With NEVER and ALWAYS a folder that exists already is merged into, and keeps its mode and time.
     """
 
     RENAME = "rename"
@@ -32,8 +31,8 @@ class Overwrite(Enum):
 
 
 def place(overwrite: Overwrite, staging: int, temporary: str, folder: int, name: str) -> str:
-    """Move what is complete from the folder `staging` to `name` in `folder` and return the name it
-    got. Nothing is followed.
+    """Move the complete file or link `temporary` of the folder `staging` to `name` in `folder`, and
+    return the name it got. Nothing is followed.
 
     Raises an `OSError`, with NEVER a `FileExistsError` where the name is taken, or a
     `FileSystemError` where no name is left.
@@ -49,20 +48,20 @@ def place(overwrite: Overwrite, staging: int, temporary: str, folder: int, name:
                 raise
         else:
             return candidate
-    raise crowded(name)
+    raise _no_name_left(name)
 
 
 def make_folder(
-    overwrite: Overwrite, parent: int, name: str, intend: Callable[[str], None] = lambda _: None
+    overwrite: Overwrite, parent: int, name: str, intended: Callable[[str], None] = lambda _: None
 ) -> tuple[str, bool]:
     """Make a folder, 0700 for now, and return the name it got, and whether it is new: with NEVER
-    and ALWAYS one may be there.
+    and ALWAYS it may have existed.
 
-    `intend` is told each name before it is tried.
+    `intended` is called with each name that seems free, before it is tried.
     """
     for candidate in candidates(name, directory=True):
         if look(parent, candidate) is None:
-            intend(candidate)
+            intended(candidate)
         try:
             os.mkdir(candidate, 0o700, dir_fd=parent)
         except FileExistsError:
@@ -70,15 +69,16 @@ def make_folder(
                 return candidate, False
         else:
             return candidate, True
-    raise crowded(name)
+    raise _no_name_left(name)
 
 
 def set_facts(fd: int, mode: int, mtime_ns: int) -> None:
-    """Set mode and time, where the file system has them: the contents matter more."""
+    """Set mode and time of an open file or folder, where the file system has them: the content
+    matters more."""
     try:
         os.fchmod(fd, mode)
     except OSError as error:
-        if error.errno not in _NO_SUCH_FACT:
+        if error.errno not in _NOT_SUPPORTED:
             raise
     set_time(fd, mtime_ns)
 
@@ -89,7 +89,7 @@ def set_time(fd: int, mtime_ns: int) -> None:
     try:
         os.utime(fd, ns=(time, time))
     except OSError as error:
-        if error.errno not in _NO_SUCH_FACT:
+        if error.errno not in _NOT_SUPPORTED:
             raise
 
 
@@ -101,7 +101,7 @@ def set_link_time(name: str, folder: int, mtime_ns: int) -> None:
 
 
 def look(folder: int, name: str) -> os.stat_result | None:
-    """What is at `name`, a link not followed; None if nothing can be seen there."""
+    """The status of `name`, a link not followed; None if it does not exist or cannot be seen."""
     try:
         return os.stat(name, dir_fd=folder, follow_symlinks=False)
     except OSError:
@@ -115,17 +115,17 @@ def candidates(name: str, *, directory: bool) -> Iterator[str]:
     stem, suffix = (name, "") if directory else os.path.splitext(name)
     if len(suffix) > 32:
         stem, suffix = name, ""
-    for number in range(1, _NUMBERS + 1):
+    for number in range(1, _MAX_NUMBER + 1):
         end = f" ({number}){suffix}"
         yield stem.encode()[: MAX_COMPONENT - len(end.encode())].decode(errors="ignore") + end
 
 
-def crowded(name: str) -> FileSystemError:
-    """The error for a name of which all numbers are taken."""
+def _no_name_left(name: str) -> FileSystemError:
+    """The error for a name of which all numbered variants are taken."""
     return FileSystemError(
-        f"{printable(name)!r} is there {_NUMBERS} times already: choose another folder."
+        f"{printable(name)!r} is there {_MAX_NUMBER} times already: choose another folder."
     )
 
 
 def _in_range(mtime_ns: int) -> int:
-    return mtime_ns if -_TIMES <= mtime_ns < _TIMES else max(-_TIMES, min(mtime_ns, _TIMES - 1))
+    return mtime_ns if -_END_NS <= mtime_ns < _END_NS else max(-_END_NS, min(mtime_ns, _END_NS - 1))

@@ -1,117 +1,112 @@
-"""Small files that came whole: written one by one, named together, so that one word in the journal
-does for all of them."""
+"""Small files that came whole: written one by one, named together, so that one record in the
+journal does for all of them."""
 
 from __future__ import annotations
 
 import os
 from collections import deque
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from tallow_core.errors import FileSystemError
 from tallow_core.files.os_faults import explain
-from tallow_core.files.output.file_writer import NEW_FILE, Folder, write_all
-from tallow_core.files.output.placement import place, set_time
-from tallow_core.protocol.transfer.content_reader import FileWhole
+from tallow_core.files.output.file_writer import write_all
+from tallow_core.files.output.hard_links import HardLinks
+from tallow_core.files.output.output_folder import OutputFolder, Place
+from tallow_core.files.output.placement import Overwrite, place, set_time
+from tallow_core.files.output.staging import StagingArea
+from tallow_core.protocol.transfer.content_reader import (
+    FileWhole,
+)
 
-if TYPE_CHECKING:
-    from tallow_core.files.output.output_tree import Landing
-
-MOST = 64
-"""Files that wait for their names at most; the folders that they go into stay open so long."""
+MAX_WAITING = 64
+"""Files that wait for their names; the folders that they go into stay open so long."""
 
 
-class _Ready(NamedTuple):
-    """A file in the staging folder that only lacks its name."""
+class _UnnamedFile(NamedTuple):
+    """A complete file in the staging area, without its name yet."""
 
     file: FileWhole
     temporary: str
-    folder: Folder
+    folder: OutputFolder
     name: str
-    status: os.stat_result | None
+    status: os.stat_result
 
 
-class Batch:
-    """The files of one `Landing` that wait for their names."""
+class SmallFiles:
+    """The small files of one transfer, some of which wait for their names."""
 
-    def __init__(self, landing: Landing) -> None:
-        self._landing = landing
-        self._ready: deque[_Ready] = deque()
+    def __init__(self, staging: StagingArea, links: HardLinks, overwrite: Overwrite) -> None:
+        self._staging = staging
+        self._links = links
+        self._overwrite = overwrite
+        self._waiting: deque[_UnnamedFile] = deque()
         self._named: list[tuple[FileWhole, str]] = []
 
     def write(
-        self, file: FileWhole, path: str, place: tuple[Folder, str] | None, mode: int, *, keep: bool
+        self, file: FileWhole, path: str, place: Place | None, mode: int, *, keep: bool
     ) -> bool:
-        """Write one; `path` is what it is called in errors, `place` where it goes, None if it is
-        kept for its links only. Whether all that waited got their names then, because they were
-        many enough."""
-        landing, temporary = self._landing, self._landing.temporary()
+        """Write one. `path` is what errors call it, `place` where it goes, None if it is kept for
+        its hard links only.
+
+        Returns whether all that waited got their names now, because they were many enough.
+        """
         try:
-            # Nobody reaches it where it is, and all of it is verified: it has its own mode at once.
-            fd = os.open(temporary, NEW_FILE, mode, dir_fd=landing.staging())
+            # Only this user reaches it here, and all of it is verified: it gets its own mode.
+            staged = self._staging.create(mode)
             try:
-                status = self._fill(fd, file)
+                status = _fill(staged.fd, file)
                 if keep:
-                    landing.stash.keep(file.number, temporary)
+                    self._links.keep(file.number, staged.name)
             except OSError:
-                self._unlink(temporary)
+                self._staging.unlink(staged.name)
                 raise
         except OSError as error:
             raise explain(error, "write", path) from error
         if place is None:
-            self._unlink(temporary)
+            self._staging.unlink(staged.name)
             return False
-        place[0].users += 1
-        self._ready.append(_Ready(file, temporary, *place, status))
-        if len(self._ready) < MOST:
+        place.folder.users += 1
+        self._waiting.append(_UnnamedFile(file, staged.name, *place, status))
+        if len(self._waiting) < MAX_WAITING:
             return False
-        self.name()
+        self.name_all()
         return True
 
-    def _fill(self, fd: int, file: FileWhole) -> os.stat_result | None:
-        try:
-            write_all(fd, file.data, 0)
-            set_time(fd, file.entry.mtime_ns)
-            return os.fstat(fd) if self._landing.keeping is not None else None
-        finally:
-            os.close(fd)
-
-    def name(self) -> None:
+    def name_all(self) -> None:
         """Give all that wait their names. If that fails for one, those after it are discarded."""
-        ready, self._ready = self._ready, deque()
+        waiting, self._waiting = self._waiting, deque()
         try:
-            self._announce(ready)
-            while ready:
-                self._place(ready[0])
-                ready.popleft().folder.release()
+            if waiting:
+                self._staging.about_to_place((each.file.number, each.status) for each in waiting)
+            while waiting:
+                self._place(waiting[0])
+                waiting.popleft().folder.release()
         finally:
-            for each in ready:
-                self._unlink(each.temporary)
+            for each in waiting:
+                self._staging.unlink(each.temporary)
                 with suppress(FileSystemError):
                     each.folder.release()
 
-    def take(self) -> list[tuple[FileWhole, str]]:
+    def take_named(self) -> list[tuple[FileWhole, str]]:
         """Those that were given names since the last call, with the paths that they got."""
         named, self._named = self._named, []
         return named
 
-    def _announce(self, ready: deque[_Ready]) -> None:
-        keeping = self._landing.keeping
-        if keeping is not None and ready:
-            keeping.journal.placed(
-                *((each.file.number, each.status) for each in ready if each.status is not None)
-            )
-
-    def _place(self, each: _Ready) -> None:
-        landing, folder = self._landing, each.folder
+    def _place(self, each: _UnnamedFile) -> None:
+        folder = each.folder
         try:
-            landed = place(
-                landing.overwrite, landing.staging(), each.temporary, folder.fd, each.name
-            )
+            name = place(self._overwrite, self._staging.fd, each.temporary, folder.fd, each.name)
         except OSError as error:
             raise explain(error, "write", folder.path + each.name) from error
-        self._named.append((each.file, folder.path + landed))
+        self._named.append((each.file, folder.path + name))
 
-    def _unlink(self, temporary: str) -> None:
-        with suppress(OSError):
-            os.unlink(temporary, dir_fd=self._landing.staging())
+
+def _fill(fd: int, file: FileWhole) -> os.stat_result:
+    """Write the content, set the time, close the file; returns its status."""
+    try:
+        write_all(fd, file.data, 0)
+        set_time(fd, file.entry.mtime_ns)
+        return os.fstat(fd)
+    finally:
+        os.close(fd)
