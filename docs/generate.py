@@ -96,10 +96,12 @@ def _class(found: type, level: int) -> Iterator[str]:
     yield f"```python\nclass {found.__name__}{f'({bases})' if bases else ''}\n```\n"
     yield f"{_documentation(found)}\n"
     if variables := inspect.get_annotations(found):
-        yield "| attribute | type | default |\n| --- | --- | --- |"
+        bounds = vars(found).get("size_bounds", {})
+        yield "| attribute | type | default | bounds |\n| --- | --- | --- | --- |"
         for name, hint in variables.items():
             default = f"`{vars(found)[name]!r}`" if _is_plain(vars(found).get(name, ...)) else ""
-            yield f"| `{name}` | `{hint.replace('|', chr(92) + '|')}` | {default} |"
+            bound = "{:,} to {:,}".format(*bounds[name]) if name in bounds else ""
+            yield f"| `{name}` | `{hint.replace('|', chr(92) + '|')}` | {default} | {bound} |"
         yield ""
     for name, value in vars(found).items():
         if (

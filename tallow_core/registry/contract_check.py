@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
 
 from tallow_core.registry.blame import breach
 from tallow_core.registry.kinds import Kind
-from tallow_core.spi.driver import API_VERSION, Driver
+from tallow_core.spi.driver import API_VERSION, Driver, size_breach
 
 
 def check_contract(kind: Kind[Any], driver: object, names: Iterable[str]) -> None:
@@ -32,6 +32,8 @@ def check_contract(kind: Kind[Any], driver: object, names: Iterable[str]) -> Non
                 f"{driver.__name__}.{name} is missing or not of the type that the contract"
                 f" {contract.__name__} asks for"
             )
+    if (sentence := size_breach(contract, driver)) is not None:
+        breach(sentence)
     if driver.name not in names:
         breach(
             f"{driver.__name__} is named {driver.name}, which is no entry point of the distribution"

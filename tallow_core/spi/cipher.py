@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from types import MappingProxyType
 from typing import ClassVar
 
 from tallow_core.errors import CryptoError
 from tallow_core.spi.driver import Driver
 from tallow_core.types import ReadBuffer, WriteBuffer
 
+MAX_TAG_BYTES = 42
+"""Bytes of a tag: the room that a data record has beside 1 MiB of content, the head of its chunk,
+its type, and the length of a padded body."""
+
 
 class Cipher(Driver):
     """Seals and opens records under one key.
 
-    Sizes are in bytes. `max_records` and `max_bytes` (of plaintext) bound what one object seals.
-    The session takes a new key before either is reached; should it ever miscount, the object
-    refuses, so that nothing is sealed past the limit: `Allowance` does the counting. A driver reads
-    both from its own class, not from constants: a subclass may lower them. The caller never repeats
-    a nonce: the session derives it from a counter.
+    Sizes are in bytes: `key_size` is 16 to 1,024, `nonce_size` 8 to 255 (a 64-bit counter),
+    `tag_size` 16 to 42. A driver beyond these bounds is refused when it is loaded.
 
-    Inputs may be read-only and stay as they are, except where `out` lies over one. An input with
-    gaps (a non-contiguous memoryview) is a `CryptoError`, or is taken for the bytes that it shows;
-    sealing and opening agree on which.
+    `max_records` and `max_bytes` (of plaintext) limit what one object seals. The session takes a
+    new key before either is reached. The object itself refuses to seal beyond them; `Allowance`
+    counts. A driver reads both limits from its own class, because a subclass may lower them. The
+    session derives nonces from a counter and never repeats one.
+
+    Inputs may be read-only and are not changed, except where `out` overlaps one. For an input with
+    gaps (a non-contiguous memoryview) a driver either raises `CryptoError` or uses the bytes that
+    the view shows; sealing and opening do the same.
     """
 
+    size_bounds = MappingProxyType(
+        {"key_size": (16, 1024), "nonce_size": (8, 255), "tag_size": (16, MAX_TAG_BYTES)}
+    )
     key_size: ClassVar[int]
     nonce_size: ClassVar[int]
     tag_size: ClassVar[int]
@@ -32,7 +42,7 @@ class Cipher(Driver):
 
     @abstractmethod
     def __init__(self, key: ReadBuffer) -> None:
-        """Take a key of `key_size` bytes; any other length is a `CryptoError`."""
+        """Take a key. Raises `CryptoError` for another length than `key_size`."""
 
     @abstractmethod
     def seal_into(
@@ -41,10 +51,10 @@ class Cipher(Driver):
         """Write ciphertext and tag to the start of `out` and return their length, `len(plaintext) +
         tag_size`.
 
-        `out` has at least that length and may start at the very byte where `plaintext` starts
-        (sealing in place); any other overlap is not allowed. A wrong nonce length, a short,
-        read-only or non-contiguous buffer is a `CryptoError` and writes nothing; so is a record
-        beyond `max_records` or `max_bytes`.
+        `out` has at least that length. It may start at the same byte as `plaintext` (sealing in
+        place); any other overlap is not allowed. Raises `CryptoError`, and writes nothing, for a
+        wrong nonce length, for a short, read-only or non-contiguous `out`, for a record beyond
+        `max_records` or `max_bytes`, and after `wipe`.
         """
 
     @abstractmethod
@@ -54,20 +64,21 @@ class Cipher(Driver):
         """Verify, write the plaintext to the start of `out` and return its length, `len(ciphertext)
         - tag_size`.
 
-        `out` has at least that length and may start where `ciphertext` starts (opening in place). A
-        record that does not verify, or is shorter than a tag, is a `ForgedRecord`, and
-        `out[:len(ciphertext) - tag_size]` is then zeros: no byte of unverified plaintext is left
-        behind.
+        `out` has at least that length and may start at the same byte as `ciphertext` (opening in
+        place). Raises `ForgedRecord` for a record that does not verify or is shorter than a tag;
+        `out[:len(ciphertext) - tag_size]` is then zeros, so that no unverified plaintext remains.
+        Raises `CryptoError` for a wrong nonce length, an unsuitable `out`, and after `wipe`.
         """
 
     @abstractmethod
     def wipe(self) -> None:
-        """Drop the key. Using the cipher afterwards is a `CryptoError`."""
+        """Drop the key. Using the cipher after that is a `CryptoError`. Raises nothing, also when
+        called twice."""
 
 
 class Allowance:
-    """What one key may still seal, by the limits of its driver. A refused attempt may count;
-    opening never does."""
+    """How much one key may still seal, by the limits of its driver. A refused attempt may count;
+    opening does not."""
 
     __slots__ = ("_bytes", "_driver", "_records")
 
@@ -77,7 +88,7 @@ class Allowance:
         self._bytes = driver.max_bytes
 
     def take(self, size: int) -> None:
-        """Account for a record of `size` bytes of plaintext before it is sealed; a `CryptoError` if
+        """Count a record of `size` bytes of plaintext before it is sealed. Raises `CryptoError` if
         it exceeds a limit."""
         if self._records < 1 or self._bytes < size:
             raise CryptoError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC
+from types import MappingProxyType
 from typing import ClassVar
 
 API_VERSION = 1
@@ -22,8 +23,26 @@ class Driver(ABC):
     user sets arrives as `DriverSettings.options`.
     """
 
+    size_bounds = MappingProxyType[str, tuple[int, int]]({})
+    """Class variable -> (minimum, maximum) that the contract allows. It belongs to the contract,
+    not to drivers."""
+
     api: ClassVar[int] = 1
     name: ClassVar[str]
     labels: ClassVar[frozenset[str]] = frozenset()
     preference: ClassVar[int] = 50
     options: ClassVar[type | None] = None
+
+
+def size_breach(contract: type[Driver], driver: type[Driver]) -> str | None:
+    """The sentence about the first class variable of `driver` that is outside the bounds of its
+    contract, or None. It states the value and the bounds."""
+    for name, (least, most) in contract.size_bounds.items():
+        value = getattr(driver, name)
+        if not least <= value <= most:
+            allowed = f"exactly {most:,}" if least == most else f"{least:,} to {most:,}"
+            return (
+                f"{driver.__name__}.{name} is {value:,} bytes, and the contract"
+                f" {contract.__name__} allows {allowed}"
+            )
+    return None

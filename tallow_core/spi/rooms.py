@@ -17,27 +17,29 @@ class RoomTaken(TallowError):
 
 
 class RoomsFull(TallowError):
-    """The store holds as many rooms as it may."""
+    """The store holds its maximum of rooms."""
 
     code = "rooms-full"
     exit_status = 5
 
 
 class Rooms(Driver):
-    """Which nameplates are in use, and by whom: each with the SHA-256 of its host's token, never
-    the token.
+    """The nameplates in use, each with the SHA-256 of its host's token. The token itself is not
+    stored.
 
     Every call is atomic, also among several relays that share a store. `now` is in seconds, from a
-    clock that the sharers share.
+    clock that these relays share. A store that fails raises any `TallowError` from its asynchronous
+    methods; the relay reports it to its operator and refuses the host (`FULL`). A cancelled call
+    either takes effect as a whole or not at all.
     """
 
     rest: float = 3600.0
-    """Seconds for which a freed nameplate is not drawn again: a guest of the old room may still
-    come. Who asks for it by name gets it."""
+    """Seconds for which a freed nameplate is not drawn again, because a guest of the old room may
+    still come. A host that asks for it by name gets it."""
 
     @abstractmethod
     def __init__(self, settings: DriverSettings, max_rooms: int) -> None:
-        """A store that holds `max_rooms` rooms at most."""
+        """A store of at most `max_rooms` rooms. Raises `ConfigError` for unusable settings."""
 
     @abstractmethod
     async def open(self, wanted: str | None, token_hash: bytes, now: float) -> str:
@@ -53,4 +55,4 @@ class Rooms(Driver):
 
     @abstractmethod
     async def close(self, nameplate: str, now: float) -> None:
-        """Free a room; its nameplate rests from `now`. A room that is not open is passed over."""
+        """Free a room; its nameplate rests from `now`. Does nothing if the room is not open."""

@@ -24,7 +24,7 @@ from tallow_core.protocol.handshake.host_handshake import HostHandshake
 from tallow_core.protocol.handshake.key_schedule import Schedule
 from tallow_core.protocol.handshake.suite_offer import Drivers
 from tallow_core.secrets import Rng, system_rng
-from tallow_core.spi.hash import Hash, Hasher
+from tallow_core.spi.hash import Hash, Hasher, Kdf
 from tallow_core.types import ReadBuffer, Role
 from tallow_plugins.authenticators.cpace import Cpace
 from tallow_plugins.ciphers.aes_256_gcm import Aes256Gcm
@@ -56,7 +56,7 @@ class Sha3(Hash):
 
     name: ClassVar[str] = "sha3-256"
     digest_size: ClassVar[int] = 32
-    kdf: ClassVar[str] = "sha3_256"
+    kdf: ClassVar[Kdf] = "sha3_256"
 
     @classmethod
     def hasher(cls, context: str) -> Hasher:

@@ -26,6 +26,7 @@ from tallow_core.registry.kinds import (
     KINDS,
     ROOMS,
     TRANSPORT,
+    kind_named,
 )
 from tallow_core.registry.loader import PluginFailure, PluginLoader
 from tallow_core.registry.permissions import Permissions
@@ -288,6 +289,11 @@ def test_a_hook_that_wraps_others_is_refused(site: Site) -> None:
         ("DRIVERS[0].digest_size = '32'", "Fake.digest_size is missing or not of the type"),
         ("DRIVERS[0].digest_size = True", "Fake.digest_size is missing or not of the type"),
         ("DRIVERS[0].kdf = None", "Fake.kdf is missing"),
+        ("DRIVERS[0].kdf = 'sha512'", "Fake.kdf is missing or not of the type"),
+        (
+            "DRIVERS[0].digest_size = 64",
+            "Fake.digest_size is 64 bytes, and the contract Hash allows exactly 32",
+        ),
         ("DRIVERS[0].labels = {'post-quantum'}", "Fake.labels is missing or not of the type"),
         ("DRIVERS[0].labels = frozenset({1})", "Fake.labels is missing or not of the type"),
         ("DRIVERS[0].preference = None", "Fake.preference is missing"),
@@ -315,6 +321,32 @@ def test_t27_a_driver_that_breaks_its_contract_is_refused(
     assert "tallow-extra 1.0" in message
     # Nothing of a plugin that never worked stays registered.
     assert loader.veto("tallow_veto_offer", files=1, size=None) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "attribute", "size", "told"),
+    [
+        ("kem", "public_size", 261_120, "261,120 bytes, and the contract Kem allows 1 to 12,288"),
+        ("kem", "ciphertext_size", 15_361, "15,361 bytes, and the contract Kem allows 1 to 15,360"),
+        ("kem", "public_size", 0, "0 bytes, and the contract Kem allows 1 to 12,288"),
+        ("kem", "shared_size", 16, "16 bytes, and the contract Kem allows 32 to 1,024"),
+        ("cipher", "tag_size", 43, "43 bytes, and the contract Cipher allows 16 to 42"),
+        ("signature", "signature_size", 51_201, "allows 32 to 51,200"),
+        ("authenticator", "share_size", 1025, "the contract CodeAuthenticator allows 1 to 1,024"),
+    ],
+)
+def test_a_size_beyond_the_contract_is_refused_with_a_sentence(
+    site: Site, kind: str, attribute: str, size: int, told: str
+) -> None:
+    """Classic McEliece has public keys of 261,120 bytes; no message of the handshake holds them."""
+    extra(site, driver(kind, "extra", extra=f"DRIVERS[0].{attribute} = {size}\n"), kind=kind)
+    loaded = kind_named(kind)
+    assert loaded is not None
+    with pytest.raises(PluginError) as caught:
+        host("tallow-extra").load(loaded, "extra")
+    assert f"Fake.{attribute} is " in str(caught.value)
+    assert told in str(caught.value)
+    assert "tallow-extra 1.0" in str(caught.value)
 
 
 def test_a_choice_of_words_is_checked(site: Site) -> None:

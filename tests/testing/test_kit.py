@@ -28,6 +28,7 @@ from tallow_plugins.ciphers.aes_256_gcm import Aes256Gcm
 from tallow_plugins.hashes.blake3 import Blake3
 from tallow_plugins.kems.ml_kem_1024 import MlKem1024
 from tallow_plugins.kems.x25519 import X25519
+from tests.kit.once_hash import DigestEnds, OnceOnly
 
 
 class WrongTagLength(Aes256Gcm):
@@ -208,6 +209,32 @@ class ForgetsSeed(MlKem1024):
         return cls.generate()
 
 
+class HasNoSeeds(X25519):
+    """Makes no pair from a seed, and says so."""
+
+    seed_size: ClassVar[int] = 0
+
+    @classmethod
+    def from_seed(cls, seed: ReadBuffer) -> KemPair:
+        return super(X25519, cls).from_seed(seed)
+
+
+class HidesItsSeeds(X25519):
+    """Says that it makes no pair from a seed, and makes one."""
+
+    seed_size: ClassVar[int] = 0
+
+    @classmethod
+    def from_seed(cls, seed: ReadBuffer) -> KemPair:
+        return cls.generate()
+
+
+class TooLargeKey(MlKem1024):
+    """States a key that no message of the handshake holds."""
+
+    public_size: ClassVar[int] = 261_120
+
+
 class ReusesWipedPair(MlKem1024):
     """Falls back to a pair of its own."""
 
@@ -226,10 +253,32 @@ class IgnoresContext(Blake3):
         return super().hasher("")
 
 
+class EndsTooEarly(Blake3):
+    """Changes its digest when it is asked."""
+
+    @classmethod
+    def hasher(cls, context: str) -> Hasher:
+        return _Salted(super().hasher(context))
+
+
+class _Salted(OnceOnly):
+    def digest(self) -> bytes:
+        assert self._inner is not None
+        found = self._inner.digest()
+        self._inner.update(b"again")
+        return found
+
+
+class LongDigest(Blake3):
+    """Has a digest for which messages have no room."""
+
+    digest_size: ClassVar[int] = 64
+
+
 class UnknownKdf(Blake3):
     """Names a function that hashlib does not have."""
 
-    kdf: ClassVar[str] = "blake3"
+    kdf: ClassVar[Any] = "blake3"
 
 
 class AcceptsEqualShares(Cpace):
@@ -510,9 +559,13 @@ BROKEN: tuple[tuple[Kind[Any], type, str], ...] = (
     (KEM, AcceptsLongCiphertexts, "wrong_lengths_are_refused"),
     (KEM, IgnoresCiphertextByte, "changed_ciphertexts_give_no_secret"),
     (KEM, ForgetsSeed, "seeds_determine_the_pair"),
+    (KEM, HidesItsSeeds, "seeds_determine_the_pair"),
+    (KEM, TooLargeKey, "sizes_are_sensible"),
     (KEM, ReusesWipedPair, "a_wiped_pair_is_of_no_use"),
     (HASH, IgnoresContext, "contexts_are_apart"),
     (HASH, UnknownKdf, "sizes_are_sensible"),
+    (HASH, LongDigest, "sizes_are_sensible"),
+    (HASH, EndsTooEarly, "a_digest_does_not_end_the_hash"),
     (AUTHENTICATOR, AcceptsEqualShares, "equal_shares_are_refused"),
     (AUTHENTICATOR, AcceptsLowOrderShares, "low_order_shares_are_refused"),
     (AUTHENTICATOR, IgnoresChannel, "everything_is_bound"),
@@ -548,7 +601,9 @@ def test_the_kit_refuses_a_broken_driver(kind: Kind[Any], driver: type, check: s
     [
         (CIPHER, Aes256Gcm),
         (KEM, X25519),
+        (KEM, HasNoSeeds),
         (HASH, Blake3),
+        (HASH, DigestEnds),
         (AUTHENTICATOR, Cpace),
         (AUTHENTICATOR, Opaque),
     ],

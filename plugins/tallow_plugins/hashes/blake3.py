@@ -14,7 +14,7 @@ from typing import ClassVar
 from blake3 import blake3
 
 from tallow_core.registry.hookspecs import hookimpl
-from tallow_core.spi.hash import Hash, Hasher
+from tallow_core.spi.hash import Hash, Hasher, Kdf
 from tallow_plugins.hashes._running import Running
 
 
@@ -26,7 +26,7 @@ class Blake3(Hash):
     labels: ClassVar[frozenset[str]] = frozenset({"post-quantum"})
     preference: ClassVar[int] = 10
     digest_size: ClassVar[int] = 32
-    kdf: ClassVar[str] = "sha256"
+    kdf: ClassVar[Kdf] = "sha256"
 
     @classmethod
     def hasher(cls, context: str) -> Hasher:

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from typing import ClassVar
 
 from tallow_core.registry.hookspecs import hookimpl
-from tallow_core.spi.hash import Hash, Hasher
+from tallow_core.spi.hash import Hash, Hasher, Kdf
 from tallow_plugins.hashes._running import Running
 
 RATE = 136
@@ -29,7 +29,7 @@ class Sha3256(Hash):
     labels: ClassVar[frozenset[str]] = frozenset({"post-quantum"})
     preference: ClassVar[int] = 20
     digest_size: ClassVar[int] = 32
-    kdf: ClassVar[str] = "sha3_256"
+    kdf: ClassVar[Kdf] = "sha3_256"
 
     @classmethod
     def hasher(cls, context: str) -> Hasher:

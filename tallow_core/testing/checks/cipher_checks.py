@@ -10,7 +10,11 @@ from typing import TypeAlias
 from tallow_core.errors import CryptoError, ForgedRecord
 from tallow_core.secrets import system_rng
 from tallow_core.spi.cipher import Cipher
-from tallow_core.testing.checks.driver_checks import descriptor_is_complete, positive
+from tallow_core.testing.checks.driver_checks import (
+    descriptor_is_complete,
+    positive,
+    within_bounds,
+)
 from tallow_core.testing.expect import ConformanceError, refuses, require
 from tallow_core.testing.vectors import published
 from tallow_core.types import ReadBuffer
@@ -20,22 +24,14 @@ LENGTHS = (0, 1, 15, 16, 17, 1 << 16, 1 << 20)
 record."""
 AAD = b"lane 7, direction 1, epoch 0, counter 42"
 _SPARE = 32
-MOST_TAG = 42
-"""What a data record holds beside 1 MiB of content, the head of its chunk, its type, and the length
-of a padded body."""
 _FILL = 0xA5
 
 
 def sizes_are_sensible(driver: type[Cipher]) -> None:
-    """Key and tag are at least 16 bytes, the nonce has room for a 64-bit counter, the limits let a
-    session work."""
-    positive(driver, "key_size", "nonce_size", "tag_size", "max_records", "max_bytes")
-    require(
-        driver.key_size >= 16 and driver.tag_size >= 16,
-        "a key or tag below 16 bytes is no protection",
-    )
-    require(driver.tag_size <= MOST_TAG, f"a record has room for a tag of {MOST_TAG} bytes")
-    require(driver.nonce_size >= 8, "the nonce cannot hold a 64-bit counter")
+    """The key has 16 to 1,024 bytes, the tag 16 to 42, the nonce 8 to 255 (a 64-bit counter). The
+    limits let a session work."""
+    within_bounds(Cipher, driver)
+    positive(driver, "max_records", "max_bytes")
     require(
         driver.max_records >= 1 << 16 and driver.max_bytes >= 1 << 30,
         "the limits are too small to be of use",

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 from tallow_core.errors import AuthenticationError, CryptoError
 from tallow_core.spi.authenticator import Authenticator, CodeAuthenticator, LoginAuthenticator
 from tallow_core.testing.checks import login_checks as login
-from tallow_core.testing.checks.driver_checks import descriptor_is_complete, positive
+from tallow_core.testing.checks.driver_checks import descriptor_is_complete, within_bounds
 from tallow_core.testing.expect import ConformanceError, refuses, require
 from tallow_core.testing.vectors import published
 from tallow_core.types import Role
@@ -23,8 +23,8 @@ CHANNEL = b"\0\0\0\x08tallow/1\0\0\0\x044821"
 
 
 def sizes_are_sensible(driver: type[CodeAuthenticator]) -> None:
-    """Shares are positive in size, and have it."""
-    positive(driver, "share_size")
+    """A share has the stated size, 1 to 1,024 bytes."""
+    within_bounds(CodeAuthenticator, driver)
     for role in Role:
         share = _begin(driver, role).share
         require(len(share) == driver.share_size, f"a share has {len(share)} bytes")

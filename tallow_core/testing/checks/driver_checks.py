@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tallow_core.spi.driver import Driver
+from tallow_core.spi.driver import Driver, size_breach
 from tallow_core.testing.expect import require
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
@@ -23,6 +23,15 @@ def descriptor_is_complete(driver: type[Driver]) -> None:
         "a label is not [a-z0-9][a-z0-9-]{0,31}",
     )
     require(isinstance(driver.preference, int), "preference is not an int")
+
+
+def within_bounds(contract: type[Driver], driver: type[Driver]) -> None:
+    """Every size is an integer within the bounds of the contract."""
+    for attribute in contract.size_bounds:
+        value = getattr(driver, attribute, None)
+        require(type(value) is int, f"{attribute} is {value!r}, not an int")
+    sentence = size_breach(contract, driver)
+    require(sentence is None, sentence or "")
 
 
 def positive(driver: type[Driver], *attributes: str) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import TypeAlias, get_args
 
 from tallow_core.secrets import system_rng
-from tallow_core.spi.hash import Hash
-from tallow_core.testing.checks.driver_checks import descriptor_is_complete, positive
+from tallow_core.spi.hash import Hash, Kdf
+from tallow_core.testing.checks.driver_checks import descriptor_is_complete, within_bounds
 from tallow_core.testing.expect import require
 from tallow_core.testing.vectors import published
 from tallow_core.types import ReadBuffer
@@ -19,14 +19,13 @@ LENGTHS = (0, 1, 63, 64, 65, 1023, 1024, 1025, 1 << 16, 1 << 20)
 
 
 def sizes_are_sensible(driver: type[Hash]) -> None:
-    """The digest has at least 32 bytes, and `kdf` names a fixed-length function of hashlib with at
-    least as many."""
-    positive(driver, "digest_size")
-    require(driver.digest_size >= 32, "a digest below 32 bytes is no protection")
+    """The digest has 32 bytes, `kdf` is sha256 or sha3_256, `digest_ends` is a bool."""
+    within_bounds(Hash, driver)
+    require(driver.kdf in get_args(Kdf), f"kdf is {driver.kdf!r}, not one of {get_args(Kdf)}")
     require(
-        driver.kdf in hashlib.algorithms_guaranteed, f"{driver.kdf!r} is not a function of hashlib"
+        isinstance(driver.digest_ends, bool),
+        f"digest_ends is {driver.digest_ends!r}, not True or False",
     )
-    require(hashlib.new(driver.kdf).digest_size >= 32, f"{driver.kdf!r} gives less than 32 bytes")
 
 
 def published_vectors_match(driver: type[Hash]) -> None:
@@ -92,11 +91,24 @@ def every_bit_counts(driver: type[Hash]) -> None:
     )
 
 
-def a_digest_does_not_end_the_hash(driver: type[Hash]) -> None:
-    """`digest` may be asked twice and in the middle; two hashers do not disturb each other."""
+def hashers_are_independent(driver: type[Hash]) -> None:
+    """Two hashers that run at the same time do not affect each other."""
     one, other = driver.hasher(CONTEXT), driver.hasher(CONTEXT)
     one.update(b"first ")
     other.update(b"something else")
+    one.update(b"second")
+    require(
+        one.digest() == _digest(driver, CONTEXT, b"first second"),
+        "another hasher changes the digest",
+    )
+
+
+def a_digest_does_not_end_the_hash(driver: type[Hash]) -> None:
+    """`digest` may be called twice and in the middle, unless the driver sets `digest_ends`."""
+    if driver.digest_ends:
+        return
+    one = driver.hasher(CONTEXT)
+    one.update(b"first ")
     require(
         one.digest() == one.digest() == _digest(driver, CONTEXT, b"first "),
         "asking for the digest changes it",
@@ -124,5 +136,6 @@ CHECKS: tuple[Check, ...] = (
     pieces_do_not_matter,
     contexts_are_apart,
     every_bit_counts,
+    hashers_are_independent,
     a_digest_does_not_end_the_hash,
 )

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from tallow_core.errors import BadSignature, CryptoError
 from tallow_core.secrets import system_rng, wipe
 from tallow_core.spi.signature import Signature, SigningPair
-from tallow_core.testing.checks.driver_checks import descriptor_is_complete, positive
+from tallow_core.testing.checks.driver_checks import descriptor_is_complete, within_bounds
 from tallow_core.testing.checks.samples import of_wrong_length, one_bit_flipped
 from tallow_core.testing.expect import refuses, require
 from tallow_core.testing.vectors import assembled, published
@@ -24,11 +24,9 @@ MESSAGE = (
 
 
 def sizes_are_sensible(driver: type[Signature]) -> None:
-    """Every size is positive, keys and signatures have at least 32 bytes, `deterministic` is a
-    bool."""
-    positive(driver, "public_size", "secret_size", "signature_size")
-    least = min(driver.public_size, driver.secret_size, driver.signature_size)
-    require(least >= 32, "a key or signature below 32 bytes is no protection")
+    """A public key has 32 to 8,192 bytes, a secret key 32 to 65,536, a signature 32 to 51,200.
+    `deterministic` is a bool."""
+    within_bounds(Signature, driver)
     require(
         isinstance(driver.deterministic, bool),
         f"deterministic is {driver.deterministic!r}, not True or False",
