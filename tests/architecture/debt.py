@@ -33,7 +33,6 @@ VAGUE: frozenset[str] = frozenset(
         "tallow_core.cli.args.marks",
         "tallow_core.cli.commands.plugin_permission",
         "tallow_core.cli.commands.send_command",
-        "tallow_core.cli.entry.invocation",
         "tallow_core.cli.entry.main",
         "tallow_core.cli.entry.plugin_commands",
         "tallow_core.cli.prompts.offer_prompt",

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
+from tallow_core.app.compose import make_policy
 from tallow_core.config import calibration
 from tallow_core.config.layers import load_settings
 from tallow_core.config.policy import Policy
 from tallow_core.config.schema import PolicySettings, Settings
 from tallow_core.errors import ConfigError, PluginError, PolicyError
 from tallow_core.offers import MAX_OFFER_NAMES
-from tallow_core.registry.catalog import Catalog
 from tallow_core.registry.kinds import (
     AUTHENTICATOR,
     CIPHER,
@@ -25,7 +25,6 @@ from tallow_core.registry.kinds import (
     TRANSPORT,
     Kind,
 )
-from tallow_core.registry.loader import PluginLoader
 from tallow_core.registry.permissions import Permissions
 from tallow_core.types import NetworkPath
 from tests.kit.fakedist import LOGIN, Site, driver, fake_site
@@ -66,7 +65,7 @@ def suite(site: Site) -> None:
 
 def policy(settings: Settings | None = None) -> Policy:
     settings = settings or Settings()
-    return Policy(PluginLoader(Catalog.scan(settings.plugins), settings.directories), settings)
+    return make_policy(settings)
 
 
 def configured(*, allow: tuple[str, ...] = (), block: tuple[str, ...] = (), **lists: Any) -> Policy:

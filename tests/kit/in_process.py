@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tallow_core.config.policy import Policy
+from tallow_core.app.compose import compose
 from tallow_core.config.schema import SessionSettings, Settings
 from tallow_core.directories import Directories
 from tallow_core.events import Event
-from tallow_core.registry.catalog import Catalog
-from tallow_core.registry.loader import PluginLoader
 from tallow_core.session.context import Context
 
 
@@ -30,8 +28,7 @@ def context_of(home: Path) -> Context:
     """A context for a peer inside this process."""
     directories = Directories(*(home / name for name in ("c", "s", "d", "r")))
     settings = Settings(directories=directories, session=SessionSettings(reconnect=0))
-    plugins = PluginLoader(Catalog.scan(settings.plugins), settings.directories)
-    return Context(settings, plugins, Policy(plugins, settings), Silent())
+    return compose(settings, Silent())
 
 
 async def nobody() -> str:

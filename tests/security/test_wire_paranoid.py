@@ -18,14 +18,12 @@ from typing import Any
 
 import pytest
 
-from tallow_core.config.policy import Policy
+from tallow_core.app.compose import compose
 from tallow_core.config.schema import PolicySettings
 from tallow_core.errors import AuthenticationError, RemoteProtocolError
 from tallow_core.events import SafetyShown
 from tallow_core.protocol.lanes.record import LENGTH, RecordType
-from tallow_core.registry.catalog import Catalog
 from tallow_core.registry.loader import PluginLoader
-from tallow_core.session.context import Context
 from tallow_core.session.session import Session
 from tallow_core.testing.fakes import FakeClock
 from tallow_core.types import NetworkPath, Role
@@ -223,8 +221,7 @@ def test_t26_when_fresh_keys_are_due(
 ) -> None:
     """The host's Rekey goes out when ten minutes or 16 GiB are over, and not before."""
     settings = replace(context_of(tmp_path).settings, policy=PolicySettings(profile=profile))
-    plugins = PluginLoader(Catalog.scan(settings.plugins), settings.directories)
-    context = Context(settings, plugins, Policy(plugins, settings), Silent())
+    context = compose(settings, Silent())
     clock = FakeClock(1000.0)
     monkeypatch.setattr("tallow_core.session.rekey.time.monotonic", clock)
 

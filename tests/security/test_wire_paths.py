@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tallow_core.config.policy import Policy
+from tallow_core.app.compose import compose
 from tallow_core.config.schema import Condition, PolicySettings, RelaySettings, Rule, Settings
 from tallow_core.errors import UnreachableError
 from tallow_core.paths import direct_path_finder as racing
@@ -28,8 +28,6 @@ from tallow_core.protocol.handshake.handshake_machine import Wish
 from tallow_core.protocol.lanes.candidates import Candidate, read_candidates, write_candidates
 from tallow_core.protocol.lanes.lane_join import LaneDialler
 from tallow_core.protocol.lanes.record import RecordType
-from tallow_core.registry.catalog import Catalog
-from tallow_core.registry.loader import PluginLoader
 from tallow_core.secrets import system_rng
 from tallow_core.session.context import Context
 from tallow_core.session.session import Session
@@ -294,8 +292,7 @@ class Counting:
 
 
 def _context(home: Path, settings: Settings) -> Context:
-    plugins = PluginLoader(Catalog.scan(settings.plugins), settings.directories)
-    return Context(settings, plugins, Policy(plugins, settings), Silent())
+    return compose(settings, Silent())
 
 
 def _finder(context: Context, session: Session) -> DirectPathFinder:

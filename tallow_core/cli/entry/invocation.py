@@ -19,6 +19,7 @@ from tallow_core.events import CommandFailed
 if TYPE_CHECKING:
     from tallow_core.cli.args.options import Common
     from tallow_core.config.schema import Settings
+    from tallow_core.events import Reporter
     from tallow_core.session.context import Context
 
 
@@ -61,55 +62,33 @@ def report_error(name: str, message: str, status: int) -> None:
 
 def load(common: Common, flags: dict[str, object]) -> Settings:
     """Read the settings and make the directories that belong to Tallow."""
-    from tallow_core.config.layers import load_settings
-    from tallow_core.private_files import ensure_private
+    from tallow_core.app.user_settings import make_directories, user_settings
 
     _current.verbose = common.verbose
-    settings = load_settings(common.config, flags, os.environ)
-    directories = settings.directories
-    if (
-        not directories.config.exists()
-    ):  # one that is there may be a link into somebody's dotfiles: that is theirs to arrange
-        ensure_private(directories.config)
-    ensure_private(directories.state)
-    ensure_private(directories.data)
+    settings = user_settings(common.config, flags)
+    make_directories(settings)
     return settings
 
 
-def context(common: Common, flags: dict[str, object], *, stdout_is_data: bool = False) -> Context:
-    """Settings, plugins and policy for a command, and the reporter that its options ask for."""
-    import logging
-
-    from tallow_core.config.policy import Policy
-    from tallow_core.registry.catalog import Catalog
-    from tallow_core.registry.loader import PluginLoader
-    from tallow_core.session.context import Context
-
+def report_to(common: Common, *, stdout_is_data: bool = False) -> Reporter:
+    """Make the reporter that the options ask for that of this run."""
     if common.json:
         _current.reporter = JsonReporter(
             sys.stderr if stdout_is_data else sys.stdout, common.verbose, quiet=common.quiet
         )
     else:
         _current.reporter = PlainReporter(quiet=common.quiet, verbose=common.verbose)
-    reporter = _current.reporter
+    return _current.reporter
+
+
+def context(common: Common, flags: dict[str, object], *, stdout_is_data: bool = False) -> Context:
+    """Settings, plugins and policy for a command, and the reporter that its options ask for."""
+    from tallow_core.app.compose import compose, report_plugin_warnings
+
+    reporter = report_to(common, stdout_is_data=stdout_is_data)
     settings = load(common, flags)
-    logging.getLogger("tallow.plugins").addHandler(_warnings_to(reporter.warn))
-    plugins = PluginLoader(Catalog.scan(settings.plugins), settings.directories)
-    for text in plugins.catalog.mistyped():
-        reporter.warn(text)
-    plugins.load_third_party()
-    return Context(settings, plugins, Policy(plugins, settings), reporter)
-
-
-def _warnings_to(warn: Callable[[str], None]) -> Any:
-    """A logging handler for the framework's warnings."""
-    import logging
-
-    class Warnings(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            warn(record.getMessage())
-
-    return Warnings(logging.WARNING)
+    report_plugin_warnings(reporter.warn)
+    return compose(settings, reporter)
 
 
 def plugin_names() -> list[str]:

@@ -9,18 +9,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from tallow_core.app.compose import make_policy
 from tallow_core.cli.views.output import put
 from tallow_core.cli.views.reporters import json_line
-from tallow_core.config.policy import Policy
 from tallow_core.config.profiles import Limits, ProfileName
 from tallow_core.config.schema import PolicySettings, Settings
 from tallow_core.config.suite_choice import SuiteChoice, explain
 from tallow_core.errors import EXIT_DONE, PolicyError, UsageError
 from tallow_core.events import ChoiceExplained, PolicyShown
 from tallow_core.offers import MAX_OFFER_NAMES, NAME, Offer
-from tallow_core.registry.catalog import Catalog
 from tallow_core.registry.kinds import DISCOVERY, SIGNATURE, SUITE_KINDS, TRANSPORT, Kind
-from tallow_core.registry.loader import PluginLoader
 from tallow_core.registry.permissions import FIRST_PARTY, canonical
 from tallow_core.session.context import Context
 from tallow_core.text import printable
@@ -217,9 +215,7 @@ def _theirs(
     settings = Settings(
         policy=PolicySettings(profile=against), directories=context.settings.directories
     )
-    return Policy(
-        PluginLoader(Catalog.scan(settings.plugins), settings.directories), settings
-    ).offers()
+    return make_policy(settings).offers()
 
 
 def _read_offer(path: Path) -> Offer:

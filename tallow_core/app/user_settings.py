@@ -1,0 +1,33 @@
+"""The user's settings, and the directories that belong to Tallow."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from tallow_core.config.layers import load_settings
+from tallow_core.config.schema import Settings
+from tallow_core.private_files import ensure_private
+
+
+def user_settings(
+    config: str | None = None,
+    flags: Mapping[str, object] | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Settings:
+    """The user's settings, as `tallow` reads them (`tallow_core.config.layers.load_settings`).
+
+    `environ` is the process's unless given. Raises `ConfigError` for the file and the environment,
+    `UsageError` for a flag.
+    """
+    return load_settings(config, flags or {}, os.environ if environ is None else environ)
+
+
+def make_directories(settings: Settings) -> None:
+    """Make the directories that belong to Tallow; raises `ConfigError`."""
+    directories = settings.directories
+    # A config directory that exists may be a link to where the user keeps such files.
+    if not directories.config.exists():
+        ensure_private(directories.config)
+    ensure_private(directories.state)
+    ensure_private(directories.data)
