@@ -1,4 +1,4 @@
-"""What tests with real processes share."""
+"""What tests share: where the code comes from, what is marked, fixtures for real processes."""
 
 from __future__ import annotations
 
@@ -11,9 +11,42 @@ from pathlib import Path
 import pytest
 
 from tests.kit.lab import Lab
+from tests.kit.marks import FOLDERS, PROCESS_EVENTS, SLOW, SOCKET_EVENTS, Guard
+from tests.kit.one_place import mixed, place_of
 
 _ROOM = 4 << 30
 """Bytes that must be free in memory-backed storage to use it for large files."""
+
+
+def pytest_sessionstart() -> None:
+    """`python -m pytest` in the checkout would find the core there and the plugins in a wheel."""
+    reason = mixed(place_of("tallow_core"), place_of("tallow_plugins"))
+    if reason is not None:
+        raise pytest.UsageError(reason)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what starts processes of Tallow, and what is left as fast."""
+    for item in items:
+        folder = Path(item.nodeid.partition("::")[0]).parent.name
+        if "lab" in getattr(item, "fixturenames", ()) or folder in FOLDERS:
+            item.add_marker("processes")
+        if not any(item.get_closest_marker(name) for name in SLOW):
+            item.add_marker("fast")
+
+
+_guard = Guard()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """The fast lane is what it says."""
+    forbidden = PROCESS_EVENTS | SOCKET_EVENTS if item.get_closest_marker("fast") else frozenset()
+    with _guard.forbidding(forbidden):
+        yield
+    if _guard.broken:
+        pytest.fail(f"{_guard.broken[0]}: mark it `processes` or `sockets`", pytrace=False)
 
 
 @pytest.fixture

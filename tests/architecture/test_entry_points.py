@@ -20,6 +20,9 @@ ENTRIES = [
     entry for entry in Catalog.scan(Permissions()).all_entries if entry.distribution == FIRST_PARTY
 ]
 
+ON_THE_NETWORK = ("transport", "discovery", "proxy", "resolver", "nat")
+"""The checks of these kinds open sockets."""
+
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
@@ -34,7 +37,17 @@ def test_there_is_a_driver_of_every_kind() -> None:
     assert {entry.kind for entry in ENTRIES} == {kind.name for kind in KINDS} == CHECKS.keys()
 
 
-@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: f"{entry.kind}:{entry.name}")
+@pytest.mark.parametrize(
+    "entry",
+    [
+        pytest.param(
+            entry,
+            id=f"{entry.kind}:{entry.name}",
+            marks=pytest.mark.sockets if entry.kind in ON_THE_NETWORK else (),
+        )
+        for entry in ENTRIES
+    ],
+)
 def test_it_keeps_its_contract(entry: PluginEntry, settings: Settings) -> None:
     """It loads as the program loads it, and passes the conformance kit."""
     kind = kind_named(entry.kind)

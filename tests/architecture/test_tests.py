@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 
 import pytest
 
+from tests.kit.one_place import mixed
 from tests.kit.source_code import imports
 
 TESTS = Path(__file__).parents[1]
@@ -43,3 +45,54 @@ def test_the_rule_itself(tmp_path: Path) -> None:
     module = tmp_path / "test_x.py"
     module.write_text("def f():\n    from tests.cli.test_y import z\n")
     assert strays(module) == ["tests.cli.test_y"]
+
+
+@pytest.mark.parametrize(
+    ("core", "plugins", "said"),
+    [
+        ("/c", "/c/plugins", None),
+        ("/site", "/site", None),
+        ("/c", "/site", "tallow_core comes from /c, but tallow_plugins from /site"),
+        ("/site", "/c/plugins", "tallow_core comes from /site, but tallow_plugins from /c/plugins"),
+        ("/c", None, "not installed"),
+        (None, None, "not installed"),
+    ],
+)
+def test_core_and_plugins_come_from_one_place(
+    core: str | None, plugins: str | None, said: str | None
+) -> None:
+    first, second = (Path(each) if each else None for each in (core, plugins))
+    reason = mixed(first, second, root=Path("/c"))
+    assert (reason is None) if said is None else (reason is not None and said in reason)
+
+
+def clocks(node: ast.AST) -> bool:
+    """Whether a duration is computed below a node, from a clock of the machine."""
+    return any(
+        isinstance(difference, ast.BinOp)
+        and isinstance(difference.op, ast.Sub)
+        and any(name in ast.unparse(difference) for name in ("monotonic()", "perf_counter()"))
+        for difference in ast.walk(node)
+    )
+
+
+def unmarked(source: str) -> list[str]:
+    """Functions that compare durations, and are not marked `timing`."""
+    return [
+        function.name
+        for function in ast.parse(source).body
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+        and any(isinstance(each, ast.Assert) and clocks(each) for each in ast.walk(function))
+        and "pytest.mark.timing" not in map(ast.unparse, function.decorator_list)
+    ]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(TESTS)))
+def test_what_compares_durations_is_marked(path: Path) -> None:
+    assert unmarked(path.read_text("utf-8")) == []
+
+
+def test_the_rule_of_durations() -> None:
+    compares = "def test_x():\n    assert time.monotonic() - began < 1\n"
+    assert unmarked(compares) == ["test_x"]
+    assert unmarked("@pytest.mark.timing\n" + compares) == []

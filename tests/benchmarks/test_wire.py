@@ -93,7 +93,9 @@ print(connected, time.monotonic() - began)
 """
 
 
+@pytest.mark.processes
 @pytest.mark.skipif(bool(network.missing()), reason=network.missing() or "-")
+@pytest.mark.timing
 def test_two_namespaces_are_as_far_apart_as_asked(tmp_path: Path) -> None:
     size, wire = 2 << 20, Wire(rtt=0.1, rate=4e6)
     with network.joined(tmp_path, wire) as (near, far):
@@ -113,6 +115,7 @@ def test_two_namespaces_are_as_far_apart_as_asked(tmp_path: Path) -> None:
     assert size / wire.rate + wire.rtt <= whole < 30
 
 
+@pytest.mark.processes
 @pytest.mark.skipif(bool(network.missing()), reason=network.missing() or "-")
 def test_nothing_of_the_wire_is_left(tmp_path: Path) -> None:
     with network.joined(tmp_path, Wire(0.01, 1e6)) as (near, _):

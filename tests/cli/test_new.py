@@ -73,6 +73,7 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return python, folder
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: str(kind.name))
 def test_it_installs_and_passes_the_kit(
     workshop: tuple[Path, Path], kind: Kind[object], lab: Lab
@@ -102,6 +103,7 @@ def test_it_installs_and_passes_the_kit(
         assert "1 driver" in checked.out.text
 
 
+@pytest.mark.processes
 def test_the_kit_fails_where_the_driver_is_broken(
     workshop: tuple[Path, Path], tmp_path: Path
 ) -> None:
@@ -123,6 +125,7 @@ def test_the_kit_fails_where_the_driver_is_broken(
     assert "unverified plaintext is left in the output" in done.stdout
 
 
+@pytest.mark.processes
 def test_a_command_of_ones_own(workshop: tuple[Path, Path], lab: Lab) -> None:
     python, _ = workshop
     ann = lab.place()

@@ -72,6 +72,7 @@ class Broken(Aes256Gcm):
         raise RuntimeError("broken")
 
 
+@pytest.mark.timing
 def test_seconds_for_a_mebibyte(state: Path) -> None:
     seconds = cipher_speeds((*DRIVERS, Slow, Broken), state)
     assert list(seconds) == ["aes-256-gcm", "chacha20-poly1305", "slow", "broken"]
@@ -86,6 +87,7 @@ def test_it_is_remembered(state: Path, measured: list[str]) -> None:
     assert [path.relative_to(state) for path in state.rglob("*") if path.is_file()] == [FILE]
 
 
+@pytest.mark.timing
 def test_reading_costs_less_than_measuring(state: Path) -> None:
     cipher_speeds(DRIVERS, state)
     best = math.inf
@@ -215,6 +217,7 @@ print(*speeds("cipher", (Aes256Gcm,), state))
 """
 
 
+@pytest.mark.processes
 @pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
 def test_a_read_only_state_directory() -> None:
     with (
@@ -254,6 +257,7 @@ speeds("cipher", (Aes256Gcm, ChaCha20Poly1305), state)
 """
 
 
+@pytest.mark.processes
 def test_two_processes_at_once(state: Path) -> None:
     """Each measures, writes, reads and removes; neither ever sees half a file."""
     command = [sys.executable, "-c", TOGETHER, str(state)]

@@ -432,6 +432,7 @@ def test_a_directory_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
         ensure_private(tmp_path / "file" / "below")
 
 
+@pytest.mark.processes
 def test_the_parsers_are_imported_only_for_a_file() -> None:
     program = (
         "import sys; import tallow_core.config.layers as s; late = {'platformdirs', 'msgspec',"

@@ -94,6 +94,7 @@ async def transfer(
     return road.count, done["seconds"], suite
 
 
+@pytest.mark.timing
 def test_text_over_a_slow_link_takes_a_fraction_of_bytes_and_time(tmp_path: Path) -> None:
     files = {"text": text(6 * MIB) * 8}
     packed, soon, suite = attack(transfer(tmp_path / "zstd", files, 12e6))
@@ -128,6 +129,7 @@ def test_small_files_are_packed_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timing
 def test_on_this_machine_it_settles_on_sending_as_it_is(tmp_path: Path) -> None:
     """Nothing between the two is slow: most of 192 MiB of text travels as it is. A machine that is
     busy otherwise may try again."""
@@ -142,6 +144,7 @@ def test_on_this_machine_it_settles_on_sending_as_it_is(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.timing
 def test_throttle_counts_what_travels(tmp_path: Path) -> None:
     """`--throttle` limits the link, and text comes sooner than its size says."""
     count, seconds, _ = attack(

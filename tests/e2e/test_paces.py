@@ -60,6 +60,7 @@ def seconds(stage: Stage, *words: str) -> tuple[float, list[tuple[str, str]]]:
     return receiver.event("done")["seconds"], told
 
 
+@pytest.mark.timing
 def test_a_slow_direct_path_is_left_for_the_relay(lab: Lab) -> None:
     """It costs the seconds of the trial, not ten times the transfer."""
     with stage(lab, relay=20e6, direct=2e6) as hosts:
@@ -71,6 +72,7 @@ def test_a_slow_direct_path_is_left_for_the_relay(lab: Lab) -> None:
         assert raced < alone + 9
 
 
+@pytest.mark.timing
 def test_a_fast_direct_path_is_taken_and_kept(lab: Lab) -> None:
     with stage(lab, relay=2e6, direct=20e6) as hosts:
         write_large(hosts.ann.work / "large", 48 * MEGABYTE)
@@ -82,6 +84,7 @@ def test_a_fast_direct_path_is_taken_and_kept(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("end", ["sender", "receiver"])
+@pytest.mark.timing
 def test_a_throttle_is_no_reason_to_leave(end: str, lab: Lab) -> None:
     """Either path gives more than the throttle lets through, so the direct one, which spares the
     relay, stays."""
@@ -94,6 +97,7 @@ def test_a_throttle_is_no_reason_to_leave(end: str, lab: Lab) -> None:
         assert paths(sender) == paths(receiver) == ["relay", "direct"]
 
 
+@pytest.mark.timing
 def test_a_direct_path_below_the_throttle(lab: Lab) -> None:
     """The relay gave what the throttle lets through, the direct path does not: it goes back."""
     with stage(lab, relay=20e6, direct=1e6) as hosts:

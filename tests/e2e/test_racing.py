@@ -60,6 +60,7 @@ def test_standard_input_moves_too(stage: Stage, tmp_path: Path) -> None:
     assert (tmp_path / "out").read_bytes() == 12 * block
 
 
+@pytest.mark.timing
 def test_no_common_network_stays_on_the_relay(stage: Stage) -> None:
     """And is not slower for having looked: dialling addresses that swallow everything costs the
     transfer nothing."""

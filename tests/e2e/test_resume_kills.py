@@ -3,7 +3,6 @@ little is sent twice."""
 
 from __future__ import annotations
 
-import os
 import random  # noqa: TID251 - moments that can be repeated
 import time
 from collections.abc import Iterator
@@ -16,8 +15,8 @@ from tests.kit.lab import MEGABYTE, Event, Lab, Place, Tallow, leftovers, tree, 
 from tests.kit.proxy import Proxy
 
 SEED = 20240611
-KILLS = int(os.environ.get("TALLOW_TEST_KILLS", "20"))
-"""Of each transfer."""
+KILLS = [4, pytest.param(20, marks=pytest.mark.long)]
+"""Of each transfer: in every run, and in `tox -e long`."""
 SEGMENT = 4 * MEGABYTE
 IN_FLIGHT = 2 * MEGABYTE
 """Bytes of the last record, and those that were in the sockets' buffers."""
@@ -119,13 +118,15 @@ def _has(least: float, event: Event) -> bool:
     return enough
 
 
-def ordeal(lab: Lab, proxy: Proxy, ann: Place, bob: Place, size: int, rate: str) -> tuple[int, int]:
+def ordeal(
+    lab: Lab, proxy: Proxy, ann: Place, bob: Place, size: int, rate: str, count: int
+) -> tuple[int, int]:
     """Send `t` in spite of it all; returns the number of kills and the bytes that were sent
     again."""
     rng = random.Random(SEED)
-    print(f"seed {SEED}, {KILLS} kills, {size} bytes")
+    print(f"seed {SEED}, {count} kills, {size} bytes")
     trial, kills, began = Ordeal(lab, proxy, ann, bob, rate), 0, time.monotonic()
-    for moment in sorted(rng.random() * 0.92 for _ in range(KILLS)):
+    for moment in sorted(rng.random() * 0.92 for _ in range(count)):
         kind = rng.choice(["cut", "sender", "receiver", "relay"])
         trial.receiver.event("progress", partial(_has, moment * size))
         time.sleep(rng.random() * 0.1)
@@ -145,21 +146,21 @@ def ordeal(lab: Lab, proxy: Proxy, ann: Place, bob: Place, size: int, rate: str)
         f"{took:.1f} s, {kills} kills, {trial.sessions} sessions; sent again: {again} bytes,"
         f" {again / max(kills, 1):.0f} a kill"
     )
-    assert kills >= KILLS - 1
+    assert kills >= count - 1
     assert again >= 0, "not all of it passed the proxy"
     assert leftovers(bob.inbox) == ["t"]
     return kills, again
 
 
-@pytest.mark.slow
-def test_a_large_file_survives_kills(roomy: Path, proxy: Proxy) -> None:
+@pytest.mark.parametrize("count", KILLS)
+def test_a_large_file_survives_kills(count: int, roomy: Path, proxy: Proxy) -> None:
     lab = Lab(roomy)
     try:
         ann, bob = lab.pair(apart=True)
-        size = 512 * MEGABYTE
+        size = count * 25 * MEGABYTE
         (ann.work / "t").mkdir()
         write_large(ann.work / "t" / "large", size)
-        kills, again = ordeal(lab, proxy, ann, bob, size, "100MB")
+        kills, again = ordeal(lab, proxy, ann, bob, size, "100MB", count)
         assert again <= kills * (SEGMENT + IN_FLIGHT) + (kills + 1) * OVERHEAD
         assert tree(bob.inbox) == {
             name: content for name, content in tree(ann.work).items() if name.startswith("t")
@@ -168,8 +169,8 @@ def test_a_large_file_survives_kills(roomy: Path, proxy: Proxy) -> None:
         lab.close()
 
 
-@pytest.mark.slow
-def test_two_thousand_files_survive_kills(roomy: Path, proxy: Proxy) -> None:
+@pytest.mark.parametrize("count", KILLS)
+def test_two_thousand_files_survive_kills(count: int, roomy: Path, proxy: Proxy) -> None:
     lab = Lab(roomy)
     try:
         ann, bob = lab.pair(apart=True)
@@ -180,7 +181,7 @@ def test_two_thousand_files_survive_kills(roomy: Path, proxy: Proxy) -> None:
             content = rng.randbytes(rng.randrange(40_000))
             size += len(content)
             (folder / f"{number}.dat").write_bytes(content)
-        kills, again = ordeal(lab, proxy, ann, bob, size, "6MB")
+        kills, again = ordeal(lab, proxy, ann, bob, size, "6MB", count)
         assert again <= kills * (40_000 + IN_FLIGHT) + (kills + 1) * OVERHEAD
         assert tree(bob.inbox) == tree(ann.work)
     finally:

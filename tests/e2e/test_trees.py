@@ -340,6 +340,7 @@ def test_never_and_a_first_name_that_is_taken(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("side", ["send", "receive"])
+@pytest.mark.timing
 def test_throttle(lab: Lab, side: str) -> None:
     ann, bob = lab.pair()
     write_large(ann.work / "large", 6 * MEGABYTE)
@@ -353,6 +354,7 @@ def test_throttle(lab: Lab, side: str) -> None:
     assert time.monotonic() - began > seconds
 
 
+@pytest.mark.timing
 def test_throttle_from_the_config_file(lab: Lab) -> None:
     ann, bob = lab.pair()
     ann.configure("[send]\nthrottle = 1000000\n")

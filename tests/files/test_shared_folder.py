@@ -187,6 +187,7 @@ def test_t08_a_name_taken_at_the_last_moment_is_not_replaced(
     assert not replaced
 
 
+@pytest.mark.processes
 @root_only
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 @pytest.mark.parametrize("overwrite", ["rename", "never", "always"])

@@ -86,6 +86,7 @@ def test_facts_of_an_entry(tree: Path) -> None:
     assert entry == SourceEntry(expected, (status.st_dev, status.st_ino))
 
 
+@pytest.mark.sockets
 def test_t06_links_and_special_files_are_left_out(
     tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -353,6 +353,7 @@ def test_git_leaves_out_what_git_ignores(tmp_path: Path) -> None:
     assert below == {".gitignore", "build/y", "special.o"}
 
 
+@pytest.mark.processes
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 def test_git_agrees_with_git(tmp_path: Path) -> None:
     root = tmp_path / "project"

@@ -88,7 +88,12 @@ def _values(lines: list[str], fields: dict[str, str]) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize(
     "parameters",
-    [CHEAP, Parameters(8, 1, 1), Parameters(1024, 3, 4), Parameters()],
+    [
+        CHEAP,
+        Parameters(8, 1, 1),
+        Parameters(1024, 3, 4),
+        pytest.param(Parameters(), marks=pytest.mark.slow),
+    ],
     ids=Parameters.encode,
 )
 def test_the_reference_implementation_derives_the_same(parameters: Parameters) -> None:
@@ -206,6 +211,7 @@ FAILS = """
 """
 
 
+@pytest.mark.processes
 @linux
 def test_a_machine_too_small_gets_a_choice() -> None:
     told = small(FAILS, 150)
@@ -216,6 +222,7 @@ def test_a_machine_too_small_gets_a_choice() -> None:
     )
 
 
+@pytest.mark.processes
 @linux
 def test_an_allocation_that_fails_all_the_same_gets_the_same_choice() -> None:
     told = small("passwords.available_memory = lambda: None\n" + textwrap.dedent(FAILS), 150)
@@ -225,6 +232,7 @@ def test_an_allocation_that_fails_all_the_same_gets_the_same_choice() -> None:
     )
 
 
+@pytest.mark.processes
 @linux
 def test_the_lowered_setting_fits() -> None:
     assert (

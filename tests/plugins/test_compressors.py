@@ -75,6 +75,7 @@ def test_what_it_packs_is_one_frame_that_states_its_size_and_nothing_else() -> N
         )
 
 
+@pytest.mark.processes
 def test_another_reader_of_the_format_agrees() -> None:
     """Python's own module, from 3.14 on, or the command `zstd`."""
     data = b"so much of what is said was said before, " * 1000
@@ -93,6 +94,7 @@ def test_another_reader_of_the_format_agrees() -> None:
     assert done.stdout == data
 
 
+@pytest.mark.processes
 def test_the_library_is_imported_by_the_first_call() -> None:
     code = (
         "import sys; from tallow_plugins.compressors.zstd import Zstd; z = Zstd(); a ="

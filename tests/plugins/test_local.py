@@ -138,6 +138,7 @@ def test_a_directory_that_others_can_reach_is_refused(
         local.nameplates()
 
 
+@pytest.mark.processes
 def test_a_dead_process_record_is_removed(settings: DriverSettings, runtime: Path) -> None:
     path, record = own_record(settings, runtime)
     with subprocess.Popen([sys.executable, "-c", ""]) as ended:

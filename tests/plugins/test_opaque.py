@@ -211,6 +211,7 @@ def test_a_missing_library_is_named_with_its_extra(monkeypatch: pytest.MonkeyPat
         Opaque.log_in(PASSWORD)
 
 
+@pytest.mark.processes
 def test_the_library_is_imported_at_first_use() -> None:
     program = (
         "import sys; from tallow_plugins.authenticators.opaque import Opaque; before ="

@@ -22,6 +22,8 @@ from tallow_core.types import Endpoint, Trust
 from tallow_plugins.transports import _sockets
 from tallow_plugins.transports.tcp import Tcp
 
+pytestmark = pytest.mark.sockets
+
 PATIENCE = 20.0
 
 

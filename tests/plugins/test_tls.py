@@ -36,6 +36,8 @@ from tallow_core.types import Endpoint, Trust
 from tallow_plugins.transports import _certificate
 from tallow_plugins.transports.tls import Tls
 
+pytestmark = pytest.mark.sockets
+
 PATIENCE = 20.0
 HERE = Endpoint("tls", "127.0.0.1", 0)
 

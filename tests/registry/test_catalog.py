@@ -461,6 +461,7 @@ def test_an_editable_install_has_its_modules_in_its_source_tree(
     assert only(scan(), "extra").source() is None
 
 
+@pytest.mark.processes
 def test_scanning_imports_neither_plugins_nor_their_machinery(site: Site) -> None:
     program = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"

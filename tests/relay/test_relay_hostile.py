@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 import os
 import socket
-import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -88,7 +87,6 @@ def test_t21_a_receiver_survives_every_answer_of_a_relay(some: int, home: Home) 
     async def scenario() -> None:
         for name in [*list(ANSWERS)[some::4], *(["waiting"] if some == 0 else [])]:
             lie = ANSWERS.get(name, _floods_waiting)
-            began = time.monotonic()
             async with listening(lie) as port:
                 words = (
                     "receive",
@@ -107,7 +105,6 @@ def test_t21_a_receiver_survives_every_answer_of_a_relay(some: int, home: Home) 
                     assert_harmless(program)
                     expected = (4,) if name == "an alert" else (5, 8)
                     assert status in expected, (name, program.said())
-                    assert time.monotonic() - began < 20, name
         assert not (home.root / "out").exists()
 
     attack(scenario())

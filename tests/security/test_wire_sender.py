@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 import os
 import ssl
-import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
@@ -24,6 +23,7 @@ from tallow_core.protocol.lanes.lane_join import LaneDialler, LaneHello, lane_ta
 from tallow_core.protocol.lanes.record import RecordType
 from tallow_core.protocol.lanes.session_messages import Rekey
 from tallow_core.secrets import system_rng
+from tests.kit.durations import ends_within
 from tests.kit.hostile_peers import (
     CODE,
     WRONG,
@@ -489,9 +489,8 @@ def test_t31_eight_that_hold_on_cannot_keep_the_right_guest_out(home: Home, tmp_
                 assert (await held[-1].frame()).type == FrameType.HELLO
             ninth = await dial(port)
             assert (await ninth.frame()) == Frame(FrameType.ALERT, b"\x08")
-            began = time.monotonic()
-            await _right_guest_succeeds(program, port, tmp_path)
-            assert time.monotonic() - began < 25
+            async with ends_within(25):
+                await _right_guest_succeeds(program, port, tmp_path)
             assert (await held[0].frame()) == Frame(FrameType.ALERT, b"\x08")
             for line in [*held, ninth]:
                 await line.aclose()
@@ -504,7 +503,6 @@ def test_t31_a_guest_that_stalls_is_dropped_after_ten_seconds(home: Home) -> Non
         async with sender(home, "file") as program:
             port = await program.port()
             silent, slow = await dial(port), await dial(port)
-            began = time.monotonic()
 
             async def drip() -> None:
                 with contextlib.suppress(Gone):
@@ -513,8 +511,8 @@ def test_t31_a_guest_that_stalls_is_dropped_after_ten_seconds(home: Home) -> Non
                         await asyncio.sleep(1)
 
             dripping = asyncio.create_task(drip())
-            await asyncio.gather(silent.closed(), slow.closed())
-            assert 8 < time.monotonic() - began < 25
+            async with ends_within(25, after=8):
+                await asyncio.gather(silent.closed(), slow.closed())
             dripping.cancel()
             await asyncio.gather(dripping, return_exceptions=True)
             await silent.aclose()
@@ -593,9 +591,8 @@ def test_t32_the_pace_is_a_burst_of_ten_then_one_a_second_and_the_right_guest_is
             port = await program.port()
             for _ in range(10):
                 await _guess(port)
-            began = time.monotonic()
-            await asyncio.gather(*(_guess(port) for _ in range(4)))
-            assert 2.5 < time.monotonic() - began < 20
+            async with ends_within(20, after=2.5):
+                await asyncio.gather(*(_guess(port) for _ in range(4)))
             flood = [asyncio.create_task(_guess(port)) for _ in range(5)]
             await asyncio.sleep(0.3)
             line = await dial(port)

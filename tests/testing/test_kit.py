@@ -588,7 +588,10 @@ BROKEN: tuple[tuple[Kind[Any], type, str], ...] = (
 
 @pytest.mark.parametrize(
     ("kind", "driver", "check"),
-    BROKEN,
+    [
+        pytest.param(*row, marks=pytest.mark.slow if issubclass(row[1], Opaque) else ())
+        for row in BROKEN
+    ],
     ids=lambda value: value.__name__ if isinstance(value, type) else "",
 )
 def test_the_kit_refuses_a_broken_driver(kind: Kind[Any], driver: type, check: str) -> None:
@@ -605,7 +608,7 @@ def test_the_kit_refuses_a_broken_driver(kind: Kind[Any], driver: type, check: s
         (HASH, Blake3),
         (HASH, DigestEnds),
         (AUTHENTICATOR, Cpace),
-        (AUTHENTICATOR, Opaque),
+        pytest.param(AUTHENTICATOR, Opaque, marks=pytest.mark.slow),
     ],
     ids=lambda value: value.__name__ if isinstance(value, type) else "",
 )

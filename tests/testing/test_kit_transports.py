@@ -31,6 +31,8 @@ from tallow_plugins.transports import _sockets
 from tallow_plugins.transports.tcp import Tcp, TcpStream
 from tallow_plugins.transports.tls import Tls
 
+pytestmark = pytest.mark.sockets
+
 Held = Callable[[type[Transport], DriverSettings], None]
 NEVER = 1e9
 

@@ -22,6 +22,8 @@ from tests.kit.lab import PATIENCE, Place
 from tests.kit.site import Site
 from tests.kit.strange_drivers import LEAVES_PLAINTEXT, STRANGE, add
 
+pytestmark = pytest.mark.processes
+
 STRICT = ("-p", "no:cacheprovider", "-W", "error")
 SUITE = ("--pyargs", "tallow_core.testing.suite")
 

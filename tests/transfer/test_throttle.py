@@ -75,6 +75,7 @@ def test_portions(rate: int, portion: int) -> None:
     assert Throttle(rate).portion == portion
 
 
+@pytest.mark.timing
 def test_with_the_real_clock_it_is_close_and_not_busy() -> None:
     async def move() -> tuple[float, float]:
         throttle = Throttle(1_000_000)
