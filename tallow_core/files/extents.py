@@ -1,4 +1,4 @@
-"""Where the data of a sparse file lies, as the file system tells (SEEK_DATA, SEEK_HOLE)."""
+"""Where the data of a sparse file lies, as the file system reports it (SEEK_DATA, SEEK_HOLE)."""
 
 from __future__ import annotations
 
@@ -7,22 +7,20 @@ import os
 from collections.abc import Iterator
 
 _SEEK_DATA, _SEEK_HOLE = getattr(os, "SEEK_DATA", None), getattr(os, "SEEK_HOLE", None)
-_BLOCK = 512
-WORTH = 64 * 1024
-"""Bytes that a file must lack on its disk to be looked at more closely."""
+_BLOCK_BYTES = 512
+MIN_SAVED_BYTES = 64 * 1024
+"""A file whose blocks are at least so much less than its size is searched for holes."""
 
 
 def may_be_sparse(status: os.stat_result) -> bool:
-    """Whether so much less than the size is on the disk that there may be holes (or
+    """Whether the blocks on the disk are so much less than the size that there may be holes (or
     compression)."""
-    return (
-        _SEEK_DATA is not None
-        and status.st_size - getattr(status, "st_blocks", status.st_size) * _BLOCK >= WORTH
-    )
+    stored = getattr(status, "st_blocks", status.st_size) * _BLOCK_BYTES
+    return _SEEK_DATA is not None and status.st_size - stored >= MIN_SAVED_BYTES
 
 
 def data_extents(fd: int, size: int) -> Iterator[tuple[int, int]]:
-    """The parts of the first `size` bytes that hold data, as (start, end), in order; whatever is
+    """The parts of the first `size` bytes that hold data, as (start, end), in order; what is
     between them reads as zeros.
 
     The descriptor's position is at the start of each part as it is given. Without help of the file

@@ -6,35 +6,22 @@ import os
 import select
 import stat
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Protocol
 
 from tallow_core.aio import detached
 from tallow_core.errors import FileSystemError, UsageError
-from tallow_core.files.extents import data_extents
-from tallow_core.files.os_faults import ChangedError
 from tallow_core.files.skipped import Skipped
-from tallow_core.files.source.record_packer import FileSource, Source
-from tallow_core.files.source.source_tree import Choice, SourceEntry, Sources, check_unchanged
+from tallow_core.files.source.opened_source import OpenedSource, read_inline
+from tallow_core.files.source.source_entry import SourceEntry
+from tallow_core.files.source.source_tree import SourceTree
+from tallow_core.files.source.tree_filter import TreeOptions
 from tallow_core.protocol.transfer.manifest_entry import Entry, EntryKind
 from tallow_core.protocol.transfer.offer_pages import OfferKind
 from tallow_core.protocol.transfer.offer_reader import MAX_TEXT_BYTES
 
 PAUSE_SECONDS = 0.05
 """How long a pipe may pause before what it has given is sent on."""
-
-
-class Opened(Source, Protocol):
-    """One file, open."""
-
-    def extents(self) -> Iterable[tuple[int, int]] | None:
-        """The parts that hold data, None if all of it does."""
-
-    def check(self) -> None:
-        """Raise `ChangedError` if what was read may not be one state of the file."""
-
-    def close(self) -> None:
-        """Close it again."""
 
 
 class Payload(Protocol):
@@ -53,7 +40,7 @@ class Payload(Protocol):
 
     def entries(self) -> Iterator[SourceEntry]: ...
 
-    def open(self, source: SourceEntry) -> Opened: ...
+    def open(self, source: SourceEntry) -> OpenedSource: ...
 
 
 class FilesPayload:
@@ -61,67 +48,21 @@ class FilesPayload:
 
     kind = OfferKind.FILES
 
-    def __init__(self, paths: list[str], choice: Choice | None = None) -> None:
-        self.key: str | None = "\0".join([*map(os.path.realpath, paths), repr(choice or Choice())])
-        self._sources = Sources(paths, choice)
-        self.skipped = self._sources.skipped
-        self.renamed = self._sources.renamed
+    def __init__(self, paths: list[str], options: TreeOptions | None = None) -> None:
+        self.key: str | None = "\0".join(
+            [*map(os.path.realpath, paths), repr(options or TreeOptions())]
+        )
+        self._tree = SourceTree(paths, options)
+        self.skipped = self._tree.skipped
+        self.renamed = self._tree.renamed
 
     def entries(self) -> Iterator[SourceEntry]:
         """Walk the trees."""
-        return self._sources.walk()
+        return self._tree.walk()
 
-    def open(self, source: SourceEntry) -> Opened:
+    def open(self, source: SourceEntry) -> OpenedSource:
         """Open one file; raises `FileSystemError`."""
-        return _OpenFile(self._sources.open(source), source)
-
-    def read(self, source: SourceEntry, buffer: memoryview) -> None:
-        """Read all of a small file into a buffer of its size; raises `FileSystemError`."""
-        self._sources.read(source, buffer)
-
-
-class _OpenFile(FileSource):
-    def __init__(self, descriptor: int, source: SourceEntry) -> None:
-        super().__init__(descriptor)
-        self._fd = descriptor
-        self._offered = source
-
-    def extents(self) -> Iterator[tuple[int, int]] | None:
-        return (
-            self._extents(self._offered.entry)
-            if self._offered.entry.kind == EntryKind.SPARSE
-            else None
-        )
-
-    def _extents(self, entry: Entry) -> Iterator[tuple[int, int]]:
-        left = entry.data
-        try:
-            for start, end in data_extents(self._fd, entry.size or 0):
-                left -= end - start
-                if left < 0:
-                    raise ChangedError("it has fewer holes than it had")
-                yield start, end
-        except OSError as error:
-            raise FileSystemError(f"it cannot be read: {error.strerror}") from error
-
-    def check(self) -> None:
-        check_unchanged(self._fd, self._offered)
-
-    def close(self) -> None:
-        os.close(self._fd)
-
-
-class _Whole:
-    """What has no holes, does not change, and needs no closing."""
-
-    def extents(self) -> None:
-        """All of it is data."""
-
-    def check(self) -> None:
-        """It is as it is."""
-
-    def close(self) -> None:
-        """It stays open."""
+        return self._tree.open(source)
 
 
 class TextPayload:
@@ -146,13 +87,24 @@ class TextPayload:
         """The one entry."""
         yield _single("text.txt", len(self._data))
 
-    def open(self, source: SourceEntry) -> Opened:
+    def open(self, source: SourceEntry) -> OpenedSource:
         """The bytes of the text."""
-        return _Memory(self._data)
+        return _OpenedText(self._data)
 
 
-class _Memory(_Whole):
+class _FixedSource(OpenedSource):
+    """What does not change, and stays open."""
+
+    def check(self) -> None:
+        """Nothing to check."""
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+class _OpenedText(_FixedSource):
     def __init__(self, data: bytes) -> None:
+        self.size: int | None = len(data)
         self._left = memoryview(data)
 
     async def read_into(self, buffer: memoryview) -> int:
@@ -177,39 +129,47 @@ class StreamPayload:
         """The one entry."""
         yield _single("stdin", None)
 
-    def open(self, source: SourceEntry) -> Opened:
+    def open(self, source: SourceEntry) -> OpenedSource:
         """A regular file is read inline, a pipe or terminal on a thread."""
         if stat.S_ISREG(os.fstat(self._descriptor).st_mode):
-            return _Redirected(self._descriptor)
-        return _Pipe(self._descriptor)
+            return _OpenedInput(self._descriptor)
+        return _OpenedPipe(self._descriptor)
 
 
 def _single(name: str, size: int | None) -> SourceEntry:
     return SourceEntry(Entry(EntryKind.FILE, (name,), 0o600, time.time_ns(), size), (0, 0))
 
 
-class _Redirected(_Whole, FileSource):
+class _OpenedInput(_FixedSource):
     """Standard input from a regular file."""
 
-
-class _Pipe(_Whole):
     def __init__(self, descriptor: int) -> None:
+        self.size: int | None = None
         self._descriptor = descriptor
 
     async def read_into(self, buffer: memoryview) -> int:
-        def fill() -> int:
-            got = os.readv(self._descriptor, [buffer])
-            while (
-                0 < got < len(buffer)
-                and select.select([self._descriptor], [], [], PAUSE_SECONDS)[0]
-            ):
-                count = os.readv(self._descriptor, [buffer[got:]])
-                if not count:
-                    break
-                got += count
-            return got
+        return read_inline(self._descriptor, buffer)
 
+
+class _OpenedPipe(_FixedSource):
+    """Standard input from a pipe or terminal, read on a thread."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.size: int | None = None
+        self._descriptor = descriptor
+
+    async def read_into(self, buffer: memoryview) -> int:
         try:
-            return await detached(fill)
+            return await detached(lambda: self._fill(buffer))
         except OSError as error:
             raise FileSystemError(f"standard input cannot be read: {error.strerror}") from error
+
+    def _fill(self, buffer: memoryview) -> int:
+        """Read until the buffer is full, the input ends, or it pauses."""
+        got = os.readv(self._descriptor, [buffer])
+        while 0 < got < len(buffer) and select.select([self._descriptor], [], [], PAUSE_SECONDS)[0]:
+            count = os.readv(self._descriptor, [buffer[got:]])
+            if not count:
+                break
+            got += count
+        return got

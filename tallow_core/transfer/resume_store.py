@@ -17,11 +17,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from struct import Struct
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from tallow_core.errors import ConfigError, FileSystemError, TallowError
 from tallow_core.events import ConnectionLost
 from tallow_core.files.output.resumable_staging import remove_leftover
+from tallow_core.files.source.source_entry import SourceEntry
 from tallow_core.private_files import READ, ensure_private, is_own_file, replace_file
 from tallow_core.protocol.codec.wire import Reader, Writer, lv
 from tallow_core.protocol.transfer.manifest_entry import read_list
@@ -36,9 +37,6 @@ from tallow_core.protocol.transfer.resumption import (
 from tallow_core.secrets import equal, system_rng
 from tallow_core.session.context import Context
 from tallow_core.text import printable
-
-if TYPE_CHECKING:
-    from tallow_core.files.source.source_tree import SourceEntry
 
 LIFETIME = 7 * 86_400.0
 _MAGIC_SENT, _MAGIC_RECEIVED = b"tallow sent 2\n", b"tallow received 1\n"
@@ -55,8 +53,6 @@ def write_sources(inodes: Sequence[tuple[int, int]], entries: bytes) -> bytes:
 
 def read_sources(parts: Iterable[bytes]) -> Iterator[SourceEntry]:
     """The sources of such a list."""
-    from tallow_core.files.source.source_tree import SourceEntry  # receivers have no sources
-
     for part in parts:
         reader = Reader(part, "our own list")
         (count,) = reader.fields(_COUNT)

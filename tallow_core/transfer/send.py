@@ -20,9 +20,9 @@ from tallow_core.events import FileDone, OfferMade, RenamedFile, TransferResumed
 from tallow_core.files.os_faults import ChangedError
 from tallow_core.files.record_buffer import PAYLOAD, RecordBuffer
 from tallow_core.files.skipped import Skipped
-from tallow_core.files.source.compression import Packing
-from tallow_core.files.source.record_packer import Outgoing
-from tallow_core.files.source.source_tree import SourceEntry
+from tallow_core.files.source.compression import Compression
+from tallow_core.files.source.record_packer import RecordPacker
+from tallow_core.files.source.source_entry import SourceEntry
 from tallow_core.files.spool import Spool
 from tallow_core.paths.lane_pool import LanePool
 from tallow_core.paths.record_sender import RecordSender
@@ -33,7 +33,7 @@ from tallow_core.protocol.handshake.key_schedule import RECEIPT_CONTEXT, RESUME
 from tallow_core.protocol.lanes.record import DATA_CAP, RecordType
 from tallow_core.protocol.lanes.session_messages import Receipt, read_receipt
 from tallow_core.protocol.transfer.content_items import Reason
-from tallow_core.protocol.transfer.manifest_entry import FILES, Entry, EntryKind
+from tallow_core.protocol.transfer.manifest_entry import FILES, Entry
 from tallow_core.protocol.transfer.offer_pages import Offer, pages
 from tallow_core.protocol.transfer.resumption import Earlier, HaveReader, read_resumed, write_resume
 from tallow_core.protocol.transfer.selection import AcceptReader
@@ -46,7 +46,7 @@ from tallow_core.session.safety_check import Ask
 from tallow_core.session.session import Session
 from tallow_core.spi.hash import Hasher
 from tallow_core.text import printable
-from tallow_core.transfer.payloads import FilesPayload, Payload
+from tallow_core.transfer.payloads import Payload
 from tallow_core.transfer.progress import progress
 from tallow_core.transfer.resume_store import (
     Redialling,
@@ -61,7 +61,7 @@ from tallow_core.transfer.session_report import announce_session, report_done
 from tallow_core.transfer.throttle import Throttle
 
 HARMLESS = ("link", "special", "excluded")
-"""Reasons for which something may be left out of what is sent without that being an error."""
+"""Reasons for which something may be left packer of what is sent without that being an error."""
 
 
 async def send(
@@ -306,27 +306,27 @@ class _Sender:
             await throttle.spend(DATA_CAP if self._established.padded else size)
 
         portion = PAYLOAD if self._established.padded else throttle.portion
-        out = Outgoing(
+        packer = RecordPacker(
             send,
             self._established.hash,
             offer.segment_size,
             portion,
-            Packing(self._established.compressor()),
+            Compression(self._established.compressor()),
         )
         total = offer.size if accepted.whole else self._wanted(spool, accepted)
-        async with progress(self._context, lambda: self.there[1] + out.sent, total):
+        async with progress(self._context, lambda: self.there[1] + packer.sent, total):
             for number, source in enumerate(read_sources(spool)):
                 if source.entry.kind in FILES:
                     wanted = accepted.content(number) and (
                         self._have is None or not self._have.whole(number)
                     )
-                    if wanted and not self._small(out, number, source):
-                        await self._file(out, number, source)
+                    if wanted:
+                        await self._file(packer, number, source)
                 elif not accepted.whole and accepted.content(number):
                     raise malformed("an Accept that asks for the content of a folder or link")
-            await out.finish()
+            await packer.finish()
             await flow.finish()
-        self._bytes = out.sent
+        self._bytes = packer.sent
 
     def _wanted(self, spool: Spool, accepted: AcceptReader) -> int:
         wanted = (
@@ -336,43 +336,24 @@ class _Sender:
         )
         return sum(entry.size or 0 for entry in wanted)
 
-    async def _file(self, out: Outgoing, number: int, source: SourceEntry) -> None:
-        entry = source.entry
+    async def _file(self, packer: RecordPacker, number: int, source: SourceEntry) -> None:
         try:
             opened = self._payload.open(source)
         except FileSystemError as error:
-            await self._failed(out, number, entry, error)
+            await self._failed(packer, number, source.entry, error)
             return
         try:
-            before = out.sent
             start = 0 if self._have is None else self._have.partial.get(number, 0)
-            digest = await out.file(
-                number, opened, entry.size, opened.extents(), opened.check, start
-            )
+            before = packer.sent
+            digest = None if start else packer.small_file(number, opened)
+            if digest is None:
+                digest = await packer.file(number, opened, start)
         except FileSystemError as error:
-            await self._failed(out, number, entry, error)
+            await self._failed(packer, number, source.entry, error)
             return
         finally:
             opened.close()
-        self._tell(entry, start + out.sent - before, digest)
-
-    def _small(self, out: Outgoing, number: int, source: SourceEntry) -> bool:
-        """Put a small file into the record under way, if all of it fits there; what else is in the
-        way is for `_file` to find out."""
-        entry, payload = source.entry, self._payload
-        if (
-            entry.kind != EntryKind.FILE
-            or entry.size is None
-            or not isinstance(payload, FilesPayload)
-        ):
-            return False
-        try:
-            digest = out.whole(number, entry.size, lambda buffer: payload.read(source, buffer))
-        except FileSystemError:
-            return False
-        if digest is not None:
-            self._tell(entry, entry.size, digest)
-        return digest is not None
+        self._tell(source.entry, start + packer.sent - before, digest)
 
     def _tell(self, entry: Entry, size: int, digest: bytes) -> None:
         self._hashes.update(digest)
@@ -381,13 +362,13 @@ class _Sender:
         self._context.report(FileDone(path, size, digest.hex()))
 
     async def _failed(
-        self, out: Outgoing, number: int, entry: Entry, error: FileSystemError
+        self, packer: RecordPacker, number: int, entry: Entry, error: FileSystemError
     ) -> None:
         changed = isinstance(error, ChangedError)
         self._skipped.append(
             Skipped("/".join(entry.components), "changed" if changed else "unreadable")
         )
-        await out.failed(number, Reason.CHANGED if changed else Reason.UNREADABLE)
+        await packer.failed(number, Reason.CHANGED if changed else Reason.UNREADABLE)
 
     async def _receipt(self) -> None:
         kind, body = await self._session.receive()

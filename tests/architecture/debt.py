@@ -5,7 +5,6 @@ from __future__ import annotations
 IMPORTS: frozenset[str] = frozenset()
 LONG: frozenset[str] = frozenset(
     [
-        "tallow_core.files.source.source_tree",
         "tallow_core.relay.server",
         "tallow_core.rendezvous.guest",
         "tallow_core.rendezvous.host",
@@ -22,8 +21,6 @@ CLASSES: frozenset[str] = frozenset(
     [
         "Command",
         "Memory",
-        "Opened",
-        "_Pipe",
     ]
 )
 VAGUE: frozenset[str] = frozenset(
@@ -43,9 +40,6 @@ VAGUE: frozenset[str] = frozenset(
         "tallow_core.config.calibration",
         "tallow_core.config.schema",
         "tallow_core.errors",
-        "tallow_core.files.extents",
-        "tallow_core.files.source.compression",
-        "tallow_core.files.source.source_tree",
         "tallow_core.passwords",
         "tallow_core.paths.direct_path_finder",
         "tallow_core.paths.lane_pool",
@@ -102,8 +96,6 @@ LIMITS: frozenset[str] = frozenset(
         "tallow_core.cli.commands.bench_command",
         "tallow_core.cli.prompts.question",
         "tallow_core.config.calibration",
-        "tallow_core.files.source.compression",
-        "tallow_core.files.source.ignore_patterns",
         "tallow_core.passwords",
         "tallow_core.paths.direct_path_finder",
         "tallow_core.paths.throughput",

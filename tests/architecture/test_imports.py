@@ -17,6 +17,19 @@ from tests.architecture import debt
 from tests.kit.source_code import DRIVERS, LEAVES, ROOMS, Import, area, imports, sources
 
 INNER: dict[str, tuple[str, ...]] = {
+    "files.source": (
+        "wire_names",
+        "ignore_patterns",
+        "compression",
+        "source_entry",
+        "opened_source",
+        "record_packer",
+        "top_level",
+        "tree_filter",
+        "tree_reader",
+        "tree_walk",
+        "source_tree",
+    ),
     "files.output": (
         "exclusive_rename",
         "placement",

@@ -11,15 +11,15 @@ from functools import cache
 import pytest
 
 from tallow_core.files.source.compression import (
-    AGAIN,
-    BEGIN,
-    FIRST,
-    LEAST,
-    LONGEST,
-    RAREST,
-    SAMPLE,
+    MAX_HOLD_BYTES,
+    MAX_UNSAMPLED,
+    MIN_CHUNK_BYTES,
+    MIN_HOLD_BYTES,
+    MIN_TRANSFER_BYTES,
+    RESAMPLE_BYTES,
+    SAMPLE_BYTES,
     Balance,
-    Packing,
+    Compression,
 )
 from tallow_core.types import ReadBuffer, WriteBuffer
 
@@ -90,7 +90,7 @@ class Sender:
     ) -> None:
         self.clock = Clock()
         self.paper = Paper(self.clock, ratio, cost)
-        self.packing = Packing(self.paper, self.clock)  # type: ignore[arg-type]
+        self.packing = Compression(self.paper, self.clock)  # type: ignore[arg-type]
         self.link = Link(self.clock, rate, room, content)
         self.went: list[bool] = []
         self.bytes = 0
@@ -204,7 +204,7 @@ def test_media_are_sampled_and_left_alone() -> None:
     sender = Sender(1e7)
     sender.send(64, MEDIA)
     assert not any(sender.went)
-    assert sum(sender.paper.packed[1:]) <= SAMPLE * (64 * MIB // AGAIN + 1)
+    assert sum(sender.paper.packed[1:]) <= SAMPLE_BYTES * (64 * MIB // RESAMPLE_BYTES + 1)
 
 
 def test_a_file_whose_content_changes_is_sampled_again() -> None:
@@ -228,12 +228,12 @@ def test_each_file_has_a_sample_of_its_own() -> None:
 
 def test_small_things_are_left_alone() -> None:
     sender = Sender(1e4)
-    sender.send(10, TEXT, BEGIN // 10 - 1)
+    sender.send(10, TEXT, MIN_TRANSFER_BYTES // 10 - 1)
     assert sender.paper.packed == [], "a transfer that ends here imports no library"
-    sender.send(100, TEXT, LEAST - 1)
+    sender.send(100, TEXT, MIN_CHUNK_BYTES - 1)
     assert not any(sender.went)
     sender.packing.file(None)
-    sender.send(1, TEXT, LEAST)
+    sender.send(1, TEXT, MIN_CHUNK_BYTES)
     assert sender.went[-1]
 
 
@@ -260,27 +260,31 @@ def test_trials_become_rarer_and_come_back_after_a_change() -> None:
         elif run:
             runs.append(run)
             run = 0
-    assert runs[0] == FIRST // MIB
+    assert runs[0] == MIN_HOLD_BYTES // MIB
     assert runs == sorted(runs)
-    assert runs[-1] == LONGEST // MIB
+    assert runs[-1] == MAX_HOLD_BYTES // MIB
     assert ways.count(False) < 0.02 * len(ways)
 
 
 def _small(sender: Sender, kinds: Sequence[int]) -> list[bool]:
     for kind in kinds:
-        sender.packing.file(LEAST)
-        sender.send(1, kind, LEAST)
+        sender.packing.file(MIN_CHUNK_BYTES)
+        sender.send(1, kind, MIN_CHUNK_BYTES)
     return sender.went[-len(kinds) :]
 
 
 def test_small_files_that_do_not_shrink_are_sampled_more_rarely() -> None:
     sender = Sender(1e6, room=64 << 10)
-    sender.send(1, TEXT, BEGIN)
+    sender.send(1, TEXT, MIN_TRANSFER_BYTES)
     before = len(sender.paper.packed)
     _small(sender, [MEDIA] * 1000)
-    assert 1000 / RAREST <= len(sender.paper.packed) - before < 1000 / RAREST + 2 * RAREST
+    assert (
+        1000 / MAX_UNSAMPLED
+        <= len(sender.paper.packed) - before
+        < 1000 / MAX_UNSAMPLED + 2 * MAX_UNSAMPLED
+    )
     found = _small(sender, [TEXT] * 20)
-    assert found.index(True) < RAREST
+    assert found.index(True) < MAX_UNSAMPLED
     assert all(found[found.index(True) :]), (
         "one that shrinks is enough to look at all of them again"
     )
@@ -288,14 +292,14 @@ def test_small_files_that_do_not_shrink_are_sampled_more_rarely() -> None:
 
 def test_small_files_of_both_kinds_are_all_sampled() -> None:
     sender = Sender(1e6, room=64 << 10)
-    sender.send(1, TEXT, BEGIN)
+    sender.send(1, TEXT, MIN_TRANSFER_BYTES)
     assert _small(sender, [TEXT, MEDIA] * 50) == [True, False] * 50
 
 
 def test_a_larger_file_has_its_sample_whatever_the_small_ones_were() -> None:
     sender = Sender(1e6, room=64 << 10)
-    sender.send(1, TEXT, BEGIN)
+    sender.send(1, TEXT, MIN_TRANSFER_BYTES)
     _small(sender, [MEDIA] * 100)
-    sender.packing.file(SAMPLE + 1)
-    sender.send(1, TEXT, SAMPLE + 1)
+    sender.packing.file(SAMPLE_BYTES + 1)
+    sender.send(1, TEXT, SAMPLE_BYTES + 1)
     assert sender.went[-1]

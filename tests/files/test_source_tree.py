@@ -12,7 +12,8 @@ import pytest
 
 from tallow_core.errors import FileSystemError, UsageError
 from tallow_core.files.skipped import Skipped
-from tallow_core.files.source.source_tree import SourceEntry, Sources
+from tallow_core.files.source.source_entry import SourceEntry
+from tallow_core.files.source.source_tree import SourceTree
 from tallow_core.protocol.transfer.manifest_entry import Entry, EntryKind
 from tallow_core.protocol.transfer.path_names import TreeOrder
 from tests.kit.corpus import ORDINARY
@@ -33,15 +34,16 @@ def tree(tmp_path: Path) -> Path:
     return root
 
 
-def _read(sources: Sources, entry: SourceEntry) -> bytes:
-    fd = sources.open(entry)
+def _read(sources: SourceTree, entry: SourceEntry) -> bytes:
+    opened = sources.open(entry)
     try:
-        return os.read(fd, 100)
+        opened.check()
+        return os.read(opened.fd, 100)
     finally:
-        os.close(fd)
+        opened.close()
 
 
-def _file(sources: Sources, *components: str) -> SourceEntry:
+def _file(sources: SourceTree, *components: str) -> SourceEntry:
     return next(entry for entry in sources.walk() if entry.components == components)
 
 
@@ -57,7 +59,7 @@ def test_walk_is_in_canonical_order_and_complete(tmp_path: Path) -> None:
         wanted += [("all", name), ("all", name, "a"), ("all", name, "B")]
     (tmp_path / "ALONE").write_bytes(b"1234")
     order = TreeOrder()
-    with Sources([str(root), str(tmp_path / "ALONE")]) as sources:
+    with SourceTree([str(root), str(tmp_path / "ALONE")]) as sources:
         entries = list(sources.walk())
         for entry in entries:
             order.place(entry.components, entry.directory)
@@ -79,7 +81,7 @@ def test_facts_of_an_entry(tree: Path) -> None:
     file = tree / "sub" / "f"
     file.chmod(0o4751)
     os.utime(file, ns=(5, 1_234_567_890_123_456_789))
-    with Sources([str(tree)]) as sources:
+    with SourceTree([str(tree)]) as sources:
         entry = _file(sources, "tree", "sub", "f")
     status = file.stat()
     expected = Entry(EntryKind.FILE, ("tree", "sub", "f"), 0o751, 1_234_567_890_123_456_789, 6)
@@ -98,7 +100,7 @@ def test_t06_links_and_special_files_are_left_out(
     with socket.socket(socket.AF_UNIX) as server:
         monkeypatch.chdir(tree)  # the path of a socket has to be short
         server.bind("socket")
-        with Sources([str(tree)]) as sources:
+        with SourceTree([str(tree)]) as sources:
             names = {entry.components[-1] for entry in sources.walk()}
             skipped = set(sources.skipped)
     assert names == {
@@ -119,7 +121,7 @@ def test_unreadable_is_left_out(tree: Path) -> None:
     (tree / "sub" / "deep").chmod(0)
     if os.access(tree / "sub" / "f", os.R_OK):
         pytest.skip("root may read everything")
-    with Sources([str(tree)]) as sources:
+    with SourceTree([str(tree)]) as sources:
         assert [entry.components[-1] for entry in sources.walk()] == ["tree", "sub"]
         assert set(sources.skipped) == {
             Skipped("tree/sub/f", "unreadable"),
@@ -137,7 +139,7 @@ def test_unreadable_as_the_system_says_is_left_out(
         return path != "f"
 
     monkeypatch.setattr(os, "access", refuse_f)
-    with Sources([str(tree)]) as sources:
+    with SourceTree([str(tree)]) as sources:
         assert "f" not in {entry.components[-1] for entry in sources.walk()}
         assert sources.skipped == [Skipped("tree/sub/f", "unreadable")]
 
@@ -150,7 +152,7 @@ def test_names_that_no_receiver_takes_are_left_out(tree: Path) -> None:
     os.close(os.open(raw, os.O_CREAT | os.O_WRONLY))
     (tree / "Same").touch()
     (tree / "same").touch()
-    with Sources([str(tree)]) as sources:
+    with SourceTree([str(tree)]) as sources:
         names = [entry.components[-1] for entry in sources.walk()]
         skipped = {(skipped.path, skipped.reason) for skipped in sources.skipped}
     assert names == ["tree", "%FF%FE", "Same", "sub", "deep", "g", "f"]
@@ -160,7 +162,7 @@ def test_names_that_no_receiver_takes_are_left_out(tree: Path) -> None:
 def test_a_tree_that_is_too_deep_is_cut(tmp_path: Path) -> None:
     folder = tmp_path / "top"
     folder.joinpath(*["d"] * 70).mkdir(parents=True)
-    with Sources([str(folder)]) as sources:
+    with SourceTree([str(folder)]) as sources:
         entries = list(sources.walk())
     assert len(entries) == 64
     assert [skipped.reason for skipped in sources.skipped] == ["name"]
@@ -169,7 +171,7 @@ def test_a_tree_that_is_too_deep_is_cut(tmp_path: Path) -> None:
 def test_what_is_named_may_be_a_link(tree: Path, tmp_path: Path) -> None:
     (tmp_path / "folder-link").symlink_to(tree)
     (tmp_path / "file-link").symlink_to(tree / "sub" / "f")
-    with Sources([str(tmp_path / "folder-link"), str(tmp_path / "file-link")]) as sources:
+    with SourceTree([str(tmp_path / "folder-link"), str(tmp_path / "file-link")]) as sources:
         entries = {entry.components: entry for entry in sources.walk()}
         assert not entries["file-link",].directory
         assert _read(sources, entries["file-link",]) == b"inside"
@@ -189,7 +191,7 @@ def test_what_is_named_may_be_a_link(tree: Path, tmp_path: Path) -> None:
 )
 def test_top_level_name(tree: Path, monkeypatch: pytest.MonkeyPatch, named: str, name: str) -> None:
     monkeypatch.chdir(tree / "sub")
-    with Sources([named]) as sources:
+    with SourceTree([named]) as sources:
         assert next(sources.walk()).components == (name,)
 
 
@@ -205,7 +207,7 @@ def test_what_cannot_be_named(tree: Path, tmp_path: Path) -> None:
         str(tree / "sub" / "f" / "x"),
     ):
         with pytest.raises(FileSystemError):
-            Sources([path])
+            SourceTree([path])
     for paths in (
         ["/"],
         [str(tmp_path / "a:b")],
@@ -213,57 +215,57 @@ def test_what_cannot_be_named(tree: Path, tmp_path: Path) -> None:
         [str(tree), f"{tree}/"],
     ):
         with pytest.raises(UsageError):
-            Sources(paths)
+            SourceTree(paths)
 
 
 def test_t06_leaf_swapped_between_walk_and_open(tree: Path, tmp_path: Path) -> None:
-    with Sources([str(tree)]) as sources:
+    with SourceTree([str(tree)]) as sources:
         entry = _file(sources, "tree", "sub", "f")
         (tree / "sub" / "f").unlink()
         (tree / "sub" / "f").symlink_to(tmp_path / "outside" / "f")
         with pytest.raises(FileSystemError, match="changed while it was being sent"):
-            sources.open(entry)
+            _read(sources, entry)
         (tree / "sub" / "f").unlink()
         os.mkfifo(tree / "sub" / "f")
         with pytest.raises(FileSystemError, match="changed"):
-            sources.open(entry)
+            _read(sources, entry)
         (tree / "sub" / "f").unlink()
         with pytest.raises(FileSystemError, match="changed"):
-            sources.open(entry)
+            _read(sources, entry)
 
 
 @pytest.mark.parametrize("folder", ["sub", "sub/deep"])
 def test_t06_folder_swapped_for_a_link_between_walk_and_open(
     tree: Path, tmp_path: Path, folder: str
 ) -> None:
-    with Sources([str(tree)]) as sources:
+    with SourceTree([str(tree)]) as sources:
         entry = _file(sources, "tree", "sub", "deep", "g")
         (tree / folder).rename(tmp_path / "moved")
         (tree / folder).symlink_to(tmp_path / "outside" / folder.removeprefix("sub").lstrip("/"))
         assert (tree / "sub" / "deep" / "g").read_bytes() == SECRET
         with pytest.raises(FileSystemError, match="changed"):
-            sources.open(entry)
+            _read(sources, entry)
 
 
 def test_t06_top_level_swapped_for_another(tree: Path, tmp_path: Path) -> None:
-    with Sources([str(tree)]) as sources:
+    with SourceTree([str(tree)]) as sources:
         entry = _file(sources, "tree", "sub", "f")
         tree.rename(tmp_path / "moved")
         (tmp_path / "other").mkdir()
         (tmp_path / "outside").rename(tmp_path / "other" / "sub")
         tree.symlink_to(tmp_path / "other")
         with pytest.raises(FileSystemError, match="changed"):
-            sources.open(entry)
+            _read(sources, entry)
         with pytest.raises(FileSystemError, match="changed"):
             list(sources.walk())
 
 
 def test_t06_file_replaced_by_another(tree: Path, tmp_path: Path) -> None:
-    with Sources([str(tree)]) as sources:
+    with SourceTree([str(tree)]) as sources:
         entry = _file(sources, "tree", "sub", "f")
         (tmp_path / "outside" / "f").rename(tree / "sub" / "f")
         with pytest.raises(FileSystemError, match="changed"):
-            sources.open(entry)
+            _read(sources, entry)
 
 
 def test_t06_top_level_swapped_during_the_walk(
@@ -279,7 +281,7 @@ def test_t06_top_level_swapped_during_the_walk(
         tree.symlink_to(tmp_path / "outside")
         return status
 
-    with Sources([str(tree)]) as sources:
+    with SourceTree([str(tree)]) as sources:
         monkeypatch.setattr(os, "stat", swap)
         with pytest.raises(FileSystemError, match="changed"):
             list(sources.walk())
@@ -299,7 +301,7 @@ def test_t06_folder_swapped_for_a_link_during_the_walk(
             (tree / "sub" / "deep").symlink_to(tmp_path / "outside")
         return status
 
-    with Sources([str(tree)]) as sources:
+    with SourceTree([str(tree)]) as sources:
         monkeypatch.setattr(os, "stat", swap)
         assert [entry.components[-1] for entry in sources.walk()] == ["tree", "sub", "f"]
         assert sources.skipped == [Skipped("tree/sub/deep", "unreadable")]
@@ -320,7 +322,7 @@ def test_t06_a_racing_swap_never_shows_what_is_outside(tree: Path, tmp_path: Pat
 
     thread = threading.Thread(target=race)
     read, refused = 0, 0
-    with Sources([str(tree)]) as sources:
+    with SourceTree([str(tree)]) as sources:
         entry = _file(sources, "tree", "sub", "deep", "g")
         thread.start()
         deadline = time.monotonic() + 20
@@ -342,7 +344,7 @@ def test_t06_a_racing_swap_never_shows_what_is_outside(tree: Path, tmp_path: Pat
 
 def test_descriptors_are_closed(tree: Path) -> None:
     before = len(os.listdir("/dev/fd"))
-    sources = Sources([str(tree)])
+    sources = SourceTree([str(tree)])
     walk = sources.walk()
     for _ in range(3):
         next(walk)

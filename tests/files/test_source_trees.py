@@ -16,7 +16,12 @@ from tallow_core.errors import FileSystemError, UsageError
 from tallow_core.files.extents import data_extents, measure
 from tallow_core.files.os_faults import ChangedError
 from tallow_core.files.skipped import Skipped
-from tallow_core.files.source.source_tree import Choice, SourceEntry, Sources
+from tallow_core.files.source.source_entry import SourceEntry
+from tallow_core.files.source.source_tree import SourceTree
+from tallow_core.files.source.top_level import top_levels
+from tallow_core.files.source.tree_filter import TreeFilter, TreeOptions
+from tallow_core.files.source.tree_reader import TreeReader
+from tallow_core.files.source.tree_walk import TreeWalk
 from tallow_core.protocol.transfer.manifest_entry import EntryKind
 from tallow_core.protocol.transfer.path_names import TreeOrder
 
@@ -33,7 +38,7 @@ def tree(tmp_path: Path) -> Path:
     return root
 
 
-def walk(sources: Sources) -> dict[str, SourceEntry]:
+def walk(sources: SourceTree) -> dict[str, SourceEntry]:
     order, entries = TreeOrder(), {}
     for number, source in enumerate(sources.walk()):
         order.place(source.components, source.directory)
@@ -48,16 +53,17 @@ def walk(sources: Sources) -> dict[str, SourceEntry]:
 
 
 def names(root: Path, **choice: object) -> set[str]:
-    with Sources([str(root)], Choice(**choice)) as sources:  # type: ignore[arg-type]
+    with SourceTree([str(root)], TreeOptions(**choice)) as sources:  # type: ignore[arg-type]
         return {name.partition("/")[2] for name in walk(sources)} - {""}
 
 
-def read(sources: Sources, entry: SourceEntry) -> bytes:
-    fd = sources.open(entry)
+def read(sources: SourceTree, entry: SourceEntry) -> bytes:
+    opened = sources.open(entry)
     try:
-        return os.read(fd, 100)
+        opened.check()
+        return os.read(opened.fd, 100)
     finally:
-        os.close(fd)
+        opened.close()
 
 
 # Links
@@ -91,7 +97,7 @@ def test_t06_a_link_that_stays_in_the_tree_is_sent_as_one(
 ) -> None:
     (tree / "sub" / "link").symlink_to(target)
     os.symlink(target, tree / "sub" / "link2")
-    with Sources([str(tree)]) as sources:
+    with SourceTree([str(tree)]) as sources:
         entry = walk(sources)["tree/sub/link2"].entry
         assert (entry.kind, entry.target, entry.size, entry.mode) == (EntryKind.SYMLINK, sent, 0, 0)
         assert entry.mtime_ns == (tree / "sub" / "link2").lstat().st_mtime_ns
@@ -101,7 +107,7 @@ def test_t06_a_link_that_stays_in_the_tree_is_sent_as_one(
 @pytest.mark.parametrize("target", LEFT_OUT, ids=range(len(LEFT_OUT)))
 def test_t06_a_link_that_may_lead_out_is_left_out(tree: Path, target: str) -> None:
     os.symlink(target, tree / "sub" / "link")
-    with Sources([str(tree)]) as sources:
+    with SourceTree([str(tree)]) as sources:
         assert "tree/sub/link" not in walk(sources)
         assert sources.skipped == [Skipped("tree/sub/link", "link")]
 
@@ -114,7 +120,7 @@ def test_links_are_followed_when_asked(tree: Path, tmp_path: Path) -> None:
     (tree / "sub" / "loop").symlink_to("..")
     (tree / "sub" / "self").symlink_to("self")
     (tree / "null").symlink_to("/dev/null")
-    with Sources([str(tree)], Choice(follow=True)) as sources:
+    with SourceTree([str(tree)], TreeOptions(follow=True)) as sources:
         entries = walk(sources)
         assert not any(
             source.entry.kind == EntryKind.SYMLINK
@@ -138,14 +144,14 @@ def test_t06_a_followed_link_must_still_lead_to_the_same_place(tree: Path, tmp_p
     (tmp_path / "other" / "f").write_bytes(b"other")
     (tree / "file").symlink_to(tmp_path / "outside" / "f")
     (tree / "folder").symlink_to(tmp_path / "outside")
-    with Sources([str(tree)], Choice(follow=True)) as sources:
+    with SourceTree([str(tree)], TreeOptions(follow=True)) as sources:
         entries = walk(sources)
         for name, target in (("file", "other/f"), ("folder", "other")):
             (tree / name).unlink()
             (tree / name).symlink_to(tmp_path / target)
         for name in ("tree/file", "tree/folder/f"):
             with pytest.raises(ChangedError):
-                sources.open(entries[name])
+                read(sources, entries[name])
 
 
 def test_t06_a_followed_folder_must_be_the_same_even_if_the_file_is(
@@ -154,25 +160,28 @@ def test_t06_a_followed_folder_must_be_the_same_even_if_the_file_is(
     (tmp_path / "other").mkdir()
     os.link(tmp_path / "outside" / "f", tmp_path / "other" / "f")
     (tree / "folder").symlink_to(tmp_path / "outside")
-    with Sources([str(tree)], Choice(follow=True)) as sources:
+    with SourceTree([str(tree)], TreeOptions(follow=True)) as sources:
         entry = walk(sources)["tree/folder/f"]
         assert read(sources, entry) == SECRET
         sources.close()
         (tree / "folder").unlink()
         (tree / "folder").symlink_to(tmp_path / "other")
         with pytest.raises(ChangedError):
-            sources.open(entry)
+            read(sources, entry)
 
 
 def test_t06_without_follow_nothing_is_followed_even_where_a_walk_with_it_was(
     tree: Path, tmp_path: Path
 ) -> None:
     (tree / "file").symlink_to(tmp_path / "outside" / "f")
-    with Sources([str(tree)], Choice(follow=True)) as following, Sources([str(tree)]) as sources:
+    with (
+        SourceTree([str(tree)], TreeOptions(follow=True)) as following,
+        SourceTree([str(tree)]) as sources,
+    ):
         entry = walk(following)["tree/file"]
         walk(sources)
         with pytest.raises(ChangedError):
-            sources.open(entry)
+            read(sources, entry)
 
 
 def test_further_names_of_a_file_are_hard_links(tree: Path, tmp_path: Path) -> None:
@@ -185,7 +194,7 @@ def test_further_names_of_a_file_are_hard_links(tree: Path, tmp_path: Path) -> N
         tree / "sub" / "q",
     ):
         os.link(first, place)
-    with Sources([str(tree), str(tmp_path / "elsewhere")]) as sources:
+    with SourceTree([str(tree), str(tmp_path / "elsewhere")]) as sources:
         for _ in range(2):
             entries = walk(sources)
             linked = {
@@ -196,12 +205,15 @@ def test_further_names_of_a_file_are_hard_links(tree: Path, tmp_path: Path) -> N
             (number,) = set(linked.values())
             assert list(entries)[number] == "elsewhere"
             assert linked.keys() == {"tree/a", "tree/sub/deep/b", "tree/z", "tree/sub/q"}
-            assert sources._found.linked == {}
+    tops = top_levels([str(tree), str(tmp_path / "elsewhere")])
+    once = TreeWalk(tops, TreeReader(tops), TreeFilter(TreeOptions()), [], [], follow=False)
+    assert list(once.entries())
+    assert once._linked == {}, "memory is given back when the last name has come"
 
 
 def test_a_file_with_a_name_outside_is_sent_as_itself(tree: Path, tmp_path: Path) -> None:
     os.link(tmp_path / "outside" / "f", tree / "one")
-    with Sources([str(tree)]) as sources:
+    with SourceTree([str(tree)]) as sources:
         assert walk(sources)["tree/one"].entry.kind == EntryKind.FILE
 
 
@@ -230,7 +242,7 @@ def measured(path: Path) -> int:
 def test_a_sparse_file_says_how_much_data_it_has(tree: Path) -> None:
     sparse(tree / "holes", 10 << 20, (3 << 20, b"x" * 5000), ((10 << 20) - 1, b"y"))
     (tree / "full").write_bytes(b"x" * (1 << 20))
-    with Sources([str(tree)]) as sources:
+    with SourceTree([str(tree)]) as sources:
         entries = walk(sources)
     entry = entries["tree/holes"].entry
     assert (entry.kind, entry.size) == (EntryKind.SPARSE, 10 << 20)
@@ -265,7 +277,7 @@ def test_a_name_that_is_not_utf8_is_sent_readably(tree: Path) -> None:
         else:
             with open(raw + b"/" + name, "wb") as file:
                 file.write(name)
-    with Sources([str(tree)]) as sources:
+    with SourceTree([str(tree)]) as sources:
         entries = walk(sources)
         assert read(sources, entries["tree/caf%E9"]) == b"taken"
         assert read(sources, entries["tree/caf%E9s"]) == b"caf\xe9s"
@@ -277,7 +289,7 @@ def test_a_name_that_is_not_utf8_is_sent_readably(tree: Path) -> None:
 def test_what_is_named_may_have_such_a_name(tmp_path: Path) -> None:
     path = os.fsdecode(os.fsencode(tmp_path) + b"/\xfe")
     Path(path).write_bytes(b"x")
-    with Sources([path]) as sources:
+    with SourceTree([path]) as sources:
         entries = walk(sources)
         assert read(sources, entries["%FE"]) == b"x"
         assert sources.renamed == [("\udcfe", "%FE")]
@@ -299,16 +311,16 @@ def test_exclude(tree: Path) -> None:
     assert names(tree, exclude=("deep/",)) == {"a.log", "keep.log", "sub", "sub/b.log", "sub/f"}
     assert names(tree, exclude=("/tree/sub",)) == {"a.log", "keep.log"}
     assert names(tree, exclude=("/sub",)) == names(tree)
-    with Sources([str(tree)], Choice(exclude=("tree",))) as sources:
+    with SourceTree([str(tree)], TreeOptions(exclude=("tree",))) as sources:
         assert walk(sources) == {}
         assert sources.skipped == [Skipped("tree", "excluded")]
     with pytest.raises(UsageError, match="pattern"):
-        Sources([str(tree)], Choice(exclude=("!",)))
+        SourceTree([str(tree)], TreeOptions(exclude=("!",)))
 
 
 def test_excluded_links_are_not_followed(tree: Path, tmp_path: Path) -> None:
     (tree / "link").symlink_to(tmp_path / "outside")
-    with Sources([str(tree)], Choice(follow=True, exclude=("link",))) as sources:
+    with SourceTree([str(tree)], TreeOptions(follow=True, exclude=("link",))) as sources:
         assert "tree/link" not in walk(sources)
         assert sources.skipped == [Skipped("tree/link", "excluded")]
 
@@ -385,7 +397,7 @@ def test_t06_an_ignore_file_that_is_a_link_is_not_read(tree: Path, tmp_path: Pat
 @pytest.mark.parametrize("change", ["append", "shrink", "touch", "replace", "remove", "folder"])
 def test_a_change_before_it_is_opened_is_noticed(tree: Path, change: str) -> None:
     file = tree / "sub" / "f"
-    with Sources([str(tree)]) as sources:
+    with SourceTree([str(tree)]) as sources:
         entry = walk(sources)["tree/sub/f"]
         if change == "append":
             file.write_bytes(b"inside and more")
@@ -403,7 +415,7 @@ def test_a_change_before_it_is_opened_is_noticed(tree: Path, change: str) -> Non
         if change == "replace" and file.stat().st_ino == entry.inode[1]:
             pytest.skip("the file system gave the same number again")
         with pytest.raises(ChangedError):
-            sources.open(entry)
+            read(sources, entry)
 
 
 def test_what_vanishes_during_the_walk_is_told(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -419,7 +431,7 @@ def test_what_vanishes_during_the_walk_is_told(tree: Path, monkeypatch: pytest.M
             return status
         return real(path, **how)  # type: ignore[arg-type]
 
-    with Sources([str(tree)]) as sources:
+    with SourceTree([str(tree)]) as sources:
         monkeypatch.setattr(os, "stat", stat_then)
         assert walk(sources).keys() == {"tree", "tree/sub"}
         assert set(sources.skipped) == {
@@ -432,7 +444,7 @@ def test_what_was_named_and_vanished_is_told_and_the_rest_is_sent(
     tree: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "gone").touch()
-    with Sources([str(tree), str(tmp_path / "gone")]) as sources:
+    with SourceTree([str(tree), str(tmp_path / "gone")]) as sources:
         (tmp_path / "gone").unlink()
         assert "tree/sub/f" in walk(sources)
         assert sources.skipped == [Skipped("gone", "changed")]
@@ -456,7 +468,7 @@ def test_t06_a_followed_folder_swapped_by_a_race_shows_one_or_nothing(
                 (tmp_path / "new").rename(link)
 
     thread = threading.Thread(target=race)
-    with Sources([str(tree)], Choice(follow=True)) as sources:
+    with SourceTree([str(tree)], TreeOptions(follow=True)) as sources:
         entry = walk(sources)["tree/link/f"]
         thread.start()
         seen, refused = set(), 0

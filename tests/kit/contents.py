@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 
 from blake3 import blake3
 
+from tallow_core.files.source.opened_source import OpenedSource
 from tallow_core.protocol.transfer.manifest_entry import Entry, EntryKind
 
 KIB, MIB = 1 << 10, 1 << 20
@@ -28,19 +28,31 @@ def tree_hash(data: bytes, segment: int) -> bytes:
     return blake3(head + b"".join(hashes), derive_key_context="tallow/1 file").digest()
 
 
-@dataclass
-class Slow:
-    """A source that gives at most `step` bytes at a time."""
+class Slow(OpenedSource):
+    """A source that gives at most `step` bytes at a time, offered with `size` bytes (default: as
+    many as it has)."""
 
-    data: bytes
-    step: int = 1 << 30
-    at: int = 0
+    def __init__(
+        self, data: bytes, step: int = 1 << 30, *, size: int | None = None, sized: bool = True
+    ) -> None:
+        self.data, self.step, self.at = data, step, 0
+        self.size: int | None = (len(data) if size is None else size) if sized else None
 
     async def read_into(self, buffer: memoryview) -> int:
         part = self.data[self.at : self.at + min(self.step, len(buffer))]
         buffer[: len(part)] = part
         self.at += len(part)
         return len(part)
+
+    def read_now(self, buffer: memoryview) -> bool:
+        buffer[:] = self.data
+        return True
+
+    def check(self) -> None:
+        """It does not change."""
+
+    def close(self) -> None:
+        """It stays open."""
 
 
 def entry(number: int, size: int | None, *, kind: EntryKind = EntryKind.FILE) -> Entry:

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from tallow_core.errors import FileSystemError, IntegrityError, RemoteProtocolError
 from tallow_core.files.os_faults import ChangedError
 from tallow_core.files.record_buffer import PAYLOAD, RecordBuffer
-from tallow_core.files.source.record_packer import FULL, LARGE, FileSource, Outgoing
+from tallow_core.files.source.opened_source import OpenedSource, read_inline
+from tallow_core.files.source.record_packer import FULL, LARGE, RecordPacker
 from tallow_core.protocol.lanes.record import DATA_CAP, FINAL, RecordType
 from tallow_core.protocol.transfer.content_items import (
     CHUNK,
@@ -71,21 +72,19 @@ def send(
         sent.records.append(bytes(buffer.plain[:size]))
 
     async def pump() -> None:
-        outgoing = Outgoing(collect, Blake3, segment)
+        packer = RecordPacker(collect, Blake3, segment)
         for number, size in enumerate(sizes):
             if size is None:
                 sent.entries.append(entry(number, 0, kind=EntryKind.DIRECTORY))
                 continue
             sent.entries.append(entry(number, abs(size) if sized else None))
             if size < 0:
-                await outgoing.failed(number, Reason.UNREADABLE)
+                await packer.failed(number, Reason.UNREADABLE)
             else:
                 data = content(number, size)
-                sent.hashes.append(
-                    await outgoing.file(number, Slow(data, step), size if sized else None)
-                )
-        await outgoing.finish()
-        assert outgoing.sent == sum(size for size in sizes if size is not None and size > 0)
+                sent.hashes.append(await packer.file(number, Slow(data, step, sized=sized)))
+        await packer.finish()
+        assert packer.sent == sum(size for size in sizes if size is not None and size > 0)
 
     asyncio.run(pump())
     return sent
@@ -217,12 +216,12 @@ def test_a_file_that_became_shorter_is_said_to_have_failed() -> None:
         sent.records.append(bytes(buffer.plain[:size]))
 
     async def pump() -> None:
-        outgoing = Outgoing(collect, Blake3, SEGMENT_BYTES)
+        packer = RecordPacker(collect, Blake3, SEGMENT_BYTES)
         with pytest.raises(FileSystemError):
-            await outgoing.file(0, Slow(content(0, 200_000)), 300_000)
-        await outgoing.failed(0, Reason.CHANGED)
-        sent.hashes.append(await outgoing.file(1, Slow(content(1, 5)), 5))
-        await outgoing.finish()
+            await packer.file(0, Slow(content(0, 200_000), size=300_000))
+        await packer.failed(0, Reason.CHANGED)
+        sent.hashes.append(await packer.file(1, Slow(content(1, 5))))
+        await packer.finish()
 
     asyncio.run(pump())
     kinds = [type(event) for event in take(sent)]
@@ -237,9 +236,9 @@ def test_a_file_that_grew_is_sent_as_it_was_offered() -> None:
         sent.records.append(bytes(buffer.plain[:size]))
 
     async def pump() -> None:
-        outgoing = Outgoing(collect, Blake3, SEGMENT_BYTES)
-        sent.hashes.append(await outgoing.file(0, Slow(content(0, 5000)), 1000))
-        await outgoing.finish()
+        packer = RecordPacker(collect, Blake3, SEGMENT_BYTES)
+        sent.hashes.append(await packer.file(0, Slow(content(0, 5000), size=1000)))
+        await packer.finish()
 
     asyncio.run(pump())
     expect([1000], sent, take(sent), SEGMENT_BYTES)
@@ -251,15 +250,14 @@ def test_a_regular_file_is_a_source(tmp_path: Path) -> None:
     buffer = memoryview(bytearray(70_000))
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        source = FileSource(descriptor)
         got = b""
-        while count := asyncio.run(source.read_into(buffer)):
+        while count := read_inline(descriptor, buffer):
             got += bytes(buffer[:count])
     finally:
         os.close(descriptor)
     assert got == content(3, 100_000)
     with pytest.raises(FileSystemError):
-        asyncio.run(source.read_into(buffer))
+        read_inline(descriptor, buffer)
 
 
 @settings(max_examples=60, deadline=None)
@@ -289,14 +287,13 @@ def test_the_hash_of_a_file_says_its_size_and_its_segments() -> None:
     )
 
 
-@dataclass
-class Holed:
+class Holed(OpenedSource):
     """A source whose data lies in `parts`, zeros between them; like a descriptor, it stands at the
     start of a part when that is told."""
 
-    size: int
-    parts: list[tuple[int, int]]
-    at: int = 0
+    def __init__(self, size: int, parts: list[tuple[int, int]]) -> None:
+        self.size: int = size
+        self.parts, self.at = parts, 0
 
     def bytes(self) -> bytes:
         whole = bytearray(self.size)
@@ -308,6 +305,12 @@ class Holed:
         for start, end in self.parts:
             self.at = start
             yield start, end
+
+    def check(self) -> None:
+        """It does not change."""
+
+    def close(self) -> None:
+        """It stays open."""
 
     async def read_into(self, buffer: memoryview) -> int:
         part = self.bytes()[self.at : self.at + len(buffer)]
@@ -335,10 +338,10 @@ def test_holes_are_not_sent_and_the_hash_is_that_of_the_bytes(
         sent.records.append(bytes(buffer.plain[:size]))
 
     async def pump() -> None:
-        outgoing = Outgoing(collect, Blake3, MIN_SEGMENT_BYTES)
-        sent.hashes.append(await outgoing.file(0, source, source.size, source.extents()))
-        await outgoing.finish()
-        assert outgoing.sent == source.size
+        packer = RecordPacker(collect, Blake3, MIN_SEGMENT_BYTES)
+        sent.hashes.append(await packer.file(0, source))
+        await packer.finish()
+        assert packer.sent == source.size
 
     asyncio.run(pump())
     got = bytearray(source.size)
@@ -367,15 +370,17 @@ def test_a_change_is_noticed_before_the_trailer() -> None:
     async def collect(buffer: RecordBuffer, size: int) -> None:
         records.append(bytes(buffer.plain[:size]))
 
-    def changed() -> None:
-        raise ChangedError("it is another one by now")
+    class Changing(Slow):
+        def check(self) -> None:
+            if self.at:
+                raise ChangedError("it is another one by now")
 
     async def pump() -> None:
-        outgoing = Outgoing(collect, Blake3, SEGMENT_BYTES)
+        packer = RecordPacker(collect, Blake3, SEGMENT_BYTES)
         with pytest.raises(ChangedError):
-            await outgoing.file(0, Slow(b"x" * 10), 10, None, changed)
-        await outgoing.failed(0, Reason.CHANGED)
-        await outgoing.finish()
+            await packer.file(0, Changing(b"x" * 10))
+        await packer.failed(0, Reason.CHANGED)
+        await packer.finish()
 
     asyncio.run(pump())
     assert [type(event) for event in take(Sent([entry(0, 10)], records, []))] == [
@@ -392,9 +397,9 @@ def test_records_are_as_small_as_asked() -> None:
         records.append(bytes(buffer.plain[:size]))
 
     async def pump() -> None:
-        outgoing = Outgoing(collect, Blake3, SEGMENT_BYTES, 5000)
-        await outgoing.file(0, Slow(content(0, 100_000)), 100_000)
-        await outgoing.finish()
+        packer = RecordPacker(collect, Blake3, SEGMENT_BYTES, 5000)
+        await packer.file(0, Slow(content(0, 100_000)))
+        await packer.finish()
 
     asyncio.run(pump())
     assert max(map(len, records)) == 1 + CHUNK.size + 5000

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from tallow_core.errors import RemoteProtocolError
 from tallow_core.files.record_buffer import PAYLOAD, RecordBuffer
-from tallow_core.files.source.compression import Packing
-from tallow_core.files.source.record_packer import FULL, Outgoing
+from tallow_core.files.source.compression import Compression
+from tallow_core.files.source.record_packer import FULL, RecordPacker
 from tallow_core.protocol.transfer.content_items import MAX_PACKED_BYTES, PACKED, ItemType
 from tallow_core.protocol.transfer.content_reader import ContentReader, FileChunk, FileVerified
 from tallow_core.protocol.transfer.manifest_entry import Entry
@@ -50,9 +50,9 @@ def send(
         records.append(bytes(buffer.plain[:size]))
 
     async def pump() -> None:
-        out = Outgoing(collect, Blake3, segment, PAYLOAD, Packing(Zstd(), Standing()))
+        out = RecordPacker(collect, Blake3, segment, PAYLOAD, Compression(Zstd(), Standing()))
         for number, data in enumerate(files):
-            await out.file(number, Slow(data, step), len(data) if sized else None)
+            await out.file(number, Slow(data, step, sized=sized))
         await out.finish()
         assert out.sent == sum(map(len, files))
 

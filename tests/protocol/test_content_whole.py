@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from functools import partial
 
 import pytest
 from hypothesis import given, settings
@@ -13,8 +12,8 @@ from hypothesis import strategies as st
 
 from tallow_core.errors import FileSystemError, TallowError
 from tallow_core.files.record_buffer import RecordBuffer
-from tallow_core.files.source.compression import LEAST, Packing
-from tallow_core.files.source.record_packer import LARGE, Outgoing
+from tallow_core.files.source.compression import MIN_CHUNK_BYTES, Compression
+from tallow_core.files.source.record_packer import LARGE, RecordPacker
 from tallow_core.protocol.transfer.content_items import CHUNK, FAILED, PACKED, TRAILER, ItemType
 from tallow_core.protocol.transfer.content_reader import (
     ContentEvent,
@@ -80,29 +79,25 @@ def send(
         records.append(bytes(buffer.plain[1:size]))
 
     async def pump() -> None:
-        outgoing = Outgoing(
-            collect, Blake3, SEGMENT_BYTES, packing=Packing(Zstd()) if packing else None
+        packer = RecordPacker(
+            collect, Blake3, SEGMENT_BYTES, compression=Compression(Zstd()) if packing else None
         )
         for number, size in enumerate(sizes):
             data = bytes(size) if packing else content(number, size)
-            if whole and outgoing.whole(number, size, partial(_copy, data)) is not None:
+            if whole and packer.small_file(number, Slow(data)) is not None:
                 continue
-            await outgoing.file(number, Slow(data), size)
-        await outgoing.finish()
-        assert outgoing.sent == sum(sizes)
+            await packer.file(number, Slow(data))
+        await packer.finish()
+        assert packer.sent == sum(sizes)
 
     asyncio.run(pump())
     return [entry(number, size) for number, size in enumerate(sizes)], records
 
 
-def _copy(data: bytes, buffer: memoryview) -> None:
-    buffer[:] = data
-
-
 SIZES = st.lists(
     st.one_of(
         st.integers(0, 300),
-        st.sampled_from([0, LEAST, LARGE - 1, LARGE]),
+        st.sampled_from([0, MIN_CHUNK_BYTES, LARGE - 1, LARGE]),
         st.integers(0, 200 * KIB),
     ),
     max_size=40,
@@ -124,7 +119,7 @@ def test_both_ways_of_reading_tell_the_same(sizes: list[int], segment: int, pack
 
 
 def test_small_files_do_come_whole() -> None:
-    entries, records = send([100] * 50 + [LEAST] * 50, whole=True, packing=True)
+    entries, records = send([100] * 50 + [MIN_CHUNK_BYTES] * 50, whole=True, packing=True)
     reader = ContentReader(entries, SEGMENT_BYTES, Blake3, MOST, compressor=Zstd, wholes=True)
     assert [type(event) for record in records for event in reader.record(memoryview(record))] == [
         FileWhole
@@ -138,7 +133,7 @@ def test_the_hash_in_one_step_is_the_files(size: int) -> None:
     )
 
 
-@pytest.mark.parametrize("size", [0, 5, LEAST])
+@pytest.mark.parametrize("size", [0, 5, MIN_CHUNK_BYTES])
 def test_whatever_is_wrong_is_refused_as_in_pieces(size: int) -> None:
     """Every byte of the heads and trailers turned in two ways, and the record cut after each."""
     entries, (record,) = send([size] * WEAK, whole=True)
@@ -198,12 +193,13 @@ def test_a_file_that_cannot_be_read_leaves_nothing_in_the_record() -> None:
     async def collect(buffer: RecordBuffer, size: int) -> None:
         records.append(bytes(buffer.plain[1:size]))
 
-    def fail(_buffer: memoryview) -> None:
-        raise FileSystemError("gone")
+    class Gone(Slow):
+        def read_now(self, buffer: memoryview) -> bool:
+            raise FileSystemError("gone")
 
-    outgoing = Outgoing(collect, Blake3, SEGMENT_BYTES)
+    packer = RecordPacker(collect, Blake3, SEGMENT_BYTES)
     with pytest.raises(FileSystemError):
-        outgoing.whole(0, 5, fail)
-    assert outgoing.sent == 0
-    asyncio.run(outgoing.finish())
+        packer.small_file(0, Gone(bytes(5)))
+    assert packer.sent == 0
+    asyncio.run(packer.finish())
     assert records == [b""]

@@ -16,13 +16,9 @@ from tallow_core.errors import FileSystemError, RemoteProtocolError
 from tallow_core.files.output.journal import JOURNAL_NAME, Journal, JournalState, JournalSubject
 from tallow_core.files.output.placement import Overwrite
 from tallow_core.files.output.resumable_staging import ResumableStaging, remove_leftover
-from tallow_core.files.source.source_tree import SourceEntry
+from tallow_core.files.source.source_entry import SourceEntry
 from tallow_core.protocol.transfer.manifest_entry import Entry, EntryKind
-from tallow_core.protocol.transfer.resumption import (
-    Earlier,
-    Proof,
-    prove,
-)
+from tallow_core.protocol.transfer.resumption import Earlier, Proof, prove
 from tallow_core.transfer.resume_store import (
     LIFETIME,
     ReceivedRecords,

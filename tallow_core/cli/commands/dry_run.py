@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from tallow_core.errors import FileSystemError
 from tallow_core.events import EntryListed, LeftOut, OfferMade
 from tallow_core.files.skipped import Skipped
-from tallow_core.files.source.source_tree import Choice, Sources
+from tallow_core.files.source.source_tree import SourceTree
+from tallow_core.files.source.tree_filter import TreeOptions
 from tallow_core.protocol.transfer.manifest_entry import Entry
 from tallow_core.protocol.transfer.offer_pages import Counts
 from tallow_core.session.context import Context
@@ -15,7 +16,7 @@ from tallow_core.text import printable
 from tallow_core.transfer.send import HARMLESS
 
 
-def dry_run(context: Context, paths: Sequence[str], choice: Choice) -> None:
+def dry_run(context: Context, paths: Sequence[str], options: TreeOptions) -> None:
     """List it. Nothing is connected to, and no file is read.
 
     Raises `FileSystemError` at the end if something could not be sent that should be.
@@ -23,7 +24,7 @@ def dry_run(context: Context, paths: Sequence[str], choice: Choice) -> None:
     counts = Counts()
     unread: list[Skipped] = []
     told = 0
-    with Sources(paths, choice) as sources:
+    with SourceTree(paths, options) as sources:
         for source in sources.walk():
             _tell_entry(context, source.entry)
             counts.add(source.entry)

@@ -70,13 +70,13 @@ def send(
     flags = {**peering.flags("send"), "send.words": words, "send.listen": listen or None}
     context = invocation.context(common, flags)
 
-    from tallow_core.files.source.source_tree import Choice
+    from tallow_core.files.source.tree_filter import TreeOptions
 
-    choice = Choice(follow, git, exclude)
+    options = TreeOptions(follow, git, exclude)
     if dry_run:
         from tallow_core.cli.commands.dry_run import dry_run as list_only
 
-        list_only(context, paths, choice)
+        list_only(context, paths, options)
         return 0
     if code is not None:
         warn_of_argument(context.reporter, "put it into TALLOW_CODE instead")
@@ -92,7 +92,7 @@ def send(
         check_input(context)
         payload = StreamPayload(0)
     else:
-        payload = FilesPayload(list(paths), choice)
+        payload = FilesPayload(list(paths), options)
     run_loop(
         send_payload(
             context, payload, code or invocation.current().environment_code, ask_number, anew=anew

@@ -1,5 +1,5 @@
-"""Whether chunks travel packed: a sample of each file says whether it would shrink, measured times
-say whether that would be faster."""
+"""Whether chunks travel compressed: a sample of each file shows whether it would shrink, measured
+times show whether that would be faster."""
 
 from __future__ import annotations
 
@@ -9,42 +9,39 @@ from collections.abc import Callable
 from tallow_core.spi.compressor import Compressor
 from tallow_core.types import ReadBuffer
 
-SAMPLE = 64 << 10
-"""Bytes at the begin of a file that are packed to see whether it shrinks."""
-AGAIN = 16 << 20
-"""After so many bytes a file is sampled again: an archive or a disk image is not the same all
-over."""
-RAREST = 8
-"""Of small files, where one after another has not shrunk, at least every so manieth is packed to
-see whether it does."""
-WORTH = 0.9
+SAMPLE_BYTES = 64 << 10
+"""The beginning of a file that is packed to see whether it shrinks."""
+RESAMPLE_BYTES = 16 << 20
+"""After so many bytes a file is sampled again: an archive or a disk image differs from place to
+place."""
+MAX_UNSAMPLED = 8
+"""Where small files do not shrink one after another, at least one in so many is sampled."""
+MAX_RATIO = 0.9
 """A frame is sent in place of its chunk if it is shorter than this part of it."""
-LEAST = 4 << 10
+MIN_CHUNK_BYTES = 4 << 10
 """A shorter chunk is sent as it is: the file system and the records cost more than it could
 save."""
-BEGIN = 128 << 10
-"""What a transfer sends before this many bytes is sent as it is: less is moved faster than a
-library is imported."""
+MIN_TRANSFER_BYTES = 128 << 10
+"""The first bytes of a transfer, sent as they are: that is faster than importing a library."""
 
-FIRST = 4 << 20
-LONGEST = 256 << 20
+MIN_HOLD_BYTES = 4 << 20
+MAX_HOLD_BYTES = 256 << 20
 """How long one way is kept before the other is tried: at first, and at most. It doubles with every
 trial that fails."""
-TRIAL = 8 << 20
-"""A trial that has lasted this long has succeeded: it is more than the buffers of most connections
-hold."""
+TRIAL_BYTES = 8 << 20
+"""A trial of this length has succeeded: it is more than the buffers of most connections hold."""
 MARGIN = 1.1
-SOON_BYTES, SOON_SECONDS = 2 << 20, 0.05
-"""One of them has passed before a way is judged: a first record may have met a full or an empty
+JUDGE_BYTES, JUDGE_SECONDS = 2 << 20, 0.05
+"""One of them has passed before a way is judged: a first record may meet a full or an empty
 buffer."""
-SMALL = 1 / 8
+MIN_SHARE = 1 / 8
 """Where packing is less than this part of the time, sending as it is can hardly be faster, and is
 not tried."""
-_HALF_LIFE = 8 << 20
+_HALF_LIFE_BYTES = 8 << 20
 
 
 class _Pace:
-    """Seconds a byte, the last few MiB above all."""
+    """Seconds a byte, the last few MiB weighing most."""
 
     __slots__ = ("_bytes", "_seconds")
 
@@ -52,7 +49,7 @@ class _Pace:
         self._bytes = self._seconds = 0.0
 
     def add(self, size: int, seconds: float) -> None:
-        faded = 0.5 ** (size / _HALF_LIFE)
+        faded = 0.5 ** (size / _HALF_LIFE_BYTES)
         self._bytes = self._bytes * faded + size
         self._seconds = self._seconds * faded + seconds
 
@@ -67,11 +64,10 @@ class _Pace:
 class Balance:
     """Which way is faster now: `packing` says whether what shrinks is to be sent packed.
 
-    Both ways have one measure: the time that a byte of content takes to be packed and sent. What
-    slows the link, or the other end, is in it whatever it is. Packing comes first: on a slow link
-    it pays from the first byte, and on a fast one the other way is tried after 4 MiB. From then on
-    the slower way is tried now and then, ever more rarely, and only where it may turn out the
-    faster one.
+    Both ways have one measure: the time that a byte of content takes to be packed and sent, which
+    includes all that slows the link or the other end. Packing comes first: on a slow link it pays
+    from the first byte, and on a fast one the other way is tried after 4 MiB. From then on the
+    slower way is tried now and then, ever more rarely, and only where it may be the faster one.
     """
 
     def __init__(self) -> None:
@@ -80,7 +76,7 @@ class Balance:
         self._packer = _Pace()
         self._run = 0
         self._seconds = 0.0
-        self._hold = FIRST
+        self._hold = MIN_HOLD_BYTES
         self._trial = False
 
     def packed(self, size: int, seconds: float) -> None:
@@ -92,22 +88,22 @@ class Balance:
         it was sent as it is."""
         self._paces[packed].add(size, seconds)
         if packed != self.packing:
-            return  # what does not shrink goes as it is in between
+            return  # in between, what does not shrink is sent as it is
         self._run += size
         self._seconds += seconds
         if self._slower():
-            self._hold = min(2 * self._hold, LONGEST) if self._trial else self._hold
+            self._hold = min(2 * self._hold, MAX_HOLD_BYTES) if self._trial else self._hold
             self._turn(trial=False)
         elif self._trial:
-            if self._run >= TRIAL:
-                self._trial, self._hold = False, FIRST
+            if self._run >= TRIAL_BYTES:
+                self._trial, self._hold = False, MIN_HOLD_BYTES
         elif self._run >= self._hold and self._may_pay():
             self._turn(trial=True)
 
     def _slower(self) -> bool:
-        """Whether the way that is taken has turned out slower than the other one was."""
+        """Whether the present way is slower than the other one was."""
         now, then = self._paces[self.packing].value, self._paces[not self.packing].value
-        judged = self._run >= SOON_BYTES or self._seconds >= SOON_SECONDS
+        judged = self._run >= JUDGE_BYTES or self._seconds >= JUDGE_SECONDS
         return (
             judged
             and now is not None
@@ -119,7 +115,7 @@ class Balance:
     def _may_pay(self) -> bool:
         """Whether the other way could be faster at all."""
         pace, packer = self._paces[self.packing].value or 0.0, self._packer.value or 0.0
-        return packer > SMALL * pace if self.packing else packer < WORTH * pace
+        return packer > MIN_SHARE * pace if self.packing else packer < MAX_RATIO * pace
 
     def _turn(self, *, trial: bool) -> None:
         self.packing = not self.packing
@@ -127,7 +123,7 @@ class Balance:
         self._run, self._seconds, self._trial = 0, 0.0, trial
 
 
-class Packing:
+class Compression:
     """Packs the chunks of a transfer where it pays.
 
     Call `file` where a file begins, `pack` for every chunk, and `sending` and `sent` around the
@@ -155,29 +151,29 @@ class Packing:
         return self._balance.packing
 
     def file(self, size: int | None) -> None:
-        """Another file begins: nothing is known of it. A small one is passed over now and then
-        where those before it did not shrink."""
+        """Another file begins, so a sample is due. Where the small ones before it did not shrink,
+        most small ones are not sampled."""
         self._sample_in = 0
-        if size is None or not LEAST <= size <= SAMPLE:
+        if size is None or not MIN_CHUNK_BYTES <= size <= SAMPLE_BYTES:
             return
         if self._skip:
             self._skip -= 1
-            self._sample_in, self._shrinks = AGAIN, False
+            self._sample_in, self._shrinks = RESAMPLE_BYTES, False
         elif self._vain:
-            self._skip = min(self._vain, RAREST) - 1
+            self._skip = min(self._vain, MAX_UNSAMPLED) - 1
 
     def pack(self, chunk: memoryview) -> ReadBuffer | None:
         """The frame to send in place of `chunk`, or None to send it as it is."""
         size = len(chunk)
         self._content += size
         self._total += size
-        if not self._balance.packing or size < LEAST or self._total < BEGIN:
+        if not self._balance.packing or size < MIN_CHUNK_BYTES or self._total < MIN_TRANSFER_BYTES:
             return None
         self._prepare()
         anew = self._sample_in <= 0
         frame = self._timed(chunk) if self._worth(chunk) else None
         self._sample_in -= size
-        self._shrinks = frame is not None and len(frame) < WORTH * size
+        self._shrinks = frame is not None and len(frame) < MAX_RATIO * size
         if not self._shrinks:
             self._vain += anew
             return None
@@ -190,11 +186,11 @@ class Packing:
         self._began = self._clock()
 
     def sent(self) -> None:
-        """It was handed over."""
+        """It was sent."""
         seconds = self._clock() - self._began
         if self._content:
             packed = 2 * self._packed >= self._content
-            # A sample that came to nothing is no part of what sending as it is takes.
+            # The time for a sample that did not shrink is no part of the time of sending as it is.
             self._balance.record(
                 packed, self._content, seconds + (self._seconds if packed else 0.0)
             )
@@ -202,16 +198,18 @@ class Packing:
         self._seconds = 0.0
 
     def _prepare(self) -> None:
-        """Have the compressor import what it needs, before its time is taken."""
+        """Let the compressor import what it needs, before its time is measured."""
         if not self._ready:
-            self._compressor.pack(bytes(LEAST))
+            self._compressor.pack(bytes(MIN_CHUNK_BYTES))
             self._ready = True
 
     def _worth(self, chunk: memoryview) -> bool:
         if self._sample_in > 0:
             return self._shrinks
-        self._sample_in = AGAIN
-        return len(chunk) <= SAMPLE or len(self._timed(chunk[:SAMPLE])) < WORTH * SAMPLE
+        self._sample_in = RESAMPLE_BYTES
+        if len(chunk) <= SAMPLE_BYTES:
+            return True
+        return len(self._timed(chunk[:SAMPLE_BYTES])) < MAX_RATIO * SAMPLE_BYTES
 
     def _timed(self, data: memoryview) -> ReadBuffer:
         began = self._clock()

@@ -13,21 +13,16 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from tallow_core.errors import UsageError
+from tallow_core.private_files import READ
 from tallow_core.text import printable
 
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
 
-MOST_IGNORE = 1 << 20
+MAX_IGNORE_BYTES = 1 << 20
 """Bytes of a .gitignore that are read."""
 
 _EXCLUDE = os.path.join(".git", "info", "exclude")
-_READ = (
-    os.O_RDONLY
-    | getattr(os, "O_NOFOLLOW", 0)
-    | getattr(os, "O_NONBLOCK", 0)
-    | getattr(os, "O_CLOEXEC", 0)
-)
 
 
 class Patterns:
@@ -53,15 +48,15 @@ class Patterns:
         return bool(self.verdict(path, directory=directory))
 
 
-class Level:
-    """The ignore files that hold in one folder, the nearest first: each with the path, below the
-    folder it stands in, of this one."""
+class IgnoreRules:
+    """The ignore files that apply in one folder, the nearest first: each with the path of this
+    folder below the one in which the file lies."""
 
     def __init__(self, rules: tuple[tuple[Patterns, str], ...] = ()) -> None:
         self._rules = rules
 
     def ignores(self, name: str, *, directory: bool) -> bool:
-        """Whether an entry of this folder is ignored. What git keeps for itself always is."""
+        """Whether an entry of this folder is ignored. The folder of git itself always is."""
         if name == ".git":
             return True
         verdicts = (
@@ -69,11 +64,11 @@ class Level:
         )
         return bool(next((verdict for verdict in verdicts if verdict is not None), False))
 
-    def below(self, name: str, fd: int) -> Level:
-        """The level of the folder `name` in this one, open as `fd`."""
+    def below(self, name: str, fd: int) -> IgnoreRules:
+        """The rules in the folder `name` of this one, open as `fd`."""
         inherited = tuple((patterns, f"{prefix}{name}/") for patterns, prefix in self._rules)
         own, local = _read_patterns(".gitignore", fd), _read_patterns(_EXCLUDE, fd)
-        return Level(
+        return IgnoreRules(
             (
                 *(((own, ""),) if own is not None else ()),
                 *inherited,
@@ -82,8 +77,8 @@ class Level:
         )
 
 
-def outer_level(path: str) -> Level:
-    """The level of the folder that `path` lies in: the ignore files of its repository down to
+def outer_rules(path: str) -> IgnoreRules:
+    """The rules in the folder that `path` lies in: the ignore files of its repository down to
     there, if it lies in one."""
     folder = os.path.dirname(os.path.realpath(path))
     below: list[str] = []
@@ -91,13 +86,13 @@ def outer_level(path: str) -> Level:
     while not os.path.lexists(os.path.join(root, ".git")):
         parent, name = os.path.split(root)
         if parent == root:
-            return Level()
+            return IgnoreRules()
         below.insert(0, name)
         root = parent
     return _descend(root, below)
 
 
-def _descend(root: str, names: Sequence[str]) -> Level:
+def _descend(root: str, names: Sequence[str]) -> IgnoreRules:
     rules: list[tuple[Patterns, str]] = []
     for depth in range(len(names), -1, -1):
         prefix = "".join(f"{name}/" for name in names[depth:])
@@ -105,7 +100,7 @@ def _descend(root: str, names: Sequence[str]) -> Level:
         rules += [(own, prefix)] if own is not None else []
     exclude = _read_patterns(os.path.join(root, _EXCLUDE))
     rules += [(exclude, "".join(f"{name}/" for name in names))] if exclude is not None else []
-    return Level(tuple(rules))
+    return IgnoreRules(tuple(rules))
 
 
 def _read_patterns(name: str, fd: int | None = None) -> Patterns | None:
@@ -113,9 +108,9 @@ def _read_patterns(name: str, fd: int | None = None) -> Patterns | None:
     followed, as git does."""
     text = b""
     with suppress(OSError):
-        file = os.open(name, _READ, dir_fd=fd)
+        file = os.open(name, READ, dir_fd=fd)
         try:
-            while len(text) < MOST_IGNORE and (part := os.read(file, MOST_IGNORE)):
+            while len(text) < MAX_IGNORE_BYTES and (part := os.read(file, MAX_IGNORE_BYTES)):
                 text += part
         finally:
             os.close(file)
@@ -127,7 +122,7 @@ def _read_patterns(name: str, fd: int | None = None) -> Patterns | None:
 
 
 def _is_pattern(line: str) -> bool:
-    """Whether a line means something; git passes over one that does not."""
+    """Whether a line is a pattern; git ignores one that is not."""
     with suppress(UsageError):
         Patterns((line,))
         return True

@@ -1,5 +1,5 @@
-"""The sending pump: read -> hash -> pack, where it pays -> number -> seal -> send, one record at a
-time, in place.
+"""The sending pump: read -> hash -> compress where it pays -> number -> seal -> send, one record at
+a time, in place.
 
 A record is filled with items (`tallow_core.protocol.transfer.content_items`): a large file's chunk
 begins at the aligned place of an empty record, small files share one. Reading, hashing and sealing
@@ -9,15 +9,13 @@ it runs inline; only a source that may block for long (standard input) is read o
 
 from __future__ import annotations
 
-import os
-from collections.abc import Awaitable, Callable, Iterable
-from typing import Protocol
+from collections.abc import Awaitable, Callable
 
 from tallow_core.aio import Yielder
-from tallow_core.errors import FileSystemError
 from tallow_core.files.os_faults import ChangedError
 from tallow_core.files.record_buffer import PAYLOAD, RecordBuffer
-from tallow_core.files.source.compression import Packing
+from tallow_core.files.source.compression import Compression
+from tallow_core.files.source.opened_source import OpenedSource
 from tallow_core.protocol.lanes.record import FINAL, RecordType
 from tallow_core.protocol.transfer.content_items import (
     CHUNK,
@@ -36,97 +34,90 @@ LARGE = 64 * 1024
 """A file from this size on begins a record of its own, so that its content stays aligned."""
 
 
-class Source(Protocol):
-    """One opened file: fills a buffer, 0 at its end."""
+class RecordPacker:
+    """Puts items into records and sends them. `sent` counts bytes of files, holes included.
 
-    async def read_into(self, buffer: memoryview) -> int: ...
-
-
-def _no_check() -> None:
-    """Nothing is known of what was read."""
-
-
-class Outgoing:
-    """Puts items into records and sends them. `sent` counts bytes of files, holes included; `most`
-    bounds a record's content; `packing` packs chunks, None leaves them as they are."""
+    `max_content`: bytes of content in a record; `compression` compresses chunks, None leaves them
+    as they are.
+    """
 
     def __init__(
         self,
         send: Callable[[RecordBuffer, int], Awaitable[None]],
         driver: type[Hash],
         segment_size: int,
-        most: int = PAYLOAD,
-        packing: Packing | None = None,
+        max_content: int = PAYLOAD,
+        compression: Compression | None = None,
     ) -> None:
         self._send = send
         self._driver = driver
         self._segment_size = segment_size
-        self._full = 1 + CHUNK.size + min(most, PAYLOAD)
+        self._full = 1 + CHUNK.size + min(max_content, PAYLOAD)
         self._buffer = RecordBuffer.for_data()
-        self._packing = packing
+        self._compression = compression
         self._yielder = Yielder()
         self._used = 1
         self.sent = 0
 
-    async def file(
-        self,
-        number: int,
-        source: Source,
-        size: int | None,
-        extents: Iterable[tuple[int, int]] | None = None,
-        check: Callable[[], None] = _no_check,
-        start: int = 0,
-    ) -> bytes:
-        """Send one file's content, at most `size` bytes of it, and its trailer; returns its hash.
+    async def file(self, number: int, source: OpenedSource, start: int = 0) -> bytes:
+        """Send one file's content, at most `source.size` bytes of it, and its trailer; returns its
+        hash.
 
         What is before `start`, a multiple of the segment size, is read and hashed, but not sent:
-        the other side has it.
+        the other side has it. What is between the source's extents is sent as holes. The source is
+        checked before and after.
 
-        `extents` are the parts (start, end) that hold data, in order; what is between them is sent
-        as holes. The source stands at the start of each when it comes. `check` raises if what was
-        read is not to be trusted.
-
-        Raises `ChangedError` if it has become shorter, and what `check` raises; then nothing says
-        yet that it failed: call `failed`.
+        Raises `FileSystemError`, a `ChangedError` if the source has become shorter or its check
+        says so; then nothing was sent of that yet: call `failed`.
         """
+        source.check()
+        size = source.size
         if self._used > 1 and (size is None or size >= LARGE):
             await self.flush()
-        if self._packing:
-            self._packing.file(size)
+        if self._compression:
+            self._compression.file(size)
         running = FileHash(self._driver, self._segment_size)
         if size is None:
             while await self._chunk(number, source, running, None):
                 pass
         else:
-            for begin, end in ((0, size),) if extents is None else extents:
-                await self._known(source, running, begin, begin, start)
-                await self._hole(number, running, begin)
-                await self._known(source, running, begin, end, start)
-                while running.size < end:
-                    if not await self._chunk(number, source, running, end):
-                        raise ChangedError("it became shorter while it was sent")
-            await self._known(source, running, size, size, start)
-            await self._hole(number, running, size)
-        check()
+            await self._parts(number, source, running, size, start)
+        source.check()
         digest = running.digest()
         await self._item(TRAILER.pack(ItemType.TRAILER, number, running.size, digest))
         return digest
 
-    def whole(self, number: int, size: int, read: Callable[[memoryview], None]) -> bytes | None:
-        """As `file`, for a small one, without waiting: `read` puts all of it where it goes. None if
-        it does not fit into what is left of the record: `flush`, and try again, or take `file`.
+    async def _parts(
+        self, number: int, source: OpenedSource, running: FileHash, size: int, start: int
+    ) -> None:
+        """Send data and holes of a file of known size."""
+        extents = source.extents()
+        for begin, end in ((0, size),) if extents is None else extents:
+            await self._known(source, running, begin, begin, start)
+            await self._hole(number, running, begin)
+            await self._known(source, running, begin, end, start)
+            while running.size < end:
+                if not await self._chunk(number, source, running, end):
+                    raise ChangedError("it became shorter while it was sent")
+        await self._known(source, running, size, size, start)
+        await self._hole(number, running, size)
 
-        What `read` raises leaves nothing behind.
+    def small_file(self, number: int, source: OpenedSource) -> bytes | None:
+        """As `file`, for a small one, without waiting. None if it does not fit into what is left of
+        the record, or cannot be read at once: then nothing was read, and `file` takes it.
+
+        What the source raises leaves nothing in the record.
         """
-        begin = self._used + CHUNK.size
-        if size >= LARGE or begin + size + TRAILER.size > self._full:
+        size, begin = source.size, self._used + CHUNK.size
+        if size is None or size >= LARGE or begin + size + TRAILER.size > self._full:
             return None
         data = self._buffer.plain[begin : begin + size]
-        read(data)
+        if source.extents() is not None or not source.read_now(data):
+            return None
         digest = hash_whole(self._driver, self._segment_size, data)
         if size:
-            if self._packing:
-                self._packing.file(size)
+            if self._compression:
+                self._compression.file(size)
             self._put(number, data, 0)
             self.sent += size
         TRAILER.pack_into(self._buffer.plain, self._used, ItemType.TRAILER, number, size, digest)
@@ -134,7 +125,7 @@ class Outgoing:
         return digest
 
     async def failed(self, number: int, reason: Reason) -> None:
-        """Say that a file cannot be sent."""
+        """Send that a file cannot be sent."""
         await self._item(FAILED.pack(ItemType.FAILED, number, reason))
 
     async def finish(self) -> None:
@@ -144,18 +135,19 @@ class Outgoing:
     async def flush(self, *, final: bool = False) -> None:
         """Send the record as far as it is filled."""
         self._buffer.plain[0] = RecordType.DATA | (FINAL if final else 0)
-        if self._packing:
-            self._packing.sending()
+        if self._compression:
+            self._compression.sending()
         await self._send(self._buffer, self._used)
-        if self._packing:
-            self._packing.sent()
+        if self._compression:
+            self._compression.sent()
         self._used = 1
         await self._yielder.pause()
 
     async def _known(
-        self, source: Source, running: FileHash, begin: int, end: int, start: int
+        self, source: OpenedSource, running: FileHash, begin: int, end: int, start: int
     ) -> None:
-        """Hash what lies before `start`: zeros up to `begin`, then what is read up to `end`."""
+        """Read and hash what the other side has, which is what lies before `start`: zeros up to
+        `begin`, then data up to `end`."""
         while running.size < min(begin, start):
             running.zeros(min(running.room, begin - running.size, start - running.size))
         space = self._buffer.aligned[:PAYLOAD]
@@ -177,7 +169,9 @@ class Outgoing:
             running.zeros(length)
             self.sent += length
 
-    async def _chunk(self, number: int, source: Source, running: FileHash, size: int | None) -> int:
+    async def _chunk(
+        self, number: int, source: OpenedSource, running: FileHash, size: int | None
+    ) -> int:
         """Read on, up to `size` at most, or to the end."""
         begin = self._used + CHUNK.size
         room = min(
@@ -193,16 +187,15 @@ class Outgoing:
             running.update(space[:count])
             self._put(number, space[:count], offset)
             self.sent += count
-            if (
-                self._used >= self._full or size is None
-            ):  # a stream may pause: what it has given goes on
+            if self._used >= self._full or size is None:  # a stream may pause: send what it gave
                 await self.flush()
         return count
 
     def _put(self, number: int, data: memoryview, offset: int) -> None:
-        """Make an item of the chunk that was read to its place: a header in front of it, or a
-        packed chunk instead of it."""
-        plain, frame = self._buffer.plain, self._packing.pack(data) if self._packing else None
+        """Make an item of the chunk that was read to its place: with a header in front of it, or
+        compressed instead of it."""
+        plain = self._buffer.plain
+        frame = self._compression.pack(data) if self._compression else None
         if frame is None:
             CHUNK.pack_into(plain, self._used, ItemType.CHUNK, number, offset, len(data))
             self._used += CHUNK.size + len(data)
@@ -217,17 +210,3 @@ class Outgoing:
             await self.flush()
         self._buffer.plain[self._used : self._used + len(item)] = item
         self._used += len(item)
-
-
-class FileSource:
-    """A regular file, read inline."""
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-
-    async def read_into(self, buffer: memoryview) -> int:
-        """Read what there is; raises `FileSystemError`."""
-        try:
-            return os.readv(self._descriptor, [buffer])
-        except OSError as error:
-            raise FileSystemError(f"it cannot be read: {error.strerror}") from error

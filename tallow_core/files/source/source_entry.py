@@ -1,0 +1,51 @@
+"""A file, folder or link of the sender's disk, as it was found when the tree was walked."""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple, TypeAlias
+
+from tallow_core.files.os_faults import ChangedError
+from tallow_core.protocol.transfer.manifest_entry import Entry, EntryKind
+from tallow_core.text import printable
+
+_MAX_TIME_NS = (1 << 63) - 1
+"""What 64 bits hold: the years 1677 to 2262. Times beyond are sent as the nearest of these."""
+
+Inode: TypeAlias = tuple[int, int]
+"""(Device, number)."""
+
+
+class SourceEntry(NamedTuple):
+    """What is sent of it, and its inode."""
+
+    entry: Entry
+    inode: Inode
+
+    @property
+    def components(self) -> tuple[str, ...]:
+        """Its path."""
+        return self.entry.components
+
+    @property
+    def directory(self) -> bool:
+        """Whether it is a folder."""
+        return self.entry.kind == EntryKind.DIRECTORY
+
+
+def inode_of(status: os.stat_result) -> Inode:
+    """The inode of a status."""
+    return status.st_dev, status.st_ino
+
+
+def mtime_ns_of(status: os.stat_result) -> int:
+    """The time of last change that is sent, in ns since 1970."""
+    return min(max(status.st_mtime_ns, -_MAX_TIME_NS), _MAX_TIME_NS)
+
+
+def changed_error(path: str) -> ChangedError:
+    """The error for a source (raw path) that is not as it was offered."""
+    return ChangedError(
+        f"{printable(path)!r} was changed while it was being sent: send it again when it is left"
+        " alone"
+    )
