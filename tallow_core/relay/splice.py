@@ -10,20 +10,20 @@ from tallow_core.spi.transport import ByteStream
 
 BUFFER = 256 * 1024
 IDLE_SECONDS = 3600.0
-"""Without a byte in either direction for so long, a splice is over: sessions ping, and no source
-should pause for an hour."""
+"""A splice without a byte in either direction for this time is closed. A session pings, so only a
+dead one is silent for an hour."""
 
 
 class Splice:
-    """The two directions of one spliced connection: `copy` runs each of them, `watch` ends them
-    when both are silent."""
+    """One spliced connection: `copy` runs each of its two directions, `watch` returns when both are
+    silent."""
 
     def __init__(self) -> None:
         self._moved_at = time.monotonic()
 
     async def copy(self, source: ByteStream, sink: ByteStream) -> int:
-        """Copy until `source` ends, then tell `sink`; returns how many bytes went through. Raises
-        `BrokenOffError`."""
+        """Copy until `source` ends, then end `sink`'s direction. Returns the number of bytes.
+        Raises `BrokenOffError`."""
         buffer = memoryview(
             mmap.mmap(-1, BUFFER)
         )  # page-aligned: see tallow_core.files.record_buffer
@@ -36,10 +36,10 @@ class Splice:
         return total
 
     async def watch(self) -> None:
-        """Return once nothing has come in either direction for `IDLE_SECONDS`.
+        """Return once neither direction has had a byte for `IDLE_SECONDS`.
 
-        One direction alone may be silent for longer: against the flow of a data lane, next to
-        nothing is sent.
+        One direction alone may be silent for longer, because a data lane carries almost nothing
+        against its flow.
         """
         while (left := self._moved_at + IDLE_SECONDS - time.monotonic()) > 0:
             await asyncio.sleep(left)

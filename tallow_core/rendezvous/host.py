@@ -26,7 +26,7 @@ from tallow_core.protocol.handshake.handshake_machine import STATE_SECONDS, Esta
 from tallow_core.protocol.handshake.host_handshake import HostHandshake
 from tallow_core.protocol.handshake.join import read_join
 from tallow_core.protocol.lanes.lane_join import read_lane_hello
-from tallow_core.protocol.relay.relay_frames import Guest, RelayRefused
+from tallow_core.protocol.relay.relay_frames import GuestWaiting, RelayRefused
 from tallow_core.rendezvous.guess_counter import FileTally
 from tallow_core.rendezvous.profile_checks import check_code, check_hidden, wishes
 from tallow_core.rendezvous.relay_client import HostRoom, open_rooms, relay_urls
@@ -149,7 +149,7 @@ class Host:
                 raise
             self.context.reporter.warn(f"the relay {room.endpoint.url} is left out: {refusal}")
 
-    async def _take(self, room: HostRoom, guest: Guest) -> None:
+    async def _take(self, room: HostRoom, guest: GuestWaiting) -> None:
         try:
             stream = await room.take(guest)
         except TallowError as error:

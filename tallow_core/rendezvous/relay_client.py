@@ -21,13 +21,13 @@ from tallow_core.protocol.relay.relay_frames import (
     LEAVE,
     PONG,
     SILENCE_SECONDS,
-    Guest,
-    Open,
-    Opened,
+    GuestWaiting,
+    OpenRoom,
     Refusal,
     RelayRefused,
-    Resume,
-    Take,
+    ResumeRoom,
+    RoomOpened,
+    TakeGuest,
     raise_refusal,
     read_guest,
     read_opened,
@@ -85,7 +85,7 @@ class HostRoom:
         self._context = context
         self.endpoint = endpoint
         self._control: ByteStream | None = None
-        self._opened = Opened("", b"")
+        self._opened = RoomOpened("", b"")
         self._lost = False
 
     @property
@@ -96,7 +96,7 @@ class HostRoom:
     async def open(self, wanted: str | None) -> None:
         """Ask for the room `wanted`, or for any. Raises `RelayRefused`, `UnreachableError` or
         `AuthenticationError`."""
-        await self._request(Open(wanted).frame(), wanted)
+        await self._request(OpenRoom(wanted).frame(), wanted)
 
     async def _request(self, frame: Frame, wanted: str | None) -> None:
         stream = await dial_relay(self._context, self.endpoint)
@@ -113,7 +113,7 @@ class HostRoom:
             raise
         self._control, self._opened = stream, opened
 
-    async def guests(self) -> AsyncIterator[Guest]:
+    async def guests(self) -> AsyncIterator[GuestWaiting]:
         """The guests that the relay announces, until cancelled; a lost relay is dialled again, with
         back-off."""
         backoff = 0.5
@@ -134,7 +134,7 @@ class HostRoom:
             backoff = min(backoff * 2, LONGEST_BACKOFF)
             await self._reopen()
 
-    async def _announced(self) -> AsyncIterator[Guest]:
+    async def _announced(self) -> AsyncIterator[GuestWaiting]:
         if self._control is None:
             return
         while True:
@@ -155,7 +155,9 @@ class HostRoom:
             await self._control.aclose()
             self._control = None
         try:
-            await self._request(Resume(self.nameplate, self._opened.token).frame(), self.nameplate)
+            await self._request(
+                ResumeRoom(self.nameplate, self._opened.token).frame(), self.nameplate
+            )
         except RelayRefused as refusal:
             if refusal.number in (Refusal.BAD_TOKEN, Refusal.NO_ROOM):
                 await self._open_anew()
@@ -184,12 +186,12 @@ class HostRoom:
                 f"the relay {self.endpoint.url} still does not answer: {error}", 2
             )
 
-    async def take(self, guest: Guest) -> ByteStream:
+    async def take(self, guest: GuestWaiting) -> ByteStream:
         """The connection that the relay splices to `guest`."""
         stream = await dial_relay(self._context, self.endpoint)
         try:
             await write_frame(
-                stream, Take(self._opened.nameplate, self._opened.token, guest.id).frame()
+                stream, TakeGuest(self._opened.nameplate, self._opened.token, guest.id).frame()
             )
         except BaseException:
             await stream.aclose()

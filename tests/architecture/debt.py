@@ -5,7 +5,6 @@ from __future__ import annotations
 IMPORTS: frozenset[str] = frozenset()
 LONG: frozenset[str] = frozenset(
     [
-        "tallow_core.relay.server",
         "tallow_core.rendezvous.guest",
         "tallow_core.rendezvous.host",
         "tallow_core.testing.checks.cipher_checks",
@@ -48,8 +47,6 @@ VAGUE: frozenset[str] = frozenset(
         "tallow_core.paths.record_sender",
         "tallow_core.paths.throughput",
         "tallow_core.protocol.lanes.candidates",
-        "tallow_core.relay.server",
-        "tallow_core.relay.splice",
         "tallow_core.rendezvous.host",
         "tallow_core.rendezvous.profile_checks",
         "tallow_core.rendezvous.relay_client",
@@ -102,7 +99,6 @@ LIMITS: frozenset[str] = frozenset(
         "tallow_core.protocol.lanes.candidates",
         "tallow_core.protocol.lanes.lane_join",
         "tallow_core.protocol.lanes.session_messages",
-        "tallow_core.relay.server",
         "tallow_core.rendezvous.host",
         "tallow_core.rendezvous.relay_client",
         "tallow_core.testing.checks.compressor_checks",

@@ -27,13 +27,13 @@ from tallow_core.protocol.relay.relay_frames import (
     PONG,
     SENTENCES,
     WAITING,
-    Guest,
-    Open,
-    Opened,
+    GuestWaiting,
+    OpenRoom,
     Refusal,
     RelayRefused,
-    Resume,
-    Take,
+    ResumeRoom,
+    RoomOpened,
+    TakeGuest,
     raise_refusal,
     read_guest,
     read_host_request,
@@ -44,23 +44,25 @@ from tallow_core.protocol.relay.relay_frames import (
 TOKEN = bytes(range(32))
 U32 = (1 << 32) - 1
 
-REQUESTS: list[Open | Resume | Take] = [
-    Open(None),
-    Open("4821"),
-    Open("1234567890"),
-    Resume("4821", TOKEN),
-    Take("4821", TOKEN, 0),
-    Take("4821", TOKEN, U32),
+REQUESTS: list[OpenRoom | ResumeRoom | TakeGuest] = [
+    OpenRoom(None),
+    OpenRoom("4821"),
+    OpenRoom("1234567890"),
+    ResumeRoom("4821", TOKEN),
+    TakeGuest("4821", TOKEN, 0),
+    TakeGuest("4821", TOKEN, U32),
 ]
 
 
 @pytest.mark.parametrize("request_", REQUESTS, ids=str)
-def test_a_hosts_request_comes_back(request_: Open | Resume | Take) -> None:
+def test_a_hosts_request_comes_back(request_: OpenRoom | ResumeRoom | TakeGuest) -> None:
     assert read_host_request(request_.frame()) == request_
 
 
 @pytest.mark.parametrize("request_", REQUESTS, ids=str)
-def test_t23_a_request_cut_short_or_grown_is_refused(request_: Open | Resume | Take) -> None:
+def test_t23_a_request_cut_short_or_grown_is_refused(
+    request_: OpenRoom | ResumeRoom | TakeGuest,
+) -> None:
     frame = request_.frame()
     for length in range(len(frame.body)):
         with pytest.raises(RemoteProtocolError):
@@ -104,7 +106,7 @@ def test_only_opening_goes_without_a_nameplate() -> None:
 
 
 def test_magic_and_version_of_a_request() -> None:
-    body = Open("4821").frame().body
+    body = OpenRoom("4821").frame().body
     with pytest.raises(RemoteProtocolError):
         read_host_request(Frame(FrameType.RELAY_OPEN, b"HELLO!" + body[6:]))
     for version in (0, 2, 255):
@@ -118,15 +120,15 @@ def test_magic_and_version_of_a_request() -> None:
 )
 def test_t23_another_frame_is_no_request(kind: int) -> None:
     with pytest.raises(RemoteProtocolError):
-        read_host_request(Frame(kind, Open(None).frame().body))
+        read_host_request(Frame(kind, OpenRoom(None).frame().body))
 
 
 # -- T-21: what a relay says to a client is trusted as little ------------------------------------
 
 
 def test_what_a_relay_says_comes_back() -> None:
-    assert read_opened(Opened("4821", TOKEN).frame()) == Opened("4821", TOKEN)
-    for guest in (Guest(0, False), Guest(U32, True)):
+    assert read_opened(RoomOpened("4821", TOKEN).frame()) == RoomOpened("4821", TOKEN)
+    for guest in (GuestWaiting(0, False), GuestWaiting(U32, True)):
         assert read_guest(guest.frame()) == guest
     assert {frame.type for frame in (PING, PONG, WAITING)} == {0x26, 0x27, 0x24}
     assert all(frame.body == b"" for frame in (PING, PONG, WAITING))

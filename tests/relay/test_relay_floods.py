@@ -18,10 +18,10 @@ from tallow_core.protocol.handshake.join import Join
 from tallow_core.protocol.relay.relay_frames import (
     LEAVE,
     PONG,
-    Open,
-    Opened,
-    Resume,
-    Take,
+    OpenRoom,
+    ResumeRoom,
+    RoomOpened,
+    TakeGuest,
     read_opened,
 )
 from tests.kit.durations import ends_within
@@ -51,9 +51,9 @@ async def ask(port: int, *data: bytes) -> Line:
     return line
 
 
-async def opened(port: int, wanted: str | None = "4821") -> tuple[Line, Opened]:
+async def opened(port: int, wanted: str | None = "4821") -> tuple[Line, RoomOpened]:
     """Open a room as a host."""
-    line = await ask(port, Open(wanted).frame().encoded)
+    line = await ask(port, OpenRoom(wanted).frame().encoded)
     return line, read_opened(await line.frame())
 
 
@@ -193,34 +193,47 @@ def test_t12_wrong_tokens_open_take_and_evict_nothing(home: Home) -> None:
             number = int.from_bytes(announced.body[:4], "big")
             for token in (bytes(32), bytes([mine.token[0] ^ 1]) + mine.token[1:], mine.token[::-1]):
                 assert (
-                    await refusal(await ask(port, Take("4821", token, number).frame().encoded)) == 5
+                    await refusal(await ask(port, TakeGuest("4821", token, number).frame().encoded))
+                    == 5
                 )
-                assert await refusal(await ask(port, Resume("4821", token).frame().encoded)) == 5
-            assert await refusal(await ask(port, Open("4821").frame().encoded)) == 2
-            assert await refusal(await ask(port, Resume("4822", mine.token).frame().encoded)) == 1
+                assert (
+                    await refusal(await ask(port, ResumeRoom("4821", token).frame().encoded)) == 5
+                )
+            assert await refusal(await ask(port, OpenRoom("4821").frame().encoded)) == 2
+            assert (
+                await refusal(await ask(port, ResumeRoom("4822", mine.token).frame().encoded)) == 1
+            )
             # Another host, with a right token of its own, takes a guest that is not its own.
             other, theirs = await opened(port, "4822")
             assert (
-                await refusal(await ask(port, Take("4822", theirs.token, number).frame().encoded))
+                await refusal(
+                    await ask(port, TakeGuest("4822", theirs.token, number).frame().encoded)
+                )
                 == 9
             )
             assert (
-                await refusal(await ask(port, Take("4821", theirs.token, number).frame().encoded))
+                await refusal(
+                    await ask(port, TakeGuest("4821", theirs.token, number).frame().encoded)
+                )
                 == 5
             )
             # A number that never was, the greatest number, and a guest that was taken already.
             for nobody in (0, number + 99, (1 << 32) - 1):
                 assert (
-                    await refusal(await ask(port, Take("4821", mine.token, nobody).frame().encoded))
+                    await refusal(
+                        await ask(port, TakeGuest("4821", mine.token, nobody).frame().encoded)
+                    )
                     == 9
                 )
-            taken = await ask(port, Take("4821", mine.token, number).frame().encoded, b"hello")
+            taken = await ask(port, TakeGuest("4821", mine.token, number).frame().encoded, b"hello")
             while (data := await guest.take(1)) != b"h":
                 assert data == bytes([FrameType.RELAY_WAITING])
                 await guest.take(4)
             assert await guest.take(4) == b"ello"
             assert (
-                await refusal(await ask(port, Take("4821", mine.token, number).frame().encoded))
+                await refusal(
+                    await ask(port, TakeGuest("4821", mine.token, number).frame().encoded)
+                )
                 == 9
             )
             await guest.put(b"back")
@@ -237,11 +250,13 @@ def test_t12_a_lost_host_keeps_its_room_and_only_its_token_brings_it_back(home: 
             host, mine = await opened(port)
             host.abort()
             for _ in range(3):
-                assert await refusal(await ask(port, Open("4821").frame().encoded)) == 2
-            assert await refusal(await ask(port, Resume("4821", bytes(32)).frame().encoded)) == 5
-            back = await ask(port, Resume("4821", mine.token).frame().encoded)
+                assert await refusal(await ask(port, OpenRoom("4821").frame().encoded)) == 2
+            assert (
+                await refusal(await ask(port, ResumeRoom("4821", bytes(32)).frame().encoded)) == 5
+            )
+            back = await ask(port, ResumeRoom("4821", mine.token).frame().encoded)
             assert read_opened(await back.frame()) == mine
-            again = await ask(port, Resume("4821", mine.token).frame().encoded)
+            again = await ask(port, ResumeRoom("4821", mine.token).frame().encoded)
             assert read_opened(await again.frame()) == mine
             assert await refusal(back) == 10
 
@@ -257,7 +272,7 @@ def test_open_floods_stop_at_the_limit_and_numbers_differ(home: Home) -> None:
             assert len({room.nameplate for _, room in rooms}) == 50
             assert len({room.token for _, room in rooms}) == 50
             for _ in range(20):
-                assert await refusal(await ask(port, Open(None).frame().encoded)) == 3
+                assert await refusal(await ask(port, OpenRoom(None).frame().encoded)) == 3
             await rooms[0][0].put(LEAVE.encoded)
             await rooms[0][0].closed()
             await opened(port, None)
@@ -338,7 +353,7 @@ def test_sigterm_under_load_says_goodbye_and_leaves_nothing(home: Home) -> None:
             host, mine = await opened(port)
             guest = await joined(port)
             number = int.from_bytes((await host.frame()).body[:4], "big")
-            taken = await ask(port, Take("4821", mine.token, number).frame().encoded)
+            taken = await ask(port, TakeGuest("4821", mine.token, number).frame().encoded)
 
             async def pour() -> None:
                 with contextlib.suppress(Gone):

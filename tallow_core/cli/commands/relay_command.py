@@ -69,5 +69,6 @@ async def _serve(context: Context, bind: str) -> None:
             DriverSettings(context.settings.directories), context.settings.relay_server.rooms
         ),
         context.settings.relay_server,
+        context.reporter.warn,
     )
     await server.serve(listener)

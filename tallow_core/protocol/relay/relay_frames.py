@@ -1,16 +1,15 @@
-"""What hosts, guests and relays say to each other, in frames, before a stream is spliced.
+"""The frames between hosts, guests and a relay, before a stream is spliced
+(docs/protocol/relay.md).
 
-    host  -> relay  Open(wanted nameplate or none)            relay -> host   Opened(nameplate,
-    token) host  -> relay  Resume(nameplate, token)                  relay -> host
-    Opened(nameplate, token) guest -> relay  Join(nameplate, wait, lane)               relay ->
-    guest  Waiting, again and again; or Refused relay -> host   Guest(id, lane)
-    on the host's control connection host  -> relay  Take(nameplate, token, id)                on a
-    new connection: from here on, byte for byte to that guest relay -> host   Ping
-    host -> relay   Pong host  -> relay  Leave                                     the room is freed
-    at once; otherwise it waits a minute for Resume
-
-After Take there is no framing: the relay copies bytes. It sees nameplates, sealed streams, sizes
-and times.
+    host  -> relay  Open(wanted nameplate or none)
+    relay -> host   Opened(nameplate, token)
+    host  -> relay  Resume(nameplate, token)      answered by Opened
+    guest -> relay  Join(nameplate, wait, lane)
+    relay -> guest  Waiting, repeated; or Refused
+    relay -> host   Guest(id, lane)               on the host's control connection
+    host  -> relay  Take(nameplate, token, id)    on a new connection, then bytes without framing
+    relay -> host   Ping                          answered by Pong
+    host  -> relay  Leave                         frees the room at once; else it waits for Resume
 """
 
 from __future__ import annotations
@@ -74,8 +73,8 @@ class RelayRefused(UnreachableError):
         self.number = number
 
 
-class Open(NamedTuple):
-    """A host asks for a room: the one named, or any (None)."""
+class OpenRoom(NamedTuple):
+    """Open: a host asks for a room, the one named or any (None)."""
 
     wanted: str | None
 
@@ -84,8 +83,8 @@ class Open(NamedTuple):
         return Frame(FrameType.RELAY_OPEN, _opening().text8(self.wanted or "").done())
 
 
-class Resume(NamedTuple):
-    """A host comes back to its room; this connection replaces the earlier one."""
+class ResumeRoom(NamedTuple):
+    """Resume: a host returns to its room. This connection replaces the earlier one."""
 
     nameplate: str
     token: bytes
@@ -97,8 +96,8 @@ class Resume(NamedTuple):
         )
 
 
-class Take(NamedTuple):
-    """A host takes a guest on this connection."""
+class TakeGuest(NamedTuple):
+    """Take: a host takes a guest on this connection."""
 
     nameplate: str
     token: bytes
@@ -112,8 +111,9 @@ class Take(NamedTuple):
         )
 
 
-class Opened(NamedTuple):
-    """The room is open. The token proves to this relay that a further connection is the host's."""
+class RoomOpened(NamedTuple):
+    """Opened: the room is open. The token proves to this relay that a later connection is the
+    host's."""
 
     nameplate: str
     token: bytes
@@ -123,8 +123,8 @@ class Opened(NamedTuple):
         return Frame(FrameType.RELAY_OPENED, Writer().text8(self.nameplate).raw(self.token).done())
 
 
-class Guest(NamedTuple):
-    """A guest waits to be taken; `lane` as in its Join."""
+class GuestWaiting(NamedTuple):
+    """Guest: a guest waits to be taken; `lane` is that of its Join."""
 
     id: int
     lane: bool
@@ -141,7 +141,7 @@ WAITING = Frame(FrameType.RELAY_WAITING, b"")
 
 
 def refused(number: Refusal) -> Frame:
-    """The frame with which a relay says no: number[1]."""
+    """The frame Refused: number[1]."""
     return Frame(FrameType.RELAY_REFUSED, bytes([number]))
 
 
@@ -167,44 +167,44 @@ def _nameplate(reader: Reader) -> str:
     return nameplate
 
 
-def read_host_request(frame: Frame) -> Open | Resume | Take:
+def read_host_request(frame: Frame) -> OpenRoom | ResumeRoom | TakeGuest:
     """At the relay: the first frame of a host's connection; raises `RemoteProtocolError`."""
     reader = _opened(frame)
-    request: Open | Resume | Take
+    request: OpenRoom | ResumeRoom | TakeGuest
     if frame.type == FrameType.RELAY_OPEN:
         wanted = reader.text8()
         if wanted and not NAMEPLATE.fullmatch(wanted):
             raise malformed("a nameplate that is none")
-        request = Open(wanted or None)
+        request = OpenRoom(wanted or None)
     elif frame.type == FrameType.RELAY_RESUME:
-        request = Resume(_nameplate(reader), reader.raw(TOKEN))
+        request = ResumeRoom(_nameplate(reader), reader.raw(TOKEN))
     elif frame.type == FrameType.RELAY_TAKE:
-        request = Take(_nameplate(reader), reader.raw(TOKEN), reader.u32())
+        request = TakeGuest(_nameplate(reader), reader.raw(TOKEN), reader.u32())
     else:
         raise malformed(f"frame {frame.type:#04x} as the first of a connection")
     reader.end()
     return request
 
 
-def read_opened(frame: Frame) -> Opened:
+def read_opened(frame: Frame) -> RoomOpened:
     """At the host: the answer to Open or Resume; raises `RelayRefused` or `RemoteProtocolError`."""
     raise_refusal(frame)
     if frame.type != FrameType.RELAY_OPENED:
         raise malformed(f"frame {frame.type:#04x} where the relay should open a room")
     reader = Reader(frame.body, "Opened")
-    opened = Opened(_nameplate(reader), reader.raw(TOKEN))
+    opened = RoomOpened(_nameplate(reader), reader.raw(TOKEN))
     reader.end()
     return opened
 
 
-def read_guest(frame: Frame) -> Guest:
+def read_guest(frame: Frame) -> GuestWaiting:
     """At the host: a guest is announced."""
     reader = Reader(frame.body, "Guest")
     guest, lane = reader.u32(), reader.u8()
     reader.end()
     if lane > 1:
         raise malformed("a Guest with fields out of bounds")
-    return Guest(guest, bool(lane))
+    return GuestWaiting(guest, bool(lane))
 
 
 def raise_refusal(frame: Frame) -> None:
