@@ -142,6 +142,8 @@ _JSON_TYPES = {
     "tuple[LeftOut, ...]": "list of objects",
     "tuple[RenamedFile, ...] | None": "list of names",
     "tuple[Mapping[str, Any], ...]": "list of rules",
+    "tuple[str, ...] | None": "list of strings",
+    "tuple[Mapping[str, Any], ...] | None": "list of options",
     "Mapping[str, Any]": "object",
     "SuiteAgreed": "object of strings",
 }

@@ -71,7 +71,9 @@ EVENTS: Mapping[str, type[Event]] = MappingProxyType(
 """Name in JSON -> class, in the order of docs/reference/events.md."""
 _NAMES = {event: name for name, event in EVENTS.items()}
 
-OMITTED_IF_NONE = frozenset({"renamed", "module", "summary", "reason", "class_name"})
+OMITTED_IF_NONE = frozenset(
+    {"renamed", "module", "summary", "reason", "class_name", "hooks", "options"}
+)
 """Fields that are left out where they are None: those that only some events of a class have."""
 JSON_NAMES: Mapping[str, str] = MappingProxyType({"class_name": "class"})
 """Field -> its name in JSON, where that is a keyword of Python."""

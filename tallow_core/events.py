@@ -1,9 +1,5 @@
-"""What a running command reports: one NamedTuple an event.
-
-JSON lines, the sentences and the bar of a terminal, what observing plugins get, and
-docs/reference/events.md come from here; `tallow_core.event_fields` has their names. Text that a
-peer chose is printable already (`tallow_core.text.printable`).
-"""
+"""What a running command reports: one NamedTuple an event. Text that a peer chose is printable
+already (`tallow_core.text.printable`)."""
 
 from __future__ import annotations
 
@@ -189,10 +185,8 @@ class RelayListening(NamedTuple):
 
 
 class PluginListed(NamedTuple):
-    """One installed plugin, of `tallow plugins list`, `show`, `allow` or `check`. Under `check` a
-    primitive of the core has the kind `core`.
-
-    `show` adds `hooks`, which the distribution implements, and the class variables of an allowed
+    """One installed plugin. A module with hooks only has the kind `plugin`; under `check`, a
+    primitive of the core has the kind `core`. `show` adds the class variables of an allowed
     driver's contract under their names (`labels`, `preference`, `key_size`, ...)."""
 
     kind: str
@@ -204,7 +198,9 @@ class PluginListed(NamedTuple):
     version: str
     "and its version"
     state: str
-    "`allowed`, `blocked`, `duplicate`, `library missing` or `invalid`"
+    "`allowed`, `blocked`, `duplicate`, `shadowed`, `library missing`, `needs tallow...`, `invalid`"
+    checked: str
+    "whether it passed the kit here: `yes`, `no`, `stale` (it has changed since) or `built in`"
     module: Annotated[str | None, "show only"] = None
     "the module that is imported for it"
     summary: Annotated[str | None, "show only"] = None
@@ -213,6 +209,10 @@ class PluginListed(NamedTuple):
     "why it is not allowed, or why `check --all` passes it over"
     class_name: Annotated[str | None, "show only"] = None
     "the class of an allowed driver"
+    hooks: Annotated[tuple[str, ...] | None, "show only"] = None
+    "the [hooks](hooks.md) that its distribution implements"
+    options: Annotated[tuple[Mapping[str, Any], ...] | None, "show only"] = None
+    "its [options](cli.md#options-of-drivers): `name`, `value` and `origin` of each"
     variables: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -337,8 +337,7 @@ Event: TypeAlias = (
 
 
 class Reporter(Protocol):
-    """Where a command says what happens: JSON lines, or sentences and a progress bar, or a caller
-    of `tallow_core.api`."""
+    """Where a command says what happens."""
 
     def emit(self, event: Event) -> None:
         """One of the events above."""

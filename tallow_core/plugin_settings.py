@@ -13,3 +13,11 @@ class DriverSettings(NamedTuple):
 
     directories: Directories
     options: Any = None
+
+
+class Secret:
+    """Marks a field of an options class as secret: `token: Annotated[str, Secret()] = ""`.
+
+    Such a value is never shown, and is not taken from the command line, which other users of the
+    machine can read.
+    """

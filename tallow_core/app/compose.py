@@ -5,11 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
+from tallow_core.config.plugins import check_options, loader_of
 from tallow_core.config.policy import Policy
 from tallow_core.config.schema import Settings
 from tallow_core.events import Reporter
-from tallow_core.registry.catalog import Catalog
-from tallow_core.registry.loader import PluginLoader
 from tallow_core.session.context import Context
 
 LOGGER = "tallow.plugins"
@@ -18,21 +17,18 @@ LOGGER = "tallow.plugins"
 
 def make_policy(settings: Settings) -> Policy:
     """The policy of `settings` over what is installed; no third-party plugin is loaded for it."""
-    return Policy(_loader(settings), settings)
+    return Policy(loader_of(settings), settings)
 
 
 def compose(settings: Settings, reporter: Reporter) -> Context:
     """The context of one command or transfer. Third-party plugins are loaded, so that their vetoes
-    and observers take part; `reporter` gets a warning for a permission that names nothing."""
-    plugins = _loader(settings)
-    for text in plugins.catalog.mistyped():
+    and observers take part; `reporter` gets a warning for a permission or an
+    option that has no effect."""
+    plugins = loader_of(settings)
+    for text in (*plugins.catalog.mistyped(), *check_options(settings, plugins)):
         reporter.warn(text)
     plugins.load_third_party()
     return Context(settings, plugins, Policy(plugins, settings), reporter)
-
-
-def _loader(settings: Settings) -> PluginLoader:
-    return PluginLoader(Catalog.scan(settings.plugins), settings.directories)
 
 
 def report_plugin_warnings(warn: Callable[[str], object]) -> Callable[[], None]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, cast
 
+from tallow_core.config.plugin_options import PREFIX, SECTION, PluginOptions, flags_in
 from tallow_core.config.ranges import fault
 from tallow_core.config.schema import SECTIONS, Names, Settings, default_file
 from tallow_core.config.toml_file import hints_of, read_file, settings_in
@@ -20,6 +21,8 @@ BLOCK_VARIABLE = "TALLOW_BLOCK_PLUGINS"
 """Drivers (as `kind:name`) and distributions that may not be loaded, beside those that the config
 file blocks."""
 _CHOOSE = "choose."
+SET = "plugin.set"
+"""What `--set` gave: texts of the form `KIND:NAME.KEY=VALUE`."""
 
 
 def load_settings(
@@ -28,20 +31,29 @@ def load_settings(
     """Read the settings.
 
     `config` is what `--config` named. `flags` maps dotted names (`policy.require`) to values of the
-    field's type (for a tuple also one string or a list), and `choose.KIND` to the name of a driver;
-    None stands for a flag that was not given. Raises `ConfigError` for the file and the
-    environment, `UsageError` for a flag.
+    field's type (for a tuple also one string or a list), `choose.KIND` to the name of a driver, and
+    `plugin.set` to settings of drivers; None stands for a flag that was not given. Raises
+    `ConfigError` for the file and the environment, `UsageError` for a flag.
     """
     directories = user_directories(environ)
     file = _config_file(config, environ, directories)
     values = settings_in(read_file(file), printable(str(file))) if file else {}
     origins = dict.fromkeys(values, printable(str(file)))
+    driver_options = PluginOptions(
+        cast("Any", values.pop(SECTION, {})),
+        flags_in(cast("Any", flags.get(SET) or ())),
+        {name: text for name, text in environ.items() if name.startswith(PREFIX)},
+        printable(str(file)),
+        file,
+    )
     chosen = {
         name.removeprefix(_CHOOSE): str(value)
         for name, value in flags.items()
         if name.startswith(_CHOOSE) and value is not None
     }
-    others = {name: value for name, value in flags.items() if not name.startswith(_CHOOSE)}
+    others = {
+        name: value for name, value in flags.items() if not name.startswith(_CHOOSE) and name != SET
+    }
     for name, value in (*_from_environment(environ), *_from_flags(others)):
         if name == "policy.profile" and values.get(name, value[0]) not in ("default", value[0]):
             raise ConfigError(
@@ -62,6 +74,7 @@ def load_settings(
         **sections,
         directories=directories,
         chosen=MappingProxyType(chosen),
+        driver_options=driver_options,
         file=file,
         origins=kept,
     )

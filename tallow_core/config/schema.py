@@ -13,6 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, TypeAlias
 
+from tallow_core.config.plugin_options import PluginOptions
 from tallow_core.config.profiles import ProfileName
 from tallow_core.directories import Directories, user_directories
 from tallow_core.registry.permissions import Permissions
@@ -145,6 +146,8 @@ class Settings:
     chosen: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     """Kind -> the one driver that a flag (`--cipher NAME`) chose for this run, among what policy
     admits."""
+    driver_options: PluginOptions = PluginOptions()
+    """What is set for drivers, in `[plugin."KIND:NAME"]` and elsewhere."""
     file: Path | None = None
     origins: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), compare=False)
 

@@ -7,6 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from tallow_core.config import plugin_options
 from tallow_core.config.ranges import fault
 from tallow_core.config.schema import SECTIONS, Condition, Rule
 from tallow_core.errors import ConfigError
@@ -46,9 +47,13 @@ def settings_in(content: bytes, where: str) -> dict[str, object]:
 
 
 def _read_table(where: str, section: str, table: object) -> Iterable[tuple[str, object]]:
+    if section == plugin_options.SECTION:
+        yield section, plugin_options.tables_in(where, table)
+        return
     if section not in SECTIONS:
+        known = [*SECTIONS, plugin_options.SECTION]
         raise ConfigError(
-            f"{where}: there is no section [{printable(section)}]{nearest(section, SECTIONS)}"
+            f"{where}: there is no section [{printable(section)}]{nearest(section, known)}"
         )
     if not isinstance(table, dict):
         raise ConfigError(

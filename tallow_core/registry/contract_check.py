@@ -34,6 +34,7 @@ def check_contract(kind: Kind[Any], driver: object, names: Iterable[str]) -> Non
             )
     if (sentence := size_breach(contract, driver)) is not None:
         breach(sentence)
+    check_options(contract, driver)
     if driver.name not in names:
         breach(
             f"{driver.__name__} is named {driver.name}, which is no entry point of the distribution"
@@ -47,6 +48,26 @@ def check_version(driver: type[Driver]) -> None:
             f"it is written for version {driver.api} of Tallow's driver contracts, and this Tallow"
             f" has version {API_VERSION}: update Tallow"
         )
+
+
+def check_options(contract: type[Driver], driver: type[Driver]) -> None:
+    """An options class must be one that can be filled from settings: a named tuple or a frozen
+    dataclass, with a type and a default for each field."""
+    options = driver.options
+    if options is None:
+        return
+    where = f"{driver.__name__}.options"
+    if "settings" not in inspect.signature(contract.__init__).parameters:
+        breach(f"{where} cannot be: a {contract.__name__} is not built from settings")
+    parameters: Any = getattr(options, "__dataclass_params__", None)
+    frozen = parameters is not None and parameters.frozen
+    if not (frozen or (issubclass(options, tuple) and hasattr(options, "_fields"))):
+        breach(f"{where} is neither a NamedTuple nor a frozen dataclass")
+    try:
+        options()
+        get_type_hints(options)
+    except (TypeError, NameError) as error:
+        breach(f"{where} has a field without a default or a type: {error}")
 
 
 @cache

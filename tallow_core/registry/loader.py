@@ -204,10 +204,16 @@ class PluginLoader:
             return cast("Any", driver)(settings, *arguments)  # type: ignore[no-any-return]
 
     def build_usable(
-        self, kind: Kind[D], drivers: Iterable[type[D]], *arguments: object, named: str | None
+        self,
+        kind: Kind[D],
+        drivers: Iterable[type[D]],
+        *arguments: object,
+        named: str | None = None,
+        needed: bool = True,
     ) -> dict[str, D]:
         """Name -> instance of each driver that can be built. Another one is left out with a
-        warning; it is the error if it is `named` (by a flag), or if none is left."""
+        warning; it is the error if it is `named` (by a flag), or if none is left and one is
+        `needed`."""
         built: dict[str, D] = {}
         last: PluginError | None = None
         for driver in drivers:
@@ -219,7 +225,7 @@ class PluginLoader:
                     raise
                 last = error
                 self._record(kind, name, str(error))
-        if last is not None and not built:
+        if last is not None and needed and not built:
             raise last
         return built
 

@@ -11,7 +11,6 @@ from tallow_core.config.schema import Settings
 from tallow_core.errors import ConfigError, PolicyError, UsageError
 from tallow_core.event_fields import for_plugins
 from tallow_core.events import Event, Reporter
-from tallow_core.plugin_settings import DriverSettings
 from tallow_core.protocol.handshake.suite_offer import Drivers
 from tallow_core.registry.kinds import DISCOVERY, SUITE_KINDS, TRANSPORT
 from tallow_core.registry.loader import PluginLoader
@@ -60,11 +59,9 @@ class Context:
     @cached_property
     def transports(self) -> Mapping[str, Transport]:
         """The stream transports that policy allows, best first."""
-        built = {
-            driver.name: driver(DriverSettings(self.settings.directories))
-            for driver in self.policy.drivers(TRANSPORT)
-            if driver.shape == "stream"
-        }
+        drivers = [each for each in self.policy.drivers(TRANSPORT) if each.shape == "stream"]
+        named = self.settings.chosen.get(TRANSPORT.name)
+        built = self.plugins.build_usable(TRANSPORT, drivers, named=named)
         if not built:
             raise PolicyError(
                 "policy allows no transport; allow one with [policy] transports in the config file"
@@ -83,10 +80,8 @@ class Context:
         given away."""
         if self.hidden:
             return []
-        return [
-            driver(DriverSettings(self.settings.directories))
-            for driver in self.policy.drivers(DISCOVERY)
-        ]
+        drivers = self.policy.drivers(DISCOVERY)
+        return [*self.plugins.build_usable(DISCOVERY, drivers, needed=False).values()]
 
     def announced(self) -> frozenset[str]:
         """The nameplates that discovery sees now. A driver that cannot look (`ConfigError`) is left

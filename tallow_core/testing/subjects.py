@@ -15,9 +15,9 @@ from tallow_core.errors import PluginError, UsageError
 from tallow_core.plugin_settings import DriverSettings
 from tallow_core.registry.catalog import Catalog
 from tallow_core.registry.entry import PluginEntry
-from tallow_core.registry.kinds import COMMAND, KINDS, kind_named
-from tallow_core.registry.loader import PluginLoader
-from tallow_core.registry.permissions import FIRST_PARTY, Permissions
+from tallow_core.registry.kinds import COMMAND, KINDS, PLUGIN, kind_named
+from tallow_core.registry.loader import PluginLoader, default_options
+from tallow_core.registry.permissions import FIRST_PARTY, Permissions, canonical
 from tallow_core.testing.suite import CORE, Check, checks_of, core_checks
 from tallow_core.text import nearest, printable
 
@@ -39,6 +39,8 @@ class Subject:
     passed_over: str = ""
     borrowed: bool = False
     """Whether its distribution is allowed for this check only."""
+    entry: PluginEntry | None = None
+    """None for a primitive of the core."""
 
     def __str__(self) -> str:
         return f"{self.kind}:{printable(self.name)}"
@@ -48,10 +50,15 @@ class Subject:
         `PluginError`."""
         if self.kind == _CORE:
             return core_checks(self.name)
+        loader = PluginLoader(Catalog.scan(self.plugins), settings.directories)
+        if self.kind == PLUGIN.name and self.entry is not None:
+            loader.load_hooks(self.entry)
+            return []
         kind = kind_named(self.kind)
         assert kind is not None  # made from an entry of the catalogue
-        loader = PluginLoader(Catalog.scan(self.plugins), settings.directories)
-        return checks_of(kind, loader.load(kind, self.name), settings)
+        driver = loader.load(kind, self.name)
+        options = default_options(kind.name, driver)
+        return checks_of(kind, driver, settings._replace(options=options))
 
 
 def named(text: str, plugins: Permissions) -> Subject:
@@ -101,9 +108,19 @@ def everything(plugins: Permissions) -> list[Subject]:
     return [*found.values(), *(_primitive(name, plugins) for name in CORE)]
 
 
+def of_distribution(name: str, plugins: Permissions) -> list[Subject]:
+    """All that a distribution provides, as if it were allowed."""
+    catalog = Catalog.scan(plugins._replace(allow=(*plugins.allow, name)))
+    return [
+        _subject(entry, catalog)
+        for entry in catalog.all_entries
+        if canonical(entry.distribution) == canonical(name)
+    ]
+
+
 def _subject(entry: PluginEntry, catalog: Catalog, *, borrowed: bool = False) -> Subject:
     texts = (entry.kind, entry.name, entry.distribution, entry.version, entry.state)
-    return Subject(*texts, catalog.permissions, catalog.reason(entry), borrowed)
+    return Subject(*texts, catalog.permissions, catalog.reason(entry), borrowed, entry)
 
 
 def _primitive(name: str, plugins: Permissions) -> Subject:

@@ -27,7 +27,6 @@ VAGUE: frozenset[str] = frozenset(
         "tallow_core.available_memory",
         "tallow_core.cli.args.cyclopts_parser",
         "tallow_core.cli.args.marks",
-        "tallow_core.cli.commands.plugin_permission",
         "tallow_core.cli.commands.send_command",
         "tallow_core.cli.entry.main",
         "tallow_core.cli.entry.plugin_commands",

@@ -11,10 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from tallow_core.cli.commands import plugin_permission as allowing
-from tallow_core.cli.commands.plugin_permission import allow_plugins
+from tallow_core.cli.commands.plugin_permission import (
+    allow_plugins,
+    block_plugin,
+    disallow_plugins,
+)
 from tallow_core.config.layers import load_settings
-from tallow_core.errors import ConfigError, PluginError
+from tallow_core.config.list_edit import ListEdit
+from tallow_core.errors import ConfigError, PluginError, UsageError
 from tests.kit.fakedist import Site, fake_site
 
 
@@ -154,7 +158,7 @@ def test_an_edit_that_changes_anything_else_is_not_written(
 ) -> None:
     write(file, "[send]\nwords = 4\n")
     monkeypatch.setattr(
-        allowing, "_append", lambda document, name: document.update({"send": {"words": 5}})
+        ListEdit, "change", lambda self, document: document.update({"send": {"words": 5}})
     )
     with pytest.raises(ConfigError, match=r'add "tallow-extra" to `\[plugins\] allow` by hand'):
         allow("tallow-extra")
@@ -188,3 +192,41 @@ def test_a_write_that_fails_leaves_the_old_file(
         allow("tallow-extra")
     assert file.read_text() == "# mine\n"
     assert os.listdir(file.parent) == ["config.toml"]
+
+
+def test_disallow_takes_every_spelling_out(file: Path) -> None:
+    write(file, '# mine\n[plugins]\nallow = ["Tallow_Extra", "tallow-other"] # those\n')
+    settings = load_settings(None, {}, {})
+    assert disallow_plugins("tallow-extra", settings, json=False, quiet=True) == 0
+    assert file.read_text() == '# mine\n[plugins]\nallow = ["tallow-other"] # those\n'
+    with pytest.raises(PluginError, match="is not allowed anyway"):
+        disallow_plugins("tallow-extra", load_settings(None, {}, {}), json=False, quiet=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "entered"),
+    [
+        ("kem:other", "kem:other"),
+        ("other", "kem:other"),
+        ("hash:first", "hash:first"),
+        ("Tallow_Other", "tallow-other"),
+    ],
+)
+def test_block_enters_a_driver_or_a_distribution(file: Path, name: str, entered: str) -> None:
+    for _ in range(2):
+        assert block_plugin(name, load_settings(None, {}, {}), json=False, quiet=True) == 0
+        assert tomllib.loads(file.read_text()) == {"plugins": {"block": [entered]}}
+
+
+@pytest.mark.parametrize("name", ["kem:ohter", "tallow", "zzz"])
+def test_what_cannot_be_blocked_is_refused(file: Path, name: str) -> None:
+    with pytest.raises(PluginError):
+        block_plugin(name, load_settings(None, {}, {}), json=False, quiet=True)
+    assert not file.exists()
+
+
+def test_a_name_of_two_kinds_is_not_blocked(site: Site, file: Path) -> None:
+    site.add("tallow-more", {"cipher": {"other": "fake_more"}})
+    with pytest.raises(UsageError, match="other is cipher:other and kem:other: write which"):
+        block_plugin("other", load_settings(None, {}, {}), json=False, quiet=True)
+    assert not file.exists()

@@ -90,7 +90,7 @@ def test_it_installs_and_passes_the_kit(
         .events
     )
     assert blocked["state"] == "blocked"
-    lab.run(ann, "plugins", "allow", distribution, program=program).ends(0)
+    lab.run(ann, "plugins", "allow", distribution, "--yes", program=program).ends(0)
     (shown,) = (
         lab.run(ann, "plugins", "show", f"{kind.name}:{NAME}", "--json", program=program)
         .ends(0)
@@ -130,7 +130,7 @@ def test_a_command_of_ones_own(workshop: tuple[Path, Path], lab: Lab) -> None:
     python, _ = workshop
     ann = lab.place()
     program = (str(python), *PROGRAM[1:])
-    lab.run(ann, "plugins", "allow", f"tallow-command-{NAME}", program=program).ends(0)
+    lab.run(ann, "plugins", "allow", f"tallow-command-{NAME}", "--yes", program=program).ends(0)
     assert re.search(
         rf"{NAME} +greet somebody", lab.run(ann, "--help", program=program).ends(0).out.text
     )

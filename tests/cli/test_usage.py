@@ -201,7 +201,7 @@ def test_a_plugin_that_is_not_there(lab: Lab, name: str) -> None:
 def test_plugins_list(lab: Lab) -> None:
     process = lab.run(lab.place(), "plugins", "list").ends(0)
     lines = [line.split() for line in process.out.lines]
-    assert lines[0] == ["kind", "name", "distribution", "version", "state"]
+    assert lines[0] == ["kind", "name", "distribution", "version", "state", "checked"]
     assert {(line[0], line[1]) for line in lines[1:] if line[2] == "tallow"} == {
         ("cipher", "aes-256-gcm"),
         ("cipher", "chacha20-poly1305"),

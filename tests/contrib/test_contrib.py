@@ -31,7 +31,7 @@ def allow(
 ) -> None:
     place.configure(config)
     for distribution in distributions:
-        lab.run(place, "plugins", "allow", distribution, env=having).ends(0)
+        lab.run(place, "plugins", "allow", distribution, "--yes", env=having).ends(0)
 
 
 def file_of(url: str) -> Path:

@@ -167,8 +167,8 @@ def test_the_environment_blocks_too(lab: Lab, site: Site) -> None:
     assert "(or TALLOW_BLOCK_PLUGINS does)" in shown.out.text
     assert not site.imported
     assert (
-        "TALLOW_BLOCK_PLUGINS lists 'shout'"
-        in lab.run(ann, "shout", env={"TALLOW_BLOCK_PLUGINS": "shout"}).ends(3).err.text
+        "TALLOW_BLOCK_PLUGINS lists 'shout:'"
+        in lab.run(ann, "shout", env={"TALLOW_BLOCK_PLUGINS": "shout:"}).ends(3).err.text
     )
     assert lab.run(ann, "shout", "hi", env=site.environment).ends(0).out.text == "HI\n"
 
@@ -179,9 +179,9 @@ def test_allowing_it_by_command(lab: Lab, site: Site) -> None:
     ann = lab.place()
     listed = lab.run(ann, "plugins", "list", env=site.environment).ends(0)
     assert f"to use what {NAME} provides:  tallow plugins allow {NAME}" in listed.err.text
-    allowed = lab.run(ann, "plugins", "allow", NAME, env=site.environment).ends(0)
+    allowed = lab.run(ann, "plugins", "allow", NAME, "--no-check", env=site.environment).ends(0)
     assert [line.split() for line in allowed.out.lines[1:]] == [
-        ["command", "shout", NAME, "1.5", "allowed"]
+        ["command", "shout", NAME, "1.5", "allowed", "no"]
     ]
     assert f"{NAME} is allowed now, in {ann.config_file}" in allowed.err.text
     assert "their author's word" in allowed.err.text
@@ -193,6 +193,32 @@ def test_allowing_it_by_command(lab: Lab, site: Site) -> None:
     again = lab.run(ann, "plugins", "allow", "Tallow.Shout", "--json", env=site.environment).ends(0)
     assert [(event["name"], event["state"]) for event in again.events] == [("shout", "allowed")]
     assert ann.config_file.read_text() == ALLOWED
+
+
+def test_allowing_runs_the_kit_first(lab: Lab, site: Site) -> None:
+    """Not without being asked for; what fails is not allowed, what passes is listed as checked,
+    and as stale once it has changed."""
+    shouting(site)
+    ann = lab.place()
+    refused = lab.run(ann, "plugins", "allow", NAME, env=site.environment).ends(2)
+    assert "would run the code of tallow-shout" in refused.err.text
+    assert not site.imported
+    assert not ann.config_file.exists()
+    module = site.folder / "shout_plugin.py"
+    whole = module.read_text()
+    module.write_text("oops\n")
+    failed = lab.run(ann, "plugins", "allow", NAME, "--yes", env=site.environment).ends(10)
+    assert "tallow-shout is not allowed: command:shout does not keep" in failed.err.text
+    assert "repeat with --no-check" in failed.err.text
+    assert not ann.config_file.exists()
+    module.write_text(whole)
+    allowed = lab.run(ann, "plugins", "allow", NAME, "--yes", "--json", env=site.environment)
+    names = [event["event"] for event in allowed.ends(0).events]
+    assert names == ["plugin", "check", "checked", "plugin"]
+    assert allowed.events[-1]["checked"] == "yes"
+    module.write_text(whole + "# more\n")
+    listed = lab.run(ann, "plugins", "list", "--json", env=site.environment).ends(0)
+    assert {event["name"]: event["checked"] for event in listed.events}["shout"] == "stale"
 
 
 def test_a_veto_of_the_offer(lab: Lab, site: Site) -> None:

@@ -64,6 +64,10 @@ TYPES: Mapping[str, Callable[[object], bool]] = {
     ),
     "string or null": lambda value: value is None or _is_string(value),
     "list of names": lambda value: isinstance(value, list) and all(map(_is_renamed, value)),
+    "list of options": lambda value: (
+        isinstance(value, list)
+        and all(each.keys() == {"name", "value", "origin"} for each in value)
+    ),
     "list of objects": lambda value: isinstance(value, list) and all(map(_is_skipped, value)),
 }
 

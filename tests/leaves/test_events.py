@@ -43,8 +43,8 @@ def test_what_holds_others_is_plain() -> None:
 def test_what_only_some_have_is_left_out() -> None:
     assert "renamed" not in as_mapping(TransferDone(1, 0, 2, 0.5, ()))
     assert as_mapping(TransferDone(1, 0, 2, 0.5, (), ()))["renamed"] == []
-    row = PluginListed("hash", "x", "d", "1", "allowed")
-    assert list(as_mapping(row))[-1] == "state"
+    row = PluginListed("hash", "x", "d", "1", "allowed", "no")
+    assert list(as_mapping(row))[-1] == "checked"
     shown = as_mapping(row._replace(class_name="X", variables={"labels": []}))
     assert (shown["class"], shown["labels"]) == ("X", [])
 

@@ -141,7 +141,8 @@ def test_the_list_says_how_to_use_what_cannot_be_used(
     assert 'pip install "tallow-extra[x-tra]"' in told[1]
     assert len(told) == 2
     states_shown = {
-        tuple(line.split()[:2]): line.split(None, 4)[4] for line in shown.splitlines()[1:]
+        tuple(line.split()[:2]): line.split(None, 4)[4].rpartition("  ")[0].strip()
+        for line in shown.splitlines()[1:]
     }
     assert states_shown[("hash", "extra")] == "library missing"
     output(json=True, settings=settings)
@@ -487,11 +488,11 @@ def test_scanning_imports_neither_plugins_nor_their_machinery(site: Site) -> Non
 def test_list_is_an_aligned_table(site: Site) -> None:
     site.add("tallow-extra", {"hash": {"extra": "fake_extra", "\x1b[31m": "x"}})
     header, *rows = output(kind="hash").splitlines()
-    assert header.split() == ["kind", "name", "distribution", "version", "state"]
+    assert header.split() == ["kind", "name", "distribution", "version", "state", "checked"]
     assert [row.split() for row in rows] == [
-        ["hash", "\\x1b[31m", "tallow-extra", "1.0", "invalid"],
-        ["hash", "extra", "tallow-extra", "1.0", "blocked"],
-        ["hash", "first", "tallow", "9.9", "allowed"],
+        ["hash", "\\x1b[31m", "tallow-extra", "1.0", "invalid", "no"],
+        ["hash", "extra", "tallow-extra", "1.0", "blocked", "no"],
+        ["hash", "first", "tallow", "9.9", "allowed", "built", "in"],
     ]
     assert {
         row.index("allowed") if "allowed" in row else header.index("state") for row in rows
@@ -508,6 +509,7 @@ def test_list_as_json(site: Site) -> None:
         "distribution": "tallow",
         "version": "9.9",
         "state": "allowed",
+        "checked": "built in",
     }
 
 

@@ -20,6 +20,8 @@ class Common:
     "Print events as JSON, one object a line."
     quiet: bool = False
     "Print results and errors only."
+    set: tuple[str, ...] = ()
+    "Set an option of a driver for this run, as in transport:ws.path=/x; may be repeated."
     verbose: Annotated[int, Mark(("--verbose", "-v"), counted=True)] = 0
     "Print more details; -vv and -vvv print still more."
 

@@ -1,26 +1,21 @@
-"""`tallow plugins allow`: enters a distribution into `[plugins] allow` of the config file, and
-leaves all the rest of it as it is."""
+"""`tallow plugins allow`, `disallow` and `block`: they edit `[plugins]` of the config file, and
+leave all the rest of it as it is."""
 
 from __future__ import annotations
 
-import os
-import stat
+import asyncio
+import sys
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, distribution
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from tallow_core.cli.views.output import put, tell
-from tallow_core.cli.views.plugin_table import event, row, table
+from tallow_core.cli.views.plugin_table import event, rows_of, table
+from tallow_core.config.list_edit import ListEdit
 from tallow_core.config.schema import Settings
-from tallow_core.config.toml_file import read_file, settings_in
-from tallow_core.errors import EXIT_DONE, ConfigError, PluginError
-from tallow_core.private_files import PRIVATE_FILE, ensure_private, replace_file
+from tallow_core.errors import EXIT_DONE, PluginError, RefusedError, UsageError
 from tallow_core.registry.catalog import Catalog
-from tallow_core.registry.permissions import FIRST_PARTY, canonical
+from tallow_core.registry.permissions import FIRST_PARTY, Permissions, canonical
 from tallow_core.text import nearest, printable
-
-if TYPE_CHECKING:
-    from tomlkit import TOMLDocument
 
 LABELS = (
     "What they say of themselves, labels such as post-quantum included, is their author's word:"
@@ -28,29 +23,127 @@ LABELS = (
 )
 
 
-def allow_plugins(wanted: str, settings: Settings, *, json: bool, quiet: bool) -> int:
+def allow_plugins(
+    wanted: str,
+    settings: Settings,
+    *,
+    json: bool,
+    quiet: bool,
+    check: Callable[[str], None] | None = None,
+) -> int:
     """Allow the drivers of the installed distribution `wanted`, and say which these are. One that
-    is allowed already changes nothing."""
+    is allowed already changes nothing.
+
+    `check` runs the conformance kit over a distribution; a `PluginError` of it refuses.
+    """
     found = _installed(Catalog.scan(settings.plugins), wanted)
-    file = settings.file_to_write
+    name, file = printable(found), settings.file_to_write
     if canonical(found) == FIRST_PARTY:
-        told = "tallow's own drivers are always allowed"
+        result = "tallow's own drivers are always allowed"
     elif canonical(found) in map(canonical, settings.plugins.allow):
-        told = f"{printable(found)} is allowed already, in {printable(str(file))}"
+        result = f"{name} is allowed already, in {printable(str(file))}"
     else:
-        _enter(file, found)
-        told = f"{printable(found)} is allowed now, in {printable(str(file))}"
-    plugins = settings.plugins._replace(allow=(*settings.plugins.allow, found))
-    rows = [
-        row(entry)
-        for entry in Catalog.scan(plugins).all_entries
-        if canonical(entry.distribution) == canonical(found)
+        if check is not None:
+            check(found)
+        ListEdit(file, "plugins", "allow", add=found).write()
+        result = f"{name} is allowed now, in {printable(str(file))}"
+    note = "" if canonical(found) == FIRST_PARTY else f"\n{LABELS}"
+    allowed = settings.plugins._replace(allow=(*settings.plugins.allow, found))
+    _print(found, allowed, settings, json=json)
+    if not json and not quiet:
+        tell(f"{result}.{note}")
+    return EXIT_DONE
+
+
+def disallow_plugins(wanted: str, settings: Settings, *, json: bool, quiet: bool) -> int:
+    """Take the distribution out of `[plugins] allow`."""
+    written = [each for each in settings.plugins.allow if canonical(each) == canonical(wanted)]
+    if not written:
+        near = nearest(canonical(wanted), map(canonical, settings.plugins.allow))
+        raise PluginError(f'the distribution "{printable(wanted)}" is not allowed anyway{near}')
+    ListEdit(settings.file_to_write, "plugins", "allow", remove=written).write()
+    kept = tuple(each for each in settings.plugins.allow if each not in written)
+    _print(wanted, settings.plugins._replace(allow=kept), settings, json=json)
+    if not json and not quiet:
+        file = printable(str(settings.file_to_write))
+        tell(f"{printable(written[0])} is not allowed any more, in {file}.")
+    return EXIT_DONE
+
+
+def block_plugin(wanted: str, settings: Settings, *, json: bool, quiet: bool) -> int:
+    """Enter a driver (`KIND:NAME`, or NAME if one kind has it) or a whole distribution into
+    `[plugins] block`."""
+    found = _blockable(Catalog.scan(settings.plugins), wanted)
+    file = printable(str(settings.file_to_write))
+    if found in settings.plugins.block:
+        result = f"{printable(found)} is blocked already, in {file}"
+    else:
+        ListEdit(settings.file_to_write, "plugins", "block", add=found).write()
+        result = f"{printable(found)} is blocked now, in {file}"
+    blocked = settings.plugins._replace(block=(*settings.plugins.block, found))
+    _print(found, blocked, settings, json=json)
+    if not json and not quiet:
+        tell(f"{result}.")
+    return EXIT_DONE
+
+
+def kit_run(settings: Settings, *, yes: bool, json: bool, quiet: bool) -> Callable[[str], None]:
+    """What `allow` does first: ask, and run the conformance kit over a distribution. It raises
+    `PluginError` if a check fails, `RefusedError` if the person declines, `UsageError` without a
+    terminal."""
+
+    def check(found: str) -> None:
+        from tallow_core.cli.views.check_report import check_distribution, report_for
+
+        if not yes:
+            _ask(found)
+        check_distribution(found, settings, report_for(settings, json=json, quiet=quiet))
+
+    return check
+
+
+def _ask(found: str) -> None:
+    from tallow_core.cli.prompts.question import ask
+
+    name = printable(found)
+    if not sys.stdin.isatty():
+        raise UsageError(
+            f"the conformance kit would run the code of {name}, and there is no terminal to ask at:"
+            " repeat with --yes, or with --no-check to allow it unchecked"
+        )
+    tell(f"To check {name}, the conformance kit runs its code with your rights.")
+    answer = asyncio.run(ask(f"Run it, and allow {name} if it passes? [y/N] "))
+    if (answer or "").lower() not in ("y", "yes"):
+        raise RefusedError(f"{name} is not allowed: you declined to run its code")
+
+
+def _print(name: str, permissions: Permissions, settings: Settings, *, json: bool) -> None:
+    """The entries that are meant, in the state that they have now."""
+    entries = [
+        entry
+        for entry in Catalog.scan(permissions).all_entries
+        if entry.id == name or canonical(entry.distribution) == canonical(name)
     ]
+    rows = rows_of(entries, settings)
     for line in map(event, rows) if json else table(rows):
         put(line)
-    if not json and not quiet:
-        tell(f"{told}.\n{LABELS}" if canonical(found) != FIRST_PARTY else f"{told}.")
-    return EXIT_DONE
+
+
+def _blockable(catalog: Catalog, wanted: str) -> str:
+    """What is to be entered for `wanted`; a `PluginError` or `UsageError` if it is unclear."""
+    ids = {entry.id for entry in catalog.all_entries}
+    makers = {canonical(entry.distribution): entry.distribution for entry in catalog.all_entries}
+    named = sorted({entry.id for entry in catalog.all_entries if entry.name == wanted})
+    if wanted in ids:
+        return wanted
+    if canonical(wanted) in makers and canonical(wanted) != FIRST_PARTY:
+        return makers[canonical(wanted)]
+    if len(named) == 1:
+        return named[0]
+    if named:
+        raise UsageError(f"{printable(wanted)} is {' and '.join(named)}: write which of them")
+    near = nearest(wanted, {*ids, *makers})
+    raise PluginError(f'there is no plugin and no distribution "{printable(wanted)}" here{near}')
 
 
 def _installed(catalog: Catalog, wanted: str) -> str:
@@ -68,69 +161,3 @@ def _installed(catalog: Catalog, wanted: str) -> str:
             f" installed{near or '; install it first, with pip'}"
         ) from None
     raise PluginError(f'the distribution "{printable(wanted)}" has no drivers for tallow{near}')
-
-
-def _enter(file: Path, name: str) -> None:
-    """Write `file` with `name` in `[plugins] allow`; raises `ConfigError` and leaves it as it was
-    if that cannot be done."""
-    target = Path(os.path.realpath(file))  # a link, to somebody's dotfiles say, stays one
-    before = read_file(target) if os.path.lexists(target) else b""
-    where = printable(str(file))
-    after = _with_entry(before, name, where)
-    _check(before, after, name, where)
-    if not target.parent.exists():
-        ensure_private(target.parent)
-    try:
-        _replace(target, after)
-    except OSError as error:
-        raise ConfigError(
-            f"the config file {where} cannot be written: {error.strerror}; make its folder writable"
-        ) from error
-
-
-def _with_entry(content: bytes, name: str, where: str) -> bytes:
-    import tomlkit
-    from tomlkit.exceptions import TOMLKitError
-
-    try:
-        document = tomlkit.parse(content)
-        _append(document, name)
-        return tomlkit.dumps(document).encode()
-    except (TOMLKitError, ValueError, AttributeError, TypeError) as error:
-        raise _unchanged(where, name) from error
-
-
-def _append(document: TOMLDocument, name: str) -> None:
-    import tomlkit
-
-    section: Any = document.get("plugins")
-    if section is None:
-        section = document["plugins"] = tomlkit.table()
-    if (listed := section.get("allow")) is None:
-        section["allow"] = [name]
-    else:
-        listed.append(name)
-
-
-def _check(before: bytes, after: bytes, name: str, where: str) -> None:
-    """Nothing may mean anything else than before, whatever the library that edits makes of the
-    file."""
-    expected, found = settings_in(before, where), settings_in(after, where)
-    allowed = expected.setdefault("plugins.allow", ())
-    assert isinstance(allowed, tuple)
-    expected["plugins.allow"] = (*allowed, name)
-    if found != expected:
-        raise _unchanged(where, name)
-
-
-def _unchanged(where: str, name: str) -> ConfigError:
-    return ConfigError(
-        f'{where} is written in a way that cannot be edited for you: add "{printable(name)}" to'
-        " `[plugins] allow` by hand"
-    )
-
-
-def _replace(target: Path, content: bytes) -> None:
-    """Replace the file as a whole. Its mode is kept."""
-    mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else PRIVATE_FILE
-    replace_file(target, [content], mode=mode)

@@ -39,20 +39,65 @@ def show_command(name: str, /, *, kind: str | None = None, common: Common = _COM
     return show_plugin(name=name, kind=kind, settings=invocation.load(common, {}), json=common.json)
 
 
-def allow_command(distribution: str, /, *, common: Common = _COMMON) -> int:
-    """Allow the plugins of an installed distribution: enter it into the config file, which keeps
-    its comments and its form.
+def allow_command(
+    distribution: str,
+    /,
+    *,
+    yes: Annotated[bool, Mark(("--yes", "-y"))] = False,
+    no_check: bool = False,
+    common: Common = _COMMON,
+) -> int:
+    """Allow the plugins of an installed distribution: run the conformance kit over them, and enter
+    the distribution into the config file, which keeps its comments and its form.
 
     Parameters
     ----------
     distribution
         Its name, as `tallow plugins list` shows it.
+    yes
+        Run the kit, and with it the distribution's code, without asking.
+    no_check
+        Allow it without running the kit.
     """
-    from tallow_core.cli.commands.plugin_permission import allow_plugins
+    from tallow_core.cli.commands.plugin_permission import allow_plugins, kit_run
 
+    settings = invocation.load(common, {})
+    check = kit_run(settings, yes=yes, json=common.json, quiet=common.quiet)
     return allow_plugins(
+        distribution,
+        settings,
+        json=common.json,
+        quiet=common.quiet,
+        check=None if no_check else check,
+    )
+
+
+def disallow_command(distribution: str, /, *, common: Common = _COMMON) -> int:
+    """Allow the plugins of a distribution no more: take it out of the config file.
+
+    Parameters
+    ----------
+    distribution
+        Its name.
+    """
+    from tallow_core.cli.commands.plugin_permission import disallow_plugins
+
+    return disallow_plugins(
         distribution, invocation.load(common, {}), json=common.json, quiet=common.quiet
     )
+
+
+def block_command(name: str, /, *, common: Common = _COMMON) -> int:
+    """Block a plugin, or all of a distribution: enter it into the config file.
+
+    Parameters
+    ----------
+    name
+        KIND:NAME or the name of a distribution, as `tallow plugins list` shows them.
+    """
+    from tallow_core.cli.commands.plugin_permission import block_plugin
+
+    return block_plugin(name, invocation.load(common, {}), json=common.json, quiet=common.quiet)
 
 
 def new_command(
@@ -92,15 +137,8 @@ def check_command(
         Every driver that is installed and allowed.
     """
     # Imported here: the kit is large, and `list` does not need it.
-    from tallow_core.cli.views.check_report import JsonReport, PlainReport, check_plugins
-    from tallow_core.cli.views.reporters import JsonReporter
+    from tallow_core.cli.views.check_report import check_plugins, report_for
 
-    reporter = invocation.current().reporter
-    report = (
-        JsonReport(reporter)
-        if isinstance(reporter, JsonReporter)
-        else PlainReport(quiet=common.quiet)
-    )
-    return check_plugins(
-        drivers, all_of_them=every, settings=invocation.load(common, {}), report=report
-    )
+    settings = invocation.load(common, {})
+    report = report_for(settings, json=common.json, quiet=common.quiet)
+    return check_plugins(drivers, all_of_them=every, settings=settings, report=report)

@@ -9,7 +9,6 @@ from tallow_core.cli.entry import invocation
 from tallow_core.cli.entry.event_loop import run_loop
 from tallow_core.errors import PluginError
 from tallow_core.events import RelayListening
-from tallow_core.plugin_settings import DriverSettings
 from tallow_core.registry.kinds import ROOMS
 from tallow_core.session.context import Context
 
@@ -64,11 +63,7 @@ async def _serve(context: Context, bind: str) -> None:
             "it listens at every address: in the URL, write this machine's name or address instead"
         )
     _raise_descriptor_limit()
-    server = RelayServer(
-        stores[0](
-            DriverSettings(context.settings.directories), context.settings.relay_server.rooms
-        ),
-        context.settings.relay_server,
-        context.reporter.warn,
-    )
+    limits = context.settings.relay_server
+    store = context.plugins.build(ROOMS, stores[0], limits.rooms)
+    server = RelayServer(store, limits, context.reporter.warn)
     await server.serve(listener)

@@ -75,8 +75,20 @@ COMMANDS = (
     Row(
         ("plugins", "allow"),
         "DISTRIBUTION",
-        "allow the plugins of an installed distribution",
+        "check the plugins of an installed distribution, and allow them",
         f"{_HERE}.plugins_command:allow_command",
+    ),
+    Row(
+        ("plugins", "disallow"),
+        "DISTRIBUTION",
+        "allow the plugins of a distribution no more",
+        f"{_HERE}.plugins_command:disallow_command",
+    ),
+    Row(
+        ("plugins", "block"),
+        "NAME",
+        "block a plugin, or all of a distribution",
+        f"{_HERE}.plugins_command:block_command",
     ),
     Row(
         ("plugins", "new"),

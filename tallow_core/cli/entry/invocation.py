@@ -63,9 +63,10 @@ def report_error(name: str, message: str, status: int) -> None:
 def load(common: Common, flags: dict[str, object]) -> Settings:
     """Read the settings and make the directories that belong to Tallow."""
     from tallow_core.app.user_settings import make_directories, user_settings
+    from tallow_core.config.layers import SET
 
     _current.verbose = common.verbose
-    settings = user_settings(common.config, flags)
+    settings = user_settings(common.config, {**flags, SET: common.set})
     make_directories(settings)
     return settings
 

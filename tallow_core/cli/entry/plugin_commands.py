@@ -57,6 +57,6 @@ def function(settings: Settings, name: str) -> Callable[..., Any] | None:
     catalog = Catalog.scan(settings.plugins)
     if not any(entry.name == name for entry in catalog.entries(COMMAND)):
         return None
-    from tallow_core.registry.loader import PluginLoader
+    from tallow_core.config.plugins import loader_of
 
-    return PluginLoader(catalog, settings.directories).load(COMMAND, name).function()
+    return loader_of(settings).load(COMMAND, name).function()

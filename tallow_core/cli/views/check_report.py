@@ -15,8 +15,9 @@ from tallow_core.config.schema import Settings
 from tallow_core.errors import EXIT_DONE, PluginError, UsageError
 from tallow_core.events import CheckEnded, ChecksEnded, PluginListed
 from tallow_core.plugin_settings import DriverSettings
+from tallow_core.registry.check_record import CheckRecord
 from tallow_core.testing.expect import ConformanceError
-from tallow_core.testing.subjects import Subject, everything, named, scratch
+from tallow_core.testing.subjects import Subject, everything, named, of_distribution, scratch
 from tallow_core.testing.suite import Check
 from tallow_core.text import printable
 
@@ -62,23 +63,54 @@ def check_plugins(
         if all_of_them
         else [named(name, settings.plugins) for name in dict.fromkeys(names)]
     )
+    counts = _run(subjects, settings, report)
+    if counts.broken:
+        block = ", ".join(f'"{name}"' for name in counts.broken)
+        raise PluginError(
+            f"{_broken(counts)}; to go on without, write `[plugins] block = [{block}]` in the"
+            " config file"
+        )
+    return EXIT_DONE
+
+
+def check_distribution(name: str, settings: Settings, report: Report) -> None:
+    """Check all that a distribution provides, as if it were allowed; `PluginError` if a check
+    fails. What has no checks (commands, hooks) is loaded."""
+    counts = _run(of_distribution(name, settings.plugins), settings, report)
+    if counts.broken:
+        raise PluginError(
+            f"{printable(name)} is not allowed: {_broken(counts)}; to allow it even so, repeat with"
+            " --no-check"
+        )
+
+
+def report_for(settings: Settings, *, json: bool, quiet: bool) -> Report:
+    """Events or lines, as the options ask."""
+    if not json:
+        return PlainReport(quiet=quiet)
+    return JsonReport(JsonReporter(sys.stdout, 0, quiet=quiet), CheckRecord(settings.directories))
+
+
+def _run(subjects: Iterable[Subject], settings: Settings, report: Report) -> CheckCounts:
+    """Check all, and keep the outcomes in the record of checks."""
     counts = CheckCounts()
+    record = CheckRecord(settings.directories)
     with scratch() as scratched:
         for subject in subjects:
             _check_one(subject, scratched, report, counts)
+            if subject.entry is not None and not subject.passed_over:
+                record.enter(subject.entry, passed=str(subject) not in counts.broken)
     report.done(counts)
-    if counts.broken:
-        block = ", ".join(f'"{name}"' for name in counts.broken)
-        verb = (
-            "does not keep the contract of its kind"
-            if len(counts.broken) == 1
-            else "do not keep the contract of their kind"
-        )
-        raise PluginError(
-            f"{' and '.join(counts.broken)} {verb}; to go on without, write `[plugins] block ="
-            f" [{block}]` in the config file"
-        )
-    return EXIT_DONE
+    return counts
+
+
+def _broken(counts: CheckCounts) -> str:
+    verb = (
+        "does not keep the contract of its kind"
+        if len(counts.broken) == 1
+        else "do not keep the contract of their kind"
+    )
+    return f"{' and '.join(counts.broken)} {verb}"
 
 
 def _check_one(
@@ -103,7 +135,7 @@ def _check_one(
 
 def _checks(subject: Subject, settings: DriverSettings) -> Iterable[Check]:
     try:
-        return subject.checks(settings)
+        return subject.checks(settings) or [Check("can_be_loaded", lambda: None)]
     except PluginError as error:
         return [Check("can_be_loaded", _raising(error))]
 
@@ -179,8 +211,9 @@ def _count(number: int, thing: str) -> str:
 class JsonReport:
     """The same as events: docs/reference/events.md."""
 
-    def __init__(self, reporter: JsonReporter) -> None:
+    def __init__(self, reporter: JsonReporter, record: CheckRecord) -> None:
         self._reporter = reporter
+        self._record = record
 
     def subject(self, subject: Subject) -> None:
         """`plugin`."""
@@ -188,7 +221,13 @@ class JsonReport:
         kind, name, distribution, version, state = map(printable, texts)
         self._reporter.emit(
             PluginListed(
-                kind, name, distribution, version, state, reason=subject.passed_over or None
+                kind,
+                name,
+                distribution,
+                version,
+                state,
+                self._record.checked(subject.entry) if subject.entry else "built in",
+                reason=subject.passed_over or None,
             )
         )
 

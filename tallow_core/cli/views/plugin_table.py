@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 from tallow_core.cli.views.output import put, tell
@@ -10,15 +12,17 @@ from tallow_core.config.schema import Settings
 from tallow_core.errors import EXIT_DONE, PluginError, UsageError
 from tallow_core.events import PluginListed
 from tallow_core.registry.catalog import Catalog, allow_command
+from tallow_core.registry.check_record import CheckRecord
 from tallow_core.registry.entry import PluginEntry
 from tallow_core.registry.kinds import KINDS, LISTED_KINDS, PLUGIN, Kind, listed_kind
 from tallow_core.registry.permissions import FIRST_PARTY, canonical
 from tallow_core.text import nearest, printable
 
 if TYPE_CHECKING:
+    from tallow_core.config.plugin_options import ShownOption
     from tallow_core.registry.loader import PluginLoader
 
-_COLUMNS = ("kind", "name", "distribution", "version", "state")
+_COLUMNS = ("kind", "name", "distribution", "version", "state", "checked")
 
 
 def list_plugins(*, kind: str | None, settings: Settings, json: bool, quiet: bool = False) -> int:
@@ -26,7 +30,8 @@ def list_plugins(*, kind: str | None, settings: Settings, json: bool, quiet: boo
     imported."""
     catalog = Catalog.scan(settings.plugins)
     entries = [entry for each in _kinds(kind) for entry in catalog.entries(each)]
-    for line in map(event, map(row, entries)) if json else table([*map(row, entries)]):
+    rows = rows_of(entries, settings)
+    for line in map(event, rows) if json else table(rows):
         put(line)
     if not json and not quiet:
         _hint(catalog, entries)
@@ -86,14 +91,19 @@ def _found(catalog: Catalog, kinds: tuple[Kind[Any], ...], name: str) -> list[Pl
     return found
 
 
-def row(entry: PluginEntry) -> dict[str, Any]:
-    """What a list says of one entry."""
-    values = entry._asdict() | {"state": entry.status}
-    return {column: printable(values[column]) for column in _COLUMNS}
+def rows_of(entries: Iterable[PluginEntry], settings: Settings) -> list[dict[str, Any]]:
+    """What a list says of each entry."""
+    record = CheckRecord(settings.directories)
+    values = (
+        entry._asdict() | {"state": entry.status, "checked": record.checked(entry)}
+        for entry in entries
+    )
+    return [{column: printable(each[column]) for column in _COLUMNS} for each in values]
 
 
 def _facts(catalog: Catalog, entry: PluginEntry, settings: Settings) -> dict[str, Any]:
-    facts = row(entry) | {"module": printable(entry.value), "summary": entry.summary()}
+    (facts,) = rows_of([entry], settings)
+    facts |= {"module": printable(entry.value), "summary": entry.summary()}
     return facts | (
         _descriptor(catalog, entry, settings)
         if entry.state == "allowed"
@@ -105,11 +115,11 @@ def _descriptor(catalog: Catalog, entry: PluginEntry, settings: Settings) -> dic
     """The class variables that the contract of the driver's kind declares, and the hooks that its
     distribution implements."""
     # Imported here: `list` must not pay for the machinery that loads plugins.
+    from tallow_core.config.plugins import loader_of
     from tallow_core.registry.contract_check import contract_of
-    from tallow_core.registry.loader import PluginLoader
 
-    loader = PluginLoader(catalog, settings.directories)
-    hooks = {"hooks": _hooks(loader, entry)}
+    loader = loader_of(settings)
+    hooks = {"hooks": tuple(_hooks(loader, entry))}
     if entry.kind == PLUGIN.name:
         return hooks
     kind = next(each for each in KINDS if each.name == entry.kind)
@@ -120,7 +130,18 @@ def _descriptor(catalog: Catalog, entry: PluginEntry, settings: Settings) -> dic
         if name not in ("name", "options")
     }
     described = {name: _plain(value) for name, value in values.items()}
-    return {"class": driver.__qualname__} | described | hooks
+    options = settings.driver_options.shown(kind.name, driver) if driver.options else []
+    return (
+        {"class": driver.__qualname__}
+        | described
+        | hooks
+        | ({"options": tuple(_option(each) for each in options)} if options else {})
+    )
+
+
+def _option(option: ShownOption) -> dict[str, Any]:
+    value = option.value if isinstance(option.value, bool | int | float) else str(option.value)
+    return {"name": option.name, "value": _plain(value), "origin": option.origin}
 
 
 def _hooks(loader: PluginLoader, entry: PluginEntry) -> list[str]:
@@ -132,7 +153,11 @@ def _hooks(loader: PluginLoader, entry: PluginEntry) -> list[str]:
         if each.distribution == entry.distribution and each.state == "allowed"
     )
     modules = {each.value: each for each in same} if not entry.first_party else {"": entry}
-    return sorted({hook for each in modules.values() for hook in loader.load_hooks(each)})
+    found: set[str] = set()
+    for each in modules.values():
+        with suppress(PluginError):  # another module of the distribution may be broken
+            found |= {*loader.load_hooks(each)}
+    return sorted(found)
 
 
 def _plain(value: object) -> object:
@@ -159,8 +184,11 @@ def table(rows: list[dict[str, Any]]) -> list[str]:
 
 
 def _block(facts: dict[str, Any]) -> list[str]:
+    options = facts.pop("options", [])
+    facts["hooks"] = facts.get("hooks") or "none"
+    facts |= {f"  {each['name']}": f"{each['value']}  ({each['origin']})" for each in options}
     width = max(map(len, facts))
     return [
-        f"{name.ljust(width)}  {' '.join(value) if isinstance(value, list) else value}"
+        f"{name.ljust(width)}  {' '.join(value) if isinstance(value, list | tuple) else value}"
         for name, value in facts.items()
     ]
