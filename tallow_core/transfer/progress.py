@@ -1,4 +1,4 @@
-"""Progress: a snapshot of bytes moved, reported a few times a second while a transfer runs."""
+"""How much was transferred, and the progress events while a transfer runs."""
 
 from __future__ import annotations
 
@@ -7,13 +7,21 @@ import contextlib
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
+from typing import NamedTuple
 
 from tallow_core.events import ProgressMade
 from tallow_core.session.context import Context
 
-INTERVAL = 0.2
+INTERVAL_SECONDS = 0.2
 WINDOW = 15
-"""Snapshots that the rate is an average over: three seconds."""
+"""Events that the rate is an average over: three seconds."""
+
+
+class Amount(NamedTuple):
+    """Files, and bytes of content."""
+
+    files: int = 0
+    size: int = 0
 
 
 @contextlib.asynccontextmanager
@@ -32,7 +40,7 @@ async def progress(
 
     async def tick() -> None:
         while True:
-            await asyncio.sleep(INTERVAL)
+            await asyncio.sleep(INTERVAL_SECONDS)
             report()
 
     task = asyncio.create_task(tick())

@@ -30,19 +30,21 @@ from tallow_core.session.channel import StoppedError
 from tallow_core.session.context import Context
 from tallow_core.session.safety_check import Ask
 from tallow_core.session.session import Session
-from tallow_core.transfer.receiver import Decision, Going, Offered, Receiver
-from tallow_core.transfer.resume_store import Redialling
+from tallow_core.transfer.decision import Decision, Offered, ReceiveRun
+from tallow_core.transfer.receiver import Receiver
+from tallow_core.transfer.reconnect import ReconnectWindow
 from tallow_core.transfer.session_report import announce_session
 
-FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0
-"""Seconds between attempts to find the sender again."""
-PASSING = (TransportError, RemoteProtocolError, AuthenticationError, PolicyError, RefusedError)
-"""What an attempt to find it again may end with: somebody else may be where it was, or only a path
-that policy closes be left."""
+MIN_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 0.5, 15.0
+"""Between attempts to find the sender again: at first, and at most. It doubles each time."""
+RETRYABLE = (TransportError, RemoteProtocolError, AuthenticationError, PolicyError, RefusedError)
+"""What an attempt to find it again may end with: another peer may be where it was, or policy may
+close the only path that is left."""
 
 
 Decide = Callable[[Offered], Awaitable[Decision]]
-"""Asks whoever decides; or raises `RefusedError`, `UsageError` or `FileSystemError`."""
+"""Asks the person or program that decides; may raise `RefusedError`, `UsageError` or
+`FileSystemError`."""
 
 
 async def receive(context: Context, code: Code, at: str | None, decide: Decide, ask: Ask) -> None:
@@ -51,56 +53,54 @@ async def receive(context: Context, code: Code, at: str | None, decide: Decide, 
     `ask` has the safety number of the other side typed in, where policy here wants that: before
     `decide`, and before anything is accepted.
     """
-    going = Going()
+    run = ReceiveRun()
     try:
-        await _sessions(context, code, at, going, decide, ask)
+        await _sessions(context, code, at, run, decide, ask)
     except BaseException:
-        if going.kept_in:
-            again = "receive it again, with this code or a new one, to go on"
-            context.reporter.warn(f"what was verified is kept in {going.kept_in}: {again}")
+        if run.kept_in:
+            step = "receive it again, with this code or a new one, to go on"
+            context.reporter.warn(f"what was verified is kept in {run.kept_in}: {step}")
         raise
 
 
 async def _sessions(
-    context: Context, code: Code, at: str | None, going: Going, decide: Decide, ask: Ask
+    context: Context, code: Code, at: str | None, run: ReceiveRun, decide: Decide, ask: Ask
 ) -> None:
-    session, redialling = await connect(context, code, at), Redialling(context)
+    session, window = await connect(context, code, at), ReconnectWindow(context)
     while True:
         try:
             async with session:
                 pool = open_paths(context, session)
                 announce_session(context, session)
                 with Spool() as spool:
-                    await _receive(context, session, pool, going, spool, decide, ask)
+                    await _receive(context, session, pool, run, spool, decide, ask)
                 return
         except TransportError as error:
             if (
-                going.earlier is None
+                run.earlier is None
                 or isinstance(error, StoppedError)
                 or not context.settings.session.reconnect
             ):
                 raise
             lost = error
-        redialling.lost(lost, going.there)
-        session = await _redial(context, code, at, lost, redialling.deadline)
+        window.lost(lost, run.before)
+        session = await _redial(context, code, at, lost, window.deadline)
 
 
 async def _receive(
     context: Context,
     session: Session,
     pool: LanePool,
-    going: Going,
+    run: ReceiveRun,
     spool: Spool,
     decide: Decide,
     ask: Ask,
 ) -> None:
-    receiver = Receiver(context, session, pool, going)
+    receiver = Receiver(context, session, pool, run)
     offered = await receiver.offered(spool)
     try:
-        if (
-            going.decision is not None
-        ):  # the sender proved to be that of before, with what this very session has
-            decision = going.again(offered.digest)
+        if run.decision is not None:  # `offered` made sure that it is the sender of before
+            decision = run.decision_for(offered.digest)
         else:
             _veto(context, offered.offer)
             await session.guard(session.safety.compare(context, ask))
@@ -114,9 +114,8 @@ async def _receive(
 async def _redial(
     context: Context, code: Code, at: str | None, lost: TransportError, deadline: float
 ) -> Session:
-    """Find the sender again, by any path; raises what was lost when the time is over, and
-    `ProofsSpent`."""
-    loop, pause = asyncio.get_running_loop(), FIRST_PAUSE
+    """Find the sender again, by any path; raises `lost` when the time is over, or `ProofsSpent`."""
+    loop, pause = asyncio.get_running_loop(), MIN_PAUSE_SECONDS
     said: set[str] = set()
     while True:
         try:
@@ -125,7 +124,7 @@ async def _redial(
                 return await connect(context, code, at)
         except ProofsSpent:
             raise
-        except (TimeoutError, *PASSING) as error:
+        except (TimeoutError, *RETRYABLE) as error:
             if not isinstance(error, TimeoutError | TransportError) and str(error) not in said:
                 said.add(str(error))
                 context.reporter.warn(
@@ -133,7 +132,7 @@ async def _redial(
                 )
             if loop.time() + pause >= deadline:
                 raise lost from error
-            pause = min(2 * pause, LONGEST_PAUSE)
+            pause = min(2 * pause, MAX_PAUSE_SECONDS)
 
 
 async def _asked(decide: Decide, offered: Offered) -> Decision:
@@ -147,7 +146,7 @@ def _veto(context: Context, offer: Offer) -> None:
 
 
 async def _refuse(session: Session, error: TallowError) -> None:
-    """Tell the sender no. What it need not know of this side (paths, free space) stays here."""
+    """Refuse. What the sender need not know of this side (paths, free space) is not sent."""
     text = (
         str(error)
         if isinstance(error, RefusedError | AuthenticationError)

@@ -1,4 +1,4 @@
-"""The events that both ends tell of a session: who the other end is, and what was done."""
+"""The events that both ends report of a session: who the other end is, and what was done."""
 
 from __future__ import annotations
 

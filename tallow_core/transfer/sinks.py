@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Sequence
 from typing import Protocol
 
 from tallow_core.aio import detached
-from tallow_core.errors import FileSystemError
+from tallow_core.errors import FileSystemError, LocalProtocolError
 from tallow_core.files.output.file_writer import FileWriter
 from tallow_core.files.output.output_tree import OutputTree
 from tallow_core.files.output.placement import Overwrite
@@ -15,52 +16,89 @@ from tallow_core.files.output.staging import StagingArea
 from tallow_core.files.skipped import Skipped
 from tallow_core.protocol.transfer.content_reader import FileWhole
 from tallow_core.protocol.transfer.manifest_entry import Entry, EntryKind
-from tallow_core.protocol.transfer.selection import (
-    KEPT,
-    WANTED,
-    Selection,
-)
+from tallow_core.protocol.transfer.selection import KEPT, WANTED, Selection
 
 _ZEROS = memoryview(bytes(1 << 18))
 
 
-class Sink(Protocol):
-    """Where the content goes. Names were checked before; `commit` gives the path as it landed, None
-    if the file was left out.
+class ResumableSink(Protocol):
+    """A sink in which an interrupted transfer can go on: a folder. `root` is its descriptor,
+    `output` its real path."""
 
-    `files` and `links` count what landed. A hole is not written where what is not written reads as
-    zeros.
-    """
+    output: str
+
+    @property
+    def root(self) -> int: ...
+
+    @property
+    def overwrite(self) -> Overwrite: ...
+
+    def stage_in(self, staging: StagingArea) -> None:
+        """Use a staging area that outlives this object; before the first entry."""
+
+    def found(self, number: int, folder: int, name: str) -> None:
+        """An entry is complete, under this name in this folder (a descriptor), from an earlier
+        session."""
+
+    def renewed(self) -> Sink:
+        """A new sink, to go on in another session."""
+
+
+class Sink(Protocol):
+    """Where the content goes. Names were checked before. `files` and `links` count what has
+    arrived."""
 
     skipped: list[Skipped]
     files: int
     single: bool
     """Whether all of it is one thing, which is of no use if it did not come whole."""
+    takes_whole: bool
+    """Whether small files may be given to `put`, not in pieces."""
 
     @property
     def links(self) -> int: ...
 
-    def passed(self, number: int, entry: Entry) -> None: ...
+    @property
+    def resumable(self) -> ResumableSink | None:
+        """This sink, if an interrupted transfer can go on in it."""
 
-    def segment(self, index: int, digest: bytes) -> None: ...
+    def passed(self, number: int, entry: Entry) -> None:
+        """Take a folder or link."""
 
-    def begin(self, number: int, entry: Entry) -> None: ...
+    def put(self, file: FileWhole) -> bool:
+        """Take a small file that came whole; returns whether `settle` has something to return."""
 
-    async def write(self, offset: int, data: memoryview) -> None: ...
+    def settle(self) -> Sequence[tuple[FileWhole, str]]:
+        """Give what `put` took its names; returns what has got one since the last call, with the
+        paths (raw) that they got."""
 
-    async def hole(self, length: int) -> None: ...
+    def begin(self, number: int, entry: Entry) -> None:
+        """Begin a file that comes in pieces."""
 
-    def commit(self, size: int) -> str | None: ...
+    async def write(self, offset: int, data: memoryview) -> None:
+        """Take bytes of the file."""
 
-    def discard(self) -> None: ...
+    async def hole(self, length: int) -> None:
+        """Take zeros of the file."""
 
-    def close(self, *, failed: bool) -> None: ...
+    def segment(self, index: int, digest: bytes) -> None:
+        """A whole segment of the file was written, and has this hash."""
+
+    def commit(self, size: int) -> str | None:
+        """The file is complete; returns the path (raw) that it got, None if it was left out."""
+
+    def discard(self) -> None:
+        """Drop the file."""
+
+    def close(self, *, failed: bool) -> None:
+        """Nothing more comes."""
 
 
 class FolderSink:
     """Files, folders and links below an output folder, as far as they are selected."""
 
     single = False
+    takes_whole = True
 
     def __init__(self, output: str, overwrite: Overwrite, selection: Selection) -> None:
         self.output = os.path.realpath(output)
@@ -83,11 +121,16 @@ class FolderSink:
 
     @property
     def links(self) -> int:
-        """Links that were made."""
+        """Links that were made, in this session or an earlier one."""
         return self._links_before + self._tree.links
 
-    def again(self) -> FolderSink:
-        """A new one, for going on in another session."""
+    @property
+    def resumable(self) -> ResumableSink:
+        """This sink."""
+        return self
+
+    def renewed(self) -> Sink:
+        """A new sink for the same folder."""
         return FolderSink(self.output, self.overwrite, self._selection)
 
     def stage_in(self, staging: StagingArea) -> None:
@@ -95,14 +138,9 @@ class FolderSink:
         self._tree.stage_in(staging)
 
     def found(self, number: int, folder: int, name: str) -> None:
-        """An entry is there from an earlier run; what has further names to come is kept for
-        them."""
+        """Keep the entry if hard links to it are to come."""
         if self._selection.flags(number) & KEPT:
             self._tree.hard_links.keep_from(number, folder, name)
-
-    def is_there(self, number: int) -> bool:
-        """Whether an entry is there from an earlier run."""
-        return self._tree.staging.leftovers.is_complete(number)
 
     def passed(self, number: int, entry: Entry) -> None:
         """Make a folder or link."""
@@ -110,12 +148,23 @@ class FolderSink:
             return
         if entry.kind == EntryKind.DIRECTORY:
             self._tree.enter(entry.components, entry.mode, entry.mtime_ns, number=number)
-        elif self.is_there(number):
+        elif self._tree.staging.leftovers.is_complete(number):
             self._links_before += 1
         elif entry.kind == EntryKind.SYMLINK:
             self._tree.symlink(entry.components, entry.target, entry.mtime_ns, number=number)
         else:
             self._tree.hard_link(entry.components, entry.first, number=number)
+
+    def put(self, file: FileWhole) -> bool:
+        """Write a small file."""
+        flags = self._selection.flags(file.number)
+        return self._tree.put(file, keep=bool(flags & KEPT), named=bool(flags & WANTED))
+
+    def settle(self) -> Sequence[tuple[FileWhole, str]]:
+        """Give the small files their names."""
+        settled = self._tree.settle()
+        self.files += len(settled)
+        return settled
 
     def begin(self, number: int, entry: Entry) -> None:
         """Begin a file."""
@@ -129,30 +178,18 @@ class FolderSink:
             named=bool(flags & WANTED),
         )
 
-    def whole(self, file: FileWhole) -> bool:
-        """Take a small file that came whole; whether `settle` has something to tell."""
-        flags = self._selection.flags(file.number)
-        return self._tree.put(file, keep=bool(flags & KEPT), named=bool(flags & WANTED))
-
-    def settle(self) -> list[tuple[FileWhole, str]]:
-        """Give what came whole its names; returns what has got one since the last call, with the
-        paths as they landed."""
-        settled = self._tree.settle()
-        self.files += len(settled)
-        return settled
-
-    def segment(self, index: int, digest: bytes) -> None:
-        """A whole segment of the file was written."""
-        if self._writer is not None:
-            self._writer.segment(index, digest)
-
     async def write(self, offset: int, data: memoryview) -> None:
         """Write inline: a hop to a thread costs more than the page cache does."""
         if self._writer is not None:
             self._writer.write(offset, data)
 
     async def hole(self, length: int) -> None:
-        """What is not written reads as zeros."""
+        """Write nothing: what is not written reads as zeros."""
+
+    def segment(self, index: int, digest: bytes) -> None:
+        """Record the segment."""
+        if self._writer is not None:
+            self._writer.segment(index, digest)
 
     def commit(self, size: int) -> str | None:
         """Give the file its name."""
@@ -175,29 +212,39 @@ class FolderSink:
             self._tree.close()
 
 
-class _One:
-    """What takes a single file."""
+class _SingleSink:
+    """What takes a single file, in pieces, and cannot be resumed."""
 
     single = True
+    takes_whole = False
     links = 0
+    resumable = None
 
     def __init__(self) -> None:
         self.skipped: list[Skipped] = []
         self.files = 0
 
     def passed(self, number: int, entry: Entry) -> None:
-        """Folders and links are nothing here."""
+        """Ignore folders and links."""
+
+    def put(self, file: FileWhole) -> bool:
+        """Never called, since `takes_whole` is False."""
+        raise LocalProtocolError("a sink of one file takes it in pieces")
+
+    def settle(self) -> Sequence[tuple[FileWhole, str]]:
+        """Nothing waits."""
+        return ()
 
     def segment(self, index: int, digest: bytes) -> None:
-        """What is not kept in a folder cannot be resumed."""
+        """Record nothing."""
 
     def close(self, *, failed: bool) -> None:
-        """Nothing is to be closed."""
+        """Close nothing."""
 
 
-class StreamSink(_One):
-    """One file, to a descriptor, as its records verify: completeness is known by the exit
-    status."""
+class StreamSink(_SingleSink):
+    """One file, to a descriptor, as its records verify; only the exit status shows whether it is
+    complete."""
 
     def __init__(self, descriptor: int) -> None:
         super().__init__()
@@ -220,7 +267,7 @@ class StreamSink(_One):
             raise FileSystemError(f"standard output cannot be written: {error.strerror}") from error
 
     async def hole(self, length: int) -> None:
-        """Zeros like any others: what reads a pipe knows no holes."""
+        """Write the zeros: a pipe has no holes."""
         while length:
             part = _ZEROS[: min(length, len(_ZEROS))]
             await self.write(0, part)
@@ -236,11 +283,11 @@ class StreamSink(_One):
         return self._path
 
     def discard(self) -> None:
-        """What was written cannot be taken back; the exit status tells."""
+        """What was written cannot be taken back; the exit status is an error."""
 
 
-class TextSink(_One):
-    """A text message, kept to be shown."""
+class TextSink(_SingleSink):
+    """A text message, in `data`."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -12,7 +12,7 @@ CREDIT_SECONDS = 0.2
 """What was not used while something else was slow may be used later, up to this."""
 
 _SHARES = 8
-_LEAST = 4096
+_MIN_PORTION_BYTES = 4096
 
 
 class Throttle:
@@ -34,7 +34,9 @@ class Throttle:
     def portion(self) -> int:
         """Bytes to send at once, so that it does not come in bursts: an eighth of a second's,
         within bounds."""
-        return min(PAYLOAD, max(_LEAST, self._rate // _SHARES)) if self._rate else PAYLOAD
+        return (
+            min(PAYLOAD, max(_MIN_PORTION_BYTES, self._rate // _SHARES)) if self._rate else PAYLOAD
+        )
 
     async def spend(self, count: int) -> None:
         """Account for `count` bytes that have moved."""

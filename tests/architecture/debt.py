@@ -10,9 +10,6 @@ LONG: frozenset[str] = frozenset(
         "tallow_core.testing.checks.cipher_checks",
         "tallow_core.testing.checks.listener_checks",
         "tallow_core.testing.checks.login_checks",
-        "tallow_core.transfer.receiver",
-        "tallow_core.transfer.resume_store",
-        "tallow_core.transfer.send",
     ]
 )
 MODULES: frozenset[str] = frozenset()
@@ -65,13 +62,6 @@ VAGUE: frozenset[str] = frozenset(
         "tallow_core.testing.memory_transport",
         "tallow_core.testing.pytest_plugin",
         "tallow_core.text",
-        "tallow_core.transfer.partial_transfer",
-        "tallow_core.transfer.receive",
-        "tallow_core.transfer.receiver",
-        "tallow_core.transfer.resume_store",
-        "tallow_core.transfer.send",
-        "tallow_core.transfer.session_report",
-        "tallow_core.transfer.sinks",
         "tallow_plugins.authenticators.cpace",
         "tallow_plugins.authenticators.opaque",
         "tallow_plugins.ciphers.aegis_256",
@@ -101,8 +91,6 @@ LIMITS: frozenset[str] = frozenset(
         "tallow_core.rendezvous.host",
         "tallow_core.rendezvous.relay_client",
         "tallow_core.testing.checks.compressor_checks",
-        "tallow_core.transfer.receiver",
-        "tallow_core.transfer.throttle",
         "tallow_plugins.authenticators.opaque",
         "tallow_plugins.commands.demo",
         "tallow_plugins.discoveries.local",

@@ -65,6 +65,22 @@ INNER: dict[str, tuple[str, ...]] = {
         "direct_path_finder",
         "session_paths",
     ),
+    "transfer": (
+        "throttle",
+        "progress",
+        "session_report",
+        "payloads",
+        "sinks",
+        "resume_store",
+        "partial_send",
+        "partial_receive",
+        "decision",
+        "reconnect",
+        "sender",
+        "receiver",
+        "send",
+        "receive",
+    ),
 }
 """Room, or part of one -> all of its modules, lowest first, where their order counts too."""
 

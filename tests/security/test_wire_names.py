@@ -10,8 +10,8 @@ import pytest
 from tallow_core.errors import ForgedRecord, RemoteProtocolError, TallowError
 from tallow_core.protocol.handshake.code import parse_code
 from tallow_core.protocol.lanes.record import RecordType
+from tallow_core.transfer.decision import Decision, Offered
 from tallow_core.transfer.receive import receive
-from tallow_core.transfer.receiver import Decision, Offered
 from tests.kit.corpus import ORDINARY, PATHS, TREES
 from tests.kit.hostile_peers import (
     CODE,

@@ -19,13 +19,8 @@ from tallow_core.files.output.resumable_staging import ResumableStaging, remove_
 from tallow_core.files.source.source_entry import SourceEntry
 from tallow_core.protocol.transfer.manifest_entry import Entry, EntryKind
 from tallow_core.protocol.transfer.resumption import Earlier, Proof, prove
-from tallow_core.transfer.resume_store import (
-    LIFETIME,
-    ReceivedRecords,
-    SentRecords,
-    unchanged,
-    write_sources,
-)
+from tallow_core.transfer.partial_send import unchanged, write_sources
+from tallow_core.transfer.resume_store import LIFETIME_SECONDS, ReceivedRecords, SentRecords
 from tallow_plugins.hashes.blake3 import Blake3
 
 KEY = b"k" * 32
@@ -346,8 +341,8 @@ def test_t34_the_receivers_record_is_found_by_proof_only(tmp_path: Path) -> None
     assert records.find([prove(EARLIER, "receiver", "sha256", b"T")], "sha256", b"T") is None
     os.utime(record.path, (1, 1))
     assert records.find([right], "sha256", b"T") is None
-    assert LIFETIME < 10**9
-    records.expire()
+    assert LIFETIME_SECONDS < 10**9
+    assert [each.path for each in records.expire()] == [record.path]
     assert not record.path.exists()
 
 

@@ -6,14 +6,13 @@ from collections.abc import Sequence
 
 from tallow_core.errors import FileSystemError
 from tallow_core.events import EntryListed, LeftOut, OfferMade
-from tallow_core.files.skipped import Skipped
+from tallow_core.files.skipped import HARMLESS, Skipped
 from tallow_core.files.source.source_tree import SourceTree
 from tallow_core.files.source.tree_filter import TreeOptions
 from tallow_core.protocol.transfer.manifest_entry import Entry
 from tallow_core.protocol.transfer.offer_pages import Counts
 from tallow_core.session.context import Context
 from tallow_core.text import printable
-from tallow_core.transfer.send import HARMLESS
 
 
 def dry_run(context: Context, paths: Sequence[str], options: TreeOptions) -> None:

@@ -10,7 +10,7 @@ from tallow_core.cli.views.reporters import size_text
 from tallow_core.files.source.ignore_patterns import Patterns
 from tallow_core.protocol.transfer.manifest_entry import Entry, EntryKind
 from tallow_core.text import printable
-from tallow_core.transfer.receiver import Offered
+from tallow_core.transfer.decision import Offered
 
 _NUMBERS = re.compile(r"(\d{1,9})(?:-(\d{1,9}))?")
 

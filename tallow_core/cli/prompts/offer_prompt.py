@@ -24,8 +24,8 @@ from tallow_core.protocol.transfer.offer_pages import Counts, OfferKind
 from tallow_core.protocol.transfer.selection import WANTED, Selection
 from tallow_core.session.context import Context
 from tallow_core.text import printable
+from tallow_core.transfer.decision import Decision, Offered, check_space
 from tallow_core.transfer.receive import receive
-from tallow_core.transfer.receiver import Decision, Offered, check_space
 from tallow_core.transfer.sinks import FolderSink, StreamSink, TextSink
 
 LINES = 40

@@ -1,10 +1,10 @@
-"""The receiver's side of a transfer that can be resumed, within one session: what is known of it,
-and what becomes of that."""
+"""The receiver's side of a transfer that can be resumed, within one session: which earlier transfer
+it is, what of it is here, and what is kept at the end."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import partial
 
 from tallow_core.aio import detached
@@ -12,7 +12,7 @@ from tallow_core.errors import IntegrityError, RefusedError, RemoteProtocolError
 from tallow_core.events import TransferResumed
 from tallow_core.files.os_faults import explain
 from tallow_core.files.output.journal import JournalSubject
-from tallow_core.files.output.resumable_staging import ResumableStaging
+from tallow_core.files.output.resumable_staging import ResumableStaging, remove_leftover
 from tallow_core.files.output.staging import Leftovers
 from tallow_core.protocol.handshake.handshake_machine import Established
 from tallow_core.protocol.transfer.manifest_entry import FILES, Entry
@@ -26,15 +26,19 @@ from tallow_core.protocol.transfer.resumption import (
 )
 from tallow_core.session.context import Context
 from tallow_core.text import printable
+from tallow_core.transfer.progress import Amount
 from tallow_core.transfer.resume_store import ReceivedRecord, ReceivedRecords
-from tallow_core.transfer.sinks import FolderSink
+from tallow_core.transfer.sinks import ResumableSink
 
-_NOTHING = Leftovers()
+_FINAL_ERRORS = (IntegrityError, RemoteProtocolError, RefusedError)
+"""The sender broke the protocol, sent what does not fit, or refused: nothing is kept for it. A
+record that was forged on the way is no such error: who is between the two cannot have anything
+removed."""
 
 
-class Received:
-    """`earlier`: the transfer that goes on, or after `attach` the one that could; `there`: the
-    files and bytes that were here before."""
+class PartialReceive:
+    """`earlier`: the transfer that goes on, after `attach` also one that begins; `before`: what of
+    it was here when the session began."""
 
     def __init__(self, context: Context, established: Established, secret: bytes) -> None:
         self._context = context
@@ -43,19 +47,16 @@ class Received:
         self._records = ReceivedRecords(context.settings.directories.state)
         self._found: list[ReceivedRecord] = []
         self._record: ReceivedRecord | None = None
+        self._staging: ResumableStaging | None = None
         self.resumed = False
         """Whether the sender proved to be that of an earlier transfer."""
         self.earlier: Earlier | None = None
-        self.keeping: ResumableStaging | None = None
-        self.there = (0, 0)
+        self.leftovers = Leftovers()
+        """What is here from earlier sessions, by entry."""
+        self.before = Amount()
         self.kept_in = ""
         """After `failed`: the output folder (printable) in which something is kept for a later
         session."""
-
-    @property
-    def leftovers(self) -> Leftovers:
-        """What is here from an earlier run."""
-        return _NOTHING if self.keeping is None else self.keeping.leftovers
 
     @property
     def places(self) -> list[str]:
@@ -63,17 +64,13 @@ class Received:
         return [record.output for record in self._found]
 
     @property
-    def begun(self) -> Mapping[int, bytes]:
-        """The hashes of the segments that are here, by file."""
-        return self.leftovers.segments
-
-    def is_there(self, number: int) -> bool:
-        """Whether an entry, no folder, is here complete."""
-        return self.leftovers.is_complete(number)
+    def attached(self) -> bool:
+        """Whether what is received is kept after an interruption."""
+        return self._staging is not None
 
     def answer(self, body: bytes) -> bytes:
-        """The body of RESUMED for that of RESUME: only a sender that proves to be that of an
-        earlier transfer gets anything but nothing."""
+        """The body of RESUMED for that of RESUME: it names nothing unless the sender proves to be
+        that of an earlier transfer."""
         kdf, transcript = self._established.schedule.kdf, self._established.schedule.transcript
         known = self._records.find(read_resume(body), kdf, transcript)
         if known is None:
@@ -89,40 +86,34 @@ class Received:
     # -- before anything is written --------------------------------------------------------------
 
     async def attach(
-        self, sink: FolderSink, offer: Offer, digest: bytes, entries: Callable[[], Iterator[Entry]]
+        self,
+        sink: ResumableSink,
+        offer: Offer,
+        digest: bytes,
+        entries: Callable[[], Iterator[Entry]],
     ) -> None:
-        """Go on in the staging folder of the earlier transfer, or make one. What looks at much does
-        so on a thread."""
-        self._records.expire()
+        """Go on in the staging folder of the earlier transfer, or make one. `digest` is the hash
+        over all entries. What looks at much does so on a thread."""
+        for record in self._records.expire():
+            remove_leftover(record.output, record.staging, record.inode)
         earlier = self.earlier or Earlier(offer.transfer_id, self._secret)
         subject = JournalSubject(
             earlier.transfer_id, digest, self._established.hash.name, offer.segment_size
         )
-        keeping = await detached(partial(self._reopened, sink, subject, offer.entries))
-        if keeping is None:
+        staging = await detached(partial(self._reopened, sink, subject, offer.entries))
+        if staging is None:
             try:
-                keeping = ResumableStaging.make(sink.root, self._records.key(), subject)
+                staging = ResumableStaging.make(sink.root, self._records.key(), subject)
             except OSError as error:
                 raise explain(error, "write in", sink.output) from error
-        self.keeping, self.earlier = keeping, earlier
-        self._record = self._records.save(earlier, sink.output, keeping.name, keeping.inode)
-        sink.stage_in(keeping)
+        self._staging, self.earlier = staging, earlier
+        self._record = self._records.save(earlier, sink.output, staging.name, staging.inode)
+        sink.stage_in(staging)
         if self.resumed:
-            await detached(
-                partial(
-                    keeping.survey,
-                    entries(),
-                    sink.overwrite,
-                    self._established.hash,
-                    offer.segment_size,
-                    sink.found,
-                )
-            )
-            self.there = await detached(partial(_amount, keeping.leftovers, entries()))
-            self._context.report(TransferResumed(*self.there))
+            await self._survey(sink, staging, offer, entries)
 
     def _reopened(
-        self, sink: FolderSink, subject: JournalSubject, entries: int
+        self, sink: ResumableSink, subject: JournalSubject, entries: int
     ) -> ResumableStaging | None:
         for record in self._found:
             if record.output == sink.output:
@@ -131,52 +122,64 @@ class Received:
                 )
         return None
 
+    async def _survey(
+        self,
+        sink: ResumableSink,
+        staging: ResumableStaging,
+        offer: Offer,
+        entries: Callable[[], Iterator[Entry]],
+    ) -> None:
+        """Find out what is here, and report it."""
+        survey = partial(
+            staging.survey,
+            entries(),
+            sink.overwrite,
+            self._established.hash,
+            offer.segment_size,
+            sink.found,
+        )
+        await detached(survey)
+        self.leftovers = staging.leftovers
+        self.before = await detached(partial(_amount, staging.leftovers, entries()))
+        self._context.report(TransferResumed(*self.before))
+
     def have(self, entries: int) -> Iterator[bytes]:
         """The bodies of HAVE, if the transfer goes on."""
-        if not self.resumed:
-            return
-        left = self.leftovers
-        yield from write_have(left.sizes(), left.complete_files or bytearray(entries))
+        if self.resumed:
+            left = self.leftovers
+            yield from write_have(left.sizes(), left.complete_files or bytearray(entries))
 
     # -- the end ---------------------------------------------------------------------------------
 
     def failed(self, error: BaseException) -> None:
-        """Keep what was verified, unless the sender itself broke the protocol, sent what does not
-        fit, or refused.
-
-        A record that was forged says nothing against those before it: somebody between must not be
-        able to have them removed.
-        """
-        if self.keeping is None:
+        """Keep what was verified, unless the error is one after which the sender gets nothing."""
+        if self._staging is None:
             return
-        if self.keeping.is_worth_keeping and not isinstance(
-            error, IntegrityError | RemoteProtocolError | RefusedError
-        ):
-            self.keeping.suspend()
+        if self._staging.is_worth_keeping and not isinstance(error, _FINAL_ERRORS):
+            self._staging.suspend()
             self.kept_in = printable(self._record.output) if self._record else ""
         else:
             self._remove()
 
-    def received(self, *, certain: bool) -> None:
-        """All is here. Without the sender's last word it is not certain that it knows: then it may
-        ask again."""
-        if self.keeping is not None:
+    def complete(self, *, certain: bool) -> None:
+        """All is here. Unless it is `certain` that the sender has the receipt, it may ask again."""
+        if self._staging is not None:
             if certain:
                 self._remove()
             else:
-                self.keeping.suspend()
+                self._staging.suspend()
 
     def _remove(self) -> None:
-        if self.keeping is not None:
-            self.keeping.remove()
+        if self._staging is not None:
+            self._staging.remove()
         if self._record is not None:
             self._record.forget()
 
 
-def _amount(left: Leftovers, entries: Iterator[Entry]) -> tuple[int, int]:
-    """(Files, bytes) that are here."""
+def _amount(left: Leftovers, entries: Iterator[Entry]) -> Amount:
+    """What is here, in files that are complete and bytes."""
     size = 0
     for number, entry in enumerate(entries):
         if entry.kind in FILES:
             size += (entry.size or 0) if left.complete_files[number] else left.size(number)
-    return sum(left.complete_files), size
+    return Amount(sum(left.complete_files), size)
