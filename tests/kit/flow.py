@@ -29,9 +29,9 @@ from tallow_core.session.session import Session
 from tallow_core.spi.transport import ByteStream
 from tallow_core.testing.memory_transport import Memory
 from tallow_core.types import NetworkPath, Role, Trust
-from tests.kit.hostile_peers import attack
 from tests.kit.in_process import context_of
 from tests.kit.machines import established
+from tests.kit.virtual_clock import run_at_once
 
 
 async def _streams(context: Context) -> tuple[ByteStream, ByteStream]:
@@ -124,7 +124,7 @@ def run(
         async with ends(home, session, guests) as both:
             await scenario(both)
 
-    attack(whole(), 30)
+    run_at_once(whole(), 60)
 
 
 async def refused(work: Awaitable[object], what: str) -> None:

@@ -176,6 +176,7 @@ def test_t23_every_bit_of_every_message_counts(kind: FrameType) -> None:
             refuses(a, b, kind)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", FLIGHTS, ids=lambda kind: kind.name)
 def test_t23_every_byte_of_the_default_suite_counts(kind: FrameType) -> None:
     length = len(

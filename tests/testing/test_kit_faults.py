@@ -413,7 +413,7 @@ def settings(tmp_path: Path) -> DriverSettings:
 
 @pytest.mark.parametrize(
     ("kind", "driver", "check"),
-    BROKEN,
+    [pytest.param(*row, marks=pytest.mark.slow if row[1] is LooksOnce else ()) for row in BROKEN],
     ids=lambda value: value.__name__ if isinstance(value, type) else "",
 )
 def test_the_kit_refuses_a_broken_driver(
