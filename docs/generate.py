@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from tallow_core import event_fields, events
+from tallow_core import api, errors, event_fields, events
 from tallow_core.registry import hookspecs
 from tallow_core.registry.kinds import KINDS, Kind
 from tallow_core.spi import driver
@@ -28,7 +29,12 @@ _NOTE = "<!-- Written by docs/generate.py out of the source: change it there. --
 
 def pages() -> dict[str, str]:
     """File name in docs/reference -> its content."""
-    return {"hooks.md": _hooks(), "drivers.md": _drivers(), "events.md": _events()}
+    return {
+        "hooks.md": _hooks(),
+        "drivers.md": _drivers(),
+        "events.md": _events(),
+        "public-api.txt": _public(),
+    }
 
 
 # -- hooks ---------------------------------------------------------------------------------------
@@ -187,6 +193,47 @@ def _json_type(annotation: ast.expr) -> str:
     assert isinstance(where.value, str)
     json_type = _JSON_TYPES[ast.unparse(hint)].removesuffix(" or null")
     return f"{json_type}, {where.value}"
+
+
+# -- what programs may use -----------------------------------------------------------------------
+
+
+def _public() -> str:
+    """One line for each name of the public modules: classes with their fields, functions with their
+    signatures."""
+    lines = ["# Written by docs/generate.py: what tallow_core.api, .events and .errors hold."]
+    for module in (api, events, errors):
+        names = getattr(module, "__all__", None) or [
+            name
+            for name, value in vars(module).items()
+            if getattr(value, "__module__", "") == module.__name__
+        ]
+        lines += [
+            f"{module.__name__}.{name}{_shape(getattr(module, name))}" for name in sorted(names)
+        ]
+    return "\n".join((*lines, ""))
+
+
+def _shape(value: Any) -> str:
+    if inspect.isfunction(value):
+        signature = str(inspect.signature(value)).replace("'", "")
+        return re.sub(r"<function (\w+) at \w+>", r"\1", signature)
+    if issubclass(value, Exception):
+        code, status = getattr(value, "code", ""), getattr(value, "exit_status", "")
+        return f"({value.__bases__[0].__name__}) code={code} exit_status={status}"
+    fields = getattr(value, "_fields", None)
+    if fields is not None:
+        hints = inspect.get_annotations(value)
+        typed = (
+            f"{name}: {getattr(hints[name], '__forward_arg__', hints[name])}" for name in fields
+        )
+        return f"({', '.join(typed)})"
+    public = [
+        f"{name}{_shape(member)}" if inspect.isfunction(member) else name
+        for name, member in vars(value).items()
+        if not name.startswith("_")
+    ]
+    return f" {{{'; '.join(public)}}}"
 
 
 # -- text ----------------------------------------------------------------------------------------

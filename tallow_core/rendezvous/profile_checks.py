@@ -8,6 +8,7 @@ instead.
 from __future__ import annotations
 
 from tallow_core.config.profiles import Limits
+from tallow_core.config.schema import Settings
 from tallow_core.errors import PolicyError
 from tallow_core.protocol.handshake.code import MIN_WORDS, Code
 from tallow_core.protocol.handshake.handshake_machine import Wish
@@ -15,11 +16,11 @@ from tallow_core.session.context import Context
 from tallow_core.types import Endpoint
 
 
-def profile_of(context: Context) -> str:
+def profile_of(settings: Settings) -> str:
     """The profile and its origin, for messages."""
     return (
-        f'the profile "{context.settings.policy.profile}" (`[policy] profile`,'
-        f" {context.settings.origin('policy.profile')})"
+        f'the profile "{settings.policy.profile}" (`[policy] profile`,'
+        f" {settings.origin('policy.profile')})"
     )
 
 
@@ -37,8 +38,8 @@ def check_code(context: Context, code: Code) -> None:
     if least > MIN_WORDS and code.count < least:
         what = "a secret that somebody made up" if code.custom else f"a code of {code.count} words"
         raise PolicyError(
-            f"{profile_of(context)} takes codes of {least} or more words of the list, not {what};"
-            f" use a new one, made with `tallow send --words {least}`"
+            f"{profile_of(context.settings)} takes codes of {least} or more words of the list, not"
+            f" {what}; use a new one, made with `tallow send --words {least}`"
         )
 
 
@@ -46,8 +47,8 @@ def check_pin(context: Context, endpoint: Endpoint) -> None:
     """Refuse a relay whose URL has no pin."""
     if context.policy.limits.pinned and endpoint.pin is None:
         raise PolicyError(
-            f"{profile_of(context)} uses relays with a pin only, and {endpoint.url} has none;"
-            " write the whole URL that `tallow relay serve` prints there,"
+            f"{profile_of(context.settings)} uses relays with a pin only, and {endpoint.url} has"
+            " none; write the whole URL that `tallow relay serve` prints there,"
             " tls://HOST:PORT#sha256=PIN"
         )
 
@@ -58,7 +59,7 @@ def check_hidden(context: Context, urls: tuple[str, ...], direct: str) -> None:
     if not context.hidden:
         return
     who = (
-        profile_of(context)
+        profile_of(context.settings)
         if context.policy.limits.hidden
         else f"--relay-only (`[relay] only`, {context.settings.origin('relay.only')})"
     )

@@ -112,4 +112,4 @@ def sources(package: str) -> dict[str, str]:
 def area(module: str) -> str:
     """The room, or the leaf, that a module of tallow_core is."""
     part = module.split(".")[1] if "." in module else "__init__"
-    return "__init__" if part == "__version__" else part
+    return {"__version__": "__init__", "api": "app"}.get(part, part)

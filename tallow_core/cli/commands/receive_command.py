@@ -47,12 +47,13 @@ def receive(
         tried.
     """
     flags = {**peering.flags("receive"), "receive.output": output, "receive.overwrite": overwrite}
-    context = invocation.context(common, flags, stdout_is_data=stdout)
+    reporter = invocation.report_to(common, stdout_is_data=stdout)
+    settings = invocation.load(common, flags)
     if code:
-        warn_of_argument(context.reporter, "type it when asked, or put it into TALLOW_CODE")
+        warn_of_argument(reporter, "type it when asked, or put it into TALLOW_CODE")
 
     from tallow_core.cli.prompts.offer_prompt import ReceiveCommand
 
-    command = ReceiveCommand(context, to_stdout=stdout, yes=yes, json=common.json, only=only)
+    command = ReceiveCommand(settings, reporter, to_stdout=stdout, yes=yes, only=only)
     run_loop(command.run(" ".join(code) or invocation.current().environment_code, at))
     return 0

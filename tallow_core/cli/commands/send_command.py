@@ -68,34 +68,49 @@ def send(
             "--follow, --git, --exclude and --dry-run are for files and folders; leave them out"
         )
     flags = {**peering.flags("send"), "send.words": words, "send.listen": listen or None}
-    context = invocation.context(common, flags)
-
-    from tallow_core.files.source.tree_filter import TreeOptions
-
-    options = TreeOptions(follow, git, exclude)
     if dry_run:
-        from tallow_core.cli.commands.dry_run import dry_run as list_only
-
-        list_only(context, paths, options)
+        _list_only(common, flags, paths, follow, git, exclude)
         return 0
+    reporter = invocation.report_to(common)
+    settings = invocation.load(common, flags)
     if code is not None:
-        warn_of_argument(context.reporter, "put it into TALLOW_CODE instead")
+        warn_of_argument(reporter, "put it into TALLOW_CODE instead")
 
+    from tallow_core.app.send_call import send as send_payload
     from tallow_core.cli.prompts.safety_prompt import ask_number, check_input
-    from tallow_core.transfer.payloads import FilesPayload, Payload, StreamPayload, TextPayload
-    from tallow_core.transfer.send import send as send_payload
 
-    payload: Payload
-    if text is not None:
-        payload = TextPayload(text)
-    elif paths == ("-",):
-        check_input(context)
-        payload = StreamPayload(0)
-    else:
-        payload = FilesPayload(list(paths), options)
+    stream = paths == ("-",)
+    if stream:
+        check_input(settings)
     run_loop(
         send_payload(
-            context, payload, code or invocation.current().environment_code, ask_number, anew=anew
+            () if stream else paths,
+            text=text,
+            stream=0 if stream else None,
+            code=code or invocation.current().environment_code,
+            follow=follow,
+            git=git,
+            exclude=exclude,
+            anew=anew,
+            settings=settings,
+            on_event=reporter.emit,
+            on_warning=reporter.warn,
+            on_note=reporter.note,
+            ask_number=ask_number,
         )
     )
     return 0
+
+
+def _list_only(
+    common: Common,
+    flags: dict[str, object],
+    paths: tuple[str, ...],
+    follow: bool,
+    git: bool,
+    exclude: tuple[str, ...],
+) -> None:
+    from tallow_core.cli.commands.dry_run import dry_run
+    from tallow_core.files.source.tree_filter import TreeOptions
+
+    dry_run(invocation.context(common, flags), paths, TreeOptions(follow, git, exclude))

@@ -82,11 +82,11 @@ def report_to(common: Common, *, stdout_is_data: bool = False) -> Reporter:
     return _current.reporter
 
 
-def context(common: Common, flags: dict[str, object], *, stdout_is_data: bool = False) -> Context:
+def context(common: Common, flags: dict[str, object]) -> Context:
     """Settings, plugins and policy for a command, and the reporter that its options ask for."""
     from tallow_core.app.compose import compose, report_plugin_warnings
 
-    reporter = report_to(common, stdout_is_data=stdout_is_data)
+    reporter = report_to(common)
     settings = load(common, flags)
     report_plugin_warnings(reporter.warn)
     return compose(settings, reporter)

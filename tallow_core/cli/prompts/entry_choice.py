@@ -6,11 +6,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 
+from tallow_core.app.incoming import IncomingOffer
 from tallow_core.cli.views.reporters import size_text
 from tallow_core.files.source.ignore_patterns import Patterns
 from tallow_core.protocol.transfer.manifest_entry import Entry, EntryKind
 from tallow_core.text import printable
-from tallow_core.transfer.decision import Offered
 
 _NUMBERS = re.compile(r"(\d{1,9})(?:-(\d{1,9}))?")
 
@@ -68,9 +68,9 @@ def _matches(patterns: Patterns, entry: Entry) -> bool:
     return patterns.match("/".join(entry.components), directory=entry.kind == EntryKind.DIRECTORY)
 
 
-def numbered(offered: Offered) -> Iterator[str]:
+def numbered(offered: IncomingOffer) -> Iterator[str]:
     """The whole list with its numbers, a line at a time."""
-    width = len(str(offered.offer.entries))
+    width = len(str(offered.count))
     return (
         f"  {number:>{width}}  {described(entry)}"
         for number, entry in enumerate(offered.entries(), 1)

@@ -8,26 +8,28 @@ import os
 import sys
 from collections.abc import Iterator
 from functools import partial
+from typing import Literal, TypeAlias
 
 from tallow_core.aio import detached
+from tallow_core.app.incoming import DECLINED, Accept, IncomingOffer
+from tallow_core.app.receive_call import receive
 from tallow_core.cli.prompts.entry_choice import by_patterns, by_words, described, numbered
 from tallow_core.cli.prompts.question import ask
 from tallow_core.cli.prompts.safety_prompt import ask_number
-from tallow_core.cli.views.output import put, tell
+from tallow_core.cli.views.output import tell
 from tallow_core.cli.views.reporters import interactive, size_text
+from tallow_core.config.schema import Settings
 from tallow_core.errors import FileSystemError, RefusedError, UsageError
-from tallow_core.events import TextReceived
-from tallow_core.files.output.placement import Overwrite
+from tallow_core.events import Reporter
 from tallow_core.protocol.handshake.code import parse_code
 from tallow_core.protocol.transfer.manifest_entry import Entry
-from tallow_core.protocol.transfer.offer_pages import Counts, OfferKind
+from tallow_core.protocol.transfer.offer_pages import Counts
 from tallow_core.protocol.transfer.selection import WANTED, Selection
-from tallow_core.session.context import Context
 from tallow_core.text import printable
-from tallow_core.transfer.decision import Decision, Offered, check_space
-from tallow_core.transfer.receive import receive
-from tallow_core.transfer.sinks import FolderSink, StreamSink, TextSink
+from tallow_core.transfer.decision import check_space
 
+Taken: TypeAlias = Literal["never", "rename", "always"]
+"""What is done where a name is taken."""
 LINES = 40
 """An offer of more entries is summarised by top-level name; the whole list is a key away."""
 
@@ -37,19 +39,18 @@ class ReceiveCommand:
 
     def __init__(
         self,
-        context: Context,
+        settings: Settings,
+        reporter: Reporter,
         *,
         to_stdout: bool,
         yes: bool,
-        json: bool,
         only: tuple[str, ...] = (),
     ) -> None:
-        self._context = context
+        self._settings = settings
+        self._reporter = reporter
         self._to_stdout = to_stdout
         self._yes = yes
-        self._json = json
         self._only = by_patterns(only) if only else None
-        self._text: TextSink | None = None
 
     async def run(self, phrase: str | None, at: str | None) -> None:
         """Ask for the code if need be, and receive; raises any `TallowError`."""
@@ -60,19 +61,26 @@ class ReceiveCommand:
                     "no code was given: type it when asked, give it as an argument, or set"
                     " TALLOW_CODE"
                 )
-        code = parse_code(phrase)
+        parse_code(phrase)  # before the output folder is looked at
         if not self._to_stdout:
-            _check_output(self._context.settings.receive.output)
-        await receive(self._context, code, at, self._decide, ask_number)
-        if self._text is not None:
-            self._show_text(bytes(self._text.data))
+            _check_output(self._settings.receive.output)
+        await receive(
+            phrase,
+            accept=self._decide,
+            at=at,
+            settings=self._settings,
+            on_event=self._reporter.emit,
+            on_warning=self._reporter.warn,
+            on_note=self._reporter.note,
+            ask_number=ask_number,
+        )
 
     # -- the decision ----------------------------------------------------------------------------
 
-    async def _decide(self, offered: Offered) -> Decision:
-        if offered.offer.kind is OfferKind.TEXT:
-            self._text = TextSink()
-            return Decision(offered.everything(), self._text)
+    async def _decide(self, offered: IncomingOffer) -> Accept:
+        if offered.kind == "text":
+            raw = self._to_stdout and not os.isatty(sys.stdout.fileno())
+            return Accept(into=sys.stdout.fileno() if raw else None)
         # What looks at every entry does so on a thread: the other side must go on hearing from us.
         only = self._only
         selection = (
@@ -88,15 +96,12 @@ class ReceiveCommand:
         selection = await self._accept(offered, selection)
         if self._to_stdout:
             self._check_single(selection)
-            return Decision(selection, StreamSink(sys.stdout.fileno()))
-        output = self._context.settings.receive.output
-        if offered.resumable:
-            return Decision(selection, FolderSink(output, self._unasked(), selection))
-        check_space(output, selection.counts.stored)
-        return Decision(
-            selection,
-            FolderSink(output, await self._overwrite(offered, output, selection), selection),
-        )
+            return Accept(selection, into=sys.stdout.fileno())
+        if not offered.resumable:
+            output = self._settings.receive.output
+            check_space(output, selection.counts.stored)
+            return Accept(selection, overwrite=await self._overwrite(offered, output, selection))
+        return Accept(selection)
 
     def _check_single(self, selection: Selection) -> None:
         counts = selection.counts
@@ -106,10 +111,10 @@ class ReceiveCommand:
                 " or name one with --only"
             )
 
-    async def _accept(self, offered: Offered, selection: Selection) -> Selection:
+    async def _accept(self, offered: IncomingOffer, selection: Selection) -> Selection:
         if self._yes:
             return selection
-        several = offered.offer.entries > 1
+        several = offered.count > 1
         while True:
             # On a thread: a long list takes a while to read.
             await detached(partial(_show, offered, selection))
@@ -122,11 +127,11 @@ class ReceiveCommand:
             if answer in ("y", "yes"):
                 return selection
             if answer in ("", "n", "no", "q"):
-                raise RefusedError("the offer was declined; nothing was written")
+                raise RefusedError(DECLINED)
             if answer == "s" and several:
                 selection = await _choose(offered) or selection
 
-    async def _asked(self, offered: Offered, selection: Selection, *, choose: bool) -> str:
+    async def _asked(self, offered: IncomingOffer, selection: Selection, *, choose: bool) -> str:
         """The answer to the question, asked again after a list of everything."""
         long = selection.counts.entries > LINES
         more = ("/s to choose" if choose else "") + ("/l to list all" if long else "")
@@ -141,54 +146,28 @@ class ReceiveCommand:
                 return answer.lower()
             await page(_listed(offered, selection))
 
-    def _unasked(self) -> Overwrite:
-        """What to do with names that are taken, where nobody is asked: most are taken by what came
-        before."""
-        wanted = self._context.settings.receive.overwrite
-        return Overwrite.RENAME if wanted == "ask" else Overwrite(wanted)
-
-    async def _overwrite(self, offered: Offered, output: str, selection: Selection) -> Overwrite:
-        wanted = self._context.settings.receive.overwrite
+    async def _overwrite(self, offered: IncomingOffer, output: str, selection: Selection) -> Taken:
+        wanted = self._settings.receive.overwrite
         if wanted != "ask":
-            return Overwrite(wanted)
+            return wanted
         if self._yes or not interactive():
-            return Overwrite.RENAME
+            return "rename"
         taken = await detached(lambda: _taken(offered, output, selection))
         if not taken:
-            return Overwrite.RENAME
+            return "rename"
         names = ", ".join(printable(name) for name in taken[:5]) + (
             ", ..." if len(taken) > 5 else ""
         )
-        answers = {
-            "": Overwrite.RENAME,
-            "r": Overwrite.RENAME,
-            "o": Overwrite.ALWAYS,
-            "k": Overwrite.NEVER,
-        }
+        answers: dict[str, Taken] = {"": "rename", "r": "rename", "o": "always", "k": "never"}
         while True:
             answer = await ask(
                 f"Here already: {names}. [R]ename what comes, [o]verwrite, [k]eep what is here, or"
                 " [q]uit? "
             )
             if answer is None or answer.lower() in ("q", "n"):
-                raise RefusedError("the offer was declined; nothing was written")
+                raise RefusedError(DECLINED)
             if answer.lower() in answers:
                 return answers[answer.lower()]
-
-    # -- text ------------------------------------------------------------------------------------
-
-    def _show_text(self, data: bytes) -> None:
-        if self._to_stdout and not os.isatty(sys.stdout.fileno()):
-            sys.stdout.flush()
-            view = memoryview(data)
-            while view:
-                view = view[os.write(sys.stdout.fileno(), view) :]
-            return
-        text = printable(data.decode(errors="replace"), lines=True)
-        if self._json:
-            self._context.report(TextReceived(text))
-        else:
-            put(text)
 
 
 def _check_output(output: str) -> None:
@@ -201,7 +180,7 @@ def _check_output(output: str) -> None:
         )
 
 
-def _taken(offered: Offered, output: str, selection: Selection) -> list[str]:
+def _taken(offered: IncomingOffer, output: str, selection: Selection) -> list[str]:
     """The top-level names that exist in `output`: a hint for the question, whatever is true then is
     decided when files land."""
     names = (
@@ -214,7 +193,7 @@ def _taken(offered: Offered, output: str, selection: Selection) -> list[str]:
     ]
 
 
-async def _choose(offered: Offered) -> Selection | None:
+async def _choose(offered: IncomingOffer) -> Selection | None:
     """Let single entries be taken or refused (T-09); None if that leaves everything as it was."""
     await page(numbered(offered))
     while True:
@@ -241,17 +220,17 @@ def counted(counts: Counts) -> str:
     return f"{files}{links}, {'of unknown size' if counts.size is None else size_text(counts.size)}"
 
 
-def _wanted(offered: Offered, selection: Selection) -> Iterator[Entry]:
+def _wanted(offered: IncomingOffer, selection: Selection) -> Iterator[Entry]:
     return (
         entry for number, entry in enumerate(offered.entries()) if selection.flags(number) & WANTED
     )
 
 
-def _listed(offered: Offered, selection: Selection) -> Iterator[str]:
+def _listed(offered: IncomingOffer, selection: Selection) -> Iterator[str]:
     return (f"  {described(entry)}" for entry in _wanted(offered, selection))
 
 
-def _summary(offered: Offered, selection: Selection) -> Iterator[str]:
+def _summary(offered: IncomingOffer, selection: Selection) -> Iterator[str]:
     """One line for each top-level name; canonical order puts all that belongs to one together."""
     for name, group in itertools.groupby(
         _wanted(offered, selection), key=lambda entry: entry.components[0]
@@ -265,7 +244,7 @@ def _summary(offered: Offered, selection: Selection) -> Iterator[str]:
         )
 
 
-def _show(offered: Offered, selection: Selection) -> None:
+def _show(offered: IncomingOffer, selection: Selection) -> None:
     lines = (
         _listed(offered, selection)
         if selection.counts.entries <= LINES

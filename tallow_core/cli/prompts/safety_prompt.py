@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from tallow_core.cli.prompts.question import ask
+from tallow_core.config.profiles import PROFILES
+from tallow_core.config.schema import Settings
 from tallow_core.errors import PolicyError, UsageError
 from tallow_core.rendezvous.profile_checks import profile_of
-from tallow_core.session.context import Context
 
 
 async def ask_number() -> str:
@@ -19,12 +20,12 @@ async def ask_number() -> str:
     return answer
 
 
-def check_input(context: Context) -> None:
+def check_input(settings: Settings) -> None:
     """Standard input cannot be both what is sent and where the number is typed in: a `PolicyError`
     where policy asks for the number."""
-    if context.policy.limits.safety_number:
+    if PROFILES[settings.policy.profile].limits.safety_number:
         raise PolicyError(
-            f"{profile_of(context)} has a safety number typed into standard input, which is what"
+            f"{profile_of(settings)} has a safety number typed into standard input, which is what"
             " is to be sent here:"
             " write it to a file and send that"
         )

@@ -31,6 +31,7 @@ from tallow_core.events import (
     SafetyShown,
     SpeedMeasured,
     SuiteAgreed,
+    TextReceived,
     TransferDone,
 )
 
@@ -189,6 +190,9 @@ class PlainReporter:
     def _left_out(self, event: LeftOut) -> None:
         tell(f"left out: {event.path} ({reason_text(*event)})")
 
+    def _text(self, event: TextReceived) -> None:
+        put(event.text)
+
     def _done(self, event: TransferDone) -> None:
         self._stop_bar()
         seconds, links = event.seconds, event.links
@@ -239,6 +243,7 @@ class PlainReporter:
         LeftOut: _left_out,
         ProgressMade: _progress,
         FileDone: _file,
+        TextReceived: _text,
         TransferDone: _done,
         RelayListening: _relay,
         SpeedMeasured: _bench,
