@@ -28,7 +28,7 @@ def ignore(*_: object) -> None:
 
 
 async def no_number() -> str:
-    """For programs that nobody attends: raises `PolicyError`."""
+    """For programs without a person: raises `PolicyError`."""
     raise PolicyError(
         "policy asks for a safety number that a person compares, and this program asks nobody"
     )

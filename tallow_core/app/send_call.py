@@ -43,7 +43,7 @@ async def send(
     ask_number: AskNumber = no_number,
 ) -> TransferDone:
     """Send files and folders, or a `text`, or what is read from the open descriptor `stream`, to
-    whoever proves to know the code; return what was done.
+    the peer that proves to know the code; return what was done.
 
     The code is made and comes with the event `CodeReady`, unless `code` is one that was agreed on.
     `follow`, `git`, `exclude` and `anew` are those of `tallow send`; `settings` are the user's

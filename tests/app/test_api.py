@@ -22,6 +22,8 @@ from tallow_core.events import (
     TransferResumed,
 )
 
+pytestmark = pytest.mark.sockets
+
 
 def settings_of(home: Path, *, throttle: int = 0) -> api.Settings:
     """Settings of a user of their own; all on one machine, so that `local` finds the other."""

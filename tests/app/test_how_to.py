@@ -11,6 +11,7 @@ import pytest
 
 from tests.kit.lab import Lab, Place
 
+pytestmark = pytest.mark.processes
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "use-from-python.md"
 _SCRIPT = re.compile(r"`(\w+\.py)`:\n```python\n(.*?)```\n", re.DOTALL)
 _SNIPPET = re.compile(r"\n```python\n(.*?)```\n", re.DOTALL)

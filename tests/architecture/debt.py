@@ -21,8 +21,6 @@ CLASSES: frozenset[str] = frozenset(
 )
 VAGUE: frozenset[str] = frozenset(
     [
-        "tallow_core.app.callbacks",
-        "tallow_core.app.send_call",
         "tallow_core.available_memory",
         "tallow_core.cli.args.cyclopts_parser",
         "tallow_core.cli.args.marks",
