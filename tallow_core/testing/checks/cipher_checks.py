@@ -1,8 +1,9 @@
-"""What every cipher must do: see `tallow_core.spi.cipher`."""
+"""The checks of every cipher: see `tallow_core.spi.cipher`. Those of refused inputs are in
+`cipher_refusal_checks`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from typing import TypeAlias
@@ -10,6 +11,24 @@ from typing import TypeAlias
 from tallow_core.errors import CryptoError, ForgedRecord
 from tallow_core.secrets import system_rng
 from tallow_core.spi.cipher import Cipher
+from tallow_core.testing.checks.cipher_refusal_checks import (
+    a_wiped_cipher_is_of_no_use,
+    bad_outputs_are_refused,
+    every_flipped_bit_is_refused,
+    long_forgeries_are_wiped,
+    nothing_is_sealed_past_the_limits,
+    truncation_is_refused,
+    wrong_lengths_are_refused,
+)
+from tallow_core.testing.checks.cipher_tools import (
+    AAD,
+    FILL,
+    SPARE,
+    flipped,
+    open_record,
+    seal,
+    written,
+)
 from tallow_core.testing.checks.driver_checks import (
     descriptor_is_complete,
     positive,
@@ -22,9 +41,6 @@ from tallow_core.types import ReadBuffer
 LENGTHS = (0, 1, 15, 16, 17, 1 << 16, 1 << 20)
 """Plaintext lengths of the round trips: around a block, a TLS record's worth, a full data
 record."""
-AAD = b"lane 7, direction 1, epoch 0, counter 42"
-_SPARE = 32
-_FILL = 0xA5
 
 
 def sizes_are_sensible(driver: type[Cipher]) -> None:
@@ -49,16 +65,15 @@ def published_vectors_match(driver: type[Cipher]) -> None:
         if "plaintext" not in record:
             refuses(
                 ForgedRecord,
-                partial(_open, cipher, nonce, aad, sealed),
+                partial(open_record, cipher, nonce, aad, sealed),
                 f"the forged record of {source}",
             )
             continue
         plaintext = bytes.fromhex(record["plaintext"])
+        require(seal(cipher, nonce, aad, plaintext) == sealed, f"{source} is sealed to other bytes")
         require(
-            _seal(cipher, nonce, aad, plaintext) == sealed, f"{source} is sealed to other bytes"
-        )
-        require(
-            _open(cipher, nonce, aad, sealed) == plaintext, f"{source} opens to another plaintext"
+            open_record(cipher, nonce, aad, sealed) == plaintext,
+            f"{source} opens to another plaintext",
         )
 
 
@@ -71,13 +86,13 @@ def records_survive_the_round_trip(driver: type[Cipher]) -> None:
             system_rng(driver.nonce_size),
             system_rng(length),
         )
-        sealed = _seal(cipher, nonce, AAD, plaintext)
+        sealed = seal(cipher, nonce, AAD, plaintext)
         require(
             len(sealed) == length + driver.tag_size, f"{length} bytes are sealed to {len(sealed)}"
         )
         require(length < 16 or plaintext not in sealed, "the plaintext is readable in the record")
         require(
-            _open(cipher, nonce, AAD, sealed) == plaintext,
+            open_record(cipher, nonce, AAD, sealed) == plaintext,
             f"a record of {length} bytes came back changed",
         )
 
@@ -98,7 +113,7 @@ def records_are_sealed_in_place(driver: type[Cipher]) -> None:
             "sealing in place returned another length",
         )
         require(
-            bytes(buffer) == _seal(cipher, nonce, AAD, plaintext),
+            bytes(buffer) == seal(cipher, nonce, AAD, plaintext),
             "sealing in place gives other bytes",
         )
         require(
@@ -117,9 +132,9 @@ def every_buffer_type_is_taken(driver: type[Cipher]) -> None:
             wrap(AAD),
             wrap(b"seventeen bytes.."),
         )
-        sealed = _seal(cipher, nonce, aad, plaintext)
+        sealed = seal(cipher, nonce, aad, plaintext)
         require(
-            _open(cipher, nonce, aad, wrap(sealed)) == bytes(plaintext),
+            open_record(cipher, nonce, aad, wrap(sealed)) == bytes(plaintext),
             f"a record given as {wrap.__name__} came back changed",
         )
 
@@ -130,15 +145,15 @@ def inputs_are_only_read(driver: type[Cipher]) -> None:
     plain = (bytes(driver.key_size), bytes(driver.nonce_size), AAD, text)
     key, nonce, aad, plaintext = (memoryview(part).toreadonly() for part in plain)
     cipher = driver(key)
-    sealed = _seal(cipher, nonce, aad, plaintext)
+    sealed = seal(cipher, nonce, aad, plaintext)
     require(
-        _open(cipher, nonce, aad, memoryview(sealed).toreadonly()) == text,
+        open_record(cipher, nonce, aad, memoryview(sealed).toreadonly()) == text,
         "a read-only record came back changed",
     )
     writable = [bytearray(part) for part in (*plain, sealed)]
     cipher = driver(writable[0])
-    _seal(cipher, writable[1], writable[2], writable[3])
-    _open(cipher, writable[1], writable[2], writable[4])
+    seal(cipher, writable[1], writable[2], writable[3])
+    open_record(cipher, writable[1], writable[2], writable[4])
     require([bytes(part) for part in writable] == [*plain, sealed], "an input was written to")
 
 
@@ -150,10 +165,10 @@ def gaps_are_refused_or_read(driver: type[Cipher]) -> None:
         system_rng(driver.nonce_size),
         b"seventeen bytes..",
     )
-    sealed = _seal(driver(key), nonce, AAD, text)
+    sealed = seal(driver(key), nonce, AAD, text)
     with suppress(CryptoError):
         require(
-            _seal(driver(_spread(key)), nonce, AAD, text) == sealed,
+            seal(driver(_spread(key)), nonce, AAD, text) == sealed,
             "a key with gaps is taken for another key",
         )
     cipher = driver(key)
@@ -182,13 +197,13 @@ def _spread(data: bytes) -> memoryview:
 
 def _result(action: Callable[[bytearray], int], expected: int) -> bytes | None:
     """What `action` wrote, or None if it refused its input with a `CryptoError`."""
-    out = bytearray([_FILL]) * (expected + _SPARE)
+    out = bytearray([FILL]) * (expected + SPARE)
     try:
-        return _written(out, action(out), expected)
+        return written(out, action(out), expected)
     except ForgedRecord as error:
         raise ConformanceError("a record that was not changed is taken for a forgery") from error
     except CryptoError:
-        require(set(out) == {_FILL}, "a refused input has written to the output")
+        require(set(out) == {FILL}, "a refused input has written to the output")
         return None
 
 
@@ -199,7 +214,7 @@ def every_input_is_bound(driver: type[Cipher]) -> None:
         system_rng(driver.nonce_size),
         b"seventeen bytes..",
     )
-    sealed = _seal(driver(key), nonce, AAD, plaintext)
+    sealed = seal(driver(key), nonce, AAD, plaintext)
     others: dict[str, tuple[bytes, bytes, bytes]] = {
         "another key": (system_rng(driver.key_size), nonce, AAD),
         "another nonce": (key, system_rng(driver.nonce_size), AAD),
@@ -210,12 +225,12 @@ def every_input_is_bound(driver: type[Cipher]) -> None:
     for what, (other_key, other_nonce, other_aad) in others.items():
         cipher = driver(other_key)
         require(
-            _seal(cipher, other_nonce, other_aad, plaintext) != sealed,
+            seal(cipher, other_nonce, other_aad, plaintext) != sealed,
             f"{what} gives the same record",
         )
         refuses(
             ForgedRecord,
-            partial(_open, cipher, other_nonce, other_aad, sealed),
+            partial(open_record, cipher, other_nonce, other_aad, sealed),
             f"a record under {what}",
         )
 
@@ -227,200 +242,16 @@ def every_bit_of_the_key_counts(driver: type[Cipher]) -> None:
         bytes(driver.nonce_size),
         b"seventeen bytes..",
     )
-    sealed = _seal(driver(key), nonce, AAD, plaintext)
-    for changed in _flipped(key):
+    sealed = seal(driver(key), nonce, AAD, plaintext)
+    for changed in flipped(key):
         require(
-            _seal(driver(changed), nonce, AAD, plaintext) != sealed,
+            seal(driver(changed), nonce, AAD, plaintext) != sealed,
             "a flipped bit of the key changes nothing",
         )
 
 
-def every_flipped_bit_is_refused(driver: type[Cipher]) -> None:
-    """T-23: each single bit of a record, its nonce and its associated data; nothing unverified is
-    left in `out`, in place or apart."""
-    cipher, nonce = driver(system_rng(driver.key_size)), system_rng(driver.nonce_size)
-    sealed = _seal(cipher, nonce, AAD, b"seventeen bytes..")
-    for changed in _flipped(sealed):
-        _refuses_cleanly(cipher, nonce, AAD, changed, "a record with a flipped bit")
-    for changed in _flipped(nonce):
-        _refuses_cleanly(cipher, changed, AAD, sealed, "a record under a nonce with a flipped bit")
-    for changed in _flipped(AAD):
-        _refuses_cleanly(
-            cipher, nonce, changed, sealed, "a record under associated data with a flipped bit"
-        )
-
-
-def truncation_is_refused(driver: type[Cipher]) -> None:
-    """T-23: every beginning of a record, the empty one included, a record with a byte more, and one
-    without its first byte."""
-    cipher, nonce = driver(system_rng(driver.key_size)), system_rng(driver.nonce_size)
-    sealed = _seal(cipher, nonce, AAD, b"seventeen bytes..")
-    for length in range(len(sealed)):
-        _refuses_cleanly(
-            cipher, nonce, AAD, sealed[:length], f"{length} of {len(sealed)} bytes of a record"
-        )
-    _refuses_cleanly(cipher, nonce, AAD, sealed + b"\0", "a record with a byte more")
-    _refuses_cleanly(cipher, nonce, AAD, sealed[1:], "a record without its first byte")
-
-
-def long_forgeries_are_wiped(driver: type[Cipher]) -> None:
-    """A full data record with its last bit flipped leaves zeros, not a megabyte of unverified
-    plaintext."""
-    cipher, nonce = driver(system_rng(driver.key_size)), system_rng(driver.nonce_size)
-    changed = bytearray(_seal(cipher, nonce, AAD, b"\x5a" * (1 << 20)))
-    changed[-1] ^= 1
-    _refuses_cleanly(cipher, nonce, AAD, bytes(changed), "a long record with a flipped bit")
-
-
-def wrong_lengths_are_refused(driver: type[Cipher]) -> None:
-    """A key or nonce that is empty, a byte short, a byte long or twice as long is a `CryptoError`,
-    and nothing is written."""
-    for length in _around(driver.key_size):
-        refuses(CryptoError, partial(driver, bytes(length)), f"a key of {length} bytes")
-    cipher = driver(system_rng(driver.key_size))
-    sealed = _seal(cipher, bytes(driver.nonce_size), AAD, b"seventeen bytes..")
-    for length in _around(driver.nonce_size):
-        out = bytearray([_FILL]) * (len(sealed) + _SPARE)
-        refuses(
-            CryptoError,
-            partial(cipher.seal_into, bytes(length), AAD, b"text", out),
-            f"sealing with a nonce of {length} bytes",
-        )
-        refuses(
-            CryptoError,
-            partial(cipher.open_into, bytes(length), AAD, sealed, out),
-            f"opening with a nonce of {length} bytes",
-        )
-        require(set(out) == {_FILL}, "a refused nonce has written to the output")
-
-
-def bad_outputs_are_refused(driver: type[Cipher]) -> None:
-    """An output that is short, read-only or has gaps is a `CryptoError`, and nothing is written."""
-    cipher, nonce, plaintext = (
-        driver(system_rng(driver.key_size)),
-        bytes(driver.nonce_size),
-        b"seventeen bytes..",
-    )
-    sealed = _seal(cipher, nonce, AAD, plaintext)
-    seal, open_ = (
-        partial(cipher.seal_into, nonce, AAD, plaintext),
-        partial(cipher.open_into, nonce, AAD, sealed),
-    )
-    for verb, action, needed in (
-        ("sealing", seal, len(sealed)),
-        ("opening", open_, len(plaintext)),
-    ):
-        backing = bytearray([_FILL]) * (4 * needed)
-        whole = memoryview(backing)
-        for what, out in (
-            ("a short", whole[: needed - 1]),
-            ("an empty", whole[:0]),
-            ("a read-only", whole.toreadonly()),
-            ("a non-contiguous", whole[::2]),
-        ):
-            refuses(CryptoError, partial(action, out), f"{verb} into {what} output")
-        require(set(backing) == {_FILL}, f"{verb} into a refused output has written to it")
-
-
-def nothing_is_sealed_past_the_limits(driver: type[Cipher]) -> None:
-    """An object seals exactly `max_records` records and `max_bytes` bytes; what is more is a
-    `CryptoError`, and nothing is written.
-
-    Tried with subclasses that lower the limits. Opening goes on, and a further object has its own
-    allowance.
-    """
-    for limits, sizes, excess in (
-        ({"max_records": 3}, (0, 17, 1), 0),
-        ({"max_bytes": 48}, (31, 17), 1),
-        ({"max_bytes": 48}, (), 49),
-    ):
-        limited: type[Cipher] = type(driver.__name__, (driver,), dict(limits))
-        key, what = (
-            system_rng(driver.key_size),
-            " ".join(f"{name} = {value}" for name, value in limits.items()),
-        )
-        for _ in range(2):
-            _seals_no_more(limited(key), sizes, bytes(excess), what)
-
-
-def _seals_no_more(cipher: Cipher, sizes: tuple[int, ...], excess: bytes, limits: str) -> None:
-    nonces = [counter.to_bytes(cipher.nonce_size, "big") for counter in range(len(sizes) + 1)]
-    records = [
-        _seal(cipher, nonce, AAD, bytes(size)) for nonce, size in zip(nonces, sizes, strict=False)
-    ]
-    out = bytearray([_FILL]) * (len(excess) + cipher.tag_size)
-    for nonce in (nonces[-1], nonces[0]):
-        refuses(
-            CryptoError,
-            partial(cipher.seal_into, nonce, AAD, excess, out),
-            f"a record beyond {limits}",
-        )
-    require(set(out) == {_FILL}, f"a record refused beyond {limits} has written to the output")
-    for nonce, size, sealed in zip(nonces, sizes, records, strict=False):
-        require(
-            _open(cipher, nonce, AAD, sealed) == bytes(size),
-            f"after {limits}, a record does not open",
-        )
-
-
-def a_wiped_cipher_is_of_no_use(driver: type[Cipher]) -> None:
-    """After `wipe`, sealing and opening are a `CryptoError`; wiping twice is harmless."""
-    cipher, nonce = driver(system_rng(driver.key_size)), bytes(driver.nonce_size)
-    sealed = _seal(cipher, nonce, AAD, b"text")
-    cipher.wipe()
-    cipher.wipe()
-    refuses(CryptoError, partial(_seal, cipher, nonce, AAD, b"text"), "sealing after wipe")
-    refuses(CryptoError, partial(_open, cipher, nonce, AAD, sealed), "opening after wipe")
-
-
-def _seal(cipher: Cipher, nonce: ReadBuffer, aad: ReadBuffer, plaintext: ReadBuffer) -> bytes:
-    out = bytearray([_FILL]) * (len(plaintext) + cipher.tag_size + _SPARE)
-    return _written(
-        out, cipher.seal_into(nonce, aad, plaintext, out), len(plaintext) + cipher.tag_size
-    )
-
-
-def _open(cipher: Cipher, nonce: ReadBuffer, aad: ReadBuffer, sealed: ReadBuffer) -> bytes:
-    expected = max(len(sealed) - cipher.tag_size, 0)
-    out = bytearray([_FILL]) * (expected + _SPARE)
-    return _written(out, cipher.open_into(nonce, aad, sealed, out), expected)
-
-
-def _written(out: bytearray, returned: int, expected: int) -> bytes:
-    require(returned == expected, f"the returned length is {returned}, not {expected}")
-    require(set(out[expected:]) == {_FILL}, "bytes beyond the result were overwritten")
-    return bytes(out[:expected])
-
-
-def _refuses_cleanly(cipher: Cipher, nonce: bytes, aad: bytes, sealed: bytes, what: str) -> None:
-    length = max(len(sealed) - cipher.tag_size, 0)
-    apart = bytearray([_FILL]) * (length + _SPARE)
-    refuses(ForgedRecord, partial(cipher.open_into, nonce, aad, sealed, apart), what)
-    in_place = bytearray(sealed)
-    refuses(
-        ForgedRecord,
-        partial(cipher.open_into, nonce, aad, in_place, memoryview(in_place)[:length]),
-        f"in place, {what}",
-    )
-    for out in (apart, in_place):
-        require(not any(out[:length]), f"after {what}, unverified plaintext is left in the output")
-    require(
-        set(apart[length:]) == {_FILL}, f"after {what}, bytes beyond the result were overwritten"
-    )
-
-
-def _flipped(data: bytes) -> Iterator[bytes]:
-    for bit in range(8 * len(data)):
-        changed = bytearray(data)
-        changed[bit // 8] ^= 1 << bit % 8
-        yield bytes(changed)
-
-
-def _around(size: int) -> tuple[int, ...]:
-    return (0, size - 1, size + 1, 2 * size)
-
-
 Check: TypeAlias = Callable[[type[Cipher]], None]
+
 
 CHECKS: tuple[Check, ...] = (
     descriptor_is_complete,
