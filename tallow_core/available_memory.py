@@ -1,5 +1,4 @@
-"""How much memory this process can still take, as far as the system tells: for what needs much of
-it and must not be killed for it."""
+"""How much memory this process can still use, by the limits that Linux states."""
 
 from __future__ import annotations
 
@@ -11,10 +10,8 @@ _UNLIMITED = 1 << 62
 
 
 def available_memory(root: Path = Path("/")) -> int | None:
-    """Bytes that are left: the least of what the machine, the control groups and RLIMIT_AS allow;
-    None where nothing tells (no Linux).
-
-    `root` is where `proc` and `sys` lie.
+    """Bytes that are left: the minimum of what the machine, the control groups and RLIMIT_AS allow.
+    None where the system states no limit (not Linux). `root` holds `proc` and `sys`.
     """
     return min((*_of_machine(root), *_of_groups(root), *_of_limit(root)), default=None)
 
@@ -26,7 +23,7 @@ def _of_machine(root: Path) -> Iterator[int]:
 
 
 def _of_groups(root: Path) -> Iterator[int]:
-    """Of each control group that this process is in, and of those around it, both versions of the
+    """The limits of each control group of this process and of its parents, in both versions of the
     interface."""
     for line in _lines(root / "proc/self/cgroup"):
         _, controllers, path = line.split(":", 2)
@@ -38,8 +35,7 @@ def _of_groups(root: Path) -> Iterator[int]:
                 else ("memory.limit_in_bytes", "memory.usage_in_bytes")
             )
             group = mount / path.lstrip("/")
-            # In a container the path may be that of the world outside; then only the mount itself
-            # is there.
+            # In a container the path may be that of the host system; then only the mount exists.
             for folder in (group, *group.parents) if group.is_relative_to(mount) else (mount,):
                 yield from _of_group(folder, *names)
                 if folder == mount:
@@ -50,7 +46,7 @@ def _of_group(folder: Path, limit_name: str, usage_name: str) -> Iterator[int]:
     limit, usage = _number(folder / limit_name), _number(folder / usage_name)
     if limit is not None and usage is not None and limit < _UNLIMITED:
         stat = dict(line.split(" ", 1) for line in _lines(folder / "memory.stat"))
-        # Cached files count as used and are given up at once.
+        # Cached files count as used, and the kernel frees them at once.
         cached = int(stat.get("total_inactive_file", stat.get("inactive_file", "0")))
         yield max(limit - usage + cached, 0)
 

@@ -1,9 +1,9 @@
-"""Secrets that protect what is stored: Argon2id (RFC 9106) by `cryptography`, and the strings in
-which its parameters are kept.
+"""Keys and hashes from passwords for stored data: Argon2id (RFC 9106) by `cryptography`, and the
+PHC strings that hold its parameters.
 
-256 MiB, 3 iterations and 4 lanes unless `[passwords] memory_mib` says otherwise. The parameters lie
-with what they protect, as a PHC string (`$argon2id$v=19$m=262144,t=3,p=4`), and are raised when it
-is unlocked the next time. Nothing is lowered silently.
+The parameters are 256 MiB, 3 iterations and 4 lanes, unless `[passwords] memory_mib` sets another
+memory. They are stored with the data that they protect, as `$argon2id$v=19$m=262144,t=3,p=4`, and
+raised when it is unlocked the next time. They are never lowered.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from tallow_core.types import ReadBuffer
 
 SALT_SIZE = 16
 HASH_SIZE = 32
-MOST_MEMORY_KIB = 4 << 20
-MOST_ITERATIONS = 16
-MOST_LANES = 16
-"""What a stored string may ask for at most: whoever can write one must not be able to stop the
+MAX_MEMORY_KIB = 4 << 20
+MAX_ITERATIONS = 16
+MAX_LANES = 16
+"""Maxima for parameters in a stored string, because a forged string must not exhaust the
 machine."""
 
 _PARAMETERS = re.compile(
@@ -33,29 +33,26 @@ _PARAMETERS = re.compile(
 _SALT = range(8, 65)
 _HASH = range(16, 65)
 _SPARE_KIB = 16 << 10
-"""What else a derivation takes: stacks of threads, the library."""
+"""Memory of a derivation beside its own: stacks of threads, the library."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """What an Argon2id derivation costs: memory in KiB, iterations, lanes. Out of bounds is a
-    `CryptoError`."""
+    """The cost of an Argon2id derivation: memory in KiB, iterations, lanes. Raises `CryptoError`
+    for values out of bounds."""
 
     memory_kib: int = 256 << 10
     iterations: int = 3
     lanes: int = 4
 
     def __post_init__(self) -> None:
-        memory = (
-            8 * self.lanes <= self.memory_kib <= MOST_MEMORY_KIB
-        )  # the least by RFC 9106 section 3.1
-        if not (
-            memory and 1 <= self.iterations <= MOST_ITERATIONS and 1 <= self.lanes <= MOST_LANES
-        ):
+        # RFC 9106 section 3.1 has the minimum.
+        memory = 8 * self.lanes <= self.memory_kib <= MAX_MEMORY_KIB
+        if not (memory and 1 <= self.iterations <= MAX_ITERATIONS and 1 <= self.lanes <= MAX_LANES):
             raise CryptoError(
                 f"Argon2id with {self.memory_kib} KiB, {self.iterations} iterations and"
                 f" {self.lanes} lanes is not within what is allowed"
-                f" (at most {MOST_MEMORY_KIB} KiB, {MOST_ITERATIONS} and {MOST_LANES}); what asks"
+                f" (at most {MAX_MEMORY_KIB} KiB, {MAX_ITERATIONS} and {MAX_LANES}); what asks"
                 " for it is damaged or forged."
             )
 
@@ -65,7 +62,7 @@ class Parameters:
 
     @classmethod
     def decode(cls, text: str) -> Parameters:
-        """Read what `encode` gave. Anything else is a `CryptoError`."""
+        """Read a string of `encode`. Raises `CryptoError` for anything else."""
         found = _PARAMETERS.fullmatch(text)
         if found is None:
             raise CryptoError(
@@ -75,13 +72,13 @@ class Parameters:
         return cls(*map(int, found.groups()))
 
     def needs_raise(self, wanted: Parameters) -> bool:
-        """Whether what was stored with these is to be stored anew, with `raised`, now that the
-        password is at hand."""
+        """Whether data stored with these parameters should be stored again with
+        `raised(wanted)`."""
         return self.raised(wanted) != self
 
     def raised(self, wanted: Parameters) -> Parameters:
-        """The greater of both in memory and iterations. Lanes divide the work and make nothing
-        stronger: they change with the rest."""
+        """The greater of both in memory and in iterations. Lanes divide the work and do not add
+        strength, so they are taken from `wanted`."""
         if wanted.memory_kib <= self.memory_kib and wanted.iterations <= self.iterations:
             return self
         return Parameters(
@@ -92,7 +89,7 @@ class Parameters:
 
 
 def configured(memory_mib: int) -> Parameters:
-    """The parameters for what is stored from now on, with so much memory in MiB."""
+    """The parameters for new data, with memory in MiB."""
     return Parameters(memory_kib=memory_mib << 10)
 
 
@@ -105,11 +102,11 @@ def derive(
     secret: bytes = b"",
     associated: bytes = b"",
 ) -> bytearray:
-    """Derive `length` (4 or more) bytes; `salt` has 8 bytes or more, made by `system_rng` and
+    """Derive `length` (4 or more) bytes. `salt` has 8 bytes or more, from `system_rng`, and is
     stored.
 
     Takes about a second and 256 MiB with the default parameters. Raises `ConfigError` if this
-    machine has not as much left.
+    machine has less memory left.
     """
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
@@ -139,17 +136,17 @@ def derive(
 
 
 def hash_password(password: ReadBuffer, parameters: Parameters) -> str:
-    """A PHC string to store in place of the password."""
+    """A PHC string to store in place of the password. Raises `ConfigError` as `derive` does."""
     salt = system_rng(SALT_SIZE)
     return _Stored(parameters, salt, derive(password, parameters, salt, HASH_SIZE)).encode()
 
 
 def verify_password(stored: str, password: ReadBuffer) -> Parameters:
-    """Compare in constant time; the answer is what the string was made with, so that the caller can
-    raise it.
+    """Compare in constant time. Returns the parameters of the string, so that the caller can raise
+    them.
 
-    Another password is an `AuthenticationError`; a string that is damaged, or asks for more than it
-    may, a `CryptoError` before any work.
+    Raises `AuthenticationError` for another password, and `CryptoError`, before any work, for a
+    string that is damaged or exceeds the maxima.
     """
     kept = _Stored.decode(stored)
     found = derive(password, kept.parameters, kept.salt, len(kept.digest))
@@ -175,7 +172,7 @@ class _Stored:
         head, _, digest = text.rpartition("$")
         head, _, salt = head.rpartition("$")
         stored = cls(Parameters.decode(head), _from_base64(salt), _from_base64(digest))
-        # Equal texts only: base64 has several spellings of some bytes.
+        # Only one spelling is accepted; base64 has several for some bytes.
         if (
             len(stored.salt) not in _SALT
             or len(stored.digest) not in _HASH

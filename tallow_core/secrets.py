@@ -1,8 +1,7 @@
-"""Secret bytes, comparing in constant time, and the sources of randomness and time that machines
-are given.
+"""Secret bytes, comparison in constant time, and sources of randomness.
 
-Wiping is best effort: what is held in our own `bytearray`s is overwritten; copies that a library or
-the interpreter made are not claimed (docs/protocol/index.md, "Honest claims").
+Wiping is best effort: our own `bytearray`s are overwritten, copies of a library or the interpreter
+are not (docs/protocol/index.md, "Honest claims").
 """
 
 from __future__ import annotations

@@ -19,8 +19,8 @@ from tallow_core.paths.own_addresses import own_addresses
 from tallow_core.protocol.codec.wire import malformed
 from tallow_core.protocol.handshake.handshake_machine import Established
 from tallow_core.protocol.lanes.candidates import (
-    MOST_CANDIDATES,
-    MOST_LISTS,
+    MAX_CANDIDATE_LISTS,
+    MAX_CANDIDATES,
     Address,
     Candidate,
     read_candidates,
@@ -106,11 +106,16 @@ class DirectPathFinder:
     async def _tell(self) -> None:
         """Listen at the addresses that there are now, and tell the other end if they are others
         than before."""
-        await self._listen(own_addresses()[:MOST_CANDIDATES])
+        await self._listen(own_addresses()[:MAX_CANDIDATES])
         ours = [
             _candidate(address, listener.endpoint) for address, listener in self._listeners.items()
         ]
-        if not ours or ours == self._told or self._lists_sent >= MOST_LISTS or self._channel.ended:
+        if (
+            not ours
+            or ours == self._told
+            or self._lists_sent >= MAX_CANDIDATE_LISTS
+            or self._channel.ended
+        ):
             return
         self._told = ours
         self._lists_sent += 1
@@ -173,8 +178,8 @@ class DirectPathFinder:
         """The other end's list. It is checked and counted also where we take no part."""
         candidates = read_candidates(body)
         self._lists_read += 1
-        if self._lists_read > MOST_LISTS:
-            raise malformed(f"more than {MOST_LISTS} lists of candidates")
+        if self._lists_read > MAX_CANDIDATE_LISTS:
+            raise malformed(f"more than {MAX_CANDIDATE_LISTS} lists of candidates")
         self._pool.peer_searches = True
         self._theirs = [candidate for candidate in candidates if self._may_dial(candidate)]
         self._wake.set()

@@ -14,7 +14,7 @@ from tallow_core.aio import Scope
 from tallow_core.errors import TallowError, TransportError
 from tallow_core.events import PathChanged
 from tallow_core.protocol.codec.wire import malformed
-from tallow_core.protocol.lanes.lane_join import CONTROL_LANE, MOST_CARRYING, LaneHello
+from tallow_core.protocol.lanes.lane_join import CONTROL_LANE, MAX_DATA_LANES, LaneHello
 from tallow_core.protocol.lanes.record import RecordType
 from tallow_core.protocol.lanes.session_messages import (
     Further,
@@ -29,7 +29,7 @@ from tallow_core.session.lane_set import LaneSet
 from tallow_core.spi.transport import ByteStream
 from tallow_core.types import NetworkPath, Role
 
-MAX_SPARE_LANES = 4 + MOST_CARRYING - 1
+MAX_SPARE_LANES = 4 + MAX_DATA_LANES - 1
 """Spare lanes beside the path of the session that an end has at once: some to move to, and those
 that then join them."""
 MAX_MOVES = 8

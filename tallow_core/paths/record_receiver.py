@@ -14,7 +14,7 @@ import time
 from tallow_core.errors import TallowError, TransportError
 from tallow_core.paths.lane_pool import LanePool, Record
 from tallow_core.protocol.codec.wire import malformed
-from tallow_core.protocol.lanes.lane_join import MOST_CARRYING
+from tallow_core.protocol.lanes.lane_join import MAX_DATA_LANES
 from tallow_core.protocol.lanes.record import RecordType
 from tallow_core.protocol.lanes.session_messages import Arrived, Lost, read_lane
 from tallow_core.session.lane import Lane
@@ -90,7 +90,7 @@ class RecordReceiver:
             raise malformed(
                 f"record {kind:#04x} as the last on a data lane, before all data was there"
             )
-        if kind == RecordType.SPREAD and len(self._lanes) < MOST_CARRYING:
+        if kind == RecordType.SPREAD and len(self._lanes) < MAX_DATA_LANES:
             spare = self._pool.joining(read_lane(body, "Spread"), aside=bool(self._aside))
             self._ahead[spare.lane] = spare.reading
             self._lanes.append(spare.lane)

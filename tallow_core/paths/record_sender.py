@@ -20,7 +20,7 @@ from tallow_core.paths.backlog import MAX_KEPT, Backlog
 from tallow_core.paths.lane_pool import LanePool
 from tallow_core.paths.throughput import Pace
 from tallow_core.protocol.codec.wire import malformed
-from tallow_core.protocol.lanes.lane_join import MOST_CARRYING
+from tallow_core.protocol.lanes.lane_join import MAX_DATA_LANES
 from tallow_core.protocol.lanes.record import FINAL, RecordType
 from tallow_core.protocol.lanes.session_messages import Arrived, read_arrived, read_lost, write_lane
 from tallow_core.session.lane import Lane
@@ -198,7 +198,7 @@ class RecordSender:
     async def _spread(self) -> None:
         """Take in the lanes that have joined by the path in use."""
         while (
-            len(self._lanes) < MOST_CARRYING
+            len(self._lanes) < MAX_DATA_LANES
             and (further := self._pool.further(self._aside)) is not None
         ):
             try:

@@ -7,21 +7,17 @@ LONG: frozenset[str] = frozenset(
     [
         "tallow_core.rendezvous.guest",
         "tallow_core.rendezvous.host",
-        "tallow_core.testing.checks.cipher_checks",
         "tallow_core.testing.checks.listener_checks",
-        "tallow_core.testing.checks.login_checks",
     ]
 )
 MODULES: frozenset[str] = frozenset()
 CLASSES: frozenset[str] = frozenset(
     [
         "Command",
-        "Memory",
     ]
 )
 VAGUE: frozenset[str] = frozenset(
     [
-        "tallow_core.available_memory",
         "tallow_core.cli.args.cyclopts_parser",
         "tallow_core.cli.args.marks",
         "tallow_core.cli.commands.send_command",
@@ -42,19 +38,13 @@ VAGUE: frozenset[str] = frozenset(
         "tallow_core.paths.record_receiver",
         "tallow_core.paths.record_sender",
         "tallow_core.paths.throughput",
-        "tallow_core.protocol.lanes.candidates",
         "tallow_core.rendezvous.host",
         "tallow_core.rendezvous.profile_checks",
         "tallow_core.rendezvous.relay_client",
         "tallow_core.session.lane",
         "tallow_core.session.safety_check",
         "tallow_core.spi.transport",
-        "tallow_core.testing.checks.bounded",
-        "tallow_core.testing.checks.code_checks",
-        "tallow_core.testing.checks.compressor_checks",
-        "tallow_core.testing.checks.driver_checks",
         "tallow_core.testing.checks.listener_checks",
-        "tallow_core.testing.checks.login_checks",
         "tallow_core.testing.checks.pin_checks",
         "tallow_core.testing.checks.transport_checks",
         "tallow_core.testing.fakes",
@@ -62,13 +52,8 @@ VAGUE: frozenset[str] = frozenset(
         "tallow_core.testing.memory_transport",
         "tallow_core.testing.pytest_plugin",
         "tallow_core.text",
-        "tallow_plugins.authenticators.cpace",
-        "tallow_plugins.authenticators.opaque",
-        "tallow_plugins.ciphers.aegis_256",
-        "tallow_plugins.ciphers.aes_256_gcm",
         "tallow_plugins.commands.demo",
         "tallow_plugins.discoveries.local",
-        "tallow_plugins.kems.x25519",
         "tallow_plugins.transports._certificate",
         "tallow_plugins.transports._readiness",
         "tallow_plugins.transports._sockets",
@@ -82,16 +67,10 @@ LIMITS: frozenset[str] = frozenset(
         "tallow_core.cli.commands.bench_command",
         "tallow_core.cli.prompts.question",
         "tallow_core.config.calibration",
-        "tallow_core.passwords",
         "tallow_core.paths.direct_path_finder",
         "tallow_core.paths.throughput",
-        "tallow_core.protocol.lanes.candidates",
-        "tallow_core.protocol.lanes.lane_join",
-        "tallow_core.protocol.lanes.session_messages",
         "tallow_core.rendezvous.host",
         "tallow_core.rendezvous.relay_client",
-        "tallow_core.testing.checks.compressor_checks",
-        "tallow_plugins.authenticators.opaque",
         "tallow_plugins.commands.demo",
         "tallow_plugins.discoveries.local",
         "tallow_plugins.transports._certificate",

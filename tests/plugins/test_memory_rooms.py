@@ -12,19 +12,19 @@ from tallow_core.directories import Directories
 from tallow_core.plugin_settings import DriverSettings
 from tallow_core.spi.rooms import Rooms
 from tallow_core.testing.checks.rooms_checks import CHECKS
-from tallow_plugins.rooms.memory import Memory
+from tallow_plugins.rooms.memory import MemoryRooms
 
 SETTINGS = DriverSettings(Directories(*map(Path, ("config", "state", "data", "runtime"))))
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 def test_conformance(check: Callable[[type[Rooms], DriverSettings], None]) -> None:
-    check(Memory, SETTINGS)
+    check(MemoryRooms, SETTINGS)
 
 
 def test_t12_ten_thousand_rooms_never_collide() -> None:
     async def open_all() -> list[str]:
-        rooms = Memory(SETTINGS, 10_000)
+        rooms = MemoryRooms(SETTINGS, 10_000)
         return [await rooms.open(None, b"h" * 32, 0.0) for _ in range(10_000)]
 
     opened = asyncio.run(open_all())
@@ -35,7 +35,7 @@ def test_t12_ten_thousand_rooms_never_collide() -> None:
 
 def test_resting_nameplates_count_as_used_and_are_bounded() -> None:
     async def churn() -> tuple[str, str]:
-        rooms = Memory(SETTINGS, 100)
+        rooms = MemoryRooms(SETTINGS, 100)
         first = await rooms.open(None, b"h" * 32, 0.0)
         await rooms.close(first, 0.0)
         for moment in range(1000):

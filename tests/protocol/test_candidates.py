@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tallow_core.errors import RemoteProtocolError
 from tallow_core.protocol.lanes.candidates import (
-    MOST_CANDIDATES,
+    MAX_CANDIDATES,
     Candidate,
     read_candidates,
     refusal,
@@ -46,7 +46,7 @@ CANDIDATES = st.builds(
     st.integers(1, 65535),
     PINS,
 )
-LISTS = st.lists(CANDIDATES, min_size=1, max_size=MOST_CANDIDATES, unique=True)
+LISTS = st.lists(CANDIDATES, min_size=1, max_size=MAX_CANDIDATES, unique=True)
 
 
 @pytest.mark.parametrize("address", REFUSED)

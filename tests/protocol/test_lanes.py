@@ -18,7 +18,7 @@ from tallow_core.protocol.codec.frame import Frame, FrameType
 from tallow_core.protocol.handshake.key_schedule import Schedule
 from tallow_core.protocol.lanes.lane_join import (
     CONTROL_KEYS,
-    MOST_LANES,
+    MAX_LANE_IDS,
     LaneAcceptor,
     LaneDialler,
     LaneHello,
@@ -231,13 +231,13 @@ def test_every_part_of_a_lanes_keys_matters() -> None:
     assert len(secrets) == 10
 
 
-@pytest.mark.parametrize("lane", [0, MOST_LANES, MOST_LANES + 1, (1 << 31), (1 << 32) - 1])
+@pytest.mark.parametrize("lane", [0, MAX_LANE_IDS, MAX_LANE_IDS + 1, (1 << 31), (1 << 32) - 1])
 def test_t16_a_lane_id_out_of_bounds(lane: int) -> None:
     with pytest.raises(RemoteProtocolError):
         read_lane_hello(LaneHello(bytes(16), lane, bytes(32)).frame())
 
 
-@pytest.mark.parametrize("lane", [1, 2, MOST_LANES - 1])
+@pytest.mark.parametrize("lane", [1, 2, MAX_LANE_IDS - 1])
 def test_t16_a_lane_id_within_bounds(lane: int) -> None:
     hello = LaneHello(bytes(range(16)), lane, bytes(range(32)))
     assert read_lane_hello(hello.frame()) == hello

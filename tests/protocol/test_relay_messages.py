@@ -13,7 +13,7 @@ from tallow_core.protocol.codec.alert import Alert
 from tallow_core.protocol.codec.frame import MAGIC, Frame, FrameType
 from tallow_core.protocol.codec.wire import u32
 from tallow_core.protocol.lanes.session_messages import (
-    MOST_REASON,
+    MAX_REASON_BYTES,
     Receipt,
     Rekey,
     clip,
@@ -201,8 +201,8 @@ def test_a_reason_comes_back_clipped(status: int, text: str) -> None:
     got, said = read_reason(write_reason(status, text))
     assert got == status
     assert text.startswith(said)
-    assert len(said.encode()) <= MOST_REASON
-    assert said == text or len(text.encode()) > MOST_REASON
+    assert len(said.encode()) <= MAX_REASON_BYTES
+    assert said == text or len(text.encode()) > MAX_REASON_BYTES
 
 
 def test_clipping_never_cuts_a_character() -> None:

@@ -29,7 +29,7 @@ from tallow_plugins.authenticators.cpace import Cpace
 from tallow_plugins.ciphers.aes_256_gcm import Aes256Gcm
 from tallow_plugins.discoveries.local import Local
 from tallow_plugins.hashes.blake3 import Blake3
-from tallow_plugins.rooms.memory import Memory
+from tallow_plugins.rooms.memory import MemoryRooms
 
 
 class ShortTags(Aes256Gcm):
@@ -315,7 +315,7 @@ class LooksOnce(Local):
         await asyncio.get_running_loop().create_future()
 
 
-class GivesTwice(Memory):
+class GivesTwice(MemoryRooms):
     """Gives a nameplate to whoever asks for it."""
 
     async def open(self, wanted: str | None, token_hash: bytes, now: float) -> str:
@@ -326,14 +326,14 @@ class GivesTwice(Memory):
             return wanted
 
 
-class DrawsTwice(Memory):
+class DrawsTwice(MemoryRooms):
     """Draws the same nameplate again and again."""
 
     def _drawn(self) -> str:
         return "4821"
 
 
-class InOrder(Memory):
+class InOrder(MemoryRooms):
     """Hands out the smallest nameplate that is free."""
 
     def _drawn(self) -> str:
@@ -343,7 +343,7 @@ class InOrder(Memory):
         )
 
 
-class NoRest(Memory):
+class NoRest(MemoryRooms):
     """Draws what was just freed first of all."""
 
     async def close(self, nameplate: str, now: float) -> None:
@@ -355,14 +355,14 @@ class NoRest(Memory):
         return freed if freed and self._is_free(freed) else super()._drawn()
 
 
-class NoLimit(Memory):
+class NoLimit(MemoryRooms):
     """Opens as many rooms as are asked for."""
 
     def __init__(self, settings: DriverSettings, max_rooms: int) -> None:
         super().__init__(settings, 1 << 40)
 
 
-class ForgetsOwner(Memory):
+class ForgetsOwner(MemoryRooms):
     """Does not know whose a room is."""
 
     async def owner(self, nameplate: str) -> bytes | None:

@@ -28,8 +28,8 @@ class Cpace(CodeAuthenticator):
     """One run of CPace. `finish` returns the draft's ISK, 64 bytes.
 
     The draft's own confirmation tags are not used: they would cover neither the offers nor the KEM.
-    The library maps the password to the curve in time that is not constant, which matters to
-    whoever measures this very process only.
+    The library maps the password to the curve in time that is not constant. Only an attacker that
+    measures this very process could use that.
     """
 
     name: ClassVar[str] = "cpace"

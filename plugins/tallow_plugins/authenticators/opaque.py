@@ -2,8 +2,8 @@
 ristretto255 with SHA-512.
 
 The library is opaque-ke through opaque-snake. Its key stretching is Argon2id with 19 MiB, 2
-iterations and 1 lane, at the client; it takes no context and no identities, so whoever uses this
-binds the three messages of a login to its surroundings.
+iterations and 1 lane, at the client; it takes no context and no identities, so the caller binds
+the three messages of a login to its connection.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from tallow_core.types import ReadBuffer
 _LIBRARY_SETUP = 128
 """Bytes of the library's own set-up; the dummy record stands behind it."""
 
-_LONGEST_UNUSABLE = 0xFFFF
-"""Bytes, by the two bytes of length that the OPRF hashes (RFC 9497 section 3.3.1)."""
+_MAX_PASSWORD_BYTES = 0xFFFF
+"""The OPRF hashes a length of two bytes (RFC 9497 section 3.3.1)."""
 
 _MISSING = (
     "OPAQUE needs the library opaque-snake, which is not installed: run `pip install"
@@ -59,8 +59,8 @@ _NOT_PROVED = "The client did not prove that it knows the password of this user;
 
 @contextmanager
 def _library(refusal: CryptoError) -> Iterator[Any]:
-    """opaque_snake, imported at its first use. What it refuses, and what has the wrong size or is
-    no text, is raised as `refusal`."""
+    """opaque_snake, imported at its first use. Raises `refusal` for its own errors and for a
+    `ValueError` (a wrong size, or bytes that are no text)."""
     try:
         import opaque_snake
     except ImportError as error:
@@ -79,13 +79,13 @@ def _sized(data: ReadBuffer, size: int) -> bytes:
 
 
 def _text(password: ReadBuffer) -> str:
-    if len(password) > _LONGEST_UNUSABLE:
+    if len(password) > _MAX_PASSWORD_BYTES:
         raise ValueError(f"a password of {len(password)} bytes")
     return bytes(password).decode()
 
 
 class _Run(LoginRun):
-    """What one end keeps between its two messages. It is given away once."""
+    """The state of one end between its two messages, for one use."""
 
     def __init__(self, message: bytes, state: object, password: bytearray | None = None) -> None:
         self._message = message

@@ -103,8 +103,8 @@ class Aegis256(Cipher):
 
 
 def _writable(out: WriteBuffer) -> memoryview:
-    """The bytes of `out`. The library would write to read-only memory as well: it passes the
-    address on, whatever the buffer says."""
+    """The bytes of `out`. The library passes on the address only, and would write to read-only
+    memory as well."""
     view = memoryview(out).cast("B")
     if view.readonly:
         raise TypeError("the output is read-only")

@@ -16,9 +16,10 @@ from tallow_plugins.ciphers._aead import LibraryAead
 class Aes256Gcm(LibraryAead):
     """AES-256-GCM.
 
-    A block cipher in counter mode can be told from random near 2^64 blocks. RFC 8446 section 5.5
-    keeps that chance below 2^-57 with 2^24.5 records of 2^14 bytes, which are 2^38.5 bytes; both
-    limits here are the next lower power of two, far below the 2^32 calls that SP 800-38D section
+    A block cipher in counter mode can be distinguished from random near 2^64 blocks. RFC 8446
+    section 5.5 keeps that chance below 2^-57 with 2^24.5 records of 2^14 bytes, which are 2^38.5
+    bytes; both limits here are the next lower power of two, far below the 2^32 calls that SP
+    800-38D section
     8.3 allows.
     """
 

@@ -51,7 +51,7 @@ class MlKem1024(Kem):
             shared, ciphertext = MLKEM1024PublicKey.from_public_bytes(bytes(public)).encapsulate()
         except ValueError as error:
             raise CryptoError(
-                "The other side sent an ML-KEM-1024 key that FIPS 203 tells to refuse."
+                "The other side sent an ML-KEM-1024 key that FIPS 203 refuses."
             ) from error
         return ciphertext, bytearray(shared)
 
@@ -67,7 +67,7 @@ class MlKem1024(Kem):
             return bytearray(pair.private.decapsulate(bytes(ciphertext)))
         except ValueError as error:
             raise CryptoError(
-                "The other side sent an ML-KEM-1024 ciphertext that FIPS 203 tells to refuse."
+                "The other side sent an ML-KEM-1024 ciphertext that FIPS 203 refuses."
             ) from error
 
 

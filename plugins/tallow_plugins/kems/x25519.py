@@ -23,7 +23,7 @@ KEY_SIZE = 32
 
 
 class X25519(Kem):
-    """X25519 alone. Not post-quantum: whoever records the session today can open it with a large
+    """X25519 alone. Not post-quantum: a session that is recorded today can be opened with a large
     quantum computer."""
 
     name: ClassVar[str] = "x25519"

@@ -11,13 +11,13 @@ from tallow_core.secrets import below
 from tallow_core.spi.rooms import Rooms, RoomsFull, RoomTaken
 
 _FIRST: dict[int, int] = {length: 10 ** (length - 1) for length in range(4, 11)}
-"""The smallest nameplate of each length; there are nine times as many."""
+"""Length -> the smallest nameplate. There are nine times as many nameplates of that length."""
 _RESTING_PER_ROOM = 10
-"""Resting nameplates kept for each room allowed. Beyond, the longest-rested is given up early:
-memory has to end somewhere."""
+"""Resting nameplates kept for each room allowed. Above that number the oldest is released early,
+which bounds the memory."""
 
 
-class Memory(Rooms):
+class MemoryRooms(Rooms):
     """One dictionary of open rooms, one of resting nameplates. No call waits, so each is atomic
     within the event loop."""
 
@@ -68,7 +68,7 @@ class Memory(Rooms):
         return nameplate not in self._open and nameplate not in self._resting
 
     def _drawn(self) -> str:
-        """A random free nameplate: of ten tries at the chosen length, nine succeed at the first."""
+        """A random free nameplate. At the chosen length nine of ten draws succeed at once."""
         first = _FIRST[next(filter(self._has_plenty, _FIRST), max(_FIRST))]
         while True:
             nameplate = str(first + below(9 * first))
@@ -82,5 +82,5 @@ class Memory(Rooms):
 
 @hookimpl
 def tallow_offer_rooms() -> Iterable[type[Rooms]]:
-    """Hand over the driver."""
-    return [Memory]
+    """Offer it."""
+    return [MemoryRooms]

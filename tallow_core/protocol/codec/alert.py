@@ -1,4 +1,5 @@
-"""The alerts that end a handshake: one byte, unauthenticated, never more than a hint."""
+"""The alerts that end a handshake: one byte, not authenticated, so only a hint
+(docs/protocol/codec.md)."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ from enum import IntEnum
 
 
 class Alert(IntEnum):
-    """Numbers of alerts; never reused. The table is docs/protocol/codec.md."""
+    """Numbers of alerts; never reused."""
 
     FAILED = 1
     NO_SUITE = 2
@@ -35,7 +36,7 @@ SENTENCES = {
 
 
 def sentence(number: int) -> str:
-    """What `number` means, for a person."""
+    """The meaning of `number` for a person."""
     try:
         return SENTENCES[Alert(number)]
     except ValueError:

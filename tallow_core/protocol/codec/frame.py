@@ -1,5 +1,5 @@
-"""Frames: `type[1] || length[4] || body`, what travels in clear before a stream is sealed or
-spliced."""
+"""Frames: `type[1] || length[4] || body`, in clear, before a stream is sealed or spliced
+(docs/protocol/codec.md, "Frames")."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ class FrameType(IntEnum):
 
 
 class Frame(NamedTuple):
-    """One frame. `encoded` gives the bytes that travelled or will travel: the encoding is
-    unique."""
+    """One frame. Its encoding is unique, so `encoded` also returns the bytes of a frame that was
+    received."""
 
     type: int
     body: bytes
@@ -59,10 +59,10 @@ class Frame(NamedTuple):
 
 
 class FrameParser:
-    """Cuts a stream into frames, however it arrives.
+    """Cuts a stream into frames, from pieces of any size.
 
-    `wants` is how many bytes the current frame still needs: a caller that never feeds more than
-    that keeps what follows the last frame (sealed records, spliced bytes) out of the parser.
+    `wants` is how many bytes the current frame still needs. A caller that feeds no more than that
+    keeps the bytes after the last frame (sealed records, spliced bytes) out of the parser.
     """
 
     def __init__(self, cap: int = MAX_BODY) -> None:
@@ -81,7 +81,7 @@ class FrameParser:
         self._size()
 
     def next_frame(self) -> Frame | None:
-        """Take the first whole frame out, or None."""
+        """Remove and return the first whole frame, or None."""
         self._size()
         if len(self._buffer) < HEADER or len(self._buffer) < self._need:
             return None

@@ -1,8 +1,8 @@
-"""Reading and writing the fixed binary layouts of the protocol: big-endian integers and
-length-prefixed fields.
+"""Readers and writers of the binary layouts of the protocol: big-endian integers and
+length-prefixed fields (docs/protocol/codec.md, "Notation").
 
-A `Reader` never trusts: every read is checked against what is there, and `end` refuses bytes left
-over. Errors are `RemoteProtocolError`.
+A `Reader` checks every read against the bytes that are left, and `end` refuses bytes left over. Its
+errors are `RemoteProtocolError`.
 """
 
 from __future__ import annotations
@@ -97,8 +97,7 @@ class Reader:
         self._what = what
 
     def fields(self, layout: Struct) -> tuple[Any, ...]:
-        """Take several fields of fixed size in one step, for layouts that come by the hundred
-        thousand."""
+        """Take several fields of fixed size in one step, which is faster."""
         end = self.at + layout.size
         if end > self._size:
             raise malformed(f"{self._what} is too short")
@@ -107,8 +106,8 @@ class Reader:
         return values
 
     def peek(self, layout: Struct, ahead: int = 0) -> tuple[Any, ...] | None:
-        """The fields that come after `ahead` more bytes, without taking them; None if there are not
-        so many."""
+        """The fields after `ahead` more bytes, without taking them; None if the message is
+        shorter."""
         start = self.at + ahead
         return layout.unpack_from(self._view, start) if start + layout.size <= self._size else None
 
@@ -146,8 +145,8 @@ class Reader:
         return part
 
     def view_at(self, ahead: int, size: int) -> memoryview | None:
-        """The `size` bytes that come after `ahead` more, without taking them; None if there are not
-        so many."""
+        """The `size` bytes after `ahead` more, without taking them; None if the message is
+        shorter."""
         start = self.at + ahead
         return self._view[start : start + size] if start + size <= self._size else None
 
@@ -164,7 +163,7 @@ class Reader:
 
     def text8(self) -> str:
         """Take `length[1] || UTF-8`."""
-        start = self.at + 1  # in one step: names come by the million
+        start = self.at + 1  # without calls: an offer has millions of names
         end = start + self._view[start - 1] if start <= self._size else start
         if end > self._size:
             raise malformed(f"{self._what} is too short")
@@ -182,7 +181,7 @@ class Reader:
             raise malformed(f"{self._what} holds text that is not UTF-8") from None
 
     def skip(self, expected: bytes) -> bool:
-        """Take `expected` if that is what comes next, and say whether it was."""
+        """Take `expected` if it comes next. Returns whether it did."""
         end = self.at + len(expected)
         if self._view[self.at : end] != expected:
             return False
@@ -190,7 +189,7 @@ class Reader:
         return True
 
     def since(self, start: int) -> memoryview:
-        """What was taken since `at` was `start`."""
+        """The bytes taken since `at` was `start`."""
         return self._view[start : self.at]
 
     @property

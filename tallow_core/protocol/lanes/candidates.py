@@ -1,9 +1,9 @@
-"""Candidates: addresses at which one end of a session listens for further lanes, told to the other
-on the control lane.
+"""Candidates: addresses at which one end of a session listens for more lanes, sent on the control
+lane (docs/protocol/lanes.md, "Candidates").
 
-What a peer lists is where it would like us to connect. So there is a limit to how much it can list,
-and `refusal` names the addresses that are never dialled: those that mean this machine, this link or
-everybody, and those where clouds hand out credentials.
+A hostile peer may list any address. So the number of candidates is limited, and `refusal` names the
+addresses that are never dialled: those of this machine, of this link, of groups of hosts, and those
+at which clouds serve credentials.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from tallow_core.offers import NAME
 from tallow_core.protocol.codec.wire import Reader, Writer, malformed
 from tallow_core.types import Endpoint, ReadBuffer
 
-MOST_CANDIDATES = 16
-MOST_LISTS = 32
-"""Candidates messages that an end sends in a session at most; one more ends the session."""
+MAX_CANDIDATES = 16
+MAX_CANDIDATE_LISTS = 32
+"""Candidates messages of one end in a session; one more ends the session."""
 
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -33,7 +33,7 @@ METADATA = frozenset(
         "fd00:ec2::254",
     )
 )
-"""Where clouds answer anybody on the machine with its credentials."""
+"""Addresses at which clouds serve a machine's credentials to any process on it."""
 
 _EMBEDDING = tuple(
     ipaddress.IPv6Network(text)
@@ -50,8 +50,7 @@ _EMBEDDING = tuple(
 
 
 def refusal(address: Address) -> str:
-    """Why a candidate with this address is not dialled (and is not told to anybody); "" if it may
-    be."""
+    """The reason why this address is neither dialled nor listed; "" if it may be."""
     if address in METADATA:
         return "an address of a cloud's metadata service"
     for holds, what in (
@@ -86,7 +85,7 @@ class Candidate(NamedTuple):
 
     @property
     def endpoint(self) -> Endpoint:
-        """What a transport dials."""
+        """The endpoint to dial."""
         return Endpoint(self.transport, str(self.address), self.port, self.pin)
 
 
@@ -103,12 +102,12 @@ def write_candidates(candidates: list[Candidate]) -> bytes:
 
 
 def read_candidates(body: ReadBuffer) -> list[Candidate]:
-    """Read the body of CANDIDATES; raises `RemoteProtocolError`. Nothing says yet that any of them
-    may be dialled: see `refusal`."""
+    """Read the body of CANDIDATES. Raises `RemoteProtocolError`. The caller checks each address by
+    `refusal` before it dials."""
     reader = Reader(body, "Candidates")
     count = reader.u8()
-    if not 1 <= count <= MOST_CANDIDATES:
-        raise malformed(f"{count} candidates, not 1 to {MOST_CANDIDATES}")
+    if not 1 <= count <= MAX_CANDIDATES:
+        raise malformed(f"{count} candidates, not 1 to {MAX_CANDIDATES}")
     candidates = [_read_one(reader) for _ in range(count)]
     reader.end()
     if len(set(candidates)) < count:

@@ -1,12 +1,13 @@
-"""Lanes: further streams of a session, each with keys of its own, joined by proving the session.
+"""Joining a lane: a further stream of a session, with keys of its own (docs/protocol/lanes.md,
+"Lanes").
 
     dialler -> LaneHello(tag[16], lane id[4], random_d[32])
     acceptor -> LaneAccept(random_a[32], mac_acceptor[32])
     dialler -> LaneReady(mac_dialler[32])
 
-mac_x = HMAC(K("lane x"), H(LaneHello frame || random_a)). Both ends put fresh randomness into the
-lane's secrets, so nothing replayed or reopened can meet an old (key, nonce). Lane 0 is the control
-lane, on the stream of the handshake itself.
+mac_x = HMAC(K("lane x"), H(LaneHello frame || random_a)). Both ends add fresh random bytes to the
+lane's secrets, so a replayed message or a lane that is opened again never uses an old pair of key
+and nonce. Lane 0 is the control lane, on the stream of the handshake itself.
 """
 
 from __future__ import annotations
@@ -24,21 +25,20 @@ from tallow_core.types import ReadBuffer, Role
 
 TAG, RANDOM, MAC = 16, 32, 32
 CONTROL_LANE = 0
-MOST_LANES = 1 << 16
-"""Lane ids of a session are below this; every attempt takes a new one."""
-MOST_CARRYING = 16
-"""Lanes that the data travels by at once."""
+MAX_LANE_IDS = 1 << 16
+"""Lane ids of a session are below this; every attempt uses a new one."""
+MAX_DATA_LANES = 16
+"""Data lanes in use at the same time."""
 
 
 def lane_tag(schedule: Schedule) -> bytes:
-    """K("lane tag"): finds the session at the acceptor. It is seen on the wire of a direct path and
-    says nothing else."""
+    """K("lane tag"), by which the acceptor finds the session. It is readable on the wire of a
+    direct path and reveals nothing else."""
     return bytes(schedule.key(LANE_TAG, length=TAG))
 
 
 class LaneKeys(NamedTuple):
-    """What a lane's secrets are derived from; with the root of the session it gives them, anew
-    after a rekey."""
+    """The inputs of a lane's secrets beside the root of the session."""
 
     lane: int
     random_d: bytes
@@ -81,13 +81,13 @@ def read_lane_hello(frame: Frame) -> LaneHello:
     reader = Reader(frame.body, "LaneHello")
     hello = LaneHello(reader.raw(TAG), reader.u32(), reader.raw(RANDOM))
     reader.end()
-    if not 0 < hello.lane < MOST_LANES:
+    if not 0 < hello.lane < MAX_LANE_IDS:
         raise malformed(f"lane {hello.lane}")
     return hello
 
 
 class _LaneMachine:
-    """What both ends share. `keys` is None until the other end's MAC verified."""
+    """State and steps of both ends. `keys` is None until the other end's MAC has verified."""
 
     def __init__(self, schedule: Schedule) -> None:
         self._schedule = schedule
@@ -97,7 +97,7 @@ class _LaneMachine:
 
     @property
     def wants(self) -> int:
-        """Bytes that the current message still needs."""
+        """How many bytes the current message still needs."""
         return self._parser.wants
 
     def data_to_send(self) -> bytes:
@@ -134,7 +134,10 @@ class LaneDialler(_LaneMachine):
         self._out += self._encoded
 
     def receive(self, data: ReadBuffer) -> None:
-        """Take bytes of the acceptor; `keys` is set once its MAC verified."""
+        """Take bytes of the acceptor; `keys` is set once its MAC has verified.
+
+        Raises `AuthenticationError` or `RemoteProtocolError`.
+        """
         reader = self._frame(data, FrameType.LANE_ACCEPT)
         if reader is None:
             return
@@ -147,7 +150,7 @@ class LaneDialler(_LaneMachine):
 
 
 class LaneAcceptor(_LaneMachine):
-    """The end that was dialled, once the tag of a LaneHello has found the session."""
+    """The end that was dialled, for a LaneHello whose tag belongs to this session."""
 
     def __init__(self, schedule: Schedule, hello: LaneHello, rng: Rng) -> None:
         super().__init__(schedule)
@@ -156,7 +159,10 @@ class LaneAcceptor(_LaneMachine):
         self._out += Frame(FrameType.LANE_ACCEPT, self._random + mac).encoded
 
     def receive(self, data: ReadBuffer) -> None:
-        """Take bytes of the dialler; `keys` is set once its MAC verified."""
+        """Take bytes of the dialler; `keys` is set once its MAC has verified.
+
+        Raises `AuthenticationError` or `RemoteProtocolError`.
+        """
         reader = self._frame(data, FrameType.LANE_READY)
         if reader is None:
             return

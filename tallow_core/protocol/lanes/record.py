@@ -2,13 +2,13 @@
 
 record = length[4] || ciphertext; the first plaintext byte is the type, its top bit the final flag.
 AD = length[4] || lane id[4] || direction[1] || epoch[4] || counter[8]; nonce = IV xor the
-left-padded counter. Neither side ever sends an epoch or a counter: both count, so a record that was
-dropped, repeated, reordered, reflected or moved to another lane does not verify. Within an epoch at
-most 2^16 records, or the cipher's own limit if that is less, are sealed; then both ends take the
-next secret, without a message.
+left-padded counter. Epoch and counter do not travel: both ends count, so a record that was dropped,
+repeated, reordered, reflected or moved to another lane does not verify. An epoch has at most 2^16
+records, or the cipher's own limit if that is less. Then both ends derive the next secret, without a
+message.
 
-Where padding was agreed, every plaintext is type || body || zeros || length of the body[4], and a
-record has one of the lengths below.
+With padding, every plaintext is type || body || zeros || length of the body[4], and a record has
+one of the lengths below (docs/protocol/lanes.md).
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ DATA_CAP = (1 << 20) + 64
 
 PADDED_CONTROL = (256, 4096, CONTROL_CAP)
 PADDED_DATA = (DATA_CAP,)
-"""The lengths of padded records' ciphertexts: DATA has one, every other type the least that holds
-it."""
+"""The lengths of padded records' ciphertexts: DATA has one length, every other type the least that
+holds it."""
 
 FINAL = 0x80
 PADDED = 0x40
 
 
 class RecordType(IntEnum):
-    """Numbers of record types; never reused. The top bit is the final flag, the next says that the
-    record is padded."""
+    """Numbers of record types; never reused. The top bit is the final flag, the next bit marks a
+    padded record."""
 
     OFFER_PAGE = 0x01
     ACCEPT = 0x02
@@ -76,8 +76,8 @@ def direction_of(sender: Role) -> int:
 
 
 class Half:
-    """One direction of one lane: the keys of the current epoch and the counters, alike on both
-    ends. `padded`: every record is."""
+    """One direction of one lane: the keys of the current epoch and the counters, equal at both
+    ends. `padded`: every record is padded."""
 
     def __init__(
         self,
@@ -135,8 +135,8 @@ class Half:
         self._bytes = 0
 
     def _next(self, length: int) -> tuple[Cipher, bytes, bytes]:
-        """The cipher, nonce and AD for a record of `length` ciphertext bytes; the pair (key, nonce)
-        is used up by this call."""
+        """The cipher, nonce and AD for a record of `length` ciphertext bytes. Each call uses up one
+        pair of key and nonce."""
         if self._cipher is None:
             raise LocalProtocolError("the keys of this lane were dropped")
         size = length - self.overhead
@@ -179,11 +179,11 @@ class Opener(Half):
     """The receiving half."""
 
     def open(self, raw: memoryview) -> memoryview:
-        """Open the record `raw` in place and return its plaintext without padding, type byte first,
-        the final flag still in it.
+        """Open the record `raw` in place and return its plaintext without padding: the type byte,
+        with the final flag, and the body.
 
-        Raises `ForgedRecord` (the plaintext is wiped) or `RemoteProtocolError`; the lane is then
-        over.
+        Raises `ForgedRecord` (the plaintext is wiped) or `RemoteProtocolError`. The lane cannot be
+        used after that.
         """
         if self.finished:
             raise malformed("a record after the final one")
@@ -212,8 +212,8 @@ class Opener(Half):
         return raw[:size]
 
     def _unpad(self, raw: memoryview, size: int) -> int:
-        """Check the padding of `raw[:size]`, down to its last byte, and take the flag off; returns
-        the size of type and body."""
+        """Check every byte of the padding of `raw[:size]` and clear the flag. Returns the size of
+        type and body."""
         if size <= _BODY.size:
             raise malformed("a padded record too short to hold its length")
         end = size - _BODY.size
@@ -234,8 +234,8 @@ def padded_length(first: int, used: int, overhead: int) -> int:
 
 
 def record_length(header: bytes | bytearray | memoryview, cap: int) -> int:
-    """The ciphertext's length out of its four bytes, which are in clear: anybody may have changed
-    one outside 1..cap (`ForgedRecord`)."""
+    """The ciphertext's length from its four bytes. Raises `ForgedRecord` outside 1 to `cap`,
+    because these bytes are in clear and a third party may have changed them."""
     (length,) = LENGTH.unpack(header)
     if not 1 <= length <= cap:
         raise ForgedRecord(

@@ -1,19 +1,20 @@
-"""The small sealed messages of the control lane: bodies behind the record's type byte."""
+"""The small sealed messages of a session: the bodies of their records, without the type byte
+(docs/protocol/lanes.md, "Records")."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 from tallow_core.protocol.codec.wire import Reader, Writer, malformed, u32
-from tallow_core.protocol.lanes.lane_join import MOST_CARRYING
+from tallow_core.protocol.lanes.lane_join import MAX_DATA_LANES
 from tallow_core.types import ReadBuffer
 
-MOST_REASON = 512
+MAX_REASON_BYTES = 512
 
 
 def clip(text: str) -> bytes:
-    """`text` as at most `MOST_REASON` bytes of UTF-8."""
-    return text.encode(errors="replace")[:MOST_REASON].decode(errors="ignore").encode()
+    """`text` as at most `MAX_REASON_BYTES` bytes of UTF-8."""
+    return text.encode(errors="replace")[:MAX_REASON_BYTES].decode(errors="ignore").encode()
 
 
 def write_reason(exit_status: int, text: str) -> bytes:
@@ -26,15 +27,18 @@ def read_reason(body: ReadBuffer) -> tuple[int, str]:
     """Read the body of REFUSE or ERROR: (exit status of the other side, its sentence, not yet safe
     to show)."""
     reader = Reader(body, "Error")
-    status, text = reader.u8(), reader.text16(MOST_REASON)
+    status, text = reader.u8(), reader.text16(MAX_REASON_BYTES)
     reader.end()
     return status, text
 
 
 class Receipt(NamedTuple):
-    """What the receiver verified (files it left alone because they existed are among them): `size`
-    counts all content bytes; `digest` is the hash (context "tallow/1 receipt") over the hashes of
-    all files, in order."""
+    """RECEIVED: what the receiver verified, including files that it left alone because they
+    existed.
+
+    `size`: bytes of all content. `digest`: the hash (context "tallow/1 receipt") over the hashes of
+    all files, in order.
+    """
 
     files: int
     size: int
@@ -73,9 +77,8 @@ def read_rekey(body: ReadBuffer) -> Rekey:
 
 
 class Arrived(NamedTuple):
-    """ACK: how many Data records of a path the receiver has verified, and for how many milliseconds
-    it has waited for them. `lane` is the first lane of that path: the one that the data moved
-    to."""
+    """ACK: how many Data records of a path the receiver has verified, and how many milliseconds it
+    has waited for them. `lane` is the first lane of that path, to which the data moved."""
 
     lane: int
     records: int
@@ -95,8 +98,8 @@ def read_arrived(body: ReadBuffer) -> Arrived:
 
 
 class Lost(NamedTuple):
-    """LOST: how many of a path that broke, and the least id of the lane by which the receiver wants
-    the rest."""
+    """LOST: how many Data records came by a path that broke, and the least id of the lane by which
+    the receiver wants the others."""
 
     lane: int
     records: int
@@ -116,7 +119,7 @@ def read_lost(body: ReadBuffer) -> Lost:
 
 
 class Further(NamedTuple):
-    """LANES: that the receiver is to open `lanes` further lanes to where `lane` leads, which it
+    """LANES: a request to the receiver to open `lanes` more lanes to the place of `lane`, which it
     dialled; 0 is the path of the session."""
 
     lane: int
@@ -132,7 +135,7 @@ def read_further(body: ReadBuffer) -> Further:
     reader = Reader(body, "Lanes")
     further = Further(reader.u32(), reader.u8())
     reader.end()
-    if not 1 <= further.lanes < MOST_CARRYING:
+    if not 1 <= further.lanes < MAX_DATA_LANES:
         raise malformed(f"{further.lanes} further lanes")
     return further
 
@@ -143,12 +146,12 @@ def write_wanted(count: int) -> bytes:
 
 
 def read_wanted(body: ReadBuffer) -> int:
-    """Read the body of LANES_WANTED: by how many lanes the receiver wants the data; raises
-    `RemoteProtocolError` outside 1 to 16."""
+    """Read the body of LANES_WANTED: the number of lanes that the receiver wants for the data.
+    Raises `RemoteProtocolError` outside 1 to 16."""
     reader = Reader(body, "LanesWanted")
     count = reader.u8()
     reader.end()
-    if not 1 <= count <= MOST_CARRYING:
+    if not 1 <= count <= MAX_DATA_LANES:
         raise malformed(f"a wish for {count} lanes")
     return count
 
@@ -159,8 +162,8 @@ def write_lane(lane: int) -> bytes:
 
 
 def read_lane(body: ReadBuffer, what: str) -> int:
-    """Read such a body: the lane that the data goes on by (MOVED), also by (SPREAD), or no more by
-    (GIVEN_UP)."""
+    """Read the body of MOVED, SPREAD or GIVEN_UP: the lane to which the data moves, that is added,
+    or that is given up."""
     reader = Reader(body, what)
     lane = reader.u32()
     reader.end()

@@ -1,4 +1,4 @@
-"""Running an asynchronous check so that it ends, whatever the driver does."""
+"""Runs an asynchronous check with a time limit, also against a driver that hangs."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What every password-authenticated key exchange must do: see `tallow_core.spi.authenticator`.
 
-Here are the checks of those for a code; those for a login are in `login`.
+This module has the checks for codes; those for logins are in `login_checks`.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def the_right_password_agrees(driver: type[CodeAuthenticator]) -> None:
 
 def everything_is_bound(driver: type[CodeAuthenticator]) -> None:
     """Another password, session id, channel or role on one end gives another key, without an error
-    that would tell why."""
+    that would show why."""
     others: dict[str, CodeAuthenticator] = {
         "password": driver(Role.GUEST, PASSWORD + b"s", SESSION, CHANNEL),
         "empty password": driver(Role.GUEST, b"", SESSION, CHANNEL),
@@ -94,7 +94,7 @@ def wrong_lengths_are_refused(driver: type[CodeAuthenticator]) -> None:
 
 
 def low_order_shares_are_refused(driver: type[CodeAuthenticator]) -> None:
-    """The shares that the standard tells to refuse, where the kit knows them, are an
+    """The shares that the standard refuses, where the kit knows them, are an
     `AuthenticationError` in both roles."""
     for share in published("authenticator", driver.name).get("refused_shares", ()):
         for role in Role:
@@ -134,7 +134,7 @@ CODE_CHECKS: tuple[Check, ...] = (
 )
 
 CHECKS: tuple[Callable[[Any], None], ...] = tuple(dict.fromkeys((*CODE_CHECKS, *login.CHECKS)))
-"""Those of both situations; `checks_for` tells which apply."""
+"""The checks of both situations; `checks_for` selects those of a driver."""
 
 
 def checks_for(driver: type) -> tuple[Callable[[Any], None], ...]:

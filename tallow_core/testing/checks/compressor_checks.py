@@ -13,8 +13,8 @@ from tallow_core.spi.compressor import Compressor
 from tallow_core.testing.checks.driver_checks import descriptor_is_complete
 from tallow_core.testing.expect import refuses, require
 
-LARGEST = 1 << 20
-LENGTHS = (1, 2, 3, 255, 256, 4096, 65_537, LARGEST)
+MAX_CHUNK_BYTES = 1 << 20
+LENGTHS = (1, 2, 3, 255, 256, 4096, 65_537, MAX_CHUNK_BYTES)
 TEXT = (
     b"the quick brown fox jumps over the lazy dog, and what the fox has said to the dog is not"
     b" known; "
@@ -92,7 +92,14 @@ def other_sizes_are_refused(driver: type[Compressor]) -> None:
     is written outside of the output."""
     for data in (TEXT * 40, bytes(4096), system_rng(300)):
         frame = bytes(driver().pack(data))
-        for size in (1, len(data) // 2, len(data) - 1, len(data) + 1, 2 * len(data), LARGEST):
+        for size in (
+            1,
+            len(data) // 2,
+            len(data) - 1,
+            len(data) + 1,
+            2 * len(data),
+            MAX_CHUNK_BYTES,
+        ):
             refuses(
                 RemoteProtocolError,
                 lambda frame=frame, size=size: _unpack(driver(), frame, size),  # type: ignore[misc]
@@ -101,7 +108,7 @@ def other_sizes_are_refused(driver: type[Compressor]) -> None:
 
 
 def parts_of_a_frame_are_refused(driver: type[Compressor]) -> None:
-    """A frame that ends too early, at whatever byte, is refused; so is an empty one."""
+    """A frame that ends too early, at any byte, is refused; so is an empty frame."""
     for data in (TEXT * 5, bytes(4096), system_rng(100)):
         frame = bytes(driver().pack(data))
         for end in range(len(frame)):
@@ -114,7 +121,7 @@ def parts_of_a_frame_are_refused(driver: type[Compressor]) -> None:
 
 
 def nothing_follows_a_frame(driver: type[Compressor]) -> None:
-    """Whatever comes after a frame is refused: a byte, zeros, another frame."""
+    """Anything after a frame is refused: a byte, zeros, another frame."""
     for data in (TEXT * 5, bytes(4096), system_rng(100)):
         frame = bytes(driver().pack(data))
         for more in (b"\0", bytes(64), b"\xff", frame):
@@ -150,13 +157,13 @@ def a_bomb_stops_at_the_output(driver: type[Compressor]) -> None:
         frame = bytes(driver().pack(bytes(BOMB)))
     except Exception:  # no chunk is that long: who does not pack it makes no bomb
         return
-    if len(frame) >= LARGEST:
+    if len(frame) >= MAX_CHUNK_BYTES:
         return  # it would not come in one record
     unpacker = driver()
     _unpacked(
         unpacker, unpacker.pack(TEXT), len(TEXT)
     )  # what is imported or set up at first is not counted
-    for size in (1, LARGEST):
+    for size in (1, MAX_CHUNK_BYTES):
         require(
             _peak(unpacker, frame, size) < size + SPARE,
             "a bomb takes memory for what it says, not for what there is room for",

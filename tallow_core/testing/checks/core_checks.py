@@ -14,9 +14,9 @@ from typing import Any, TypeAlias
 
 from tallow_core.errors import AuthenticationError, CryptoError
 from tallow_core.passwords import (
-    MOST_ITERATIONS,
-    MOST_LANES,
-    MOST_MEMORY_KIB,
+    MAX_ITERATIONS,
+    MAX_LANES,
+    MAX_MEMORY_KIB,
     Parameters,
     derive,
     hash_password,
@@ -129,7 +129,7 @@ def hostile_strings_are_refused() -> None:
     `CryptoError` before any work."""
     tail = hash_password(b"password", _CHEAP).removeprefix(_CHEAP.encode())
     for memory, iterations, lanes in (
-        *((MOST_MEMORY_KIB + 1, 1, 1), (64, MOST_ITERATIONS + 1, 1), (1 << 20, 1, MOST_LANES + 1)),
+        *((MAX_MEMORY_KIB + 1, 1, 1), (64, MAX_ITERATIONS + 1, 1), (1 << 20, 1, MAX_LANES + 1)),
         *((9999999999, 9999999999, 9999999999), (7, 1, 1), (15, 1, 2)),
     ):
         asked = f"$argon2id$v=19$m={memory},t={iterations},p={lanes}{tail}"

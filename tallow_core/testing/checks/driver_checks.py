@@ -1,4 +1,4 @@
-"""What every driver's descriptor must say, whatever its kind."""
+"""The checks of the descriptor of every driver, of any kind."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ def wanted_nameplate_is_given_once(driver: type[Rooms], settings: DriverSettings
 
     async def want() -> None:
         rooms = driver(settings, _ROOMS)
-        require(await rooms.owner("7301") is None, "a room that nobody opened has an owner")
+        require(await rooms.owner("7301") is None, "a room that was not opened has an owner")
         require(
             await rooms.open("7301", b"a" * 32, 0.0) == "7301", "a free nameplate was not given"
         )
@@ -106,7 +106,7 @@ def limit_holds(driver: type[Rooms], settings: DriverSettings) -> None:
             await rooms.close(opened.pop(), 0.0)
             opened.append(await rooms.open(None, b"h" * 32, 0.0))
         else:
-            raise ConformanceError("more rooms than it was told to hold at most")
+            raise ConformanceError("more rooms than its maximum")
         for nameplate in opened:
             await rooms.close(nameplate, 0.0)
 
