@@ -6,7 +6,8 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable
 from functools import cache
-from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
+from types import UnionType
+from typing import Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
 
 from tallow_core.registry.blame import breach
 from tallow_core.registry.kinds import Kind
@@ -27,7 +28,7 @@ def check_contract(kind: Kind[Any], driver: object, names: Iterable[str]) -> Non
             f"{driver.__name__} lacks {missing}, which the contract {contract.__name__} asks for"
         )
     for name, hint in _attributes(contract).items():
-        if not _fits(getattr(driver, name, None), hint):
+        if not fits(getattr(driver, name, None), hint):
             breach(
                 f"{driver.__name__}.{name} is missing or not of the type that the contract"
                 f" {contract.__name__} asks for"
@@ -95,24 +96,31 @@ def _is_ours(contract: type) -> bool:
     return contract.__module__.startswith("tallow_core.spi.")
 
 
-def _fits(value: object, hint: Any) -> bool:
-    """Whether a class variable has the type that its annotation states, as far as contracts use
-    them."""
+def fits(value: object, hint: Any) -> bool:
+    """Whether a value has the type that an annotation states, as far as contracts use them."""
     origin, arguments = get_origin(hint), get_args(hint)
+    if hint is Any:
+        return True
     if origin is ClassVar:
-        return _fits(value, arguments[0])
+        return fits(value, arguments[0])
+    if origin in (Union, UnionType):
+        return any(fits(value, each) for each in arguments)
     if origin is Literal:
         return value in arguments
     if origin is frozenset:
-        return isinstance(value, frozenset) and all(_fits(item, arguments[0]) for item in value)
+        return isinstance(value, frozenset) and all(fits(item, arguments[0]) for item in value)
     if origin is tuple:
-        return (
-            isinstance(value, tuple)
-            and len(value) == len(arguments)
-            and all(map(_fits, value, arguments))
-        )
+        return isinstance(value, tuple) and _fits_tuple(value, arguments)
+    if origin is not None:
+        return isinstance(value, origin)
     if hint is int:
         return type(value) is int
     if hint is float:
         return isinstance(value, int | float)
-    return hint is Any or isinstance(value, hint)
+    return isinstance(value, hint)
+
+
+def _fits_tuple(value: tuple[object, ...], arguments: tuple[Any, ...]) -> bool:
+    if arguments[1:] == (...,):
+        return all(fits(item, arguments[0]) for item in value)
+    return len(value) == len(arguments) and all(map(fits, value, arguments))

@@ -21,6 +21,7 @@ from tallow_core.registry.blame import blamed, breach, log, timed
 from tallow_core.registry.catalog import Catalog
 from tallow_core.registry.contract_check import check_contract
 from tallow_core.registry.entry import PluginEntry
+from tallow_core.registry.guard import guarded
 from tallow_core.registry.kinds import KINDS, LISTED_KINDS, PLUGIN, Kind
 from tallow_core.registry.plugin_hooks import PluginHooks
 
@@ -47,8 +48,9 @@ class PluginLoader:
     """Loads drivers on demand and keeps what is loaded. One per run of the program; there is no
     global one.
 
-    `options` gives the options of a driver, by its kind's name and its class; it may raise any
-    `TallowError`.
+    Drivers of other distributions are watched in use (`tallow_core.registry.guard`), unless `watch`
+    is False: the conformance kit looks at them as they are. `options` gives the options of a
+    driver, by its kind's name and its class; it may raise any `TallowError`.
     """
 
     def __init__(
@@ -56,11 +58,14 @@ class PluginLoader:
         catalog: Catalog,
         directories: Directories,
         options: Callable[[str, type[Any]], Any] = default_options,
+        *,
+        watch: bool = True,
     ) -> None:
         self.catalog = catalog
         self.directories = directories
         self.failures: list[PluginFailure] = []
         self._options = options
+        self._watch = watch
         self._hooks = PluginHooks()
         self._drivers: dict[tuple[str, str], type[Any]] = {}
         self._broken: dict[tuple[str, str], PluginError] = {}
@@ -168,7 +173,8 @@ class PluginLoader:
             with self._hooks.registered(module, entry):
                 offered = self._offered(module, kind, entry)
                 self._hooks.configure(module, DriverSettings(self.directories))
-            return offered[entry.name]
+            offer = offered[entry.name]
+        return offer if entry.first_party or not self._watch else guarded(offer, entry)
 
     def _import(self, entry: PluginEntry) -> ModuleType:
         with timed(entry, "to be imported"):

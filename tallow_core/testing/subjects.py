@@ -50,7 +50,7 @@ class Subject:
         `PluginError`."""
         if self.kind == _CORE:
             return core_checks(self.name)
-        loader = PluginLoader(Catalog.scan(self.plugins), settings.directories)
+        loader = PluginLoader(Catalog.scan(self.plugins), settings.directories, watch=False)
         if self.kind == PLUGIN.name and self.entry is not None:
             loader.load_hooks(self.entry)
             return []

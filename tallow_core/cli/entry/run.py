@@ -13,7 +13,7 @@ from tallow_core.cli.args.plain_parser import read
 from tallow_core.cli.entry import invocation
 from tallow_core.cli.entry.command_table import COMMANDS, Row
 from tallow_core.cli.views.output import OutputError, put
-from tallow_core.errors import EXIT_BUG, EXIT_INTERRUPTED, TallowError, UsageError
+from tallow_core.errors import EXIT_BUG, EXIT_INTERRUPTED, PluginError, TallowError, UsageError
 from tallow_core.text import nearest, printable
 
 
@@ -37,6 +37,8 @@ def run(words: list[str], code: str | None) -> int:
     try:
         return _run(words)
     except TallowError as error:
+        if isinstance(error, PluginError) and invocation.current().verbose >= 3:
+            traceback.print_exception(error)
         invocation.report_error(error.code, _undotted(str(error)), error.exit_status)
         return error.exit_status
     except KeyboardInterrupt:
