@@ -21,6 +21,7 @@ from tallow_core import api, errors, event_fields, events
 from tallow_core.registry import hookspecs
 from tallow_core.registry.kinds import KINDS, Kind
 from tallow_core.spi import driver
+from tallow_core.spi.raises import RAISES
 from tallow_core.testing.suite import CHECKS
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -116,6 +117,9 @@ def _class(found: type, level: int) -> Iterator[str]:
             and _function(value).__doc__
         ):
             yield f"{_signature(value)}\n\n{_documentation(_function(value))}\n"
+            if (errors := RAISES.get(f"{found.__name__}.{name}")) is not None:
+                names = ", ".join(f"`{each.__name__}`" for each in errors)
+                yield f"May raise: {names or 'nothing'}.\n"
 
 
 def _is_plain(value: object) -> bool:

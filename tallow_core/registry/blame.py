@@ -10,6 +10,7 @@ from typing import NoReturn
 
 from tallow_core.errors import PluginError
 from tallow_core.registry.entry import PluginEntry
+from tallow_core.registry.moved import moved_to
 from tallow_core.text import printable
 
 SLOW_SECONDS = 1.0
@@ -47,7 +48,8 @@ def described(error: BaseException) -> str:
     text = " ".join(str(error).split())
     if isinstance(error, PluginError):
         return printable(text)
-    return printable(f"{type(error).__name__}: {text}" if text else type(error).__name__)
+    named = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return printable(named + moved_to(error))
 
 
 def breach(message: str) -> NoReturn:

@@ -29,6 +29,7 @@ from tallow_core.spi.raises import errors_of
 
 D = TypeVar("D")
 
+_WRONG_SIZE = "returned something of a wrong size"
 _CONTRACTS = "tallow_core.spi."
 
 
@@ -191,13 +192,16 @@ def _attributes(
     return found
 
 
-def _variable(name: str, hint: Any, watch: Watch) -> property:
+def _variable(name: str, hint: Any, watch: Watch, check: Any = None) -> property:
     def read(self: Any) -> Any:
         try:
             value = getattr(self._inner, name)
         except BaseException as error:
             watch.failed(error)
-        return watch.result(value, hint)
+        value = watch.result(value, hint)
+        if check is not None and not check(watch.driver, (), value):
+            watch.broken(_WRONG_SIZE)
+        return value
 
     return property(read, lambda self, value: setattr(self._inner, name, value))
 
@@ -211,22 +215,13 @@ def _member(made: type[Any], name: str, stated: Any, watch: Watch, check: Any) -
     if name == "__init__":
         return _constructor(made, watch)
     if isinstance(stated, property):
-        return property(_plain(lambda self: getattr(self._inner, name), watch, hint, check))
+        return _variable(name, hint, watch, check)
     if isinstance(stated, classmethod):
-        call = _plain(_of_class(made, name), watch, hint, check)
+        call = _plain(name, watch, hint, check, made)
         return classmethod(_command(call, watch) if issubclass(made, Command) else call)
     if inspect.iscoroutinefunction(function):
         return _coroutine(name, watch, hint, check)
-    return _plain(_of_inner(name), watch, hint, check)
-
-
-def _of_class(made: type[Any], name: str) -> Callable[..., Any]:
-    return lambda cls, *given, **more: getattr(made, name)(*given, **more)
-
-
-def _of_inner(name: str) -> Callable[..., Any]:
-    """Looked up at each call: an object may have a function of its own in place of the class's."""
-    return lambda self, *given, **more: getattr(self._inner, name)(*given, **more)
+    return _plain(name, watch, hint, check)
 
 
 def _constructor(made: type[Any], watch: Watch) -> Callable[..., None]:
@@ -239,18 +234,22 @@ def _constructor(made: type[Any], watch: Watch) -> Callable[..., None]:
     return init
 
 
-def _plain(call: Callable[..., Any], watch: Watch, hint: Any, check: Any) -> Callable[..., Any]:
+def _plain(
+    name: str, watch: Watch, hint: Any, check: Any, owner: type[Any] | None = None
+) -> Callable[..., Any]:
+    """A method of `owner`, or else of the object. It is looked up at each call: an object may have
+    a function of its own in place of the class's."""
     expected = type(None) if hint is None else hint
 
     def watched(self: Any, *given: Any, **more: Any) -> Any:
         try:
-            value = call(self, *given, **more)
+            value = getattr(self._inner if owner is None else owner, name)(*given, **more)
         except BaseException as error:
             watch.failed(error)
         if type(value) is not expected:
             value = watch.result(value, hint)
-        if check is not None and not check(watch.driver, given, value):
-            watch.broken("returned something of a wrong size")
+        if check is not None and not check(watch.driver, (*given, *more.values()), value):
+            watch.broken(_WRONG_SIZE)
         return value
 
     return watched
@@ -266,8 +265,8 @@ def _coroutine(name: str, watch: Watch, hint: Any, check: Any) -> Callable[..., 
         except BaseException as error:
             watch.failed(error)
         value = watch.result(value, hint)
-        if check is not None and not check(watch.driver, given, value):
-            watch.broken("returned something of a wrong size")
+        if check is not None and not check(watch.driver, (*given, *more.values()), value):
+            watch.broken(_WRONG_SIZE)
         return value
 
     return watched

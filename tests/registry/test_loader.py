@@ -7,6 +7,7 @@ import json
 import logging
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,7 @@ from tallow_core.registry.kinds import (
     kind_named,
 )
 from tallow_core.registry.loader import PluginFailure, PluginLoader
+from tallow_core.registry.moved import MOVED
 from tallow_core.registry.permissions import Permissions
 from tallow_core.spi.hash import Hash
 from tests.kit.fakedist import LOGIN, Site, driver, fake_site
@@ -170,6 +172,14 @@ def test_a_driver_for_newer_contracts_is_refused_with_a_sentence(site: Site) -> 
     told = refusal(host("tallow-extra"))
     assert "written for version 9 of Tallow's driver contracts" in told
     assert "update Tallow" in told
+
+
+@pytest.mark.parametrize("module", MOVED)
+def test_a_module_that_moved_is_named_with_its_place(site: Site, module: str) -> None:
+    extra(site, f"from {module} import hookimpl\n")
+    told = refusal(host("tallow-extra"))
+    assert f"No module named '{module}'; it is {MOVED[module]} now: update the plugin" in told
+    assert find_spec(MOVED[module].partition(" ")[0]) is not None
 
 
 def test_a_coroutine_hook_is_refused(site: Site) -> None:
