@@ -124,7 +124,7 @@ def derive(
             secret=secret or None,
         ).derive_into(
             cast("bytes", password), out
-        )  # any buffer, whatever the types of the library say
+        )  # any buffer; the types of the library are too narrow
     except MemoryError as error:
         raise _too_small(parameters.memory_kib, None) from error
     except UnsupportedAlgorithm as error:

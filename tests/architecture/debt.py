@@ -31,7 +31,6 @@ VAGUE: frozenset[str] = frozenset(
         "tallow_core.config.calibration",
         "tallow_core.config.schema",
         "tallow_core.errors",
-        "tallow_core.passwords",
         "tallow_core.paths.direct_path_finder",
         "tallow_core.paths.lane_pool",
         "tallow_core.paths.own_addresses",
