@@ -17,10 +17,18 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from tallow_core import api, errors, event_fields, events
+from tallow_core import api, errors, event_fields, events, types
 from tallow_core.registry import hookspecs
 from tallow_core.registry.kinds import KINDS, Kind
-from tallow_core.spi import driver
+from tallow_core.spi import (
+    authority,
+    byte_stream,
+    connector,
+    driver,
+    readiness,
+    socket_streams,
+    sockets,
+)
 from tallow_core.spi.raises import RAISES
 from tallow_core.testing.suite import CHECKS
 
@@ -65,7 +73,29 @@ def _drivers() -> str:
         "[Your first plugin](../tutorial/first-plugin.md) builds one.\n\n"
         f"## Every kind\n\n{shared}"
     )
-    return "\n".join((head, *(_kind(kind) for kind in KINDS)))
+    return "\n".join((head, *(_kind(kind) for kind in KINDS), _network()))
+
+
+def _network() -> str:
+    """What network drivers are given, and the toolkit that they may use."""
+    lines = [
+        "## What network drivers share\n",
+        "Types of `tallow_core.types`, and the streams and connectors of transports, proxies and"
+        " resolvers.\n",
+    ]
+    for found in (types.Endpoint, types.SocketAddress, types.Trust, *_classes(byte_stream)):
+        lines += _class(found, 3)
+    for module in (connector, socket_streams, sockets, readiness, authority):
+        lines += [f"### `{module.__name__}`\n", f"{_documentation(module)}\n"]
+        for found in _classes(module):
+            lines += _class(found, 4)
+        functions = [
+            each
+            for name, each in vars(module).items()
+            if inspect.isfunction(each) and each.__module__ == module.__name__ and name[0] != "_"
+        ]
+        lines += [f"{_signature(each)}\n\n{_documentation(each)}\n" for each in functions]
+    return "\n".join(lines)
 
 
 def _kind(kind: Kind[Any]) -> str:
@@ -105,8 +135,13 @@ def _class(found: type, level: int) -> Iterator[str]:
     if variables := inspect.get_annotations(found):
         bounds = vars(found).get("size_bounds", {})
         yield "| attribute | type | default | bounds |\n| --- | --- | --- | --- |"
+        named = getattr(found, "_field_defaults", {})
         for name, hint in variables.items():
-            default = f"`{vars(found)[name]!r}`" if _is_plain(vars(found).get(name, ...)) else ""
+            hint = str(getattr(hint, "__forward_arg__", hint))
+            value = (
+                named.get(name, ...) if hasattr(found, "_fields") else vars(found).get(name, ...)
+            )
+            default = f"`{_shown(value)}`" if _is_plain(value) else ""
             bound = "{:,} to {:,}".format(*bounds[name]) if name in bounds else ""
             yield f"| `{name}` | `{hint.replace('|', chr(92) + '|')}` | {default} | {bound} |"
         yield ""
@@ -120,6 +155,13 @@ def _class(found: type, level: int) -> Iterator[str]:
             if (errors := RAISES.get(f"{found.__name__}.{name}")) is not None:
                 names = ", ".join(f"`{each.__name__}`" for each in errors)
                 yield f"May raise: {names or 'nothing'}.\n"
+
+
+def _shown(value: object) -> str:
+    """The value as it is written; the order of a set is its own each time."""
+    if isinstance(value, frozenset) and value:
+        return f"frozenset({{{', '.join(sorted(map(repr, value)))}}})"
+    return repr(value)
 
 
 def _is_plain(value: object) -> bool:

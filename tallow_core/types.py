@@ -37,19 +37,40 @@ class Trust(Enum):
     SESSION = "session"
 
 
+Touch: TypeAlias = Literal["local", "tcp", "udp", "multicast"]
+"""What a driver uses of the network: nothing beyond this machine, TCP connections that a
+`Connector` opens for it, UDP, or multicast."""
+
+PathKind: TypeAlias = Literal[
+    "local", "lan", "internet", "mapped", "punched", "turn", "proxy", "tor", "relay"
+]
+"""What lies between the two ends of a connection, as far as the end that opened or accepted it
+knows."""
+
+
+class SocketAddress(NamedTuple):
+    """An address that a socket can be bound or connected to; `host` is numeric."""
+
+    host: str
+    port: int
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A place to dial or to listen at. `scheme` is the name of the transport driver; `pin` is 64
-    lower-case hex digits.
+    """A place to dial or to listen at.
 
-    A transport without ports (see `Transport.addressing`) has its whole address in `host`, and None
-    for `port`.
+    `scheme` is one of a transport's `schemes`; `pin` is 64 lower-case hex digits. A transport
+    without ports (see `Transport.addressing`) has its whole address in `host`, and None for `port`.
+    `path` is empty or begins with "/"; `parameters` are the pairs of a query, in their order. Both
+    are percent-encoded where the URL needs it, and decoded here.
     """
 
     scheme: str
     host: str
     port: int | None = None
     pin: str | None = None
+    path: str = ""
+    parameters: tuple[tuple[str, str], ...] = ()
 
     @property
     def authority(self) -> str:
@@ -60,8 +81,16 @@ class Endpoint:
 
     @property
     def url(self) -> str:
-        """`SCHEME://AUTHORITY`, without the pin."""
-        return f"{self.scheme}://{self.authority}"
+        """`SCHEME://AUTHORITY/PATH?KEY=VALUE`, without the pin."""
+        return f"{self.scheme}://{self.authority}{self._rest()}"
+
+    def _rest(self) -> str:
+        if not self.path and not self.parameters:
+            return ""
+        from urllib.parse import quote, urlencode  # hardly any transport needs it
+
+        query = f"?{urlencode(self.parameters, quote_via=quote)}" if self.parameters else ""
+        return quote(self.path, safe="/:@!$&'()*+,;=~-._") + query
 
     def __str__(self) -> str:
         return f"{self.url}#sha256={self.pin}" if self.pin else self.url

@@ -34,7 +34,11 @@ class Condition:
 @dataclass(frozen=True, slots=True)
 class Rule:
     """A `[[policy.rule]]`: on the paths that `when` describes it narrows what `[policy]` admits.
-    What it does not name narrows nothing."""
+    What it does not name narrows nothing.
+
+    `via` is the proxy that these paths go by, None for that of `[network]`; with `via_required`
+    nothing of such a session goes beside it, so that no direct path is looked for.
+    """
 
     when: Condition = Condition()
     require: Names = ()
@@ -44,6 +48,8 @@ class Rule:
     hashes: Names = _AUTO
     authenticators: Names = _AUTO
     compressors: Names = _AUTO
+    via: str | None = None
+    via_required: bool = False
 
 
 class PolicySettings(NamedTuple):
@@ -65,8 +71,22 @@ class PolicySettings(NamedTuple):
     compressors: Names = _AUTO
     transports: Names = _AUTO
     discoveries: Names = _AUTO
+    proxies: Names = _AUTO
+    resolvers: Names = _AUTO
     deny: Names = ()
     rule: tuple[Rule, ...] = ()
+
+
+class NetworkSettings(NamedTuple):
+    """`[network]`: the proxy by which all paths go that no rule sends elsewhere, and the resolver
+    of host names; of each the best that policy allows where none is named.
+
+    While a proxy is named here that does not carry everything, nothing goes beside it: no direct
+    path is looked for, and no discovery beyond this machine is used.
+    """
+
+    proxy: str = ""
+    resolver: str = ""
 
 
 class RelaySettings(NamedTuple):
@@ -136,6 +156,7 @@ class Settings:
 
     plugins: Permissions = Permissions()
     policy: PolicySettings = PolicySettings()
+    network: NetworkSettings = NetworkSettings()
     relay: RelaySettings = RelaySettings()
     relay_server: RelayServerSettings = RelayServerSettings()
     send: SendSettings = SendSettings()
@@ -165,6 +186,7 @@ class Settings:
 SECTIONS: Mapping[str, type[Any]] = {
     "plugins": Permissions,
     "policy": PolicySettings,
+    "network": NetworkSettings,
     "relay": RelaySettings,
     "relay_server": RelayServerSettings,
     "send": SendSettings,

@@ -14,6 +14,7 @@ import functools
 
 from tallow_core.aio import Scope
 from tallow_core.errors import LocalProtocolError, PolicyError, TallowError, TransportError
+from tallow_core.paths.connection_streams import StreamSource, each_stream
 from tallow_core.paths.lane_pool import JOIN_SECONDS, LanePool
 from tallow_core.paths.own_addresses import own_addresses
 from tallow_core.protocol.codec.wire import malformed
@@ -132,10 +133,9 @@ class DirectPathFinder:
             if address in self._listeners:
                 continue
             with contextlib.suppress(TransportError):  # it may be too new, or gone again
-                place = Endpoint(self._transport.name, str(address), 0)
-                listener = self._listeners[address] = await self._transport.listen(
-                    place, lasting=False
-                )
+                place = Endpoint(self._transport.schemes[0], str(address), 0)
+                bound = await self._transport.listen(place, lasting=False)
+                listener = self._listeners[address] = each_stream(bound, self._transport)
                 self._scope.spawn(self._accept(listener))
 
     async def _accept(self, listener: Listener) -> None:
@@ -225,7 +225,9 @@ class DirectPathFinder:
     async def _dial(self, endpoint: Endpoint) -> None:
         try:
             self._ask_plugins(endpoint.url)
-            await self._pool.dial(functools.partial(self._open, endpoint), endpoint.url)
+            await self._pool.dial(
+                StreamSource(functools.partial(self._open, endpoint)).open, endpoint.url
+            )
         except (TallowError, TimeoutError) as error:
             self._context.reporter.note(
                 f"no direct path by {endpoint.url}: {error or 'no answer in time'}", 2
@@ -234,7 +236,8 @@ class DirectPathFinder:
     async def _open(self, endpoint: Endpoint) -> ByteStream:
         assert self._transport is not None
         deadline = asyncio.get_running_loop().time() + JOIN_SECONDS
-        return await self._transport.dial(endpoint, deadline, trust=Trust.SESSION)
+        path = NetworkPath("direct", endpoint.url, self._transport.name)
+        return await self._context.network.dial(endpoint, deadline, path, trust=Trust.SESSION)
 
 
 def _candidate(address: Address, endpoint: Endpoint) -> Candidate:
@@ -243,16 +246,17 @@ def _candidate(address: Address, endpoint: Endpoint) -> Candidate:
 
 
 def direct_transport(
-    context: Context, established: Established, *, compares: bool
+    context: Context, established: Established, path: NetworkPath, *, compares: bool
 ) -> Transport | None:
-    """What direct lanes use: the first transport with addresses that policy allows there together
-    with the suite of this session. None where no address may be given away, and where either end
-    asks for padding or the safety number, as one that hides does."""
-    if context.hidden or established.padded or compares:
+    """What direct lanes beside `path` use: the first transport with addresses that policy allows
+    there together with the suite of this session. None where nothing may go beside `path` or no
+    address may be given away, and where either end asks for padding or the safety number, as one
+    that hides does."""
+    network = context.network
+    if context.hidden or established.padded or compares or network.alone(path):
         return None
-    for transport in context.transports.values():
-        if transport.addressing == "ip" and context.admits(
-            established.suite, NetworkPath("direct", "", transport.name)
-        ):
-            return transport
+    for transport in network.addressed("listen"):
+        direct = NetworkPath("direct", "", transport.name)
+        if "dial" in transport.roles and context.admits(established.suite, direct):
+            return None if network.alone(direct) else transport
     return None

@@ -17,7 +17,9 @@ def open_paths(context: Context, session: Session) -> LanePool:
     """
     pool = LanePool(context, session.scope, session.channel, session.lanes, session.path)
     if session.path.relayed:
-        transport = direct_transport(context, session.established, compares=session.safety.wanted)
+        transport = direct_transport(
+            context, session.established, session.path, compares=session.safety.wanted
+        )
         finder = DirectPathFinder(
             context, session.scope, session.channel, session.lanes, pool, transport
         )

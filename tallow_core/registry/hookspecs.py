@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from tallow_core.spi.discovery import Discovery
     from tallow_core.spi.hash import Hash
     from tallow_core.spi.kem import Kem
+    from tallow_core.spi.proxy import Proxy
+    from tallow_core.spi.resolver import Resolver
     from tallow_core.spi.rooms import Rooms
     from tallow_core.spi.signature import Signature
     from tallow_core.spi.transport import Transport
@@ -66,6 +68,16 @@ def tallow_offer_transport() -> Iterable[type[Transport]]:  # type: ignore[empty
 @hookspec
 def tallow_offer_discovery() -> Iterable[type[Discovery]]:  # type: ignore[empty-body]
     """Hand over the discovery drivers of this plugin."""
+
+
+@hookspec
+def tallow_offer_proxy() -> Iterable[type[Proxy]]:  # type: ignore[empty-body]
+    """Hand over the proxies of this plugin."""
+
+
+@hookspec
+def tallow_offer_resolver() -> Iterable[type[Resolver]]:  # type: ignore[empty-body]
+    """Hand over the resolvers of this plugin."""
 
 
 @hookspec

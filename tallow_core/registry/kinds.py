@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from tallow_core.spi.discovery import Discovery
     from tallow_core.spi.hash import Hash
     from tallow_core.spi.kem import Kem
+    from tallow_core.spi.proxy import Proxy
+    from tallow_core.spi.resolver import Resolver
     from tallow_core.spi.rooms import Rooms
     from tallow_core.spi.signature import Signature
     from tallow_core.spi.transport import Transport
@@ -62,6 +64,8 @@ COMPRESSOR: Kind[Compressor] = Kind(
 )
 TRANSPORT: Kind[Transport] = Kind("transport", "tallow_core.spi.transport:Transport", "transports")
 DISCOVERY: Kind[Discovery] = Kind("discovery", "tallow_core.spi.discovery:Discovery", "discoveries")
+PROXY: Kind[Proxy] = Kind("proxy", "tallow_core.spi.proxy:Proxy", "proxies")
+RESOLVER: Kind[Resolver] = Kind("resolver", "tallow_core.spi.resolver:Resolver", "resolvers")
 ROOMS: Kind[Rooms] = Kind("rooms", "tallow_core.spi.rooms:Rooms", "rooms")
 COMMAND: Kind[Command] = Kind("command", "tallow_core.spi.command:Command", "commands")
 
@@ -74,6 +78,8 @@ KINDS: tuple[Kind[Any], ...] = (
     COMPRESSOR,
     TRANSPORT,
     DISCOVERY,
+    PROXY,
+    RESOLVER,
     ROOMS,
     COMMAND,
 )

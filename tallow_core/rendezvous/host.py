@@ -4,9 +4,7 @@ knows the code."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from tallow_core.aio import Scope
@@ -17,10 +15,9 @@ from tallow_core.errors import (
     TallowError,
     UnreachableError,
 )
-from tallow_core.events import CodeReady
 from tallow_core.protocol.codec.alert import Alert
 from tallow_core.protocol.codec.frame import Frame, FrameType
-from tallow_core.protocol.handshake.code import Code, draw_nameplate, make_code, parse_code
+from tallow_core.protocol.handshake.code import Code
 from tallow_core.protocol.handshake.guess_budget import Budget
 from tallow_core.protocol.handshake.handshake_machine import STATE_SECONDS, Established, ProofDue
 from tallow_core.protocol.handshake.host_handshake import HostHandshake
@@ -28,26 +25,24 @@ from tallow_core.protocol.handshake.join import read_join
 from tallow_core.protocol.lanes.lane_join import read_lane_hello
 from tallow_core.protocol.relay.relay_frames import GuestWaiting, RelayRefused
 from tallow_core.rendezvous.guess_counter import FileTally
-from tallow_core.rendezvous.profile_checks import check_code, check_hidden, wishes
-from tallow_core.rendezvous.relay_client import HostRoom, open_rooms, relay_urls
-from tallow_core.secrets import below, equal, system_rng
+from tallow_core.rendezvous.profile_checks import wishes
+from tallow_core.rendezvous.relay_client import HostRoom
+from tallow_core.secrets import equal, system_rng
 from tallow_core.session.context import Context
 from tallow_core.session.frame_io import best_effort, read_frame, read_some, write_frame
 from tallow_core.session.session import Session
-from tallow_core.spi.discovery import Advert
 from tallow_core.spi.transport import ByteStream, Listener
 from tallow_core.types import Endpoint, NetworkPath, Role
 
-MOST_UNPROVED = 8
-MOST_TURNED = 64
-"""Connections that are being told at once that all places are taken."""
-MOST_TAKES = 16
-"""Guests of a room that are being taken at once; the next ones wait, and with them the relay that
+MAX_UNPROVED = 8
+"""How many connections may be open that have proved nothing."""
+MAX_REFUSALS = 64
+"""How many connections are answered at once that all places are taken."""
+MAX_TAKES = 16
+"""How many guests of a room are taken at once; the next ones wait, and with them the relay that
 announces them."""
 SAFE_SECONDS = 2.0
 """For how long a guest that has not proved itself cannot be displaced by a further one."""
-
-LOOPBACKS = ("127.0.0.1", "::1")
 
 
 class CodeVoid(AuthenticationError):
@@ -65,11 +60,11 @@ class _Stranger:
     task: asyncio.Task[None] | None = None
     displaced: bool = False
     proving: bool = False
-    """Its proof is in line to be checked: nobody may take its place."""
+    """Its proof is in line to be checked: it keeps its place."""
 
 
 class Host:
-    """One code, waiting. `listen` of `open_host` gives it; `session` waits for the guest."""
+    """One code, waiting. `open_host` gives it; `session` waits for the guest."""
 
     def __init__(self, context: Context, code: Code) -> None:
         self.context = context
@@ -123,20 +118,22 @@ class Host:
 
     # -- paths -----------------------------------------------------------------------------------
 
-    async def accept(self, listener: Listener, kind: Literal["local", "direct"]) -> None:
-        """Serve a listener until cancelled."""
+    async def accept(
+        self, listener: Listener, kind: Literal["local", "direct"], transport: str
+    ) -> None:
+        """Serve a listener of the driver `transport` until cancelled."""
         while True:
             stream = await listener.accept()
-            if self._turning >= MOST_TURNED:  # a flood: no more than this is worth an answer
+            if self._turning >= MAX_REFUSALS:  # a flood: no more than this is worth an answer
                 await stream.aclose()
                 continue
-            self._meet(stream, NetworkPath(kind, stream.facts.peer, listener.endpoint.scheme), None)
+            self._meet(stream, NetworkPath(kind, stream.facts.peer, transport), None)
 
     async def attend(self, room: HostRoom) -> None:
         """Take the guests of a room until cancelled. A relay that takes the room away ends the wait
         if there is no other path."""
         self._rooms += 1
-        places = asyncio.Semaphore(MOST_TAKES)
+        places = asyncio.Semaphore(MAX_TAKES)
         try:
             async for guest in room.guests():
                 await places.acquire()
@@ -155,15 +152,14 @@ class Host:
         except TallowError as error:
             self.context.reporter.note(f"a guest of the relay could not be taken: {error}")
             return
-        self._meet(
-            stream, NetworkPath("relay", room.endpoint.url, room.endpoint.scheme), guest.lane
-        )
+        transport = self.context.network.transport(room.endpoint.scheme).name
+        self._meet(stream, NetworkPath("relay", room.endpoint.url, transport), guest.lane)
 
     def _meet(self, stream: ByteStream, path: NetworkPath, lane: bool | None) -> None:
         """Give a new connection a place among those that have proved nothing; `lane` is what its
         Join said, if a relay read that."""
         now = asyncio.get_running_loop().time()
-        if len(self._strangers) >= MOST_UNPROVED:
+        if len(self._strangers) >= MAX_UNPROVED:
             oldest = next((stranger for stranger in self._strangers if not stranger.proving), None)
             if oldest is None or now - oldest.since < SAFE_SECONDS:
                 self._turning += 1
@@ -328,113 +324,3 @@ async def _until_proof(machine: HostHandshake, stream: ByteStream) -> None:
         if isinstance(machine.next_event(), ProofDue):
             return
         machine.receive(await read_some(stream, machine.wants))
-
-
-@asynccontextmanager
-async def open_host(context: Context, phrase: str | None) -> AsyncIterator[Host]:
-    """Open rooms and listeners, make the code (or take `phrase`), announce it, and report the
-    `code` event."""
-    given = parse_code(phrase) if phrase is not None else None
-    if given is not None:
-        check_code(context, given)
-    urls = relay_urls(context)
-    check_hidden(
-        context,
-        urls,
-        "listening (--listen, or `[send] listen`)" if context.settings.send.listen else "",
-    )
-    async with AsyncExitStack() as stack:
-        rooms = await open_rooms(context, urls, given.nameplate if given else None)
-        for room in rooms:
-            stack.push_async_callback(room.aclose)
-        host = Host(context, given or _new_code(context, rooms))
-        if given is None:
-            host.forget_guesses()
-        stack.push_async_callback(host.aclose)
-        listeners = await _listen(context, host, stack)
-        if not rooms and not listeners:
-            raise PolicyError(
-                "nobody could reach this sender: name a relay (--relay URL) or an address"
-                " (--listen HOST:PORT)"
-            )
-        await _announce(context, host, stack, alone=not rooms)
-        for room in rooms:
-            host.scope.spawn(host.attend(room))
-        listening = tuple(endpoint.url for endpoint in host.listening)
-        context.report(CodeReady(host.code.phrase, listening))
-        context.reporter.note(_instruction(context, host, rooms), 0)
-        yield host
-
-
-def _instruction(context: Context, host: Host, rooms: list[HostRoom]) -> str:
-    """What the other side is to do."""
-    if rooms and context.settings.origin("relay.urls") == "flag":
-        how = f"On the other machine, run:  tallow receive --relay '{rooms[0].endpoint}'"
-    elif rooms:
-        how = "On the other machine, with the same relay, run:  tallow receive"
-    elif context.settings.send.listen:
-        how = f"On the other machine, run:  tallow receive --at {host.listening[0].url}"
-    else:
-        how = (
-            "On this machine, run:  tallow receive\n(for another one, name a relay with --relay,"
-            " or an address of yours with --listen)"
-        )
-    return f"{how}\nand type the code there. Waiting ..."
-
-
-def _new_code(context: Context, rooms: list[HostRoom]) -> Code:
-    nameplate = rooms[0].nameplate if rooms else draw_nameplate(below, context.announced())
-    return make_code(
-        nameplate, max(context.settings.send.words, context.policy.limits.words), below
-    )
-
-
-async def _listen(context: Context, host: Host, stack: AsyncExitStack) -> list[Listener]:
-    listeners = []
-    texts = context.settings.send.listen
-    for endpoint in _asked(context, texts) if texts else _default(context):
-        listener = await context.transport(endpoint.scheme).listen(endpoint, lasting=False)
-        stack.push_async_callback(listener.aclose)
-        listeners.append(listener)
-        host.listening.append(listener.endpoint)
-        host.scope.spawn(host.accept(listener, "direct" if texts else "local"))
-    return listeners
-
-
-def _asked(context: Context, texts: tuple[str, ...]) -> list[Endpoint]:
-    """Each `--listen` through each transport that policy allows and that has ports; one fixed port
-    serves one transport, the first."""
-    endpoints = []
-    schemes = [
-        transport.name for transport in context.transports.values() if transport.addressing == "ip"
-    ]
-    for text in texts:
-        first = context.endpoint(text, next(iter(schemes or context.transports)))
-        endpoints.append(first)
-        if first.port == 0 and "://" not in text:
-            endpoints += [
-                replace(first, scheme=scheme) for scheme in schemes if scheme != first.scheme
-            ]
-    return endpoints
-
-
-def _default(context: Context) -> list[Endpoint]:
-    """Without `--listen`: loopback and a free port, for discovery on this machine alone."""
-    first = next(
-        (transport for transport in context.transports.values() if transport.addressing == "ip"),
-        None,
-    )
-    return [first.local()] if context.discoveries and first is not None else []
-
-
-async def _announce(context: Context, host: Host, stack: AsyncExitStack, *, alone: bool) -> None:
-    endpoint = next((endpoint for endpoint in host.listening if endpoint.host in LOOPBACKS), None)
-    if endpoint is None:
-        return
-    for driver in context.discoveries:
-        try:
-            await stack.enter_async_context(driver.announce(Advert(host.code.nameplate, endpoint)))
-        except ConfigError as error:
-            if alone and not context.settings.send.listen:
-                raise
-            context.reporter.warn(f"not announced by {driver.name}: {error}")

@@ -1,4 +1,4 @@
-"""What the profile forbids a session, checked before a code is shown, a relay dialled or anybody
+"""What the profile forbids a session, checked before a code is shown, a relay dialled or a person
 asked.
 
 Every refusal is a `PolicyError` that names the profile, where it was chosen, and what to write
@@ -32,11 +32,11 @@ def wishes(limits: Limits) -> Wish:
 
 
 def check_code(context: Context, code: Code) -> None:
-    """Refuse a code with too few words; where more than three are asked for, also a secret that
-    somebody made up."""
+    """Refuse a code with too few words; where more than three are asked for, also a secret
+    that a person made up."""
     least = context.policy.limits.words
     if least > MIN_WORDS and code.count < least:
-        what = "a secret that somebody made up" if code.custom else f"a code of {code.count} words"
+        what = "a secret that a person made up" if code.custom else f"a code of {code.count} words"
         raise PolicyError(
             f"{profile_of(context.settings)} takes codes of {least} or more words of the list, not"
             f" {what}; use a new one, made with `tallow send --words {least}`"

@@ -35,24 +35,22 @@ from tallow_core.protocol.relay.relay_frames import (
 from tallow_core.rendezvous.profile_checks import check_pin
 from tallow_core.session.context import Context
 from tallow_core.session.frame_io import read_frame, write_frame
-from tallow_core.spi.transport import ByteStream
-from tallow_core.types import Endpoint, Trust
+from tallow_core.spi.byte_stream import ByteStream
+from tallow_core.spi.sockets import is_loopback
+from tallow_core.spi.transport import TransportRole
+from tallow_core.types import Endpoint, NetworkPath, Trust
 
 DIAL_SECONDS = 10.0
-LONGEST_BACKOFF = 30.0
+MAX_BACKOFF_SECONDS = 30.0
 
 
-def relay_endpoint(context: Context, url: str) -> Endpoint:
+def relay_endpoint(context: Context, url: str, role: TransportRole = "dial") -> Endpoint:
     """Read a relay's URL. The room token must stay secret on the way, so without encryption it is
-    for this machine only: at a loopback address, or where endpoints are paths or names, which no
-    network carries. A profile may ask for a pin."""
-    endpoint = context.endpoint(url, "tls")
-    transport = context.transport(endpoint.scheme)
-    if (
-        not transport.encrypted
-        and transport.addressing == "ip"
-        and endpoint.host not in ("127.0.0.1", "::1")
-    ):
+    for this machine only: at a loopback address, or by a transport that leads nowhere else. A
+    profile may ask for a pin."""
+    endpoint = context.network.endpoint(url, role, encrypted=True)
+    transport = context.network.transport(endpoint.scheme)
+    if not (transport.encrypted or transport.on_this_machine or is_loopback(endpoint.host)):
         raise PolicyError(
             f"the relay {url} is not encrypted; use its tls:// URL, as `tallow relay serve` prints"
             " it"
@@ -65,7 +63,9 @@ async def dial_relay(context: Context, endpoint: Endpoint) -> ByteStream:
     """Connect to a relay; raises `UnreachableError` (exit 5) or `AuthenticationError` (its pin or
     certificate, exit 4)."""
     deadline = asyncio.get_running_loop().time() + DIAL_SECONDS
-    return await context.transport(endpoint.scheme).dial(endpoint, deadline, trust=Trust.PEER)
+    transport = context.network.transport(endpoint.scheme)
+    path = NetworkPath("relay", endpoint.url, transport.name)
+    return await context.network.dial(endpoint, deadline, path, trust=Trust.PEER)
 
 
 async def first_frame(stream: ByteStream) -> Frame:
@@ -78,8 +78,8 @@ async def first_frame(stream: ByteStream) -> Frame:
 
 
 class HostRoom:
-    """A host's room at one relay. Iterate `guests` to be told of guests; `take` them on connections
-    of their own."""
+    """A host's room at one relay. Iterate `guests` for those that the relay announces; `take`
+    them on connections of their own."""
 
     def __init__(self, context: Context, endpoint: Endpoint) -> None:
         self._context = context
@@ -131,7 +131,7 @@ class HostRoom:
                     f"lost the relay {self.endpoint.url} ({error}); dialling it again"
                 )
             await asyncio.sleep(backoff)
-            backoff = min(backoff * 2, LONGEST_BACKOFF)
+            backoff = min(backoff * 2, MAX_BACKOFF_SECONDS)
             await self._reopen()
 
     async def _announced(self) -> AsyncIterator[GuestWaiting]:
@@ -218,9 +218,8 @@ async def open_rooms(context: Context, urls: tuple[str, ...], wanted: str | None
     """
     rooms: list[HostRoom] = []
     problems: list[TallowError] = []
-    for endpoint in [
-        relay_endpoint(context, url) for url in urls
-    ]:  # all are read before the first is dialled
+    # All are read before the first is dialled.
+    for endpoint in [relay_endpoint(context, url) for url in urls]:
         room = HostRoom(context, endpoint)
         try:
             await room.open(rooms[0].nameplate if rooms else wanted)

@@ -3,73 +3,48 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import ClassVar, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias
 
+from tallow_core.errors import UnreachableError
 from tallow_core.plugin_settings import DriverSettings
+from tallow_core.spi.byte_stream import ByteStream, Multiplexed, StreamFacts
+from tallow_core.spi.connector import Connector
 from tallow_core.spi.driver import Driver
-from tallow_core.types import Endpoint, ReadBuffer, Trust, WriteBuffer
+from tallow_core.types import Endpoint, SocketAddress, Touch, Trust
+
+__all__ = [
+    "Addressing",
+    "ByteStream",
+    "Listener",
+    "Multiplexed",
+    "StreamFacts",
+    "Transport",
+    "TransportRole",
+]
 
 Addressing: TypeAlias = Literal["ip", "path", "name"]
-"""What an endpoint of a transport is: HOST:PORT, a path in the file system, or a name that this
-process alone knows."""
+"""What an endpoint of a transport is: HOST:PORT, a path in the file system, or a name that the
+transport itself gives a meaning."""
 
-
-@dataclass(frozen=True, slots=True)
-class StreamFacts:
-    """What is known of a connection.
-
-    `peer` is the other end's address for limits, without port: a numeric one for `ip`, else that of
-    the listener. `loopback` says whether the other end is on this machine, as it always is where
-    `addressing` is not `ip`.
-    """
-
-    peer: str
-    loopback: bool
-    encrypted: bool
-
-
-class ByteStream(ABC):
-    """A reliable, ordered stream of bytes in both directions.
-
-    Every failure of the connection is a `BrokenOffError`. Cancelling a call leaves the stream
-    usable only for `aclose`. One task may receive while another sends.
-    """
-
-    facts: StreamFacts
-
-    @abstractmethod
-    async def receive_into(self, buffer: WriteBuffer) -> int:
-        """Wait for at least one byte, put what has come into `buffer`, return how many; 0 once the
-        other end has sent all."""
-
-    @abstractmethod
-    async def send(self, *buffers: ReadBuffer) -> None:
-        """Return when every byte of `buffers`, in order, was handed to the operating system; the
-        buffers may then be reused."""
-
-    @abstractmethod
-    async def send_eof(self) -> None:
-        """Tell the other end that no more bytes will come. Receiving goes on where the transport
-        has half-close."""
-
-    @abstractmethod
-    async def aclose(self) -> None:
-        """Close both directions, without losing bytes already sent. Idempotent; never raises for a
-        broken connection."""
+TransportRole: TypeAlias = Literal["dial", "listen"]
 
 
 class Listener(ABC):
-    """A bound address. `endpoint` is what others dial: the real port, and the pin where the
-    transport has one."""
+    """A place where connections are accepted.
 
+    `bound` is where it listens: the address and port of this machine. `endpoint` is what others
+    dial: the same unless something lies between (a port mapping, an onion service), and with the
+    pin where the transport has one.
+    """
+
+    bound: Endpoint
     endpoint: Endpoint
 
     @abstractmethod
     async def accept(self) -> ByteStream:
-        """Wait for the next connection. A slow or hostile handshake of one connection never delays
-        the next: where the transport has one, it runs within the stream's first `receive_into` or
-        `send`."""
+        """Wait for the next connection; a `BrokenOffError` once the listener is closed. A slow or
+        hostile handshake of one connection never delays the next: where the transport has one, it
+        runs within the stream's first `receive_into` or `send`."""
 
     @abstractmethod
     async def aclose(self) -> None:
@@ -77,42 +52,81 @@ class Listener(ABC):
 
 
 class Transport(Driver):
-    """Dials and listens. The name is also the scheme of its endpoints."""
+    """Dials and listens, or does one of the two.
 
-    shape: ClassVar[Literal["stream", "datagram"]] = "stream"
+    - `roles`: what it can do. One without "listen" is never asked to listen.
+    - `schemes`: what its endpoints begin with, the first by default; without a statement, the name.
+    - `addressing`: what an endpoint is; `on_this_machine` says that none leads to another machine.
+    - `encrypted`: whether it encrypts by itself.
+    - `hides_addresses`: an endpoint says nothing of where its machine is (an onion service). While
+      such a one is in use, no address of this machine is given away or dialled beside it.
+    - `max_streams`: how many streams one connection carries; above 1 its streams have the power
+      `Multiplexed`.
+    - `touches`: what it uses of the network. One that dials TCP uses the `Connector` for that, and
+      says "tcp"; it is then admitted through a proxy. Sockets of its own are "udp" or "local".
+    - `reveals`: one sentence on what the network and the other end learn.
+    """
+
+    roles: ClassVar[frozenset[TransportRole]] = frozenset({"dial", "listen"})
+    schemes: ClassVar[tuple[str, ...]] = ()
     addressing: ClassVar[Addressing] = "ip"
+    on_this_machine: ClassVar[bool] = False
     encrypted: ClassVar[bool]
+    hides_addresses: ClassVar[bool] = False
+    max_streams: ClassVar[int] = 1
+    touches: ClassVar[frozenset[Touch]]
+    reveals: ClassVar[str]
+
+    def __init_subclass__(cls, **rest: Any) -> None:
+        super().__init_subclass__(**rest)
+        if "name" in vars(cls) and "schemes" not in vars(cls):
+            cls.schemes = (cls.name,)
 
     @abstractmethod
     def __init__(self, settings: DriverSettings) -> None:
-        """Take what the driver needs of the settings (its directories); touch neither network nor
-        files."""
+        """Take what the driver needs of the settings (its directories, its options); touch neither
+        network nor files."""
 
     @abstractmethod
-    def parse(self, authority: str) -> Endpoint:
-        """Read an authority: `HOST:PORT` or `[V6]:PORT` where `addressing` is `ip`, an absolute
-        path where it is `path`; with an optional `#sha256=PIN` where the transport has pins. What
-        an endpoint prints as its `authority` is read back. Bad text is a `UsageError`."""
+    def parse(self, scheme: str, text: str) -> Endpoint:
+        """Read what follows `SCHEME://`, which is one of `schemes`: `HOST:PORT` or `[V6]:PORT`
+        where `addressing` is `ip`, an absolute path where it is `path`; then a path and parameters
+        where the transport has them, and `#sha256=PIN` where it has pins.
+
+        What an endpoint prints after its scheme is read back as that endpoint. Bad text is a
+        `UsageError`.
+        """
 
     def local(self) -> Endpoint:
         """An endpoint of this machine alone where `listen` finds a free place: loopback and port 0,
         or a path that is fresh each time."""
-        return Endpoint(self.name, "127.0.0.1", 0)
+        return Endpoint(self.schemes[0], "127.0.0.1", 0)
 
-    @abstractmethod
-    async def dial(self, endpoint: Endpoint, deadline: float, *, trust: Trust) -> ByteStream:
+    async def dial(
+        self,
+        endpoint: Endpoint,
+        deadline: float,
+        *,
+        trust: Trust,
+        network: Connector,
+        local: SocketAddress | None = None,
+    ) -> ByteStream:
         """Connect, handshake included, before `deadline` (on the clock of the running loop).
 
-        No answer, a refusal or a name that does not resolve is an `UnreachableError`; a pin or
-        certificate that does not match is an `AuthenticationError`, raised before one byte of ours
-        is sent.
+        TCP connections are opened by `network`, which knows of names and proxies; `local` is the
+        address and port to dial from, handed on to it. No answer or a refusal is an
+        `UnreachableError`; a pin or certificate that does not match is an `AuthenticationError`,
+        raised before one byte of ours is sent; what `network` raises passes. Cancelling it leaves
+        nothing open.
         """
+        raise UnreachableError(f"{self.name} does not dial; use another transport")
 
-    @abstractmethod
-    async def listen(self, endpoint: Endpoint, *, lasting: bool) -> Listener:
+    async def listen(self, endpoint: Endpoint, *, lasting: bool, shared: bool = False) -> Listener:
         """Bind exactly `endpoint` (port 0: a free port). An address that cannot be bound, or is in
         use, is an `UnreachableError`.
 
         `lasting` asks for the identity kept in the state directory (a relay's); otherwise one that
-        dies with the listener.
+        dies with the listener. `shared` lets others bind the same port and dial from it
+        (SO_REUSEPORT), as punching a hole needs it; a transport without ports ignores it.
         """
+        raise UnreachableError(f"{self.name} does not listen; use another transport")

@@ -19,6 +19,8 @@ from tallow_core.registry.kinds import (
     DISCOVERY,
     HASH,
     KEM,
+    PROXY,
+    RESOLVER,
     ROOMS,
     SIGNATURE,
     TRANSPORT,
@@ -31,6 +33,8 @@ from tallow_core.testing.checks import core_checks as core
 from tallow_core.testing.checks import discovery_checks as discovery
 from tallow_core.testing.checks import hash_checks as hash
 from tallow_core.testing.checks import kem_checks as kem
+from tallow_core.testing.checks import proxy_checks as proxy
+from tallow_core.testing.checks import resolver_checks as resolver
 from tallow_core.testing.checks import rooms_checks as rooms
 from tallow_core.testing.checks import signature_checks as signature
 from tallow_core.testing.checks import transport_checks as transport
@@ -48,6 +52,8 @@ CHECKS: Mapping[str, tuple[Callable[..., None], ...]] = {
     COMPRESSOR.name: compressor.CHECKS,
     TRANSPORT.name: transport.CHECKS,
     DISCOVERY.name: discovery.CHECKS,
+    PROXY.name: proxy.CHECKS,
+    RESOLVER.name: resolver.CHECKS,
     ROOMS.name: rooms.CHECKS,
     COMMAND.name: (),
 }
@@ -57,7 +63,9 @@ CHECKS: Mapping[str, tuple[Callable[..., None], ...]] = {
 CORE: Mapping[str, tuple[Callable[[], None], ...]] = core.CHECKS
 """Primitives that the core uses without a driver -> their checks."""
 
-BUILT_WITH_SETTINGS = frozenset({TRANSPORT.name, DISCOVERY.name, ROOMS.name})
+BUILT_WITH_SETTINGS = frozenset(
+    {TRANSPORT.name, DISCOVERY.name, PROXY.name, RESOLVER.name, ROOMS.name}
+)
 """The kinds whose drivers are built from settings."""
 
 
@@ -88,7 +96,11 @@ def checks_of(kind: Kind[Any], driver: type, settings: DriverSettings | None = N
     arguments: tuple[object, ...] = (
         (driver, settings) if kind.name in BUILT_WITH_SETTINGS else (driver,)
     )
-    checks = authenticator.checks_for(driver) if kind is AUTHENTICATOR else CHECKS[kind.name]
+    checks: tuple[Callable[..., None], ...] = CHECKS[kind.name]
+    if kind is AUTHENTICATOR:
+        checks = authenticator.checks_for(driver)
+    elif kind is TRANSPORT:
+        checks = transport.checks_for(driver)
     return [Check(check.__name__, _bind(check, arguments)) for check in checks]
 
 

@@ -25,7 +25,8 @@ from tallow_core.protocol.handshake.code import Code
 from tallow_core.protocol.lanes.record import RecordType
 from tallow_core.protocol.lanes.session_messages import write_reason
 from tallow_core.protocol.transfer.offer_pages import Offer
-from tallow_core.rendezvous.guest import ProofsSpent, connect
+from tallow_core.rendezvous.approach import ProofsSpent
+from tallow_core.rendezvous.guest import connect
 from tallow_core.session.channel import StoppedError
 from tallow_core.session.context import Context
 from tallow_core.session.safety_check import Ask

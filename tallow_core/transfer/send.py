@@ -11,7 +11,8 @@ from tallow_core.errors import (
     UnreachableError,
 )
 from tallow_core.paths.session_paths import open_paths
-from tallow_core.rendezvous.host import CodeVoid, Host, open_host
+from tallow_core.rendezvous.host import CodeVoid, Host
+from tallow_core.rendezvous.host_setup import open_host
 from tallow_core.session.channel import StoppedError
 from tallow_core.session.context import Context
 from tallow_core.session.safety_check import Ask

@@ -3,13 +3,7 @@
 from __future__ import annotations
 
 IMPORTS: frozenset[str] = frozenset()
-LONG: frozenset[str] = frozenset(
-    [
-        "tallow_core.rendezvous.guest",
-        "tallow_core.rendezvous.host",
-        "tallow_core.testing.checks.listener_checks",
-    ]
-)
+LONG: frozenset[str] = frozenset([])
 MODULES: frozenset[str] = frozenset()
 CLASSES: frozenset[str] = frozenset(
     [
@@ -37,27 +31,13 @@ VAGUE: frozenset[str] = frozenset(
         "tallow_core.paths.record_receiver",
         "tallow_core.paths.record_sender",
         "tallow_core.paths.throughput",
-        "tallow_core.rendezvous.host",
-        "tallow_core.rendezvous.profile_checks",
-        "tallow_core.rendezvous.relay_client",
         "tallow_core.session.lane",
         "tallow_core.session.safety_check",
-        "tallow_core.spi.transport",
-        "tallow_core.testing.checks.listener_checks",
-        "tallow_core.testing.checks.pin_checks",
-        "tallow_core.testing.checks.transport_checks",
         "tallow_core.testing.fakes",
         "tallow_core.testing.links",
-        "tallow_core.testing.memory_transport",
         "tallow_core.testing.pytest_plugin",
         "tallow_core.text",
         "tallow_plugins.commands.demo",
-        "tallow_plugins.discoveries.local",
-        "tallow_plugins.transports._certificate",
-        "tallow_plugins.transports._readiness",
-        "tallow_plugins.transports._sockets",
-        "tallow_plugins.transports.tcp",
-        "tallow_plugins.transports.tls",
     ]
 )
 LIMITS: frozenset[str] = frozenset(
@@ -68,11 +48,7 @@ LIMITS: frozenset[str] = frozenset(
         "tallow_core.config.calibration",
         "tallow_core.paths.direct_path_finder",
         "tallow_core.paths.throughput",
-        "tallow_core.rendezvous.host",
-        "tallow_core.rendezvous.relay_client",
         "tallow_plugins.commands.demo",
-        "tallow_plugins.discoveries.local",
-        "tallow_plugins.transports._certificate",
     ]
 )
 CYCLES: tuple[tuple[str, ...], ...] = (

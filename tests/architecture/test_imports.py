@@ -45,6 +45,7 @@ INNER: dict[str, tuple[str, ...]] = {
         "output_tree",
     ),
     "session": (
+        "network",
         "context",
         "frame_io",
         "safety_check",
@@ -57,6 +58,7 @@ INNER: dict[str, tuple[str, ...]] = {
     ),
     "paths": (
         "own_addresses",
+        "connection_streams",
         "throughput",
         "backlog",
         "lane_pool",

@@ -143,8 +143,8 @@ def test_directories_are_made_private(lab: Lab) -> None:
     content = json.loads(record.read_text())
     assert content["nameplate"] == sender.code.split("-")[0]
     assert content["pid"] == sender.process.pid
-    assert content["endpoint"] == sender.listen[0]
-    assert content.keys() == {"v", "nameplate", "pid", "started", "endpoint"}
+    assert content["endpoints"] == sender.listen
+    assert content.keys() == {"v", "nameplate", "pid", "started", "endpoints"}
 
 
 def test_a_runtime_directory_that_others_can_enter(lab: Lab) -> None:

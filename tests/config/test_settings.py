@@ -193,10 +193,15 @@ def test_every_setting_can_be_written_in_the_file(home: Path) -> None:
         compressors = ["h"]
         transports = ["e"]
         discoveries = ["f"]
+        proxies = ["i"]
+        resolvers = ["j"]
         deny = ["kem:x25519"]
         [[policy.rule]]
         when = { transport = "tcp", relay = true }
         ciphers = ["b"]
+        [network]
+        proxy = "k"
+        resolver = "l"
         [relay]
         urls = ["tls://r:1"]
         enabled = false

@@ -109,6 +109,8 @@ def driver(
         FACTS = SIZES | {{"kdf": "sha256", "labels": frozenset({labels!r})}}
         FACTS |= {{"preference": {preference}, "encrypted": False}}
         FACTS |= {{"implicit_rejection": True, "deterministic": True}}
+        FACTS |= {{"touches": frozenset(), "reveals": "Nothing.", "scope": "host"}}
+        FACTS |= {{"carries": frozenset(), "remote_names": False}}
         METHODS = dict.fromkeys(CONTRACT.__abstractmethods__)
         FACTS |= METHODS
         DRIVERS = [type("Fake", (CONTRACT,), FACTS | {{"name": name}}) for name in {names!r}]

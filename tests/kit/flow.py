@@ -26,8 +26,9 @@ from tallow_core.session.context import Context
 from tallow_core.session.frame_io import read_frame
 from tallow_core.session.lane import Dial, Lane
 from tallow_core.session.session import Session
+from tallow_core.spi.socket_streams import DirectConnector
 from tallow_core.spi.transport import ByteStream
-from tallow_core.testing.memory_transport import Memory
+from tallow_core.testing.memory_transport import MemoryTransport
 from tallow_core.types import NetworkPath, Role, Trust
 from tests.kit.in_process import context_of
 from tests.kit.machines import established
@@ -36,10 +37,11 @@ from tests.kit.virtual_clock import run_at_once
 
 async def _streams(context: Context) -> tuple[ByteStream, ByteStream]:
     """The two ends of a connection."""
-    memory = Memory(DriverSettings(context.settings.directories))
+    memory = MemoryTransport(DriverSettings(context.settings.directories))
     listener = await memory.listen(memory.local(), lasting=False)
+    deadline = asyncio.get_running_loop().time() + 5
     dialled = await memory.dial(
-        listener.endpoint, asyncio.get_running_loop().time() + 5, trust=Trust.SESSION
+        listener.endpoint, deadline, trust=Trust.SESSION, network=DirectConnector()
     )
     accepted = await listener.accept()
     await listener.aclose()

@@ -24,7 +24,7 @@ from tallow_core.types import Endpoint
 from tallow_plugins.discoveries.local import Local
 
 PATIENCE = 20.0
-ADVERT = Advert("482159", Endpoint("tls", "127.0.0.1", 41234, "ab" * 32))
+ADVERT = Advert("482159", (Endpoint("tls", "127.0.0.1", 41234, "ab" * 32),))
 
 
 @pytest.fixture
@@ -58,6 +58,13 @@ def own_record(settings: DriverSettings, runtime: Path) -> tuple[Path, dict[str,
     return path, json.loads(content)
 
 
+def nameplates(settings: DriverSettings) -> frozenset[str]:
+    async def look() -> frozenset[str]:
+        return await Local(settings).nameplates(asyncio.get_running_loop().time() + PATIENCE)
+
+    return asyncio.run(look())
+
+
 def plant(path: Path, content: bytes, mode: int = 0o600) -> Path:
     path.write_bytes(content)
     path.chmod(mode)
@@ -79,10 +86,10 @@ def test_t36_a_record_holds_the_listed_fields_and_nothing_else(
             started = record.pop("started")
             assert started is None or started > 0
             assert record == {
-                "v": 1,
+                "v": 2,
                 "nameplate": "482159",
                 "pid": os.getpid(),
-                "endpoint": f"tls://127.0.0.1:41234#sha256={'ab' * 32}",
+                "endpoints": [f"tls://127.0.0.1:41234#sha256={'ab' * 32}"],
             }
         assert list((runtime / "local").iterdir()) == []
 
@@ -135,7 +142,7 @@ def test_a_directory_that_others_can_reach_is_refused(
         with pytest.raises(ConfigError):
             asyncio.run(asyncio.wait_for(use(), PATIENCE))
     with pytest.raises(ConfigError):
-        local.nameplates()
+        nameplates(settings)
 
 
 @pytest.mark.processes
@@ -144,7 +151,7 @@ def test_a_dead_process_record_is_removed(settings: DriverSettings, runtime: Pat
     with subprocess.Popen([sys.executable, "-c", ""]) as ended:
         pass
     plant(path, json.dumps(record | {"pid": ended.pid}).encode())
-    assert Local(settings).nameplates() == frozenset()
+    assert nameplates(settings) == frozenset()
     assert not path.exists()
 
 
@@ -154,12 +161,12 @@ def test_a_record_of_an_earlier_process_of_that_number_is_removed(
 ) -> None:
     path, record = own_record(settings, runtime)
     plant(path, json.dumps(record | {"started": record["started"] - 1}).encode())
-    assert Local(settings).nameplates() == frozenset()
+    assert nameplates(settings) == frozenset()
     assert not path.exists()
 
 
 FORGERIES: dict[str, dict[str, Any]] = {
-    "version": {"v": 2},
+    "version": {"v": 1},
     "version true": {"v": True},
     "more fields": {"name": "holiday.jpg"},
     "nameplate not digits": {"nameplate": "48\u0661159"},
@@ -173,15 +180,20 @@ FORGERIES: dict[str, dict[str, Any]] = {
     "pid huge": {"pid": 1 << 70},
     "pid true": {"pid": True},
     "started text": {"started": "1"},
-    "endpoint none": {"endpoint": None},
-    "endpoint elsewhere": {"endpoint": "tcp://192.0.2.1:41234"},
-    "endpoint any": {"endpoint": "tcp://0.0.0.0:41234"},
-    "endpoint name": {"endpoint": "tcp://localhost:41234"},
-    "endpoint port zero": {"endpoint": "tcp://127.0.0.1:0"},
-    "endpoint port high": {"endpoint": "tcp://127.0.0.1:65536"},
-    "endpoint scheme": {"endpoint": "../evil://127.0.0.1:41234"},
-    "endpoint pin": {"endpoint": "tls://127.0.0.1:41234#sha256=abc"},
-    "endpoint tail": {"endpoint": "tcp://127.0.0.1:41234\n"},
+    "endpoints none": {"endpoints": None},
+    "endpoints empty": {"endpoints": []},
+    "endpoints many": {"endpoints": ["tcp://127.0.0.1:41234"] * 17},
+    "endpoint none": {"endpoints": [None]},
+    "endpoint elsewhere too": {"endpoints": ["tcp://127.0.0.1:1", "tcp://192.0.2.1:2"]},
+    "endpoint path": {"endpoints": ["unix:///run/\0x"]},
+    "endpoint elsewhere": {"endpoints": ["tcp://192.0.2.1:41234"]},
+    "endpoint any": {"endpoints": ["tcp://0.0.0.0:41234"]},
+    "endpoint name": {"endpoints": ["tcp://localhost:41234"]},
+    "endpoint port zero": {"endpoints": ["tcp://127.0.0.1:0"]},
+    "endpoint port high": {"endpoints": ["tcp://127.0.0.1:65536"]},
+    "endpoint scheme": {"endpoints": ["../evil://127.0.0.1:41234"]},
+    "endpoint pin": {"endpoints": ["tls://127.0.0.1:41234#sha256=abc"]},
+    "endpoint tail": {"endpoints": ["tcp://127.0.0.1:41234\n"]},
 }
 
 
@@ -191,10 +203,10 @@ def test_forged_records_are_passed_over(
 ) -> None:
     path, record = own_record(settings, runtime)
     plant(path, json.dumps(record | change).encode())
-    assert Local(settings).nameplates() == frozenset()
+    assert nameplates(settings) == frozenset()
     assert path.exists()
     plant(path, json.dumps(record).encode())
-    assert Local(settings).nameplates() == {"482159"}
+    assert nameplates(settings) == {"482159"}
 
 
 GARBAGE = [b"", b"null", b"[]", b"\xff\xfe", b"[" * 4096, b'{"v": 1}', b"9" * 4096]
@@ -204,7 +216,7 @@ GARBAGE = [b"", b"null", b"[]", b"\xff\xfe", b"[" * 4096, b'{"v": 1}', b"9" * 40
 def test_garbage_is_passed_over(settings: DriverSettings, runtime: Path, content: bytes) -> None:
     path, _ = own_record(settings, runtime)
     plant(path, content)
-    assert Local(settings).nameplates() == frozenset()
+    assert nameplates(settings) == frozenset()
     assert path.exists()
 
 
@@ -221,9 +233,9 @@ def test_only_private_regular_single_small_files_are_records(
     (directory / f"{'5' * 32}.json").mkdir()
     plant(directory / f"{'6' * 32}.json", content + b" " * 4096)
     plant(directory / "record.json", content)
-    assert Local(settings).nameplates() == frozenset()
+    assert nameplates(settings) == frozenset()
     plant(path, content)
-    assert Local(settings).nameplates() == {"482159"}
+    assert nameplates(settings) == {"482159"}
 
 
 @asynccontextmanager
@@ -236,7 +248,7 @@ async def browsing(settings: DriverSettings) -> AsyncIterator[AsyncIterator[Endp
 
 
 def test_each_endpoint_comes_once(settings: DriverSettings) -> None:
-    second = Advert("482159", Endpoint("tcp", "::1", 41235))
+    second = Advert("482159", (Endpoint("tcp", "::1", 41235), Endpoint("unix", "/run/x.sock")))
 
     async def browse() -> None:
         async with (
@@ -244,9 +256,10 @@ def test_each_endpoint_comes_once(settings: DriverSettings) -> None:
             Local(settings).announce(ADVERT),
             Local(settings).announce(ADVERT),
         ):
-            assert await anext(found) == ADVERT.endpoint
+            assert await anext(found) == ADVERT.endpoints[0]
             following = asyncio.ensure_future(anext(found))
             async with Local(settings).announce(second):
-                assert await following == second.endpoint
+                assert await following == second.endpoints[0]
+                assert await anext(found) == second.endpoints[1]
 
     asyncio.run(asyncio.wait_for(browse(), PATIENCE))

@@ -16,10 +16,11 @@ import pytest
 from tallow_core.directories import Directories
 from tallow_core.errors import BrokenOffError, UnreachableError, UsageError
 from tallow_core.plugin_settings import DriverSettings
+from tallow_core.spi.socket_streams import DirectConnector, SocketListener
+from tallow_core.spi.sockets import is_loopback
 from tallow_core.spi.transport import Transport
 from tallow_core.testing.checks import transport_checks as checks
 from tallow_core.types import Endpoint, Trust
-from tallow_plugins.transports import _sockets
 from tallow_plugins.transports.tcp import Tcp
 
 pytestmark = pytest.mark.sockets
@@ -43,7 +44,7 @@ def test_conformance(
 
 def test_a_pin_is_refused(settings: DriverSettings) -> None:
     with pytest.raises(UsageError, match="pin"):
-        Tcp(settings).parse("127.0.0.1:1#sha256=" + "0" * 64)
+        Tcp(settings).parse("tcp", "127.0.0.1:1#sha256=" + "0" * 64)
 
 
 def test_dial_deadline_holds_where_nothing_answers(settings: DriverSettings) -> None:
@@ -59,7 +60,10 @@ def test_dial_deadline_holds_where_nothing_answers(settings: DriverSettings) -> 
             start = loop.time()
             with pytest.raises(UnreachableError, match="in time"):
                 await Tcp(settings).dial(
-                    Endpoint("tcp", *full.getsockname()), start + 0.3, trust=Trust.PEER
+                    Endpoint("tcp", *full.getsockname()),
+                    start + 0.3,
+                    trust=Trust.PEER,
+                    network=DirectConnector(),
                 )
             assert 0.25 < loop.time() - start < 5
 
@@ -80,7 +84,10 @@ def test_every_address_of_a_name_is_tried(
             )
             deadline = asyncio.get_running_loop().time() + PATIENCE
             stream = await Tcp(settings).dial(
-                Endpoint("tcp", "name.example", port), deadline, trust=Trust.SESSION
+                Endpoint("tcp", "name.example", port),
+                deadline,
+                trust=Trust.SESSION,
+                network=DirectConnector(),
             )
             stack.push_async_callback(stream.aclose)
             assert stream.facts.peer == "127.0.0.1"
@@ -112,7 +119,10 @@ def test_a_resolver_that_hangs_holds_neither_dial_nor_the_end_of_the_program(
         start = asyncio.get_running_loop().time()
         with pytest.raises(UnreachableError, match="in time"):
             await Tcp(settings).dial(
-                Endpoint("tcp", "name.example", 1), start + 0.2, trust=Trust.PEER
+                Endpoint("tcp", "name.example", 1),
+                start + 0.2,
+                trust=Trust.PEER,
+                network=DirectConnector(),
             )
         return asyncio.get_running_loop().time() - start
 
@@ -132,7 +142,12 @@ def test_a_name_that_does_not_resolve_is_unreachable(
     async def dial() -> None:
         deadline = asyncio.get_running_loop().time() + PATIENCE
         with pytest.raises(UnreachableError, match="name or service not known"):
-            await Tcp(settings).dial(Endpoint("tcp", "name.invalid", 1), deadline, trust=Trust.PEER)
+            await Tcp(settings).dial(
+                Endpoint("tcp", "name.invalid", 1),
+                deadline,
+                trust=Trust.PEER,
+                network=DirectConnector(),
+            )
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
     asyncio.run(asyncio.wait_for(dial(), PATIENCE))
@@ -151,9 +166,13 @@ def test_ipv6_listens_at_ipv6_only(settings: DriverSettings) -> None:
                     Endpoint("tcp", "127.0.0.1", listener.endpoint.port),
                     deadline,
                     trust=Trust.SESSION,
+                    network=DirectConnector(),
                 )
             stream = await Tcp(settings).dial(
-                Endpoint("tcp", "::1", listener.endpoint.port), deadline, trust=Trust.SESSION
+                Endpoint("tcp", "::1", listener.endpoint.port),
+                deadline,
+                trust=Trust.SESSION,
+                network=DirectConnector(),
             )
             assert stream.facts.loopback
             await stream.aclose()
@@ -168,7 +187,7 @@ def test_accept_survives_a_process_without_descriptors(
 ) -> None:
     async def accept() -> None:
         listener = await Tcp(settings).listen(Endpoint("tcp", "127.0.0.1", 0), lasting=False)
-        assert isinstance(listener, _sockets.SocketListener)
+        assert isinstance(listener, SocketListener)
         failures = [
             OSError(errno.EMFILE, "too many open files"),
             OSError(errno.ECONNABORTED, "aborted"),
@@ -182,7 +201,9 @@ def test_accept_survives_a_process_without_descriptors(
 
         monkeypatch.setattr(socket.socket, "accept", failing)
         deadline = asyncio.get_running_loop().time() + PATIENCE
-        client = await Tcp(settings).dial(listener.endpoint, deadline, trust=Trust.SESSION)
+        client = await Tcp(settings).dial(
+            listener.endpoint, deadline, trust=Trust.SESSION, network=DirectConnector()
+        )
         server = await listener.accept()
         assert not failures
         for end in (client, server, listener):
@@ -195,7 +216,9 @@ def test_loopback_sockets_are_tuned(settings: DriverSettings) -> None:
     async def look() -> None:
         listener = await Tcp(settings).listen(Endpoint("tcp", "127.0.0.1", 0), lasting=False)
         deadline = asyncio.get_running_loop().time() + PATIENCE
-        client = await Tcp(settings).dial(listener.endpoint, deadline, trust=Trust.SESSION)
+        client = await Tcp(settings).dial(
+            listener.endpoint, deadline, trust=Trust.SESSION, network=DirectConnector()
+        )
         server = await listener.accept()
         with socket.socket() as plain:
             default = plain.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
@@ -229,7 +252,9 @@ def test_a_steady_stream_leaves_other_tasks_their_turn(settings: DriverSettings)
     async def flood() -> int:
         listener = await Tcp(settings).listen(Endpoint("tcp", "127.0.0.1", 0), lasting=False)
         deadline = asyncio.get_running_loop().time() + PATIENCE
-        client = await Tcp(settings).dial(listener.endpoint, deadline, trust=Trust.SESSION)
+        client = await Tcp(settings).dial(
+            listener.endpoint, deadline, trust=Trust.SESSION, network=DirectConnector()
+        )
         server = await listener.accept()
         await client.send(bytes(1000))
         turns = 0
@@ -262,4 +287,4 @@ def test_a_steady_stream_leaves_other_tasks_their_turn(settings: DriverSettings)
     ],
 )
 def test_is_loopback(address: str, expected: bool) -> None:
-    assert _sockets.is_loopback(address) is expected
+    assert is_loopback(address) is expected

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,6 +26,7 @@ from tallow_core.errors import (
     UsageError,
 )
 from tallow_core.plugin_settings import DriverSettings
+from tallow_core.spi.socket_streams import DirectConnector
 from tallow_core.spi.transport import ByteStream, Listener, Transport
 from tallow_core.testing import ConformanceError
 from tallow_core.testing.checks import transport_checks as checks
@@ -76,16 +78,21 @@ async def dial(
     settings: DriverSettings, endpoint: Endpoint, trust: Trust = Trust.PEER
 ) -> ByteStream:
     return await Tls(settings).dial(
-        endpoint, asyncio.get_running_loop().time() + PATIENCE, trust=trust
+        endpoint,
+        asyncio.get_running_loop().time() + PATIENCE,
+        trust=trust,
+        network=DirectConnector(),
     )
 
 
 def test_pins_are_parsed_in_any_case_and_kept_in_lower(settings: DriverSettings) -> None:
     pin = "aB" * 32
-    assert Tls(settings).parse(f"[::1]:7#sha256={pin}") == Endpoint("tls", "::1", 7, "ab" * 32)
+    assert Tls(settings).parse("tls", f"[::1]:7#sha256={pin}") == Endpoint(
+        "tls", "::1", 7, "ab" * 32
+    )
     for bad in (pin, f"sha1={pin}", f"sha256={pin}0", f"sha256={pin[:-1]}g", f"sha256={pin}#"):
         with pytest.raises(UsageError, match="64 hex digits"):
-            Tls(settings).parse(f"h:7#{bad}")
+            Tls(settings).parse("tls", f"h:7#{bad}")
 
 
 def test_tls_1_2_is_refused(settings: DriverSettings) -> None:
@@ -366,10 +373,9 @@ def test_both_ends_may_use_a_stream_at_first_in_both_directions(settings: Driver
 class Trusting(Tls):
     """Breaks the contract: believes whoever answers."""
 
-    async def dial(self, endpoint: Endpoint, deadline: float, *, trust: Trust) -> ByteStream:
-        return await super().dial(
-            Endpoint("tls", endpoint.host, endpoint.port), deadline, trust=Trust.SESSION
-        )
+    async def dial(self, endpoint: Endpoint, deadline: float, **rest: Any) -> ByteStream:
+        unpinned = Endpoint("tls", endpoint.host, endpoint.port)
+        return await super().dial(unpinned, deadline, **{**rest, "trust": Trust.SESSION})
 
 
 @pytest.mark.parametrize(

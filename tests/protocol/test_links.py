@@ -21,7 +21,7 @@ from tallow_core.spi.transport import ByteStream
 from tallow_core.testing.checks.stream_checks import pair
 from tallow_core.testing.fakes import seeded_rng
 from tallow_core.testing.links import DatagramLink, LossyStream, StreamFaults
-from tallow_core.testing.memory_transport import Memory
+from tallow_core.testing.memory_transport import MemoryTransport
 from tallow_core.types import Role
 from tests.kit.machines import DONE, PROVE, End, converse, established, guest, host
 
@@ -32,7 +32,7 @@ Faults: TypeAlias = StreamFaults
 @asynccontextmanager
 async def linked(to_host: Faults, to_guest: Faults) -> Any:
     """The two ends of a stream in memory, each behind its half of the link."""
-    async with pair(Memory, DriverSettings(user_directories())) as (_, client, server):
+    async with pair(MemoryTransport, DriverSettings(user_directories())) as (_, client, server):
         yield LossyStream(server, to_host), LossyStream(client, to_guest)
 
 

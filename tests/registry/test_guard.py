@@ -143,7 +143,7 @@ def run(work: Any) -> Any:
     return asyncio.run(work)
 
 
-TRANSPORT = memory_transport.Memory
+TRANSPORT = memory_transport.MemoryTransport
 
 
 def test_a_value_where_a_coroutine_is_due() -> None:

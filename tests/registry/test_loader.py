@@ -360,9 +360,9 @@ def test_a_size_beyond_the_contract_is_refused_with_a_sentence(
 
 
 def test_a_choice_of_words_is_checked(site: Site) -> None:
-    source = driver("transport", "extra", extra="DRIVERS[0].shape = 'pigeon'\n")
+    source = driver("transport", "extra", extra="DRIVERS[0].addressing = 'pigeon'\n")
     extra(site, source, kind="transport")
-    with pytest.raises(PluginError, match=r"Fake\.shape is missing or not of the type"):
+    with pytest.raises(PluginError, match=r"Fake\.addressing is missing or not of the type"):
         host("tallow-extra").load(TRANSPORT, "extra")
 
 

@@ -17,7 +17,8 @@ from tallow_core.protocol.relay.relay_frames import OpenRoom, Refusal
 from tallow_core.relay.server import RelayServer
 from tallow_core.session.frame_io import read_frame, write_frame
 from tallow_core.spi.rooms import Rooms
-from tallow_core.testing.memory_transport import Memory
+from tallow_core.spi.socket_streams import DirectConnector
+from tallow_core.testing.memory_transport import MemoryTransport
 from tallow_core.types import Trust
 
 
@@ -57,14 +58,16 @@ def test_the_operator_reads_why_and_the_host_is_refused(
     reports: list[str] = []
 
     async def refusals() -> list[bytes]:
-        memory = Memory(settings)
+        memory = MemoryTransport(settings)
         listener = await memory.listen(memory.local(), lasting=True)
         server = RelayServer(rooms, RelayServerSettings(), reports.append)
         serving = asyncio.create_task(server.serve(listener))
         found = []
         for _ in range(3):
             deadline = asyncio.get_running_loop().time() + 5
-            stream = await memory.dial(listener.endpoint, deadline, trust=Trust.SESSION)
+            stream = await memory.dial(
+                listener.endpoint, deadline, trust=Trust.SESSION, network=DirectConnector()
+            )
             await write_frame(stream, OpenRoom(None).frame())
             frame = await read_frame(stream, 5)
             assert frame.type == FrameType.RELAY_REFUSED

@@ -15,7 +15,7 @@ from tallow_core.types import ReadBuffer, WriteBuffer
 class Pipe(ByteStream):
     """What is fed is received; what is sent is kept."""
 
-    facts = StreamFacts("test", loopback=True, encrypted=False)
+    facts = StreamFacts("test", loopback=True, encrypted=False, path="local")
 
     def __init__(self) -> None:
         self.fed: asyncio.Queue[bytes] = asyncio.Queue()

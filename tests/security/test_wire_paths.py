@@ -298,7 +298,9 @@ def _context(home: Path, settings: Settings) -> Context:
 def _finder(context: Context, session: Session) -> DirectPathFinder:
     """What `open_paths` makes, not yet running."""
     pool = LanePool(context, session.scope, session.channel, session.lanes, session.path)
-    transport = direct_transport(context, session.established, compares=session.safety.wanted)
+    transport = direct_transport(
+        context, session.established, session.path, compares=session.safety.wanted
+    )
     return DirectPathFinder(context, session.scope, session.channel, session.lanes, pool, transport)
 
 

@@ -280,7 +280,7 @@ class WrongNameplate(Local):
     """Finds whoever announces."""
 
     async def browse(self, nameplate: str) -> AsyncIterator[Endpoint]:
-        for each in self.nameplates() or {nameplate}:
+        for each in await self.nameplates(0) or {nameplate}:
             async for endpoint in super().browse(each):
                 yield endpoint
                 break
@@ -292,7 +292,7 @@ class FindsTheUnannounced(Local):
     """Makes something up where there is nothing to find."""
 
     async def browse(self, nameplate: str) -> AsyncIterator[Endpoint]:
-        if nameplate not in self.nameplates():
+        if nameplate not in await self.nameplates(0):
             yield Endpoint("tcp", "127.0.0.1", 1)
         async for endpoint in super().browse(nameplate):
             yield endpoint
@@ -301,7 +301,7 @@ class FindsTheUnannounced(Local):
 class SeesNobody(Local):
     """Does not know which nameplates are taken."""
 
-    def nameplates(self) -> frozenset[str]:
+    async def nameplates(self, deadline: float) -> frozenset[str]:
         return frozenset()
 
 
@@ -309,7 +309,7 @@ class LooksOnce(Local):
     """Does not see what is announced later."""
 
     async def browse(self, nameplate: str) -> AsyncIterator[Endpoint]:
-        if nameplate in self.nameplates():
+        if nameplate in await self.nameplates(0):
             async for endpoint in super().browse(nameplate):
                 yield endpoint
         await asyncio.get_running_loop().create_future()

@@ -19,11 +19,12 @@ from tallow_core.directories import Directories
 from tallow_core.errors import UnreachableError, UsageError
 from tallow_core.plugin_settings import DriverSettings
 from tallow_core.registry.kinds import TRANSPORT
+from tallow_core.spi.socket_streams import DirectConnector
 from tallow_core.spi.transport import ByteStream
 from tallow_core.testing.suite import run_checks
 from tallow_core.types import Endpoint, Trust
 from tallow_transport_unix import Unix
-from tallow_transport_unix.places import LONGEST
+from tallow_transport_unix.places import MAX_PATH_BYTES
 
 PATIENCE = 20.0
 
@@ -59,9 +60,8 @@ def run(work: Coroutine[Any, Any, None]) -> None:
 
 
 async def dial(transport: Unix, endpoint: Endpoint, patience: float = PATIENCE) -> ByteStream:
-    return await transport.dial(
-        endpoint, asyncio.get_running_loop().time() + patience, trust=Trust.SESSION
-    )
+    deadline = asyncio.get_running_loop().time() + patience
+    return await transport.dial(endpoint, deadline, trust=Trust.SESSION, network=DirectConnector())
 
 
 def test_it_passes_the_kit(settings: DriverSettings) -> None:
@@ -83,21 +83,23 @@ def test_it_passes_the_kit(settings: DriverSettings) -> None:
 )
 def test_what_is_no_path_is_refused(transport: Unix, text: str) -> None:
     with pytest.raises(UsageError, match="is no address for unix"):
-        transport.parse(text)
+        transport.parse("unix", text)
 
 
 def test_a_path_that_is_too_long_is_refused_with_the_numbers(transport: Unix) -> None:
-    longest = "/" + "x" * (LONGEST - 1)
-    assert transport.parse(longest) == Endpoint("unix", longest)
-    for text in (longest + "x", "/" + "\u00fc" * (LONGEST // 2 + 1)):
-        with pytest.raises(UsageError, match=rf"bytes, and a socket's path at most {LONGEST}"):
-            transport.parse(text)
+    longest = "/" + "x" * (MAX_PATH_BYTES - 1)
+    assert transport.parse("unix", longest) == Endpoint("unix", longest)
+    for text in (longest + "x", "/" + "\u00fc" * (MAX_PATH_BYTES // 2 + 1)):
+        with pytest.raises(
+            UsageError, match=rf"bytes, and a socket's path at most {MAX_PATH_BYTES}"
+        ):
+            transport.parse("unix", text)
 
 
 def test_the_longest_path_works_and_a_longer_one_is_unreachable(
     transport: Unix, folder: Path
 ) -> None:
-    longest = str(folder / ("x" * (LONGEST - len(os.fsencode(folder)) - 1)))
+    longest = str(folder / ("x" * (MAX_PATH_BYTES - len(os.fsencode(folder)) - 1)))
 
     async def work() -> None:
         listener = await transport.listen(Endpoint("unix", longest), lasting=False)

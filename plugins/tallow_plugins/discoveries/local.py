@@ -1,10 +1,9 @@
-"""Discovery on one machine, for one user: records in a directory that nobody else can enter."""
+"""Discovery on one machine, for one user: records in a directory that no other user can enter."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import json
 import os
 import re
@@ -12,8 +11,9 @@ import secrets
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
+from tallow_core.errors import UsageError
 from tallow_core.plugin_settings import DriverSettings
 from tallow_core.private_files import (
     READ,
@@ -23,22 +23,20 @@ from tallow_core.private_files import (
     replace_file,
 )
 from tallow_core.registry.hookspecs import hookimpl
-from tallow_core.spi.discovery import Advert, Discovery
-from tallow_core.types import Endpoint
+from tallow_core.spi.authority import parse_authority
+from tallow_core.spi.discovery import Advert, Discovery, Scope
+from tallow_core.spi.sockets import is_loopback
+from tallow_core.types import Endpoint, Touch
 
-_VERSION = 1
-_POLL = 0.2
-"""Seconds between two looks at the directory."""
-_MOST = 4096
-"""Bytes of a record; a real one has less than 250."""
+_VERSION = 2
+_POLL_SECONDS = 0.2
+"""Between two looks at the directory."""
+_MAX_RECORD_BYTES = 4096
+_MAX_ENDPOINTS = 16
 _RECORD_NAME = re.compile(r"[0-9a-f]{32}\.json")
 _NAMEPLATE = re.compile(r"[1-9][0-9]{3,9}")
-_ENDPOINT = re.compile(
-    r"(?P<scheme>[a-z0-9][a-z0-9-]{0,31})://"
-    r"(?:\[(?P<v6>[0-9a-fA-F:]{2,39})\]|(?P<v4>[0-9.]{7,15})):(?P<port>[1-9][0-9]{0,4})"
-    r"(?:#sha256=(?P<pin>[0-9a-f]{64}))?"
-)
-_FIELDS = frozenset({"v", "nameplate", "pid", "started", "endpoint"})
+_SCHEME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
+_FIELDS = frozenset({"v", "nameplate", "pid", "started", "endpoints"})
 
 
 class _Record(NamedTuple):
@@ -61,9 +59,11 @@ class Local(Discovery):
 
     name = "local"
     preference = 10
-    reveals = (
+    scope: ClassVar[Scope] = "host"
+    touches: ClassVar[frozenset[Touch]] = frozenset({"local"})
+    reveals: ClassVar[str] = (
         "Nothing to the network; to processes of the same user, the nameplate, the process number"
-        " and the loopback endpoint."
+        " and the endpoints on this machine."
     )
 
     def __init__(self, settings: DriverSettings) -> None:
@@ -81,7 +81,7 @@ class Local(Discovery):
             "nameplate": advert.nameplate,
             "pid": pid,
             "started": _start_time(pid),
-            "endpoint": str(advert.endpoint),
+            "endpoints": [str(endpoint) for endpoint in advert.endpoints],
         }
         replace_file(path, [json.dumps(record).encode()], sync=False)
         try:
@@ -89,17 +89,18 @@ class Local(Discovery):
         finally:
             path.unlink(missing_ok=True)
 
-    def nameplates(self) -> frozenset[str]:
+    async def nameplates(self, deadline: float) -> frozenset[str]:
         return frozenset(advert.nameplate for advert in self._live())
 
     async def browse(self, nameplate: str) -> AsyncIterator[Endpoint]:
         seen: set[Endpoint] = set()
         while True:
             for advert in self._live():
-                if advert.nameplate == nameplate and advert.endpoint not in seen:
-                    seen.add(advert.endpoint)
-                    yield advert.endpoint
-            await asyncio.sleep(_POLL)
+                for endpoint in advert.endpoints if advert.nameplate == nameplate else ():
+                    if endpoint not in seen:
+                        seen.add(endpoint)
+                        yield endpoint
+            await asyncio.sleep(_POLL_SECONDS)
 
     def _directory(self) -> Path:
         return ensure_private(ensure_private(self._runtime, strict=True) / "local", strict=True)
@@ -120,7 +121,7 @@ def _live_record(path: Path) -> _Record | None:
         return None
     try:
         facts = os.fstat(fd)
-        record = _parse(os.read(fd, _MOST)) if _is_record(facts) else None
+        record = _parse(os.read(fd, _MAX_RECORD_BYTES)) if _is_record(facts) else None
     finally:
         os.close(fd)
     if record is None or record.is_alive():
@@ -131,7 +132,9 @@ def _live_record(path: Path) -> _Record | None:
 
 def _is_record(facts: os.stat_result) -> bool:
     """Whether an open file can be a record that this user's process wrote."""
-    return is_own_file(facts) and not is_open_to_others(facts) and facts.st_size <= _MOST
+    return (
+        is_own_file(facts) and not is_open_to_others(facts) and facts.st_size <= _MAX_RECORD_BYTES
+    )
 
 
 def _remove(path: Path, read: os.stat_result) -> None:
@@ -152,35 +155,44 @@ def _parse(content: bytes) -> _Record | None:
         or fields["v"] != _VERSION
     ):
         return None
-    endpoint = _endpoint(fields["endpoint"])
+    endpoints = _endpoints(fields["endpoints"])
     nameplate, pid, started = fields["nameplate"], fields["pid"], fields["started"]
     if (
-        endpoint is None
+        endpoints is None
         or not isinstance(nameplate, str)
         or _NAMEPLATE.fullmatch(nameplate) is None
     ):
         return None
     if not _is_count(pid) or not (started is None or _is_count(started)):
         return None
-    return _Record(Advert(nameplate, endpoint), pid, started)
+    return _Record(Advert(nameplate, endpoints), pid, started)
 
 
 def _is_count(value: Any) -> bool:
     return type(value) is int and 0 < value < 1 << 63  # a bool is an int, but not a count
 
 
+def _endpoints(texts: Any) -> tuple[Endpoint, ...] | None:
+    """Read endpoints on this machine; where a record points elsewhere, another program wrote it."""
+    if not isinstance(texts, list) or not 0 < len(texts) <= _MAX_ENDPOINTS:
+        return None
+    found = [_endpoint(text) for text in texts]
+    return tuple(each for each in found if each is not None) if None not in found else None
+
+
 def _endpoint(text: Any) -> Endpoint | None:
-    """Read an endpoint on this machine; where a record points elsewhere, somebody else wrote it."""
-    if not isinstance(text, str) or (found := _ENDPOINT.fullmatch(text)) is None:
+    if not isinstance(text, str):
         return None
-    host, port = found["v6"] or found["v4"], int(found["port"])
+    scheme, _, rest = text.partition("://")
+    if not _SCHEME.fullmatch(scheme):
+        return None
+    if rest.startswith("/"):
+        return Endpoint(scheme, rest) if rest.isprintable() else None
     try:
-        is_here = ipaddress.ip_address(host).is_loopback
-    except ValueError:
+        endpoint = parse_authority(scheme, rest, pins=True, paths=True)
+    except UsageError:
         return None
-    return (
-        Endpoint(found["scheme"], host, port, found["pin"]) if is_here and port < 1 << 16 else None
-    )
+    return endpoint if is_loopback(endpoint.host) and endpoint.port else None
 
 
 def _stat_fields(pid: int) -> list[bytes]:

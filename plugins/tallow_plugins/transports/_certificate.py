@@ -1,7 +1,7 @@
 """The certificate that a TLS listener shows, and the pin by which dialers know it.
 
-Self-signed EC P-256, named "tallow", for ten years: nobody looks at anything but its public key,
-whose SHA-256 is the pin (over the SubjectPublicKeyInfo, RFC 5280 section 4.1.2.7, in DER).
+Self-signed EC P-256, named "tallow", for ten years. Only its public key counts, whose SHA-256 is
+the pin (over the SubjectPublicKeyInfo, RFC 5280 section 4.1.2.7, in DER).
 
 `cryptography.x509` is imported where it is needed: most runs load this driver to know of it, and
 never use it.
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 IDENTITY_FILE = "relay-identity.pem"
 """In the state directory: the private key (PKCS 8) and the certificate, PEM, mode 0600."""
 _LIFETIME = datetime.timedelta(days=3650)
-_MOST = 1 << 16
-"""Bytes read of an identity file; a real one has about 800."""
+_MAX_IDENTITY_BYTES = 1 << 16
+"""How much is read of an identity file; a real one has about 800 bytes."""
 
 
 def fresh_identity() -> bytes:
@@ -66,7 +66,7 @@ def fresh_identity() -> bytes:
 
 
 def lasting_identity(state: Path) -> bytes:
-    """The identity kept in `state`, made at the first start; `ConfigError` if somebody else could
+    """The identity kept in `state`, made at the first start; `ConfigError` if another user could
     have read or put it there."""
     path = ensure_private(state) / IDENTITY_FILE
     try:
@@ -75,8 +75,8 @@ def lasting_identity(state: Path) -> bytes:
         return _read_own(path)
     except OSError as error:
         raise ConfigError(
-            f"The relay's identity {path} cannot be used ({error.strerror}): check the state"
-            " directory."
+            f"the relay's identity {path} cannot be used ({error.strerror}); check the state"
+            " directory"
         ) from error
 
 
@@ -102,15 +102,15 @@ def _read_own(path: Path) -> bytes:
         facts = os.fstat(fd)
         if not (stat.S_ISREG(facts.st_mode) and is_own(facts)):
             raise ConfigError(
-                f"The relay's identity {path} is not a regular file of yours: remove it, and a new"
-                " one is made."
+                f"the relay's identity {path} is not a regular file of yours; remove it, and a new"
+                " one is made"
             )
         if is_open_to_others(facts):
             raise ConfigError(
-                f"The relay's identity {path} can be read by others: run chmod 600 '{path}', or"
-                " remove it for a new one."
+                f"the relay's identity {path} can be read by others; run chmod 600 '{path}', or"
+                " remove it for a new one"
             )
-        return os.read(fd, _MOST)
+        return os.read(fd, _MAX_IDENTITY_BYTES)
     finally:
         os.close(fd)
 
@@ -118,9 +118,9 @@ def _read_own(path: Path) -> bytes:
 def only_tls_1_3(context: ssl.SSLContext) -> ssl.SSLContext:
     """Restrict `context` to TLS 1.3, and let TCP's end stand for close_notify.
 
-    Somebody between may then cut the connection and it looks like an end. That is for the session
-    to find, whose sealed lanes each end with a record of their own. OpenSSL 3 would otherwise fail
-    the other direction too.
+    An attacker between may then cut the connection and it looks like an end. The session finds
+    that: its sealed lanes each end with a record of their own. OpenSSL 3 would otherwise fail the
+    other direction too.
     """
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.options |= getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)  # older ones have no need of it
@@ -131,12 +131,10 @@ def server_context(pem: bytes, origin: str) -> ssl.SSLContext:
     """A TLS 1.3 server's context with the identity `pem`; `ConfigError` naming `origin` if it holds
     no matching key and certificate."""
     context = only_tls_1_3(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
-    context.num_tickets = (
-        0  # no resumption; and a client that only sends must not fill its unread side
-    )
-    fd, path = tempfile.mkstemp(
-        prefix="tallow-"
-    )  # OpenSSL's loader wants a name; mkstemp's is random and 0600
+    # No resumption; and a client that only sends must not fill its unread side.
+    context.num_tickets = 0
+    # OpenSSL's loader wants a name; mkstemp's is random and 0600.
+    fd, path = tempfile.mkstemp(prefix="tallow-")
     try:
         with open(fd, "wb") as file:
             file.write(pem)
@@ -182,6 +180,6 @@ def _pin(certificate: x509.Certificate) -> str:
 
 def _damaged(origin: str) -> ConfigError:
     return ConfigError(
-        f"The identity {origin} holds no matching key and certificate: restore it, or remove it"
-        " for a new one."
+        f"the identity {origin} holds no matching key and certificate; restore it, or remove it"
+        " for a new one"
     )

@@ -1,26 +1,27 @@
-"""TLS 1.3 (RFC 8446) over TCP: hides from the network what a relay is told, and looks like the web.
-
-TLS reads and writes memory, and we the socket, many records at a time: an SSL socket would do three
-system calls for every 16 KiB, and `asyncio`'s streams copy more.
-"""
+"""TLS 1.3 (RFC 8446) over TCP: hides from the network what a relay reads, and looks like the
+web."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
 import ssl
 from collections.abc import Iterable
-from functools import cached_property, partial
-from typing import Any, ClassVar
+from dataclasses import replace
+from functools import cached_property
+from typing import ClassVar
 
 from tallow_core.errors import AuthenticationError
 from tallow_core.plugin_settings import DriverSettings
 from tallow_core.registry.hookspecs import hookimpl
 from tallow_core.secrets import equal
+from tallow_core.spi.authority import parse_authority
+from tallow_core.spi.connector import Connector
+from tallow_core.spi.socket_streams import SocketListener
+from tallow_core.spi.sockets import bind, facts_of, reason, unreachable
 from tallow_core.spi.transport import ByteStream, Listener, Transport
-from tallow_core.types import Endpoint, ReadBuffer, Trust, WriteBuffer
-from tallow_plugins.transports._authority import parse_authority
+from tallow_core.types import Endpoint, SocketAddress, Touch, Trust
+from tallow_plugins.transports._carriers import ROOM_BYTES, Carrier, SocketCarrier, StreamCarrier
 from tallow_plugins.transports._certificate import (
     IDENTITY_FILE,
     fresh_identity,
@@ -30,183 +31,22 @@ from tallow_plugins.transports._certificate import (
     pin_of_identity,
     server_context,
 )
-from tallow_plugins.transports._readiness import Readiness
-from tallow_plugins.transports._sockets import (
-    SocketListener,
-    bind,
-    broken_off,
-    close_gently,
-    connect,
-    facts_of,
-    reason,
-    unreachable,
-)
-
-_JOIN = 1 << 14
-"""Bytes up to which several buffers are copied into one: a TLS record holds no more."""
-_PIECE = 1 << 18
-"""Bytes sealed before they are sent."""
-_ROOM = 1 << 17
-"""Bytes read from a socket at once."""
-
-
-class TlsStream(ByteStream):
-    """A TLS 1.3 connection over a socket that does not block. The handshake runs in the first call
-    that needs it.
-
-    Each direction ends by itself: `send_eof` ends TCP's, since close_notify and reading on do not
-    go together in Python's `ssl` (the call that sends it fails the connection if it meets data).
-    """
-
-    def __init__(
-        self,
-        sock: socket.socket,
-        room: memoryview,
-        context: ssl.SSLContext,
-        *,
-        server: bool = False,
-        name: str | None = None,
-    ) -> None:
-        """`room` is for what comes from the socket, and may be shared by all streams of a loop:
-        nothing stays in it."""
-        self.facts = facts_of(sock, encrypted=True)
-        self._sock = sock
-        self._ready = Readiness(sock)
-        self._room = room
-        self._arrived, self._leaving = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._tls = context.wrap_bio(
-            self._arrived, self._leaving, server_side=server, server_hostname=name
-        )
-        self._shaking = asyncio.Lock()
-        self._sending = asyncio.Lock()
-        self._secured = False
-        self._ended = False
-        self._failure: OSError | None = None
-
-    async def secure(self) -> None:
-        """Shake hands, if that was not done; raises the `OSError` of the socket or of TLS."""
-        async with self._shaking:
-            while not self._secured:
-                try:
-                    self._tls.do_handshake()
-                    self._secured = True
-                except ssl.SSLWantReadError:
-                    await self._flush()
-                    await self._ready.reading(self._fetch)
-                except ssl.SSLError:
-                    self._flush_what_fits()  # the alert
-                    raise
-            await self._flush()
-
-    def certificate(self) -> bytes:
-        """The other end's certificate (DER); empty if it showed none."""
-        return self._tls.getpeercert(binary_form=True) or b""
-
-    async def receive_into(self, buffer: WriteBuffer) -> int:
-        try:
-            if not self._secured:
-                await self.secure()
-            count = (
-                0
-                if self._ended
-                else await self._ready.reading(partial(self._gather, memoryview(buffer).cast("B")))
-            )
-            if (
-                self._leaving.pending and not self._sending.locked()
-            ):  # the answer to a KeyUpdate; whoever sends takes it along
-                async with self._sending:
-                    await self._flush()
-            return count
-        except OSError as error:
-            raise broken_off(self.facts.peer, error) from error
-
-    def _gather(self, view: memoryview) -> int:
-        """Fill `view` from as many TLS records as are there. Failures after the first wait for the
-        next call, so that bytes before them are not lost."""
-        if self._failure is not None:
-            raise self._failure
-        filled = 0
-        try:
-            while filled < len(view) and not self._ended:
-                try:
-                    # With a buffer, `read` returns a count.
-                    got: Any = self._tls.read(len(view) - filled, view[filled:])
-                    filled += got
-                    self._ended = not got  # with its close_notify or without: see `only_tls_1_3`
-                except ssl.SSLWantReadError:
-                    self._fetch()
-                except ssl.SSLEOFError:
-                    self._ended = True
-        except (BlockingIOError, InterruptedError):
-            if not filled:
-                raise
-        except OSError as error:
-            if not filled:
-                raise
-            self._failure = error
-        return filled
-
-    def _fetch(self) -> None:
-        """Hand TLS what the socket has."""
-        if count := self._sock.recv_into(self._room):
-            self._arrived.write(self._room[:count])
-        else:
-            self._arrived.write_eof()
-
-    async def send(self, *buffers: ReadBuffer) -> None:
-        if len(buffers) > 1 and sum(memoryview(buffer).nbytes for buffer in buffers) <= _JOIN:
-            buffers = (b"".join(buffers),)
-        try:
-            if not self._secured:
-                await self.secure()
-            async with self._sending:
-                for buffer in buffers:
-                    view = memoryview(buffer).cast("B")
-                    while view:
-                        view = view[self._tls.write(view[:_PIECE]) :]
-                        await self._flush()
-        except OSError as error:
-            raise broken_off(self.facts.peer, error) from error
-
-    async def _flush(self) -> None:
-        """Send all that TLS has sealed."""
-        while self._leaving.pending:
-            rest = memoryview(self._leaving.read())
-            while rest:
-                rest = rest[await self._ready.writing(partial(self._sock.send, rest)) :]
-
-    def _flush_what_fits(self) -> None:
-        with contextlib.suppress(OSError):
-            self._sock.send(self._leaving.read())
-
-    async def send_eof(self) -> None:
-        try:
-            if not self._secured:
-                await self.secure()
-            self._sock.shutdown(socket.SHUT_WR)
-        except OSError as error:
-            raise broken_off(self.facts.peer, error) from error
-
-    async def aclose(self) -> None:
-        if self._ready.closed:
-            return
-        self._ready.close()
-        if (
-            self._secured and not self._sending.locked()
-        ):  # else close_notify would come in the middle of a record
-            with contextlib.suppress(OSError, ValueError):
-                self._tls.unwrap()
-            self._flush_what_fits()
-        await close_gently(self._sock)
+from tallow_plugins.transports._tls_stream import TlsStream
 
 
 class Tls(Transport):
     """TLS 1.3 only. On direct paths it is cover; to a relay the pin, or the system's roots and the
-    name, say whom we talk to."""
+    name, say who answers."""
 
     name = "tls"
     preference = 20
     encrypted: ClassVar[bool] = True
+    touches: ClassVar[frozenset[Touch]] = frozenset({"tcp"})
+    reveals: ClassVar[str] = (
+        "The network sees both addresses, sizes and times, and where no pin is used the host's"
+        " name;"
+        " the other end sees this end's address."
+    )
 
     def __init__(self, settings: DriverSettings) -> None:
         """Remember where a relay's identity is kept."""
@@ -214,24 +54,27 @@ class Tls(Transport):
 
     @cached_property
     def _room(self) -> memoryview:
-        return memoryview(bytearray(_ROOM))
+        return memoryview(bytearray(ROOM_BYTES))
 
-    def parse(self, authority: str) -> Endpoint:
-        return parse_authority(self.name, authority, pins=True)
+    def parse(self, scheme: str, text: str) -> Endpoint:
+        return parse_authority(scheme, text, pins=True)
 
-    async def dial(self, endpoint: Endpoint, deadline: float, *, trust: Trust) -> ByteStream:
+    async def dial(
+        self,
+        endpoint: Endpoint,
+        deadline: float,
+        *,
+        trust: Trust,
+        network: Connector,
+        local: SocketAddress | None = None,
+    ) -> ByteStream:
         by_name = trust is Trust.PEER and endpoint.pin is None
-        sock = await connect(endpoint, deadline)
-        try:
-            stream = TlsStream(
-                sock,
-                self._room,
-                _client_context(by_name=by_name),
-                name=endpoint.host if by_name else None,
-            )
-        except OSError as error:  # reset as soon as it stood
-            sock.close()
-            raise unreachable(endpoint, error) from error
+        below = await network.connect(endpoint.host, endpoint.port or 0, deadline, local=local)
+        stream = TlsStream(
+            self._carrier(below),
+            _client_context(by_name=by_name),
+            name=endpoint.host if by_name else None,
+        )
         try:
             async with asyncio.timeout_at(deadline):
                 await stream.secure()
@@ -240,30 +83,35 @@ class Tls(Transport):
         except ssl.SSLCertVerificationError as error:
             await stream.aclose()
             raise AuthenticationError(
-                f"The certificate of {endpoint.url} is not one that this system trusts"
-                f" ({reason(error)}): "
-                "use the relay's whole address with its '#sha256=' pin, as its operator gives it."
+                f"the certificate of {endpoint.url} is not one that this system trusts"
+                f" ({reason(error)}); use the relay's whole address with its '#sha256=' pin, as its"
+                " operator gives it"
             ) from error
         except OSError as error:
             await stream.aclose()
-            raise unreachable(endpoint, error) from error
+            raise unreachable(endpoint.url, error) from error
         except BaseException:
             await stream.aclose()
             raise
         return stream
 
-    async def listen(self, endpoint: Endpoint, *, lasting: bool) -> Listener:
+    def _carrier(self, below: ByteStream) -> Carrier:
+        sock = below.detach()
+        return (
+            StreamCarrier(below) if sock is None else SocketCarrier(sock, below.facts, self._room)
+        )
+
+    async def listen(self, endpoint: Endpoint, *, lasting: bool, shared: bool = False) -> Listener:
         pem = lasting_identity(self._state) if lasting else fresh_identity()
         origin = str(self._state / IDENTITY_FILE) if lasting else "made for this run"
-        pinned = Endpoint(
-            endpoint.scheme, endpoint.host, endpoint.port, pin_of_identity(pem, origin)
-        )
+        pinned = replace(endpoint, pin=pin_of_identity(pem, origin))
         context = server_context(pem, origin)
-        return SocketListener(
-            pinned,
-            await bind(endpoint),
-            lambda sock: TlsStream(sock, self._room, context, server=True),
-        )
+
+        def stream_of(sock: socket.socket) -> ByteStream:
+            facts = facts_of(sock, encrypted=False)
+            return TlsStream(SocketCarrier(sock, facts, self._room), context, server=True)
+
+        return SocketListener(pinned, await bind(endpoint, shared=shared), stream_of)
 
 
 def _client_context(*, by_name: bool) -> ssl.SSLContext:
@@ -271,7 +119,7 @@ def _client_context(*, by_name: bool) -> ssl.SSLContext:
     either.
 
     Without a pin nothing is compared: only for direct paths (`Trust.SESSION`), where TLS is cover.
-    The session authenticates the other end and seals every record itself, so whoever stands between
+    The session authenticates the other end and seals every record itself, so what stands between
     sees no more than on `tcp`.
     """
     if by_name:
@@ -288,8 +136,8 @@ def _check_pin(endpoint: Endpoint, certificate: bytes) -> None:
     if shown is None or not equal(shown.encode(), endpoint.pin.encode()):
         raise AuthenticationError(
             f"{endpoint.url} shows the key {(shown or 'unreadable')[:16]}..., not the pinned"
-            f" {endpoint.pin[:16]}...: "
-            "ask the relay's operator for its present address, and do not connect without one."
+            f" {endpoint.pin[:16]}...; ask the relay's operator for its present address, and do not"
+            " connect without one"
         )
 
 

@@ -36,6 +36,8 @@ class Peering:
     "Use no relay, also if the config file names one."
     relay_only: bool = False
     "Use the relay alone: give no address of this machine away, and look for no direct path."
+    proxy: str | None = None
+    "Connect by this proxy, and look for no direct path beside it."
     throttle: str | None = None
     "Move so many bytes a second at most, as in 500k, 2.5MB or 1G."
     lanes: int | None = None
@@ -64,6 +66,7 @@ class Peering:
             "relay.urls": self.relay or None,
             "relay.enabled": False if self.no_relay else None,
             "relay.only": self.relay_only or None,
+            "network.proxy": self.proxy,
             f"{waiting}.wait": self.wait,
             f"{waiting}.throttle": parse_rate(self.throttle),
             "session.lanes": self.lanes,

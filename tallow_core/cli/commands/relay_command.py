@@ -47,6 +47,7 @@ def _raise_descriptor_limit() -> None:
 
 
 async def _serve(context: Context, bind: str) -> None:
+    from tallow_core.paths.connection_streams import each_stream
     from tallow_core.relay.server import RelayServer
     from tallow_core.rendezvous.relay_client import relay_endpoint
 
@@ -55,8 +56,9 @@ async def _serve(context: Context, bind: str) -> None:
         raise PluginError(
             "no store of rooms is allowed; allow one with [plugins] in the config file"
         )
-    endpoint = relay_endpoint(context, bind)
-    listener = await context.transport(endpoint.scheme).listen(endpoint, lasting=True)
+    endpoint = relay_endpoint(context, bind, "listen")
+    transport = context.network.transport(endpoint.scheme)
+    listener = each_stream(await transport.listen(endpoint, lasting=True), transport)
     context.report(RelayListening(str(listener.endpoint)))
     if endpoint.host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
         context.reporter.warn(

@@ -101,7 +101,9 @@ def _when(condition: dict[str, Any]) -> dict[str, Any]:
 
 def _narrowing(rule: dict[str, Any]) -> dict[str, Any]:
     return {
-        key: value for key, value in rule.items() if key != "when" and value not in ((), ("auto",))
+        key: value
+        for key, value in rule.items()
+        if key != "when" and value not in ((), ("auto",), None, False)
     }
 
 
@@ -121,6 +123,8 @@ def _lines(facts: dict[str, Any]) -> Iterator[str]:
         narrows = (
             "; ".join(
                 f"{key} {', '.join(map(printable, value))}"
+                if isinstance(value, list | tuple)
+                else f"{key} {printable(encoding.dumps(value))}"
                 for key, value in rule["narrows"].items()
             )
             or "nothing"

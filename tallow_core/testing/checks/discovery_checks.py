@@ -6,28 +6,40 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
-from tallow_core.spi.discovery import Advert, Discovery
+from tallow_core.spi.discovery import Advert, Discovery, Scope
 from tallow_core.testing.checks.bounded import complete
-from tallow_core.testing.checks.driver_checks import descriptor_is_complete
+from tallow_core.testing.checks.driver_checks import (
+    descriptor_is_complete,
+    network_facts_are_stated,
+)
 from tallow_core.testing.expect import ConformanceError, require
 from tallow_core.types import Endpoint
 
 if TYPE_CHECKING:
     from tallow_core.plugin_settings import DriverSettings
 
-_HERE = Advert("482159", Endpoint("tcp", "127.0.0.1", 41234))
-_OTHER = Advert("77012", Endpoint("tcp", "127.0.0.1", 41235))
-_NOBODY = "600613"
-_WHILE = 0.4
-"""Seconds in which nothing must be found."""
+_HERE = Advert(
+    "482159", (Endpoint("tcp", "127.0.0.1", 41234), Endpoint("tls", "127.0.0.1", 41236, "ab" * 32))
+)
+_OTHER = Advert("77012", (Endpoint("tcp", "127.0.0.1", 41235),))
+_UNKNOWN = "600613"
+_QUIET_SECONDS = 0.4
+"""How long nothing must be found."""
+_SOON_SECONDS = 2.0
+"""The deadline for the nameplates."""
 
 
 def reveals_is_stated(driver: type[Discovery], settings: DriverSettings) -> None:
-    """The driver says in a sentence what it reveals."""
+    """The driver says in a sentence what it reveals, how far, and what it touches."""
     descriptor_is_complete(driver)
-    require(driver.reveals.endswith("."), "`reveals` is not a sentence")
+    network_facts_are_stated(driver)
+    require(driver.scope in get_args(Scope), f"`scope` is {driver.scope!r}")
+    require(
+        (driver.scope == "host") == (driver.touches <= {"local"}),
+        "`scope` is host exactly where nothing beyond this machine is touched",
+    )
 
 
 def announcement_is_found(driver: type[Discovery], settings: DriverSettings) -> None:
@@ -38,12 +50,15 @@ def announcement_is_found(driver: type[Discovery], settings: DriverSettings) -> 
         discovery = driver(settings)
         async with discovery.announce(_OTHER), discovery.announce(_HERE):
             for advert in (_HERE, _OTHER):
-                found = await _first(driver(settings), advert.nameplate)
-                require(found == advert.endpoint, f"browse found {found}, not what was announced")
+                found = await _all(driver(settings), advert)
+                require(
+                    found == set(advert.endpoints),
+                    f"browse found {found}, not what was announced",
+                )
             await _finds_nothing(
-                driver(settings), _NOBODY, "browse finds a nameplate that nobody announced"
+                driver(settings), _UNKNOWN, "browse finds a nameplate that was not announced"
             )
-            taken = discovery.nameplates()
+            taken = await discovery.nameplates(_deadline())
             require(
                 {_HERE.nameplate, _OTHER.nameplate} <= taken, "nameplates() misses an announced one"
             )
@@ -59,7 +74,7 @@ def later_announcement_is_found(driver: type[Discovery], settings: DriverSetting
         await asyncio.sleep(0)
         async with driver(settings).announce(_HERE):
             require(
-                await browsing == _HERE.endpoint,
+                await browsing in _HERE.endpoints,
                 "browse found something else than what was announced",
             )
 
@@ -74,7 +89,8 @@ def announcement_ends(driver: type[Discovery], settings: DriverSettings) -> None
         async with discovery.announce(_HERE):
             pass
         require(
-            _HERE.nameplate not in discovery.nameplates(), "an announcement outlives its context"
+            _HERE.nameplate not in await discovery.nameplates(_deadline()),
+            "an announcement outlives its context",
         )
         await _finds_nothing(
             driver(settings), _HERE.nameplate, "an announcement is found after its context"
@@ -83,19 +99,44 @@ def announcement_ends(driver: type[Discovery], settings: DriverSettings) -> None
     complete(end())
 
 
+def a_past_deadline_is_no_error(driver: type[Discovery], settings: DriverSettings) -> None:
+    """`nameplates` answers also where its deadline has passed: with what it has by then."""
+
+    async def late() -> None:
+        async with asyncio.timeout(_SOON_SECONDS):
+            found = await driver(settings).nameplates(asyncio.get_running_loop().time() - 1)
+        require(isinstance(found, frozenset), f"nameplates() is {found!r}, not a frozenset")
+
+    complete(late())
+
+
 CHECKS: tuple[Callable[[type[Discovery], DriverSettings], None], ...] = (
     reveals_is_stated,
     announcement_is_found,
     later_announcement_is_found,
     announcement_ends,
+    a_past_deadline_is_no_error,
 )
 
 
 async def _finds_nothing(discovery: Discovery, nameplate: str, otherwise: str) -> None:
     with suppress(TimeoutError):
-        async with asyncio.timeout(_WHILE):
+        async with asyncio.timeout(_QUIET_SECONDS):
             await _first(discovery, nameplate)
             raise ConformanceError(otherwise)
+
+
+def _deadline() -> float:
+    return asyncio.get_running_loop().time() + _SOON_SECONDS
+
+
+async def _all(discovery: Discovery, advert: Advert) -> set[Endpoint]:
+    found: set[Endpoint] = set()
+    async for endpoint in discovery.browse(advert.nameplate):
+        found.add(endpoint)
+        if len(found) == len(advert.endpoints):
+            return found
+    raise ConformanceError("browse ended by itself")
 
 
 async def _first(discovery: Discovery, nameplate: str) -> Endpoint:

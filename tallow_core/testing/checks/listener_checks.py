@@ -1,4 +1,4 @@
-"""Endpoints, listeners and dialling: the checks of transports that depend on what an endpoint is
+"""Endpoints and listeners: the checks of transports that depend on what an endpoint is
 (`Transport.addressing`)."""
 
 from __future__ import annotations
@@ -6,14 +6,15 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Iterator
-from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from tallow_core.errors import BrokenOffError, TallowError, UnreachableError, UsageError
 from tallow_core.spi.transport import ByteStream, Listener, Transport
+from tallow_core.testing.checks.bare_sockets import bare
 from tallow_core.testing.checks.bounded import complete
 from tallow_core.testing.checks.stream_checks import (
     SOON,
@@ -30,13 +31,10 @@ if TYPE_CHECKING:
     from tallow_core.plugin_settings import DriverSettings
 
 _HALF_OPEN = 100
-_DEADLINE = 0.3
-"""Seconds given to a dial that nobody answers."""
 _BAD_AUTHORITIES = {
     "ip": (
         "",
         ":1",
-        "host",
         "host:",
         "host:x",
         "host:-1",
@@ -53,136 +51,36 @@ _BAD_AUTHORITIES = {
 }
 
 
+_READABLE = (
+    ("127.0.0.1:4321", "127.0.0.1", 4321),
+    ("[::1]:0", "::1", 0),
+    ("relay.example:65535", "relay.example", 65535),
+)
+
+
 def endpoints_are_parsed(driver: type[Transport], settings: DriverSettings) -> None:
-    """`HOST:PORT` and `[V6]:PORT` (for `ip`) are read, what an endpoint prints is read back, and
-    anything else is a `UsageError`."""
+    """`HOST:PORT` and `[V6]:PORT` (for `ip`) are read under each scheme, what an endpoint prints is
+    read back, and anything else is a `UsageError`."""
     transport = driver(settings)
     known = [transport.local()]
-    if driver.addressing == "ip":
-        expected = (
-            ("127.0.0.1:4321", "127.0.0.1", 4321),
-            ("[::1]:0", "::1", 0),
-            ("relay.example:65535", "relay.example", 65535),
-        )
-        for text, host, port in expected:
-            known.append(transport.parse(text))
+    require(known[0].scheme in driver.schemes, f"{known[0]} is of none of its schemes")
+    for scheme in driver.schemes if driver.addressing == "ip" else ():
+        for text, host, port in _READABLE:
+            known.append(found := transport.parse(scheme, text))
             require(
-                known[-1] == Endpoint(driver.name, host, port), f"parse({text!r}) is {known[-1]!r}"
+                (found.scheme, found.host, found.port) == (scheme, host, port),
+                f"parse({scheme!r}, {text!r}) is {found!r}",
             )
     for endpoint in known:
-        require(
-            transport.parse(endpoint.authority) == endpoint,
-            f"parse() does not read back {endpoint.authority!r}",
-        )
+        scheme, _, text = str(endpoint).partition("://")
+        require(transport.parse(scheme, text) == endpoint, f"parse() does not read back {endpoint}")
         require(
             (endpoint.port is not None) == (driver.addressing == "ip"),
             f"{endpoint} has a port, or lacks one",
         )
     for text in _BAD_AUTHORITIES[driver.addressing]:
-        refuses(UsageError, partial(transport.parse, text), f"the address {text!r}")
-
-
-def refusal_is_immediate(driver: type[Transport], settings: DriverSettings) -> None:
-    """Dialling where nobody listens is an `UnreachableError` at once, not at the deadline."""
-
-    async def refused() -> None:
-        transport = driver(settings)
-        async with listening(transport) as listener:
-            endpoint = listener.endpoint
-        await _gives_up(driver, settings, endpoint, "dialling a closed endpoint", patience=4 * SOON)
-
-    complete(refused())
-
-
-def dial_keeps_its_deadline(driver: type[Transport], settings: DriverSettings) -> None:
-    """A deadline that has passed, a listener without room for one more, and (where a dial includes
-    a handshake) one that never says a word: each is an `UnreachableError` when the time is over."""
-
-    async def late() -> None:
-        async with listening(driver(settings)) as listener:
-            await _gives_up(
-                driver, settings, listener.endpoint, "dialling after the deadline", patience=-1.0
-            )
-        for room in (False, True):
-            with _silent(driver, settings, room=room) as endpoint:
-                # Where there is room and no handshake, the connection stands, and nothing is wrong
-                # with that.
-                if endpoint is not None and (driver.encrypted or not room):
-                    await _gives_up(
-                        driver,
-                        settings,
-                        endpoint,
-                        f"dialling a listener that {'is silent' if room else 'has no room'}",
-                    )
-
-    complete(late())
-
-
-async def _gives_up(
-    driver: type[Transport],
-    settings: DriverSettings,
-    endpoint: Endpoint,
-    what: str,
-    *,
-    patience: float = _DEADLINE,
-) -> None:
-    dialling = asyncio.ensure_future(dial(driver(settings), endpoint, patience=patience))
-    await asyncio.wait({dialling}, timeout=SOON)
-    require(dialling.done(), f"{what} did not end in time")
-    await expect(UnreachableError, dialling, what)
-
-
-@contextmanager
-def _silent(
-    driver: type[Transport], settings: DriverSettings, *, room: bool
-) -> Iterator[Endpoint | None]:
-    """The endpoint of a bare socket that never answers, its backlog full unless `room`; None where
-    there is no such thing."""
-    endpoint = driver(settings).local()
-    if (bare := _bare(endpoint)) is None:
-        yield None
-        return
-    family, address = bare
-    callers: list[socket.socket] = []
-    with socket.socket(family) as mute:
-        try:
-            if family != socket.AF_INET:
-                os.makedirs(os.path.dirname(endpoint.host), mode=0o700, exist_ok=True)
-            mute.bind(address)
-            mute.listen(0)
-            if endpoint.port is not None:
-                endpoint = replace(endpoint, port=mute.getsockname()[1])
-            yield endpoint if room or _is_filled(family, mute.getsockname(), callers) else None
-        finally:
-            for caller in callers:
-                caller.close()
-            if endpoint.port is None:
-                os.unlink(endpoint.host)
-
-
-def _is_filled(family: int, address: str | tuple[str, int], callers: list[socket.socket]) -> bool:
-    """Call until a call is not taken; False where the system always takes or refuses them."""
-    for _ in range(8):
-        callers.append(socket.socket(family))
-        callers[-1].settimeout(_DEADLINE)
-        try:
-            callers[-1].connect(address)
-        except (TimeoutError, BlockingIOError):
-            return True
-        except OSError:
-            return False
-    return False
-
-
-def _bare(endpoint: Endpoint) -> tuple[int, str | tuple[str, int]] | None:
-    """Family and address of `endpoint` for a bare stream socket; None if the system has none."""
-    if endpoint.port is not None:
-        return socket.AF_INET, (endpoint.host, endpoint.port)
-    return (
-        (socket.AF_UNIX, endpoint.host)
-        if hasattr(socket, "AF_UNIX") and os.path.isabs(endpoint.host)
-        else None
-    )
+        bad = partial(transport.parse, driver.schemes[0], text)
+        refuses(UsageError, bad, f"the address {text!r}")
 
 
 def listener_binds_exactly(driver: type[Transport], settings: DriverSettings) -> None:
@@ -209,7 +107,8 @@ def listener_binds_exactly(driver: type[Transport], settings: DriverSettings) ->
 async def _only_at_its_address(endpoint: Endpoint) -> None:
     require(bool(endpoint.port), "the listener's endpoint does not have the real port")
     require(
-        await _connects("127.0.0.1", endpoint.port), "nobody answers at the listener's own endpoint"
+        await _connects("127.0.0.1", endpoint.port),
+        "nothing answers at the listener's own endpoint",
     )
     require(
         not await _connects("127.0.0.2", endpoint.port),
@@ -286,7 +185,7 @@ def closed_endpoint_is_free(driver: type[Transport], settings: DriverSettings) -
     complete(twice())
 
 
-def half_open_connections_block_nobody(driver: type[Transport], settings: DriverSettings) -> None:
+def half_open_connections_block_none(driver: type[Transport], settings: DriverSettings) -> None:
     """T-18: connections that never say a word neither hold up `accept` nor the connection that
     comes after them."""
 
@@ -315,12 +214,12 @@ def half_open_connections_block_nobody(driver: type[Transport], settings: Driver
 @asynccontextmanager
 async def _crowd(transport: Transport, endpoint: Endpoint) -> AsyncIterator[None]:
     """Silent connections: bare sockets where the system has them, else dialled ones."""
-    if (bare := _bare(endpoint)) is None:
+    if (found := bare(endpoint)) is None:
         streams = [await dial(transport, endpoint) for _ in range(_HALF_OPEN)]
         yield
         await asyncio.gather(*(stream.aclose() for stream in streams))
         return
-    family, address = bare
+    family, address = found
     callers = [socket.socket(family) for _ in range(_HALF_OPEN)]
     try:
         for caller in callers:
@@ -334,7 +233,7 @@ async def _crowd(transport: Transport, endpoint: Endpoint) -> AsyncIterator[None
 
 @asynccontextmanager
 async def _greeted(listener: Listener) -> AsyncIterator[None]:
-    """Everybody who comes is greeted, each by a task of its own."""
+    """Every connection is greeted, each by a task of its own."""
     serving = asyncio.create_task(_greet_all(listener))
     try:
         yield

@@ -37,8 +37,8 @@ def wrong_pin_is_refused(driver: type[Transport], settings: DriverSettings) -> N
 
 
 def unknown_certificate_is_refused(driver: type[Transport], settings: DriverSettings) -> None:
-    """Where the transport has pins: a listener that nobody vouches for is refused with `Trust.PEER`
-    and no pin."""
+    """Where the transport has pins: a listener that nothing vouches for is refused with
+    `Trust.PEER` and no pin."""
 
     async def unknown(listener: Listener) -> None:
         accepting = asyncio.create_task(_first_bytes(listener))
@@ -48,7 +48,7 @@ def unknown_certificate_is_refused(driver: type[Transport], settings: DriverSett
             dial(driver(settings), unpinned, trust=Trust.PEER),
             "an unknown certificate",
         )
-        require(await accepting == b"", "bytes were sent to a listener that nobody vouches for")
+        require(await accepting == b"", "bytes were sent to a listener that nothing vouches for")
 
     complete(_where_pinned(driver, settings, unknown))
 

@@ -8,9 +8,11 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from tallow_core.errors import TallowError
+from tallow_core.spi.connector import Connector
+from tallow_core.spi.socket_streams import DirectConnector
 from tallow_core.spi.transport import ByteStream, Listener, Transport
 from tallow_core.testing.expect import ConformanceError
-from tallow_core.types import Endpoint, Trust
+from tallow_core.types import Endpoint, SocketAddress, Trust
 
 if TYPE_CHECKING:
     from tallow_core.plugin_settings import DriverSettings
@@ -35,21 +37,26 @@ async def dial(
     *,
     patience: float = SOON,
     trust: Trust = Trust.SESSION,
+    network: Connector | None = None,
+    local: SocketAddress | None = None,
 ) -> ByteStream:
-    """Dial with a deadline in `patience` seconds."""
-    return await transport.dial(endpoint, asyncio.get_running_loop().time() + patience, trust=trust)
+    """Dial with a deadline in `patience` seconds, by `network` or else without a proxy."""
+    deadline = asyncio.get_running_loop().time() + patience
+    return await transport.dial(
+        endpoint, deadline, trust=trust, network=network or DirectConnector(), local=local
+    )
 
 
 @asynccontextmanager
 async def pair(
-    driver: type[Transport], settings: DriverSettings
+    driver: type[Transport], settings: DriverSettings, network: Connector | None = None
 ) -> AsyncIterator[tuple[Listener, ByteStream, ByteStream]]:
     """A listener and the two ends of one connection to it. Each end has sent a byte: a listener's
     handshake may wait for its first use."""
     transport = driver(settings)
     async with listening(transport) as listener:
         accepting = asyncio.create_task(_accept(listener))
-        client = await dial(transport, listener.endpoint)
+        client = await dial(transport, listener.endpoint, network=network)
         server = await accepting
         try:
             await client.receive_into(bytearray(1))

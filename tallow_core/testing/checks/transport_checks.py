@@ -1,4 +1,4 @@
-"""What every transport of shape "stream" has to do, shown on this machine.
+"""What every transport has to do, shown on this machine.
 
 Each check takes the driver class and settings whose directories may be written to; it returns None
 or raises `ConformanceError`.
@@ -13,10 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 from tallow_core.errors import BrokenOffError
 from tallow_core.spi.transport import ByteStream, Transport
+from tallow_core.testing.checks import dial_checks as dialling
 from tallow_core.testing.checks import listener_checks as listening
 from tallow_core.testing.checks import pin_checks as pins
 from tallow_core.testing.checks.bounded import complete
-from tallow_core.testing.checks.driver_checks import descriptor_is_complete
+from tallow_core.testing.checks.driver_checks import (
+    NAME,
+    descriptor_is_complete,
+    network_facts_are_stated,
+)
 from tallow_core.testing.checks.stream_checks import SOON, expect, pair, receive_all
 from tallow_core.testing.expect import require
 
@@ -28,10 +33,30 @@ _WHILE = 0.05
 _SIZES = (0, 1, 16_383, 16_384, 65_537, 3 * (1 << 20) + 1)
 
 
-def facts_agree(driver: type[Transport], settings: DriverSettings) -> None:
-    """The descriptor is complete, the shape is known, and the facts of a stream agree with it."""
+def descriptor_fits(driver: type[Transport], settings: DriverSettings) -> None:
+    """Roles, schemes, what is touched and what is revealed are stated, and the methods that the
+    roles need are there."""
     descriptor_is_complete(driver)
-    require(driver.shape == "stream", "these checks are for the shape 'stream'")
+    network_facts_are_stated(driver)
+    require(bool(driver.roles) and driver.roles <= {"dial", "listen"}, "`roles` is not stated")
+    for role in ("dial", "listen"):
+        require(
+            (role in driver.roles) == (getattr(driver, role) is not getattr(Transport, role)),
+            f"`roles` and the method {role} do not agree",
+        )
+    require(
+        bool(driver.schemes) and all(NAME.fullmatch(scheme) for scheme in driver.schemes),
+        "`schemes` are not of the form [a-z0-9][a-z0-9-]{0,31}",
+    )
+    require(driver.max_streams >= 1, "`max_streams` is not 1 or more")
+    require(
+        not (driver.on_this_machine and driver.addressing == "ip"),
+        "addresses of the Internet are not on this machine alone",
+    )
+
+
+def facts_agree(driver: type[Transport], settings: DriverSettings) -> None:
+    """The facts of a stream and of its listener agree with the descriptor."""
 
     async def facts() -> None:
         async with pair(driver, settings) as (listener, client, server):
@@ -46,6 +71,15 @@ def facts_agree(driver: type[Transport], settings: DriverSettings) -> None:
                     f"facts.peer is {stream.facts.peer!r}, not {expected!r}",
                 )
                 require(stream.facts.loopback, "facts.loopback is False for this machine")
+                require(
+                    stream.facts.path == "local",
+                    f"facts.path is {stream.facts.path!r} for this machine, not 'local'",
+                )
+            require(
+                (listener.bound.host, listener.bound.port)
+                == (listener.endpoint.host, listener.endpoint.port),
+                "listener.bound is not where it listens",
+            )
 
     complete(facts())
 
@@ -117,7 +151,7 @@ def end_is_seen(driver: type[Transport], settings: DriverSettings) -> None:
 
 
 def calls_can_be_cancelled(driver: type[Transport], settings: DriverSettings) -> None:
-    """`receive_into`, `accept` and a `send` that nobody takes end when they are cancelled; the
+    """`receive_into`, `accept` and a `send` that is not taken end when they are cancelled; the
     stream can then be closed, which is seen."""
 
     async def cancel() -> None:
@@ -182,22 +216,40 @@ async def _send_forever(stream: ByteStream) -> None:
         await asyncio.sleep(0)
 
 
-CHECKS: tuple[Callable[[type[Transport], DriverSettings], None], ...] = (
-    facts_agree,
+STATED: tuple[Callable[[type[Transport], DriverSettings], None], ...] = (
+    descriptor_fits,
     listening.endpoints_are_parsed,
+)
+"""What is checked of any transport."""
+
+CHECKS: tuple[Callable[[type[Transport], DriverSettings], None], ...] = (
+    *STATED,
+    facts_agree,
     bytes_arrive_whole,
     tail_survives_close,
     end_is_seen,
     calls_can_be_cancelled,
     close_ends_calls,
     broken_connection_is_reported,
-    listening.refusal_is_immediate,
-    listening.dial_keeps_its_deadline,
+    dialling.refusal_is_immediate,
+    dialling.dial_keeps_its_deadline,
+    dialling.tcp_is_left_to_the_connector,
+    dialling.any_stream_carries_it,
+    dialling.further_streams_go_by_one_connection,
+    dialling.shared_port_is_shared,
     listening.listener_binds_exactly,
     listening.listener_closes,
     listening.closed_endpoint_is_free,
-    listening.half_open_connections_block_nobody,
+    listening.half_open_connections_block_none,
     pins.wrong_pin_is_refused,
     pins.unknown_certificate_is_refused,
     pins.lasting_identity_lasts,
 )
+"""What is checked of a transport with both roles."""
+
+
+def checks_for(
+    driver: type[Transport],
+) -> tuple[Callable[[type[Transport], DriverSettings], None], ...]:
+    """The checks that the roles of `driver` allow: one end alone moves no byte."""
+    return CHECKS if driver.roles == {"dial", "listen"} else STATED

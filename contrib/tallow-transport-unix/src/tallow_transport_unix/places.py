@@ -1,4 +1,4 @@
-"""Socket files: connecting to them, and making and replacing them."""
+"""Socket files: connecting to them, and making, replacing and removing them."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import stat
 import sys
 
 from tallow_core.errors import UnreachableError
+from tallow_core.spi.sockets import BACKLOG, reason, unreachable
 from tallow_core.text import printable
 from tallow_core.types import Endpoint
 
-LONGEST = (108 if sys.platform == "linux" else 104) - 1
-"""Bytes of a path: `sun_path` of unix(7) and unix(4), less the zero at its end."""
-_BACKLOG = 1024
-_PAUSE = 0.02
-"""Seconds before knocking again where the queue of a listener is full: the kernel has no way to
-wait for a place in it."""
+MAX_PATH_BYTES = (108 if sys.platform == "linux" else 104) - 1
+"""`sun_path` of unix(7) and unix(4), less the zero at its end."""
+_PAUSE_SECONDS = 0.02
+"""Before the next try where the queue of a listener is full: the kernel has no way to wait for a
+place in it."""
 
 
 def size_of(path: str) -> int:
@@ -26,26 +26,28 @@ def size_of(path: str) -> int:
     return len(os.fsencode(path))
 
 
+class _NoSocket(OSError):
+    """Something else stands where the socket file would be."""
+
+    def __init__(self) -> None:
+        super().__init__("something that is no socket is there")
+
+
 async def connect(endpoint: Endpoint, deadline: float) -> socket.socket:
     """Connect before `deadline` (on the loop's clock), or `UnreachableError`."""
-    loop = asyncio.get_running_loop()
     sock = _fresh()
     try:
-        while loop.time() < deadline:
-            try:
-                sock.connect(endpoint.host)
-                return sock
-            except BlockingIOError:
-                await asyncio.sleep(min(_PAUSE, max(deadline - loop.time(), 0)))
-        raise UnreachableError(
-            f"{_shown(endpoint)} did not answer in time: check that the other side is running."
-        )
+        async with asyncio.timeout_at(deadline):
+            await asyncio.sleep(0)  # a deadline in the past is noticed before anything is done
+            while True:
+                try:
+                    sock.connect(endpoint.host)
+                    return sock
+                except BlockingIOError:
+                    await asyncio.sleep(_PAUSE_SECONDS)
     except OSError as error:
         sock.close()
-        raise UnreachableError(
-            f"{_shown(endpoint)} cannot be reached ({_reason(error)}): check the path and that"
-            " somebody listens."
-        ) from error
+        raise unreachable(endpoint.url, error) from error
     except BaseException:
         sock.close()
         raise
@@ -63,13 +65,13 @@ def listen(endpoint: Endpoint) -> tuple[socket.socket, os.stat_result]:
             if error.errno != errno.EADDRINUSE or not _removed_if_stale(path):
                 raise
             sock.bind(path)
-        os.chmod(path, 0o600)  # nobody can connect before `listen`
+        os.chmod(path, 0o600)  # no connection is taken before `listen`
         made = os.lstat(path)
-        sock.listen(_BACKLOG)
+        sock.listen(BACKLOG)
     except OSError as error:
         sock.close()
         raise UnreachableError(
-            f"Cannot listen at {_shown(endpoint)} ({_reason(error)}): choose another path."
+            f"cannot listen at {printable(endpoint.url)} ({reason(error)}); choose another path"
         ) from error
     return sock, made
 
@@ -84,10 +86,10 @@ def remove(path: str, made: os.stat_result) -> None:
 
 
 def _removed_if_stale(path: str) -> bool:
-    """Remove a socket file at which nobody listens any more. Anything else is left alone."""
+    """Remove a socket file at which nothing listens any more. Anything else is left alone."""
     found = os.lstat(path)
     if not stat.S_ISSOCK(found.st_mode):
-        raise OSError(errno.EEXIST, "something that is no socket is there")
+        raise _NoSocket
     with _fresh() as knock:
         if knock.connect_ex(path) != errno.ECONNREFUSED:
             return False
@@ -99,11 +101,3 @@ def _fresh() -> socket.socket:
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     sock.setblocking(False)
     return sock
-
-
-def _shown(endpoint: Endpoint) -> str:
-    return printable(endpoint.url)
-
-
-def _reason(error: OSError) -> str:
-    return printable((error.strerror or str(error)).lower())

@@ -2,7 +2,7 @@
 
 `loop.sock_*` would do for plain sockets, but not for a TLS socket, and neither lets `aclose` end a
 call that another task is in: a descriptor closed under a registered callback leaves the loop
-watching whatever gets its number next.
+watching the next socket that gets its number.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from tallow_core.errors import BrokenOffError
 T = TypeVar("T")
 
 _STREAK = 8
-"""Calls that may succeed at once, one after another, before other tasks get a turn: a fast peer
-must not starve the loop."""
+"""How many calls may succeed at once, one after another, before other tasks get a turn: a fast
+peer must not starve the loop."""
 
 
 class _Direction:
@@ -48,9 +48,8 @@ class _Direction:
                 future.set_result(None)
 
     def _forget(self, future: asyncio.Future[None]) -> None:
-        if (
-            future in self._waiting
-        ):  # not after `fail`: the descriptor's number may be another socket's by now
+        # Not after `fail`: the descriptor's number may be another socket's by now.
+        if future in self._waiting:
             self._waiting.remove(future)
             if not self._waiting:
                 self._remove(self._fd)
@@ -116,4 +115,4 @@ class Readiness:
 
 
 def _closed() -> BrokenOffError:
-    return BrokenOffError("The connection was closed on this side: run the command again.")
+    return BrokenOffError("the connection was closed on this side; run the command again")

@@ -1,0 +1,1 @@
+"""Drivers of the kind `resolver`, one a module."""
