@@ -31,14 +31,13 @@ _CAUSES = {
 
 
 class ChangedError(FileSystemError):
-    """A file is not what it was when it was offered."""
+    """A source is not as it was when it was offered."""
 
 
 def explain(error: OSError, action: str, path: str) -> FileSystemError:
-    """Make the sentence: `action` is what could not be done ("read", "write"), `path` any text,
-    made printable here."""
+    """The error for people: `action` is what could not be done ("read", "write"), `path` is raw."""
     cause = (
         _CAUSES.get(error.errno or 0)
         or f"{error.strerror or error}; try again, or choose another folder"
     )
-    return FileSystemError(f"Cannot {action} {printable(path)!r}: {cause}.")
+    return FileSystemError(f"cannot {action} {printable(path)!r}: {cause}")

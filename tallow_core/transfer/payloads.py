@@ -25,22 +25,21 @@ PAUSE_SECONDS = 0.05
 
 
 class Payload(Protocol):
-    """What is sent. `entries` may be walked once a session; `skipped` is what a walk left out,
-    `renamed` what it gave another name.
-
-    `key` names the same sources in a later run; None if they cannot be sent twice.
-    """
+    """What is sent. `skipped` and `renamed` (raw path, name that is sent) are of the last walk."""
 
     kind: OfferKind
     skipped: list[Skipped]
     renamed: list[tuple[str, str]]
 
     @property
-    def key(self) -> str | None: ...
+    def key(self) -> str | None:
+        """Names the same sources in a later run; None if they cannot be sent twice."""
 
-    def entries(self) -> Iterator[SourceEntry]: ...
+    def entries(self) -> Iterator[SourceEntry]:
+        """Walk the sources, in the canonical order; once a session. Raises `FileSystemError`."""
 
-    def open(self, source: SourceEntry) -> OpenedSource: ...
+    def open(self, source: SourceEntry) -> OpenedSource:
+        """Open a file of the last walk; raises `FileSystemError`. The sender closes it."""
 
 
 class FilesPayload:

@@ -179,7 +179,7 @@ class Receiver:
                 if sink.files == 1
                 else f"{sink.files} files that were verified before are"
             )
-            raise FileSystemError(f"{str(error).rstrip('.')}; {stay} kept") from error
+            raise FileSystemError(f"{error}; {stay} kept") from error
         return flow
 
     async def _accepted(self, offered: Offered, selection: Selection, sink: Sink) -> RecordReceiver:
@@ -188,10 +188,9 @@ class Receiver:
                 self._partial.attach(target, offered.offer, offered.digest, offered.entries)
             )
             if self._partial.resumed and (stored := selection.counts.stored) is not None:
-                begun = (
-                    len(self._partial.leftovers.segments) * offered.offer.segment_size
-                )  # at least: what was written after the last segment is on the disk, too
-                check_space(target.output, stored - self._partial.before.size - begun)
+                # Less than a segment of each partial file may be on the disk beyond what counts.
+                beyond = len(self._partial.leftovers.segments) * offered.offer.segment_size
+                check_space(target.output, stored - self._partial.before.size - beyond)
         for body in self._partial.have(offered.offer.entries):
             await self._session.send(RecordType.HAVE, body)
         await self._pool.wish()
@@ -262,7 +261,7 @@ class Receiver:
             await sink.write(event.offset, event.data)
             self._bytes += len(event.data)
             if event.packed:
-                await self._yielder.pause()  # a record of packed chunks stands for much work
+                await self._yielder.pause()  # a record of packed chunks is much work
         elif isinstance(event, FileBegin):
             sink.begin(event.number, event.entry)
         elif isinstance(event, FileVerified):
@@ -274,7 +273,7 @@ class Receiver:
         elif isinstance(event, FileHole):
             await sink.hole(event.length)
             self._bytes += event.length
-            await self._yielder.pause()  # a record of holes stands for much work
+            await self._yielder.pause()  # a record of holes is much work
         elif isinstance(event, FileFailed):
             self._failed(event, sink)
 

@@ -61,7 +61,7 @@ async def _serve(
 ) -> None:
     wait = min(context.settings.send.wait, context.settings.send.lifetime)
     lost: TallowError = UnreachableError(
-        f"nobody came for it within {wait:g} s; send again for a new code"
+        f"no receiver came within {wait:g} s; send again for a new code"
     )
     window = ReconnectWindow(context)
     deadline = asyncio.get_running_loop().time() + wait

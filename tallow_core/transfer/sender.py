@@ -251,7 +251,7 @@ class Sender:
             return
         try:
             start = 0 if self._have is None else self._have.partial.get(number, 0)
-            before = packer.sent
+            sent_before = packer.sent
             digest = None if start else packer.small_file(number, opened)
             if digest is None:
                 digest = await packer.file(number, opened, start)
@@ -260,7 +260,7 @@ class Sender:
             return
         finally:
             opened.close()
-        self._count(source.entry, start + packer.sent - before, digest)
+        self._count(source.entry, start + packer.sent - sent_before, digest)
 
     def _count(self, entry: Entry, size: int, digest: bytes) -> None:
         self._hashes.update(digest)

@@ -123,7 +123,7 @@ def candidates(name: str, *, directory: bool) -> Iterator[str]:
 def _no_name_left(name: str) -> FileSystemError:
     """The error for a name of which all numbered variants are taken."""
     return FileSystemError(
-        f"{printable(name)!r} is there {_MAX_NUMBER} times already: choose another folder."
+        f"{printable(name)!r} is there {_MAX_NUMBER} times already: choose another folder"
     )
 
 
