@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +20,10 @@ _ROOM = 4 << 30
 
 
 def pytest_sessionstart() -> None:
-    """`python -m pytest` in the checkout would find the core there and the plugins in a wheel."""
+    """`python -m pytest` in the checkout would find the core there and the plugins in a wheel. What
+    a shell starts in the background ignores SIGINT, and so would the processes of the tests."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     reason = mixed(place_of("tallow_core"), place_of("tallow_plugins"))
     if reason is not None:
         raise pytest.UsageError(reason)

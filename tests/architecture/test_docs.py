@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 TUTORIAL = DOCS / "tutorial" / "first-plugin.md"
 PLUGIN = "contrib/tallow-cipher-xchacha20-poly1305/src/tallow_cipher_xchacha20_poly1305/__init__.py"
+TESTS = "contrib/tallow-cipher-xchacha20-poly1305/tests/test_cipher.py"
 _QUOTED = re.compile(r"<!-- (\S+) -->\n```\w+\n(.*?)```\n", re.DOTALL)
 _LINK = re.compile(r"\[[^\]]+\]\(([^)#]+)(#[\w-]+)?\)")
 
@@ -43,11 +44,12 @@ def test_what_the_tutorial_quotes_is_there() -> None:
         assert text in (ROOT / path).read_text("utf-8"), f"not in {path}:\n{text}"
 
 
-def test_the_tutorial_leaves_nothing_of_the_plugin_out() -> None:
-    """Whoever types what is quoted has the whole of it."""
-    source = (ROOT / PLUGIN).read_text("utf-8")
+@pytest.mark.parametrize("file", [PLUGIN, TESTS])
+def test_the_tutorial_leaves_nothing_of_the_plugin_out(file: str) -> None:
+    """A reader who types what is quoted has the whole of it."""
+    source = (ROOT / file).read_text("utf-8")
     quoted = "".join(
-        text for path, text in _QUOTED.findall(TUTORIAL.read_text("utf-8")) if path == PLUGIN
+        text for path, text in _QUOTED.findall(TUTORIAL.read_text("utf-8")) if path == file
     )
     assert [line for line in quoted.splitlines() if line] == [
         line for line in source.splitlines() if line

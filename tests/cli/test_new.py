@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from trove_classifiers import classifiers
 
 from tallow_core.cli.commands.plugin_project import new_plugin
 from tallow_core.config.schema import Settings
@@ -156,7 +157,21 @@ def test_every_allowed_name_gives_python_that_compiles(
     (module,) = (project / "src").iterdir()
     assert points == {f"tallow.{kind.name}": {name: module.name}}
     assert module.name.isidentifier()
-    assert not [file for file in project.rglob("*") if file.is_file() and "$" in file.read_text()]
+    left = {file.name for file in project.rglob("*") if file.is_file() and "$" in file.read_text()}
+    assert left <= {"test.yml"}, "only the workflow has expressions of its own"
+
+
+def test_what_an_index_and_a_forge_want_to_know(tmp_path: Path) -> None:
+    """A licence, registered classifiers, the keyword that finds plugins, and a workflow."""
+    project = new("cipher", NAME, tmp_path / "project")
+    facts = tomllib.loads((project / "pyproject.toml").read_text())["project"]
+    assert facts["license"] in (project / "LICENSE").read_text()
+    assert facts["license-files"] == ["LICENSE"]
+    assert set(facts["classifiers"]) <= classifiers
+    assert "tallow-plugin" in facts["keywords"]
+    workflow = (project / ".github" / "workflows" / "test.yml").read_text()
+    assert "${{ matrix.python }}" in workflow
+    assert 'pip install --editable ".[test]"' in workflow
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,8 @@ def _contents(kind: Kind[object], words: dict[str, str]) -> dict[str, str]:
     return {
         "pyproject.toml": filled("pyproject.toml"),
         "README.md": filled("README.md"),
+        "LICENSE": filled("LICENSE"),
+        ".github/workflows/test.yml": filled("test.yml"),
         f"src/{words['module']}/__init__.py": filled(f"{kind.name}.py"),
         f"src/{words['module']}/py.typed": "",
         "tests/test_kit.py": filled("test_kit.py"),
@@ -135,7 +137,7 @@ def _next_steps(folder: Path, words: dict[str, str]) -> str:
     return (
         f"{printable(str(folder))} is a plugin that works as it stands. In a virtual environment,"
         " in that folder:\n"
-        "  python -m pip install --group test --editable .\n"
+        "  python -m pip install --editable '.[test]'\n"
         "  python -m pytest\n"
         f"  tallow plugins allow {words['distribution']}\n"
         f"Then replace what src/{words['module']}/__init__.py does by what yours is to do."
