@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kit.lab import MEGABYTE, Lab, tree, write_large
+from tests.kit.lab import MEGABYTE, PATIENCE, Lab, tree, write_large
 from tests.kit.namespaces import made, packets
 from tests.kit.stage import (
     RECEIVER,
@@ -49,15 +49,19 @@ def test_standard_input_moves_too(stage: Stage, tmp_path: Path) -> None:
     sender = stage.send("-", "--throttle", "10MB", stdin="pipe")
     with (tmp_path / "out").open("wb") as out:
         receiver = stage.receive(sender, "--stdout", stdout=out.fileno())
-    block = bytes(range(256)) * 4096
-    for _ in range(12):
+    block, count = bytes(range(256)) * 4096, 0
+    deadline = time.monotonic() + PATIENCE
+    while "direct" not in paths(sender) or "direct" not in paths(receiver):
+        assert time.monotonic() < deadline, sender.story()
         sender.feed(block)
+        count += 1
         time.sleep(0.1)
+    sender.feed(4 * block)
     sender.end_of_input()
     receiver.ends(0)
     sender.ends(0)
     assert paths(sender) == paths(receiver) == ["relay", "direct"]
-    assert (tmp_path / "out").read_bytes() == 12 * block
+    assert (tmp_path / "out").read_bytes() == (count + 4) * block
 
 
 @pytest.mark.timing
