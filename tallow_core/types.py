@@ -112,3 +112,8 @@ class NetworkPath(NamedTuple):
     def relayed(self) -> bool:
         """Whether a relay is on it."""
         return self.kind == "relay"
+
+
+CandidateKind: TypeAlias = Literal["host", "mapped", "reflexive", "relayed"]
+"""Where the other end meets an address: at an interface of this machine, at a port that a gateway
+forwards, at what a server outside sees of a socket, or at a relay for addresses (TURN)."""

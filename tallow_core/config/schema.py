@@ -73,6 +73,7 @@ class PolicySettings(NamedTuple):
     discoveries: Names = _AUTO
     proxies: Names = _AUTO
     resolvers: Names = _AUTO
+    nats: Names = _AUTO
     deny: Names = ()
     rule: tuple[Rule, ...] = ()
 

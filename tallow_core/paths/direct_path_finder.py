@@ -1,7 +1,8 @@
 """While a session runs through a relay, both ends look for a direct path beside it.
 
-Each end listens at the addresses of its interfaces and lists them to the other, sealed. Each dials
-what the other lists, several at once. What joins is a spare lane; the host moves the data to it
+Each end listens where its nat drivers say that it may be reached, and lists the addresses to the
+other end, sealed. Each dials what the other lists, several at once. Where nothing joins, nat
+drivers of both ends may punch. What joins is a spare lane; the host moves the data to it
 (`tallow_core.paths.record_sender`). An end that gives no address away neither dials nor listens.
 Addresses come and go, so both are looked at again, ever less often.
 """
@@ -11,18 +12,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import ipaddress
 
 from tallow_core.aio import Scope
-from tallow_core.errors import LocalProtocolError, PolicyError, TallowError, TransportError
+from tallow_core.errors import LocalProtocolError, TallowError, TransportError
 from tallow_core.paths.connection_streams import StreamSource, each_stream
+from tallow_core.paths.dial_admission import DialAdmission
 from tallow_core.paths.lane_pool import JOIN_SECONDS, LanePool
-from tallow_core.paths.own_addresses import own_addresses
+from tallow_core.paths.nat_drivers import NatDrivers
+from tallow_core.paths.own_candidates import own_candidates
+from tallow_core.paths.signal_exchange import SignalExchange
 from tallow_core.protocol.codec.wire import malformed
 from tallow_core.protocol.handshake.handshake_machine import Established
 from tallow_core.protocol.lanes.candidates import (
     MAX_CANDIDATE_LISTS,
     MAX_CANDIDATES,
-    Address,
     Candidate,
     read_candidates,
     refusal,
@@ -35,21 +39,24 @@ from tallow_core.session.channel import Channel
 from tallow_core.session.context import Context
 from tallow_core.session.frame_io import read_frame
 from tallow_core.session.lane_set import LaneSet
+from tallow_core.spi.nat import Hole, Nat, Punches, Reach, Signalling, SocketProtocol
 from tallow_core.spi.transport import ByteStream, Listener, Transport
-from tallow_core.types import Endpoint, NetworkPath, Trust
+from tallow_core.types import Endpoint, NetworkPath, Role, SocketAddress, Trust
 
 STAGGER_SECONDS = 0.075
-AT_ONCE = 8
-MOST_UNPROVED = 8
-MOST_DIALLED = 64
-"""Different places that one session has us dial at most: what a peer lists is its choice, and it
-may be using us to look around."""
-FIRST_PAUSE, LONGEST_PAUSE = 2.0, 60.0
-HELLO_CAP = 64
+MAX_DIALS_AT_ONCE = 8
+MAX_UNPROVED = 8
+"""Connections to our listeners that have not proved the session yet."""
+MAX_PUNCHES = 3
+"""How often each driver punches in a session."""
+PUNCH_SECONDS = 10.0
+FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 2.0, 60.0
+MAX_HELLO_BYTES = 64
 
 
 class DirectPathFinder:
-    """One end of it, for one session."""
+    """One end of it, for one session. Without a `transport` it takes no part: what the other end
+    sends is checked and counted only."""
 
     def __init__(
         self,
@@ -66,13 +73,24 @@ class DirectPathFinder:
         self._lanes = lanes
         self._pool = pool
         self._transport = transport
-        self._listeners: dict[Address, Listener] = {}
-        self._told: list[Candidate] = []
+        touches = frozenset() if transport is None else transport.touches
+        self._protocol: SocketProtocol = "udp" if "udp" in touches else "tcp"
+        self._wake = asyncio.Event()
+        self._admission = DialAdmission(context)
+        self._signals = SignalExchange(channel, self._admission, self._peer_searches)
+        nats = context.nats if transport is not None else []
+        self._nats = NatDrivers(nats, scope, context.reporter, self._wake.set)
+        self._signalling: dict[str, Signalling] = {
+            driver.name: self._signals.open(driver.name) for driver, _ in self._nats.punching
+        }
+        self._listeners: dict[SocketAddress, Listener] = {}
+        self._punched: set[SocketAddress] = set()
+        self._punching: asyncio.Task[None] | None = None
+        self._punches = 0
+        self._listed: list[Candidate] = []
         self._lists_sent = self._lists_read = 0
         self._theirs: list[Candidate] = []
-        self._dialled: set[Endpoint] = set()
         self._unproved = 0
-        self._wake = asyncio.Event()
         channel.handle(RecordType.CANDIDATES, self._on_candidates)
         pool.searches = transport is not None
 
@@ -81,11 +99,13 @@ class DirectPathFinder:
         if self._transport is None:
             return
         try:
-            pause = FIRST_PAUSE
+            pause = FIRST_PAUSE_SECONDS
             while True:
-                await self._tell()
+                await self._list()
                 await self._dial_all()
-                pause = FIRST_PAUSE if await self._woken(pause) else min(pause * 2, LONGEST_PAUSE)
+                self._punch_all()
+                woken = await self._woken(pause)
+                pause = FIRST_PAUSE_SECONDS if woken else min(pause * 2, MAX_PAUSE_SECONDS)
         finally:
             await asyncio.gather(
                 *(listener.aclose() for listener in self._listeners.values()),
@@ -93,7 +113,7 @@ class DirectPathFinder:
             )
 
     async def _woken(self, pause: float) -> bool:
-        """Wait for the other end's next list, or `pause`."""
+        """Wait for the other end's next list, a mapping of ours, or `pause`."""
         try:
             async with asyncio.timeout(pause):
                 await self._wake.wait()
@@ -104,39 +124,59 @@ class DirectPathFinder:
 
     # -- ours ------------------------------------------------------------------------------------
 
-    async def _tell(self) -> None:
-        """Listen at the addresses that there are now, and tell the other end if they are others
-        than before."""
-        await self._listen(own_addresses()[:MAX_CANDIDATES])
-        ours = [
-            _candidate(address, listener.endpoint) for address, listener in self._listeners.items()
-        ]
+    async def _list(self) -> None:
+        """Listen at the addresses that there are now, and list them if they are others than
+        before. Where we came to listen at new ones, nat drivers are asked once more."""
+        for _ in range(2):
+            before = self._bases()
+            async for reaches in self._nats.gather(before):
+                await self._listen_for(reaches)
+                await self._send_list(reaches)
+            if self._bases() == before:
+                break
+        self._nats.keep_mapped(self._bases())
+
+    def _bases(self) -> list[SocketAddress]:
+        return [_place(listener.bound) for listener in self._listeners.values()]
+
+    async def _send_list(self, reaches: list[Reach]) -> None:
+        ours = own_candidates(reaches, self._listeners, self._protocol)
         if (
             not ours
-            or ours == self._told
+            or ours == self._listed
             or self._lists_sent >= MAX_CANDIDATE_LISTS
             or self._channel.ended
         ):
             return
-        self._told = ours
+        self._listed = ours
         self._lists_sent += 1
         with contextlib.suppress(
             LocalProtocolError
-        ):  # our final word went out while this one waited its turn
+        ):  # our final message went out while this one waited for the lane
             await self._channel.send(RecordType.CANDIDATES, write_candidates(ours))
 
-    async def _listen(self, addresses: list[Address]) -> None:
+    async def _listen_for(self, reaches: list[Reach]) -> None:
+        """Listen at each base that asks for it, and no more at those of before."""
+        asked = dict.fromkeys(
+            reach.base for reach in reaches if reach.kind == "host" and not reach.base.port
+        )
+        wanted = [base for base in asked if not refusal(ipaddress.ip_address(base.host))]
+        wanted = wanted[:MAX_CANDIDATES]
+        for base in self._listeners.keys() - {*wanted, *self._punched}:
+            await self._listeners.pop(base).aclose()
+        for base in wanted:
+            await self._listen(base)
+
+    async def _listen(self, base: SocketAddress) -> None:
         assert self._transport is not None
-        for address in [address for address in self._listeners if address not in addresses]:
-            await self._listeners.pop(address).aclose()
-        for address in addresses:
-            if address in self._listeners:
-                continue
-            with contextlib.suppress(TransportError):  # it may be too new, or gone again
-                place = Endpoint(self._transport.schemes[0], str(address), 0)
-                bound = await self._transport.listen(place, lasting=False)
-                listener = self._listeners[address] = each_stream(bound, self._transport)
-                self._scope.spawn(self._accept(listener))
+        if base in self._listeners:
+            return
+        with contextlib.suppress(TransportError):  # it may be too new, or gone again
+            place = Endpoint(self._transport.schemes[0], base.host, base.port)
+            shared = bool(self._nats.punching)
+            bound = await self._transport.listen(place, lasting=False, shared=shared)
+            listener = self._listeners[base] = each_stream(bound, self._transport)
+            self._scope.spawn(self._accept(listener))
 
     async def _accept(self, listener: Listener) -> None:
         while True:
@@ -144,7 +184,7 @@ class DirectPathFinder:
                 stream = await listener.accept()
             except TransportError:
                 return
-            if self._unproved >= MOST_UNPROVED:  # strangers: the session goes on by the relay
+            if self._unproved >= MAX_UNPROVED:  # strangers: the session goes on by the relay
                 await stream.aclose()
             else:
                 self._unproved += 1
@@ -158,8 +198,8 @@ class DirectPathFinder:
         address = stream.facts.peer
         try:
             async with asyncio.timeout(JOIN_SECONDS):
-                self._ask_plugins(address)
-                hello = read_lane_hello(await read_frame(stream, None, cap=HELLO_CAP))
+                self._admission.ask_plugins(address)
+                hello = read_lane_hello(await read_frame(stream, None, cap=MAX_HELLO_BYTES))
                 if not equal(hello.tag, self._lanes.tag):
                     raise malformed("a lane of another session")
                 await self._pool.accept(stream, hello, address)
@@ -172,25 +212,25 @@ class DirectPathFinder:
             await stream.aclose()
             raise
 
+    def _peer_searches(self) -> None:
+        self._pool.peer_searches = True
+
     # -- theirs ----------------------------------------------------------------------------------
 
     async def _on_candidates(self, body: bytes) -> None:
-        """The other end's list. It is checked and counted also where we take no part."""
         candidates = read_candidates(body)
         self._lists_read += 1
         if self._lists_read > MAX_CANDIDATE_LISTS:
             raise malformed(f"more than {MAX_CANDIDATE_LISTS} lists of candidates")
-        self._pool.peer_searches = True
-        self._theirs = [candidate for candidate in candidates if self._may_dial(candidate)]
+        self._peer_searches()
+        admitted = [candidate for candidate in candidates if self._admits(candidate)]
+        self._theirs = sorted(admitted, key=lambda candidate: -candidate.priority)
         self._wake.set()
 
-    def _may_dial(self, candidate: Candidate) -> bool:
-        why = refusal(candidate.address)
-        if not why and (self._transport is None or candidate.transport != self._transport.name):
-            why = "not by a transport that is used here"
-        if why:
-            self._context.reporter.note(f"{candidate.endpoint.url} is not dialled: {why}", 2)
-        return not why
+    def _admits(self, candidate: Candidate) -> bool:
+        ours = self._transport is not None and candidate.transport == self._transport.name
+        but = "" if ours else "not by a transport that is used here"
+        return self._admission.admit(candidate.address, candidate.port, but=but)
 
     async def _dial_all(self) -> None:
         """Dial all that the other end has listed, side by side, each a little after the one before;
@@ -198,11 +238,11 @@ class DirectPathFinder:
         pending: set[asyncio.Task[None]] = set()
         try:
             for candidate in self._theirs:
-                if not self._pool.wanted or not self._counts(candidate.endpoint):
+                if not self._pool.wanted or not self._admission.counts(candidate.endpoint):
                     break
                 pending.add(asyncio.create_task(self._dial(candidate.endpoint)))
                 _, pending = await asyncio.wait(pending, timeout=STAGGER_SECONDS)
-                while len(pending) >= AT_ONCE:
+                while len(pending) >= MAX_DIALS_AT_ONCE:
                     _, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
             while pending and self._pool.wanted:
                 _, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
@@ -211,38 +251,69 @@ class DirectPathFinder:
                 task.cancel()
             await asyncio.gather(*pending, return_exceptions=True)
 
-    def _ask_plugins(self, address: str) -> None:
-        reason = self._context.plugins.veto("tallow_veto_peer", path="direct", address=address)
-        if reason is not None:
-            raise PolicyError(f"a plugin refuses it: {reason}")
-
-    def _counts(self, endpoint: Endpoint) -> bool:
-        if endpoint not in self._dialled and len(self._dialled) >= MOST_DIALLED:
-            return False
-        self._dialled.add(endpoint)
-        return True
-
-    async def _dial(self, endpoint: Endpoint) -> None:
+    async def _dial(self, endpoint: Endpoint, local: SocketAddress | None = None) -> None:
         try:
-            self._ask_plugins(endpoint.url)
-            await self._pool.dial(
-                StreamSource(functools.partial(self._open, endpoint)).open, endpoint.url
-            )
+            self._admission.ask_plugins(endpoint.url)
+            source = StreamSource(functools.partial(self._open, endpoint, local))
+            await self._pool.dial(source.open, endpoint.url)
         except (TallowError, TimeoutError) as error:
             self._context.reporter.note(
                 f"no direct path by {endpoint.url}: {error or 'no answer in time'}", 2
             )
 
-    async def _open(self, endpoint: Endpoint) -> ByteStream:
+    async def _open(self, endpoint: Endpoint, local: SocketAddress | None) -> ByteStream:
         assert self._transport is not None
         deadline = asyncio.get_running_loop().time() + JOIN_SECONDS
         path = NetworkPath("direct", endpoint.url, self._transport.name)
-        return await self._context.network.dial(endpoint, deadline, path, trust=Trust.SESSION)
+        return await self._context.network.dial(
+            endpoint, deadline, path, trust=Trust.SESSION, local=local
+        )
+
+    # -- punching --------------------------------------------------------------------------------
+
+    def _punch_all(self) -> None:
+        """Where dialling has not led to a direct path: let drivers punch, one after the other."""
+        busy = self._punching is not None and not self._punching.done()
+        drivers = [each for each in self._nats.punching if each[0].name in self._signalling]
+        if drivers and not busy and self._pool.wanted and self._punches < MAX_PUNCHES:
+            self._punches += 1
+            self._punching = self._scope.spawn(self._punch_in_turn(drivers))
+
+    async def _punch_in_turn(self, drivers: list[tuple[Nat, Punches]]) -> None:
+        for driver, punches in drivers:
+            if self._pool.wanted:
+                await self._punch(driver, punches)
+
+    async def _punch(self, driver: Nat, punches: Punches) -> None:
+        signalling = self._signalling[driver.name]
+        deadline = asyncio.get_running_loop().time() + PUNCH_SECONDS
+        try:
+            async with asyncio.timeout_at(deadline + 1):
+                hole = await punches.punch(self._lanes.role, signalling, deadline)
+            await self._use(hole)
+        except (TallowError, TimeoutError) as error:
+            why = error or "no way in time"
+            self._context.reporter.note(f"{driver.name} did not punch: {why}", 2)
+        except Exception as error:  # a plugin's: the session goes on
+            self._nats.leave_out(driver, error)
+
+    async def _use(self, hole: Hole) -> None:
+        """The guest dials, the host accepts: so it is clear which end is the client."""
+        assert self._transport is not None
+        remote = self._admission.demand(hole.remote)
+        if hole.protocol != self._protocol:
+            raise TransportError(f"it is a way for {hole.protocol}, which is not used here")
+        if self._lanes.role is Role.GUEST:
+            if self._admission.counts(remote):
+                await self._dial(Endpoint(self._transport.schemes[0], *remote), hole.local)
+        elif not refusal(ipaddress.ip_address(hole.local.host)):
+            self._punched.add(hole.local)
+            await self._listen(hole.local)
 
 
-def _candidate(address: Address, endpoint: Endpoint) -> Candidate:
+def _place(endpoint: Endpoint) -> SocketAddress:
     assert endpoint.port is not None
-    return Candidate(endpoint.scheme, address, endpoint.port, endpoint.pin)
+    return SocketAddress(endpoint.host, endpoint.port)
 
 
 def direct_transport(

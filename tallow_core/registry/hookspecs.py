@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tallow_core.spi.discovery import Discovery
     from tallow_core.spi.hash import Hash
     from tallow_core.spi.kem import Kem
+    from tallow_core.spi.nat import Nat
     from tallow_core.spi.proxy import Proxy
     from tallow_core.spi.resolver import Resolver
     from tallow_core.spi.rooms import Rooms
@@ -78,6 +79,11 @@ def tallow_offer_proxy() -> Iterable[type[Proxy]]:  # type: ignore[empty-body]
 @hookspec
 def tallow_offer_resolver() -> Iterable[type[Resolver]]:  # type: ignore[empty-body]
     """Hand over the resolvers of this plugin."""
+
+
+@hookspec
+def tallow_offer_nat() -> Iterable[type[Nat]]:  # type: ignore[empty-body]
+    """Hand over the nat drivers of this plugin."""
 
 
 @hookspec

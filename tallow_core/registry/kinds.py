@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tallow_core.spi.discovery import Discovery
     from tallow_core.spi.hash import Hash
     from tallow_core.spi.kem import Kem
+    from tallow_core.spi.nat import Nat
     from tallow_core.spi.proxy import Proxy
     from tallow_core.spi.resolver import Resolver
     from tallow_core.spi.rooms import Rooms
@@ -66,6 +67,7 @@ TRANSPORT: Kind[Transport] = Kind("transport", "tallow_core.spi.transport:Transp
 DISCOVERY: Kind[Discovery] = Kind("discovery", "tallow_core.spi.discovery:Discovery", "discoveries")
 PROXY: Kind[Proxy] = Kind("proxy", "tallow_core.spi.proxy:Proxy", "proxies")
 RESOLVER: Kind[Resolver] = Kind("resolver", "tallow_core.spi.resolver:Resolver", "resolvers")
+NAT: Kind[Nat] = Kind("nat", "tallow_core.spi.nat:Nat", "nats")
 ROOMS: Kind[Rooms] = Kind("rooms", "tallow_core.spi.rooms:Rooms", "rooms")
 COMMAND: Kind[Command] = Kind("command", "tallow_core.spi.command:Command", "commands")
 
@@ -80,6 +82,7 @@ KINDS: tuple[Kind[Any], ...] = (
     DISCOVERY,
     PROXY,
     RESOLVER,
+    NAT,
     ROOMS,
     COMMAND,
 )

@@ -7,11 +7,13 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from ipaddress import ip_address
 
 from tallow_core.errors import TallowError
-from tallow_core.paths.own_addresses import own_addresses
+from tallow_core.protocol.lanes.candidates import refusal
 from tallow_core.session.context import Context
 from tallow_core.spi.discovery import Advert, Discovery
+from tallow_core.spi.interface_addresses import interface_addresses
 from tallow_core.spi.sockets import is_loopback
 from tallow_core.text import printable
 from tallow_core.types import Endpoint
@@ -114,6 +116,6 @@ def _dialable(endpoint: Endpoint) -> list[Endpoint]:
     version = 6 if ":" in endpoint.host else 4
     return [
         replace(endpoint, host=str(address))
-        for address in own_addresses()
-        if address.version == version
+        for address in map(ip_address, interface_addresses())
+        if address.version == version and not refusal(address)
     ]

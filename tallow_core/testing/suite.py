@@ -19,6 +19,7 @@ from tallow_core.registry.kinds import (
     DISCOVERY,
     HASH,
     KEM,
+    NAT,
     PROXY,
     RESOLVER,
     ROOMS,
@@ -33,6 +34,7 @@ from tallow_core.testing.checks import core_checks as core
 from tallow_core.testing.checks import discovery_checks as discovery
 from tallow_core.testing.checks import hash_checks as hash
 from tallow_core.testing.checks import kem_checks as kem
+from tallow_core.testing.checks import nat_checks as nat
 from tallow_core.testing.checks import proxy_checks as proxy
 from tallow_core.testing.checks import resolver_checks as resolver
 from tallow_core.testing.checks import rooms_checks as rooms
@@ -54,6 +56,7 @@ CHECKS: Mapping[str, tuple[Callable[..., None], ...]] = {
     DISCOVERY.name: discovery.CHECKS,
     PROXY.name: proxy.CHECKS,
     RESOLVER.name: resolver.CHECKS,
+    NAT.name: nat.CHECKS,
     ROOMS.name: rooms.CHECKS,
     COMMAND.name: (),
 }
@@ -64,7 +67,7 @@ CORE: Mapping[str, tuple[Callable[[], None], ...]] = core.CHECKS
 """Primitives that the core uses without a driver -> their checks."""
 
 BUILT_WITH_SETTINGS = frozenset(
-    {TRANSPORT.name, DISCOVERY.name, PROXY.name, RESOLVER.name, ROOMS.name}
+    {TRANSPORT.name, DISCOVERY.name, PROXY.name, RESOLVER.name, NAT.name, ROOMS.name}
 )
 """The kinds whose drivers are built from settings."""
 

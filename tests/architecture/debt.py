@@ -25,9 +25,7 @@ VAGUE: frozenset[str] = frozenset(
         "tallow_core.config.calibration",
         "tallow_core.config.schema",
         "tallow_core.errors",
-        "tallow_core.paths.direct_path_finder",
         "tallow_core.paths.lane_pool",
-        "tallow_core.paths.own_addresses",
         "tallow_core.paths.record_receiver",
         "tallow_core.paths.record_sender",
         "tallow_core.paths.throughput",
@@ -46,7 +44,6 @@ LIMITS: frozenset[str] = frozenset(
         "tallow_core.cli.commands.bench_command",
         "tallow_core.cli.prompts.question",
         "tallow_core.config.calibration",
-        "tallow_core.paths.direct_path_finder",
         "tallow_core.paths.throughput",
         "tallow_plugins.commands.demo",
     ]

@@ -222,6 +222,7 @@ def test_plugins_list(lab: Lab) -> None:
         ("transport", "tcp"),
         ("transport", "tls"),
         ("discovery", "local"),
+        ("nat", "interfaces"),
         ("rooms", "memory"),
         ("command", "demo"),
     }

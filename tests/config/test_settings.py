@@ -195,6 +195,7 @@ def test_every_setting_can_be_written_in_the_file(home: Path) -> None:
         discoveries = ["f"]
         proxies = ["i"]
         resolvers = ["j"]
+        nats = ["h"]
         deny = ["kem:x25519"]
         [[policy.rule]]
         when = { transport = "tcp", relay = true }

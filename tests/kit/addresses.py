@@ -2,6 +2,18 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
+
+from tallow_core.protocol.lanes.candidates import Address, refusal
+from tallow_core.spi.interface_addresses import interface_addresses
+
+
+def own_addresses() -> list[Address]:
+    """Those of this machine that a session may list."""
+    found = [ip_address(text) for text in interface_addresses()]
+    return [address for address in found if not refusal(address)]
+
+
 REFUSED = [
     "0.0.0.0",
     "0.1.2.3",

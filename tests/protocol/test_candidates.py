@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from tallow_core.errors import RemoteProtocolError
 from tallow_core.protocol.lanes.candidates import (
+    KINDS,
     MAX_CANDIDATES,
     Candidate,
     read_candidates,
@@ -32,6 +33,14 @@ from tallow_core.protocol.lanes.session_messages import (
     write_lane,
     write_wanted,
 )
+from tallow_core.protocol.lanes.signal import (
+    MAX_SESSION_SIGNAL_BYTES,
+    MAX_SIGNAL_BYTES,
+    MAX_SIGNALS,
+    Signal,
+    SignalBudget,
+    read_signal,
+)
 from tests.kit.addresses import DIALLED, REFUSED
 
 ADDRESSES = st.one_of(
@@ -45,8 +54,13 @@ CANDIDATES = st.builds(
     ADDRESSES,
     st.integers(1, 65535),
     PINS,
+    st.sampled_from(KINDS),
+    st.integers(0, 2**32 - 1),
+    st.binary(max_size=512),
 )
-LISTS = st.lists(CANDIDATES, min_size=1, max_size=MAX_CANDIDATES, unique=True)
+LISTS = st.lists(
+    CANDIDATES, min_size=1, max_size=MAX_CANDIDATES, unique_by=lambda each: each.endpoint
+)
 
 
 @pytest.mark.parametrize("address", REFUSED)
@@ -107,10 +121,14 @@ def _many(count: int) -> bytes:
 
 
 def test_t19_the_layout_and_its_bounds() -> None:
-    body = b"\x01" + b"\x03tcp" + b"\x04" + bytes([10, 0, 0, 1]) + b"\x1f\x90" + b"\x00"
-    assert read_candidates(body) == [Candidate("tcp", ip_address("10.0.0.1"), 8080)]
+    place = b"\x04" + bytes([10, 0, 0, 1]) + b"\x1f\x90"
+    head = b"\x02" + b"\x00\x00\x00\x07" + b"\x03tcp"
+    body = b"\x01" + head + place + b"\x00" + b"\x00\x01?"
+    assert read_candidates(body) == [
+        Candidate("tcp", ip_address("10.0.0.1"), 8080, None, "reflexive", 7, b"?")
+    ]
     assert len(read_candidates(_many(16))) == 16
-    pinned = body[:-1] + b"\x01" + bytes(range(32))
+    pinned = b"\x01" + head + place + b"\x01" + bytes(range(32)) + b"\x00\x00"
     assert read_candidates(pinned)[0].pin == bytes(range(32)).hex()
     for wrong in (
         b"\x00",
@@ -118,11 +136,53 @@ def test_t19_the_layout_and_its_bounds() -> None:
         body.replace(b"\x1f\x90", b"\x00\x00"),
         body.replace(b"tcp", b"TCP"),
         body.replace(b"tcp\x04", b"tcp\x05"),
-        body[:-1] + b"\x02",
+        b"\x01" + head + place + b"\x02" + b"\x00\x00",
+        b"\x01" + b"\x04" + head[1:] + place + b"\x00" + b"\x00\x00",
+        b"\x01" + head + place + b"\x00" + b"\x02\x01" + bytes(513),
         b"\x02" + body[1:] * 2,
     ):
         with pytest.raises(RemoteProtocolError):
             read_candidates(wrong)
+
+
+PLACES = st.tuples(ADDRESSES, st.integers(1, 65535))
+SIGNALS = st.builds(
+    Signal,
+    st.from_regex(r"[a-z0-9][a-z0-9-]{0,31}", fullmatch=True),
+    st.binary(max_size=300),
+    st.lists(PLACES, max_size=16).map(tuple),
+)
+
+
+@given(SIGNALS, st.data())
+def test_t23_signals(signal: Signal, data: st.DataObject) -> None:
+    body = signal.encoded()
+    assert read_signal(body) == signal
+    for wrong in (body[: data.draw(st.integers(0, len(body) - 1))], body + b"\0"):
+        with pytest.raises(RemoteProtocolError):
+            read_signal(wrong)
+
+
+def test_t19_signals_out_of_bounds() -> None:
+    place = ip_address("10.0.0.1"), 1
+    largest = Signal("a", bytes(MAX_SIGNAL_BYTES), (place,) * 16)
+    assert read_signal(largest.encoded()) == largest
+    for wrong in (
+        Signal("a", bytes(MAX_SIGNAL_BYTES + 1)),
+        Signal("a", b"", (place,) * 17),
+        Signal("A", b""),
+        Signal("a", b"", ((place[0], 0),)),
+    ):
+        with pytest.raises(RemoteProtocolError):
+            read_signal(wrong.encoded())
+
+
+@pytest.mark.parametrize(
+    ("size", "count"), [(0, MAX_SIGNALS), (MAX_SIGNAL_BYTES, MAX_SESSION_SIGNAL_BYTES >> 14)]
+)
+def test_t19_a_session_has_so_many_signals(size: int, count: int) -> None:
+    budget, signal = SignalBudget(), Signal("a", bytes(size))
+    assert [budget.spend(signal) for _ in range(count + 1)] == [True] * count + [False]
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(0, 2**64 - 1))

@@ -17,13 +17,12 @@ from tallow_core.app.compose import compose
 from tallow_core.config.schema import Condition, PolicySettings, RelaySettings, Rule, Settings
 from tallow_core.errors import UnreachableError
 from tallow_core.paths import direct_path_finder as racing
+from tallow_core.paths.dial_admission import MAX_DIALLED_PLACES
 from tallow_core.paths.direct_path_finder import (
-    MOST_DIALLED,
     DirectPathFinder,
     direct_transport,
 )
 from tallow_core.paths.lane_pool import JOIN_SECONDS, LanePool
-from tallow_core.paths.own_addresses import own_addresses
 from tallow_core.protocol.handshake.handshake_machine import Wish
 from tallow_core.protocol.lanes.candidates import Candidate, read_candidates, write_candidates
 from tallow_core.protocol.lanes.lane_join import LaneDialler
@@ -32,19 +31,15 @@ from tallow_core.secrets import system_rng
 from tallow_core.session.context import Context
 from tallow_core.session.session import Session
 from tallow_core.types import Endpoint, NetworkPath, Role
-from tests.kit.addresses import DIALLED, REFUSED
+from tests.kit.addresses import DIALLED, REFUSED, own_addresses
+from tests.kit.guest_by_relay import guest_by_relay
 from tests.kit.hostile_peers import (
-    CODE,
     Gone,
     Home,
     Line,
     Peer,
     attack,
-    dial,
     listening,
-    prove,
-    relay_server,
-    tallow,
 )
 from tests.kit.in_process import Silent, Sink, context_of
 from tests.kit.machines import DEFAULT, established
@@ -84,17 +79,6 @@ class Doors:
         return write_candidates(
             [Candidate("tcp", ip_address(address), self.port) for address in addresses]
         )
-
-
-@asynccontextmanager
-async def guest_by_relay(home: Home, *words: str) -> AsyncIterator[tuple[Any, Peer]]:
-    """A real sender that waits at a real relay, and a guest in our hands that has proved the code
-    there."""
-    async with relay_server(Home(home.root.parent / "relay")) as (_, port):
-        options = ("send", "file", "--json", "-vvv", "--relay", f"tcp://127.0.0.1:{port}", *words)
-        async with tallow(home, *options, env={"TALLOW_CODE": CODE}) as program:
-            await program.event("code")
-            yield program, await prove(await dial(port))
 
 
 def test_t19_nothing_on_this_machine_is_dialled(home: Home) -> None:
@@ -269,13 +253,18 @@ class Counting:
     """A transport that goes nowhere and remembers where it was to go."""
 
     name: str = "tcp"
+    schemes: tuple[str, ...] = ("tcp",)
     addressing: str = "ip"
+    roles: frozenset[str] = frozenset({"dial", "listen"})
+    touches: frozenset[str] = frozenset({"tcp"})
+    hides_addresses: bool = False
+    max_streams: int = 1
 
     def __post_init__(self) -> None:
         self.dialled: list[Endpoint] = []
         self.at_once = self.most = 0
 
-    async def dial(self, endpoint: Endpoint, deadline: float, *, trust: object) -> Any:
+    async def dial(self, endpoint: Endpoint, deadline: float, **how: object) -> Any:
         """Remember it."""
         self.dialled.append(endpoint)
         self.at_once += 1
@@ -286,7 +275,7 @@ class Counting:
             self.at_once -= 1
         raise UnreachableError("nowhere")
 
-    async def listen(self, endpoint: Endpoint, *, lasting: bool) -> Any:
+    async def listen(self, endpoint: Endpoint, **how: object) -> Any:
         """Not here."""
         raise UnreachableError("nowhere")
 
@@ -309,7 +298,7 @@ async def _raced(
 ) -> Counting:
     """Run one end's racing on these lists."""
     counting = Counting()
-    context.__dict__["transports"] = {"tcp": counting}
+    context.network.__dict__["transports"] = {"tcp": counting}
     host, _ = established(drivers=DEFAULT)
     host = host._replace(theirs=theirs)
     sink: Any = Sink()
@@ -346,12 +335,12 @@ def test_t19_a_session_dials_so_many_places_and_so_many_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(racing, "STAGGER_SECONDS", 0.001)
-    monkeypatch.setattr(racing, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(racing, "FIRST_PAUSE_SECONDS", 0.01)
 
     async def scenario() -> None:
         context = context_of(tmp_path)
         counting = Counting()
-        context.__dict__["transports"] = {"tcp": counting}
+        context.network.__dict__["transports"] = {"tcp": counting}
         host, _ = established(drivers=DEFAULT)
         sink: Any = Sink()
         session = Session(context, Role.HOST, host, sink, NetworkPath("relay", "test", "tls"))
@@ -361,7 +350,7 @@ def test_t19_a_session_dials_so_many_places_and_so_many_at_once(
             await asyncio.sleep(0.9)
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
-        assert len(set(counting.dialled)) == MOST_DIALLED
+        assert len(set(counting.dialled)) == MAX_DIALLED_PLACES
         assert counting.most <= 8
 
     attack(scenario())

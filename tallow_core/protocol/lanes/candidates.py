@@ -9,15 +9,17 @@ at which clouds serve credentials.
 from __future__ import annotations
 
 import ipaddress
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias, get_args
 
 from tallow_core.offers import NAME
 from tallow_core.protocol.codec.wire import Reader, Writer, malformed
-from tallow_core.types import Endpoint, ReadBuffer
+from tallow_core.types import CandidateKind, Endpoint, ReadBuffer
 
 MAX_CANDIDATES = 16
 MAX_CANDIDATE_LISTS = 32
 """Candidates messages of one end in a session; one more ends the session."""
+MAX_DRIVER_DATA_BYTES = 512
+"""Opaque data of the driver that found a candidate."""
 
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -74,14 +76,22 @@ def refusal(address: Address) -> str:
     return ""
 
 
+KINDS: tuple[CandidateKind, ...] = get_args(CandidateKind)
+"""A kind's number on the wire is its place here."""
+
+
 class Candidate(NamedTuple):
-    """One place: the name of a transport, an address, a port (1 to 65535), and the pin if the
-    transport has one."""
+    """One place: `transport` is the name of a transport driver, `port` is 1 to 65535, `pin` is 64
+    hex digits if the transport has one. The greater `priority` (32 bits) is dialled first. `data`
+    is opaque to the core, at most `MAX_DRIVER_DATA_BYTES`; no address in it is ever dialled."""
 
     transport: str
     address: Address
     port: int
     pin: str | None = None
+    kind: CandidateKind = "host"
+    priority: int = 0
+    data: bytes = b""
 
     @property
     def endpoint(self) -> Endpoint:
@@ -90,14 +100,13 @@ class Candidate(NamedTuple):
 
 
 def write_candidates(candidates: list[Candidate]) -> bytes:
-    """The body of CANDIDATES: count[1] || for each transport (text8) || 4 or 6 [1] || address[4 or
-    16] || port[2] || 0 or 1 [1] || pin[32] if that was 1."""
+    """The body of CANDIDATES: count[1] || for each kind[1] || priority[4] || transport (text8) ||
+    place || 0 or 1 [1] || pin[32] if that was 1 || data (bytes16)."""
     writer = Writer().u8(len(candidates))
-    for candidate in candidates:
-        writer.text8(candidate.transport).u8(candidate.address.version).raw(
-            candidate.address.packed
-        ).u16(candidate.port)
-        writer.u8(candidate.pin is not None).raw(bytes.fromhex(candidate.pin or ""))
+    for each in candidates:
+        writer.u8(KINDS.index(each.kind)).u32(each.priority).text8(each.transport)
+        write_place(writer, each.address, each.port)
+        writer.u8(each.pin is not None).raw(bytes.fromhex(each.pin or "")).bytes16(each.data)
     return writer.done()
 
 
@@ -110,15 +119,34 @@ def read_candidates(body: ReadBuffer) -> list[Candidate]:
         raise malformed(f"{count} candidates, not 1 to {MAX_CANDIDATES}")
     candidates = [_read_one(reader) for _ in range(count)]
     reader.end()
-    if len(set(candidates)) < count:
+    if len({candidate.endpoint for candidate in candidates}) < count:
         raise malformed("a candidate that is listed twice")
     return candidates
 
 
 def _read_one(reader: Reader) -> Candidate:
-    transport, version = reader.text8(), reader.u8()
+    kind, priority, transport = reader.u8(), reader.u32(), reader.text8()
+    if kind >= len(KINDS):
+        raise malformed(f"a candidate of kind {kind}")
     if not NAME.fullmatch(transport):
         raise malformed("a candidate of a transport without a name")
+    address, port = read_place(reader)
+    pinned = reader.u8()
+    if pinned > 1:
+        raise malformed("a candidate with fields out of bounds")
+    pin = reader.raw(_PIN_SIZE).hex() if pinned else None
+    data = reader.bytes16(MAX_DRIVER_DATA_BYTES)
+    return Candidate(transport, address, port, pin, KINDS[kind], priority, data)
+
+
+def write_place(writer: Writer, address: Address, port: int) -> None:
+    """4 or 6 [1] || address[4 or 16] || port[2]."""
+    writer.u8(address.version).raw(address.packed).u16(port)
+
+
+def read_place(reader: Reader) -> tuple[Address, int]:
+    """Read what `write_place` wrote; raises `RemoteProtocolError`, also for port 0."""
+    version = reader.u8()
     if version not in (4, 6):
         raise malformed(f"a candidate of address family {version}")
     address = (
@@ -126,7 +154,6 @@ def _read_one(reader: Reader) -> Candidate:
         if version == 4
         else ipaddress.IPv6Address(reader.raw(16))
     )
-    port, pinned = reader.u16(), reader.u8()
-    if port == 0 or pinned > 1:
+    if not (port := reader.u16()):
         raise malformed("a candidate with fields out of bounds")
-    return Candidate(transport, address, port, reader.raw(_PIN_SIZE).hex() if pinned else None)
+    return address, port

@@ -68,6 +68,7 @@ class RecordType(IntEnum):
     LANES = 0x25
     SPREAD = 0x26
     GIVEN_UP = 0x27
+    SIGNAL = 0x28
 
 
 def direction_of(sender: Role) -> int:

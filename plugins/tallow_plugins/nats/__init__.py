@@ -1,0 +1,1 @@
+"""Nat drivers that come with Tallow."""

@@ -1,0 +1,152 @@
+"""The contract of nat drivers: how two ends behind address translators reach one another directly.
+
+The core listens, dials, and decides which addresses may be dialled. A driver finds addresses at
+which this end may be reached (`Nat.gather`), and has perhaps the powers to have a gateway forward
+a port (`Maps`) and to open a way through both translators (`Punches`).
+
+A driver talks to servers and gateways of its user. It never opens a connection to an address of the
+other end by itself: it asks `Signalling.connect`, which dials only what the other end listed in
+a typed field and what the core admits (T-19). What the other end sends as data is opaque, and no
+address in it is ever used.
+"""
+
+from __future__ import annotations
+
+import socket
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import ClassVar, Literal, NamedTuple, TypeAlias
+
+from tallow_core.plugin_settings import DriverSettings
+from tallow_core.spi.driver import Driver
+from tallow_core.types import CandidateKind, Endpoint, PathKind, Role, SocketAddress, Touch
+
+SocketProtocol: TypeAlias = Literal["tcp", "udp"]
+
+
+class Reach(NamedTuple):
+    """An address at which this end may be reached.
+
+    `address` is numeric. `base` is the socket that connections arrive at, one of the `bases` given
+    to `gather`. A base with port 0 asks the core to listen at a free port of that address, which
+    has to be one of this machine; `port` is then 0 too. `lifetime` is in seconds, None if the
+    address stays. `data` is for the driver of the same name at the other end, at most 512 bytes.
+    """
+
+    kind: CandidateKind
+    protocol: SocketProtocol
+    address: str
+    port: int
+    base: SocketAddress
+    lifetime: float | None = None
+    data: bytes = b""
+
+
+class Hole(NamedTuple):
+    """A way that is open: what is sent from `local` reaches the other end at `remote`, and the
+    other way round. The driver has closed the sockets with which it opened the way."""
+
+    protocol: SocketProtocol
+    local: SocketAddress
+    remote: SocketAddress
+    kind: PathKind
+
+
+class RelayView(NamedTuple):
+    """What the relay of the session says: the address and port that it sees of this end, and its
+    own endpoint."""
+
+    address: str
+    port: int
+    endpoint: Endpoint
+
+
+class Signalling(ABC):
+    """What a driver may do with the driver of the same name at the other end."""
+
+    @property
+    @abstractmethod
+    def addresses(self) -> tuple[SocketAddress, ...]:
+        """Every address of the other end that may be dialled: what it listed as candidates and
+        beside signals, without what the core refuses."""
+
+    @abstractmethod
+    async def send(self, data: bytes, addresses: Sequence[SocketAddress] = ()) -> None:
+        """Send `data`, at most 16 KiB, and up to 16 addresses of this end, which are the only ones
+        that the other end may dial. In a session at most 64 messages with 256 KiB of data; one more
+        is a `PolicyError`. The session that ends is a `TransportError`."""
+
+    @abstractmethod
+    async def receive(self) -> bytes:
+        """The data of the next message. Its addresses are in `addresses` by then."""
+
+    @abstractmethod
+    async def connect(
+        self,
+        address: SocketAddress,
+        deadline: float,
+        *,
+        local: SocketAddress | None = None,
+        protocol: SocketProtocol = "tcp",
+    ) -> socket.socket:
+        """A socket that does not block, bound to `local` and connected to `address`, which has to
+        be one of `addresses`; the caller closes it.
+
+        Raises `PolicyError` for every other address and beyond 64 different places in a session,
+        `UnreachableError` if there is no connection at `deadline` (on the clock of the running
+        loop).
+        """
+
+
+class Nat(Driver):
+    """Finds addresses. `touches` is what the driver uses of the network; `reveals` says in one
+    sentence what others learn when it is used."""
+
+    touches: ClassVar[frozenset[Touch]]
+    reveals: ClassVar[str]
+
+    @abstractmethod
+    def __init__(self, settings: DriverSettings) -> None:
+        """Take what the driver needs of the settings; touch neither network nor files."""
+
+    @abstractmethod
+    def gather(
+        self,
+        bases: Sequence[SocketAddress],
+        deadline: float,
+        *,
+        relay_view: RelayView | None,
+    ) -> AsyncIterator[Reach]:
+        """Yield addresses as they are found, until `deadline` (on the clock of the running loop) at
+        the latest. `bases` are the sockets at which the core listens so far, none at first.
+
+        It is called again when bases have changed, and from time to time: what is still valid is
+        yielded again. It may be cancelled at any moment. An exception, or staying beyond the
+        deadline, has the driver left out for the session, with a warning.
+        """
+
+
+class Maps(ABC):
+    """The power to have a gateway forward a port."""
+
+    @abstractmethod
+    def map(self, base: SocketAddress, lifetime: float) -> AbstractAsyncContextManager[Reach]:
+        """Forward a port to `base` while the context is open, asked for `lifetime` seconds at
+        a time and renewed by the driver. Closing takes the mapping back.
+
+        A gateway that does not, or that is not there, is an `UnreachableError`.
+        """
+
+
+class Punches(ABC):
+    """The power to open a way through translators at both ends at the same time."""
+
+    @abstractmethod
+    async def punch(self, role: Role, signalling: Signalling, deadline: float) -> Hole:
+        """Open a way with the driver of the same name at the other end, which is called with the
+        other role at about the same time.
+
+        The guest then dials from `Hole.local`, and the host accepts at its own. No way until
+        `deadline` is an `UnreachableError`.
+        """
