@@ -5,11 +5,7 @@ from __future__ import annotations
 IMPORTS: frozenset[str] = frozenset()
 LONG: frozenset[str] = frozenset([])
 MODULES: frozenset[str] = frozenset()
-CLASSES: frozenset[str] = frozenset(
-    [
-        "Command",
-    ]
-)
+CLASSES: frozenset[str] = frozenset()
 VAGUE: frozenset[str] = frozenset(
     [
         "tallow_core.cli.args.cyclopts_parser",
@@ -49,8 +45,4 @@ LIMITS: frozenset[str] = frozenset(
     ]
 )
 CYCLES: tuple[tuple[str, ...], ...] = (
-    (
-        "tallow_core.cli.args.cyclopts_parser",
-        "tallow_core.cli.entry.run",
-    ),
 )

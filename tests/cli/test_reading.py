@@ -12,10 +12,10 @@ from cyclopts import App, CycloptsError
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from tallow_core.cli.args.command_line import CommandLine
 from tallow_core.cli.args.cyclopts_parser import application, check_options
 from tallow_core.cli.args.plain_parser import read
 from tallow_core.cli.entry.command_table import COMMANDS, Row
-from tallow_core.cli.entry.run import Command
 from tallow_core.errors import UsageError
 from tests.kit.commands import function_of
 
@@ -24,7 +24,7 @@ ROWS = {" ".join(row.words): row for row in COMMANDS}
 
 @cache
 def app_of(row: Row) -> App:
-    return application(Command("tallow", "", function_of(row.target), [], own=True))
+    return application(CommandLine("tallow", "", function_of(row.target), [], own=True))
 
 
 def quick(row: Row, words: list[str]) -> dict[str, Any] | None:

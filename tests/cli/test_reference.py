@@ -17,9 +17,9 @@ import pytest
 
 import tallow_core
 import tallow_plugins.commands
+from tallow_core.cli.args.command_line import CommandLine
 from tallow_core.cli.args.cyclopts_parser import application
 from tallow_core.cli.entry.command_table import COMMANDS
-from tallow_core.cli.entry.run import Command
 from tallow_core.config.schema import Settings
 from tallow_core.errors import EXIT_BUG, EXIT_DONE, EXIT_INTERRUPTED, TallowError
 from tests.kit.commands import function_of
@@ -56,7 +56,7 @@ def documented_options(heading: str) -> set[str]:
 
 def options(function: Any) -> set[str]:
     """The options of a command, read from its signature as the program does."""
-    app = application(Command("tallow", "", function, [], own=True))
+    app = application(CommandLine("tallow", "", function, [], own=True))
     names = {
         name
         for argument in app.assemble_argument_collection()

@@ -4,6 +4,7 @@ cut short ends with."""
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -91,3 +92,41 @@ def test_surplus_words_are_not_repeated(lab: Lab) -> None:
     process = lab.start(lab.place(), "plugins", "show", "tcp", "stamp")
     process.ends(2)
     assert "stamp" not in process.err.text
+
+
+PRINTING = """
+import os, sys
+import tallow_core.config.policy as policy
+judge = policy.Policy.judge
+def noisy(self, *words):
+    print("from print")
+    os.write(1, b"from write\\n")
+    os.system("echo from a child")
+    return judge(self, *words)
+policy.Policy.judge = noisy
+from tallow_core.cli.entry.main import main
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize("words", [["--json"], ["--stdout"]])
+def test_what_code_of_others_prints_is_no_data(lab: Lab, words: list[str]) -> None:
+    """Neither print nor a write to descriptor 1 gets between the events or into the file."""
+    ann, bob = lab.pair()
+    (ann.work / "file").write_text("content")
+    sender = lab.send(ann, "file")
+    receiver = lab.start(
+        bob,
+        "receive",
+        "--yes",
+        *words,
+        env={"TALLOW_CODE": sender.code},
+        program=[sys.executable, "-P", "-c", PRINTING],
+    )
+    receiver.ends(0)
+    sender.ends(0)
+    for text in ("from print", "from write", "from a child"):
+        assert text in receiver.err.text
+        assert text not in receiver.out.text
+    if "--stdout" in words:
+        assert receiver.out.text == "content"

@@ -9,9 +9,9 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from cyclopts import App, CycloptsError, Group, Parameter, UnusedCliTokensError
 
+from tallow_core.cli.args.command_line import CommandLine
 from tallow_core.cli.args.marks import Mark
 from tallow_core.cli.args.options import Common, Peering
-from tallow_core.cli.entry.run import Command
 from tallow_core.errors import UsageError
 from tallow_core.text import nearest, printable
 
@@ -21,7 +21,7 @@ _OWN = Parameter(negative=())
 """Our options say themselves what they negate."""
 
 
-def parse_and_call(command: Command) -> Any:
+def parse_and_call(command: CommandLine) -> Any:
     """Call the function with what the words say, or print its help; returns what it returns. Raises
     `UsageError`."""
     app = application(command)
@@ -41,7 +41,7 @@ def parse_and_call(command: Command) -> Any:
         raise UsageError(f"{_sentence(error)}; see {command.name} --help") from None
 
 
-def application(command: Command) -> App:
+def application(command: CommandLine) -> App:
     """The command as cyclopts knows it."""
     _explain_groups()
     _explain(command.function)

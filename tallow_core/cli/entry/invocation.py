@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tallow_core.cli.views.output import results
 from tallow_core.cli.views.reporters import JsonReporter, PlainReporter
 from tallow_core.events import CommandFailed
 
@@ -43,7 +44,7 @@ def start(words: list[str], code: str | None) -> None:
     )
     if "--json" in words:
         _current.reporter = JsonReporter(
-            sys.stderr if "--stdout" in words else sys.stdout, _current.verbose
+            sys.stderr if "--stdout" in words else results(), _current.verbose
         )
     else:
         _current.reporter = PlainReporter(quiet=False, verbose=_current.verbose)
@@ -75,7 +76,7 @@ def report_to(common: Common, *, stdout_is_data: bool = False) -> Reporter:
     """Make the reporter that the options ask for that of this run."""
     if common.json:
         _current.reporter = JsonReporter(
-            sys.stderr if stdout_is_data else sys.stdout, common.verbose, quiet=common.quiet
+            sys.stderr if stdout_is_data else results(), common.verbose, quiet=common.quiet
         )
     else:
         _current.reporter = PlainReporter(quiet=common.quiet, verbose=common.verbose)

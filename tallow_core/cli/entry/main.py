@@ -9,6 +9,7 @@ import os
 import sys
 
 from tallow_core import __version__
+from tallow_core.cli.views.output import claim_output, results, silence_output
 
 
 def main() -> int:
@@ -20,10 +21,10 @@ def main() -> int:
     _open_standard_streams()
     try:
         status = _answer(sys.argv[1:], code)
-        sys.stdout.flush()
+        results().flush()
     except OSError as error:
         # a full disk, or a pipe that nobody reads: said on the other stream, if that still works
-        _silence_output()
+        silence_output()
         try:
             print(
                 f"error: standard output cannot be written: {error.strerror}",
@@ -39,7 +40,7 @@ def main() -> int:
 
 def _answer(words: list[str], code: str | None) -> int:
     if words == ["--version"]:
-        print(f"tallow {__version__}")
+        print(f"tallow {__version__}", file=results())
         return 0
     if not words or words[0] in ("--help", "-h", "help"):
         return _help(words)
@@ -64,12 +65,8 @@ def _open_standard_streams() -> None:
     sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     reconfigure = getattr(sys.stdout, "reconfigure", None)
     if reconfigure is not None:
-        reconfigure(errors="backslashreplace")
-
-
-def _silence_output() -> None:
-    """Nothing more can be written there, and the interpreter must not try at its end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        reconfigure(errors="backslashreplace", line_buffering=True)
+    claim_output()
 
 
 def _take_code() -> str | None:
@@ -93,5 +90,5 @@ def _help(words: list[str]) -> int:
     from tallow_core.cli.entry.command_table import help_text
     from tallow_core.cli.entry.plugin_commands import summaries
 
-    print(help_text(summaries()), end="", file=sys.stdout if words else sys.stderr)
+    print(help_text(summaries()), end="", file=results() if words else sys.stderr)
     return 0 if words else 2

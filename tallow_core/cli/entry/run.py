@@ -6,26 +6,17 @@ from __future__ import annotations
 import os
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext, redirect_stdout
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import Any
 
+from tallow_core.cli.args.command_line import CommandLine
 from tallow_core.cli.args.plain_parser import read
 from tallow_core.cli.entry import invocation
 from tallow_core.cli.entry.command_table import COMMANDS, Row
-from tallow_core.cli.views.output import OutputError, put
+from tallow_core.cli.views.output import OutputError, put, results
 from tallow_core.errors import EXIT_BUG, EXIT_INTERRUPTED, PluginError, TallowError, UsageError
 from tallow_core.text import nearest, printable
-
-
-class Command(NamedTuple):
-    """What is to be run: `tallow NAME`, the line of its usage, its function, the words for it;
-    `own` if it is no plugin's."""
-
-    name: str
-    usage: str
-    function: Callable[..., Any]
-    words: list[str]
-    own: bool
 
 
 def run(words: list[str], code: str | None) -> int:
@@ -74,20 +65,26 @@ def _run(words: list[str]) -> int:
     if call is not None:
         result = call()
     else:
-        from tallow_core.cli.args.cyclopts_parser import (
-            parse_and_call,
-        )  # cyclopts: for the help, for mistakes, and for commands of plugins
+        # cyclopts: for the help, for mistakes, and for commands of plugins.
+        from tallow_core.cli.args.cyclopts_parser import parse_and_call
 
-        result = parse_and_call(command)
+        with _printing(command):
+            result = parse_and_call(command)
     return result if isinstance(result, int) else 0
 
 
-def _find(words: list[str]) -> Command:
+def _printing(command: CommandLine) -> AbstractContextManager[object]:
+    """What cyclopts prints as help, and what the command of a plugin prints, are results."""
+    helps = "--help" in command.words or "-h" in command.words
+    return redirect_stdout(results()) if helps or not command.own else nullcontext()
+
+
+def _find(words: list[str]) -> CommandLine:
     """The command that `words` begin with."""
     for row in COMMANDS:
         if tuple(words[: len(row.words)]) == row.words:
             name = f"tallow {' '.join(row.words)}"
-            return Command(
+            return CommandLine(
                 name,
                 f"Usage: {name} [OPTIONS] {row.usage}",
                 _load(row),
@@ -108,7 +105,7 @@ def _find(words: list[str]) -> Command:
             f'there is no command "{printable(words[0])}"{nearest(words[0], _names(), ";")}; see'
             " tallow --help"
         )
-    return Command(
+    return CommandLine(
         f"tallow {words[0]}",
         f"Usage: tallow {words[0]} [OPTIONS] [ARGUMENTS]",
         plugin,
@@ -117,15 +114,17 @@ def _find(words: list[str]) -> Command:
     )
 
 
-def _group(rows: Sequence[Row], words: list[str]) -> Command:
+def _group(rows: Sequence[Row], words: list[str]) -> CommandLine:
     verbs = [row.words[1] for row in rows]
     typed = words[1] if len(words) > 1 else ""
     if typed in ("--help", "-h"):
-        told = "\n".join(f"tallow {' '.join(row.words)} {row.usage}: {row.summary}" for row in rows)
-        return Command(
+        listed = "\n".join(
+            f"tallow {' '.join(row.words)} {row.usage}: {row.summary}" for row in rows
+        )
+        return CommandLine(
             f"tallow {words[0]}",
             f"Usage: tallow {words[0]} COMMAND",
-            lambda: put(told),
+            lambda: put(listed),
             [],
             own=True,
         )

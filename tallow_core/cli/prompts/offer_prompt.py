@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import sys
 from collections.abc import Iterator
 from functools import partial
 from typing import Literal, TypeAlias
@@ -16,7 +15,7 @@ from tallow_core.app.receive_call import receive
 from tallow_core.cli.prompts.entry_choice import by_patterns, by_words, described, numbered
 from tallow_core.cli.prompts.question import ask
 from tallow_core.cli.prompts.safety_prompt import ask_number
-from tallow_core.cli.views.output import tell
+from tallow_core.cli.views.output import results, tell
 from tallow_core.cli.views.reporters import interactive, size_text
 from tallow_core.config.schema import Settings
 from tallow_core.errors import FileSystemError, RefusedError, UsageError
@@ -79,8 +78,8 @@ class ReceiveCommand:
 
     async def _decide(self, offered: IncomingOffer) -> Accept:
         if offered.kind == "text":
-            raw = self._to_stdout and not os.isatty(sys.stdout.fileno())
-            return Accept(into=sys.stdout.fileno() if raw else None)
+            raw = self._to_stdout and not os.isatty(results().fileno())
+            return Accept(into=results().fileno() if raw else None)
         # What looks at every entry does so on a thread: the other side must go on hearing from us.
         only = self._only
         selection = (
@@ -96,7 +95,7 @@ class ReceiveCommand:
         selection = await self._accept(offered, selection)
         if self._to_stdout:
             self._check_single(selection)
-            return Accept(selection, into=sys.stdout.fileno())
+            return Accept(selection, into=results().fileno())
         if not offered.resumable:
             output = self._settings.receive.output
             check_space(output, selection.counts.stored)

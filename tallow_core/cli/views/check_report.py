@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from tallow_core.cli.views.output import put, tell
+from tallow_core.cli.views.output import put, results, tell
 from tallow_core.cli.views.reporters import JsonReporter
 from tallow_core.config.schema import Settings
 from tallow_core.errors import EXIT_DONE, PluginError, UsageError
@@ -88,7 +87,7 @@ def report_for(settings: Settings, *, json: bool, quiet: bool) -> Report:
     """Events or lines, as the options ask."""
     if not json:
         return PlainReport(quiet=quiet)
-    return JsonReport(JsonReporter(sys.stdout, 0, quiet=quiet), CheckRecord(settings.directories))
+    return JsonReport(JsonReporter(results(), 0, quiet=quiet), CheckRecord(settings.directories))
 
 
 def _run(subjects: Iterable[Subject], settings: Settings, report: Report) -> CheckCounts:
@@ -161,7 +160,7 @@ class PlainReport:
 
     def __init__(self, *, quiet: bool) -> None:
         self._quiet = quiet
-        self._live = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+        self._live = results().isatty() and os.environ.get("TERM") != "dumb"
         self._coloured = self._live and not os.environ.get("NO_COLOR")
 
     def subject(self, subject: Subject) -> None:
@@ -181,7 +180,7 @@ class PlainReport:
     def begins(self, check: str) -> None:
         """What the line of the result will replace."""
         if self._live and not self._quiet:
-            print(f"  ...     {check}", end="", flush=True)
+            put(f"  ...     {check}", end="")
 
     def ended(self, subject: Subject, check: str, message: str, seconds: float) -> None:
         """The result."""
