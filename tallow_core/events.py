@@ -1,5 +1,4 @@
-"""What a running command reports: one NamedTuple an event. Text that a peer chose is printable
-already (`tallow_core.text.printable`)."""
+"""What a running command reports: one NamedTuple an event. Text of a peer is printable already."""
 
 from __future__ import annotations
 
@@ -182,6 +181,8 @@ class RelayListening(NamedTuple):
 
     url: str
     "its URL, with the pin, as `--relay` takes it"
+    rooms: str
+    "the driver that keeps its rooms"
 
 
 class PluginListed(NamedTuple):

@@ -91,7 +91,7 @@ class NetworkSettings(NamedTuple):
 
 
 class RelaySettings(NamedTuple):
-    """`[relay]`: the relays to use, as `tls://HOST:PORT#sha256=PIN`, whether to use any, and
+    """`[relay]`: the relays to use, as `SCHEME://HOST:PORT#sha256=PIN`, whether to use any, and
     whether nothing else: `only` gives no address of this machine away and looks for no direct
     path."""
 
@@ -109,6 +109,8 @@ class RelayServerSettings(NamedTuple):
     connections: int = 16_384
     connections_per_address: int = 1024
     guests_per_room: int = 8
+    store: str = "auto"
+    """The driver that keeps the rooms; `auto` is the best one installed."""
 
 
 class SendSettings(NamedTuple):

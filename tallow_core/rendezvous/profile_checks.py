@@ -46,10 +46,11 @@ def check_code(context: Context, code: Code) -> None:
 def check_pin(context: Context, endpoint: Endpoint) -> None:
     """Refuse a relay whose URL has no pin."""
     if context.policy.limits.pinned and endpoint.pin is None:
+        scheme = context.network.default_scheme("dial", encrypted=True)
         raise PolicyError(
             f"{profile_of(context.settings)} uses relays with a pin only, and {endpoint.url} has"
             " none; write the whole URL that `tallow relay serve` prints there,"
-            " tls://HOST:PORT#sha256=PIN"
+            f" {scheme}://HOST:PORT#sha256=PIN"
         )
 
 
@@ -69,7 +70,9 @@ def check_hidden(context: Context, urls: tuple[str, ...], direct: str) -> None:
             " name a relay with its pin"
         )
     if not urls:
+        scheme = context.network.default_scheme("dial", encrypted=True)
         raise PolicyError(
             f"{who} gives no address of this machine away, so a relay with a pin is needed:"
-            " name one with --relay tls://HOST:PORT#sha256=PIN or in [relay] urls"
+            f" name one with --relay {scheme}://HOST:PORT#sha256=PIN or in"
+            " [relay] urls"
         )

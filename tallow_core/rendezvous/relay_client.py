@@ -51,9 +51,10 @@ def relay_endpoint(context: Context, url: str, role: TransportRole = "dial") -> 
     endpoint = context.network.endpoint(url, role, encrypted=True)
     transport = context.network.transport(endpoint.scheme)
     if not (transport.encrypted or transport.on_this_machine or is_loopback(endpoint.host)):
+        scheme = context.network.default_scheme(role, encrypted=True)
         raise PolicyError(
-            f"the relay {url} is not encrypted; use its tls:// URL, as `tallow relay serve` prints"
-            " it"
+            f"the relay {url} is not encrypted; use its {scheme}:// URL, as"
+            " `tallow relay serve` prints it"
         )
     check_pin(context, endpoint)
     return endpoint

@@ -91,12 +91,13 @@ class Network:
         """
         scheme, separator, rest = text.partition("://")
         if not separator:
-            scheme, rest = self._default_scheme(role, encrypted), text
+            scheme, rest = self.default_scheme(role, encrypted=encrypted), text
         if not rest:
             raise UsageError(f"{text!r} names no host; write it as HOST:PORT")
         return self.transport(scheme).parse(scheme, rest)
 
-    def _default_scheme(self, role: TransportRole, encrypted: bool) -> str:
+    def default_scheme(self, role: TransportRole, *, encrypted: bool = False) -> str:
+        """The scheme of an endpoint that names none, as `endpoint` takes it."""
         fitting = [
             transport for transport in self.addressed(role) if transport.encrypted or not encrypted
         ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 IMPORTS: frozenset[str] = frozenset()
-LONG: frozenset[str] = frozenset([])
+LONG: frozenset[str] = frozenset()
 MODULES: frozenset[str] = frozenset()
 CLASSES: frozenset[str] = frozenset()
 VAGUE: frozenset[str] = frozenset(

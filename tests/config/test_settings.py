@@ -212,6 +212,7 @@ def test_every_setting_can_be_written_in_the_file(home: Path) -> None:
         connections = 2
         connections_per_address = 100
         guests_per_room = 3
+        store = "memory"
         [send]
         words = 4
         listen = ["0.0.0.0:1"]

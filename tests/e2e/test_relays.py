@@ -43,6 +43,19 @@ def test_the_url_comes_before_the_first_connection(lab: Lab) -> None:
 def test_the_url_as_an_event(lab: Lab) -> None:
     relay = lab.start(lab.place(), "relay", "serve", "--bind", "127.0.0.1:0", "--json")
     assert URL.fullmatch(relay.event("relay")["url"])
+    assert relay.event("relay")["rooms"] == "memory"
+
+
+def test_the_store_of_rooms_is_chosen_and_named(lab: Lab) -> None:
+    keeper = lab.place()
+    keeper.configure('[relay_server]\nstore = "memory"\n')
+    relay, _ = lab.relay(place=keeper)
+    relay.says("The rooms are kept by: memory")
+    mistyped = lab.place()
+    mistyped.configure('[relay_server]\nstore = "memori"\n')
+    failed = lab.run(mistyped, "relay", "serve", "--bind", "127.0.0.1:0").ends(3)
+    assert 'there is no rooms "memori"' in failed.err.text
+    assert 'did you mean "memory"?' in failed.err.text
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)

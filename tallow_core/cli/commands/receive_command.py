@@ -43,7 +43,8 @@ def receive(
     only
         Take only what this pattern names, written as in a .gitignore file; may be repeated.
     at
-        Where the sender listens: [SCHEME://]HOST:PORT (tcp without a scheme); no other place is
+        Where the sender listens: [SCHEME://]HOST:PORT (without a scheme: the first transport
+        that policy admits); no other place is
         tried.
     """
     flags = {**peering.flags("receive"), "receive.output": output, "receive.overwrite": overwrite}

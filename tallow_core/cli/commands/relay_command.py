@@ -11,6 +11,7 @@ from tallow_core.errors import PluginError
 from tallow_core.events import RelayListening
 from tallow_core.registry.kinds import ROOMS
 from tallow_core.session.context import Context
+from tallow_core.spi.rooms import Rooms
 
 _COMMON = Common()
 DEFAULT_BIND = "127.0.0.1:7171"
@@ -46,26 +47,36 @@ def _raise_descriptor_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
+def _store(context: Context) -> type[Rooms]:
+    """The driver that `[relay_server] store` names, or the best one."""
+    name, stores = context.settings.relay_server.store, context.policy.drivers(ROOMS)
+    if name != "auto":
+        origin = context.settings.origin("relay_server.store")
+        context.policy.check_name(ROOMS, name, f"`[relay_server] store` ({origin})")
+        return context.plugins.load(ROOMS, name)
+    if not stores:
+        raise PluginError(
+            "no store of rooms is allowed; allow one with [plugins] in the config file"
+        )
+    return stores[0]
+
+
 async def _serve(context: Context, bind: str) -> None:
     from tallow_core.paths.connection_streams import each_stream
     from tallow_core.relay.server import RelayServer
     from tallow_core.rendezvous.relay_client import relay_endpoint
 
-    stores = context.policy.drivers(ROOMS)
-    if not stores:
-        raise PluginError(
-            "no store of rooms is allowed; allow one with [plugins] in the config file"
-        )
+    store = _store(context)
     endpoint = relay_endpoint(context, bind, "listen")
     transport = context.network.transport(endpoint.scheme)
     listener = each_stream(await transport.listen(endpoint, lasting=True), transport)
-    context.report(RelayListening(str(listener.endpoint)))
+    context.report(RelayListening(str(listener.endpoint), store.name))
     if endpoint.host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
         context.reporter.warn(
             "it listens at every address: in the URL, write this machine's name or address instead"
         )
     _raise_descriptor_limit()
     limits = context.settings.relay_server
-    store = context.plugins.build(ROOMS, stores[0], limits.rooms)
-    server = RelayServer(store, limits, context.reporter.warn)
+    rooms = context.plugins.build(ROOMS, store, limits.rooms)
+    server = RelayServer(rooms, limits, context.reporter.warn)
     await server.serve(listener)

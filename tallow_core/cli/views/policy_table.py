@@ -18,7 +18,14 @@ from tallow_core.config.suite_choice import SuiteChoice, explain
 from tallow_core.errors import EXIT_DONE, PolicyError, UsageError
 from tallow_core.events import ChoiceExplained, PolicyShown
 from tallow_core.offers import MAX_OFFER_NAMES, NAME, Offer
-from tallow_core.registry.kinds import DISCOVERY, SIGNATURE, SUITE_KINDS, TRANSPORT, Kind
+from tallow_core.registry.kinds import (
+    AUTHENTICATOR,
+    DISCOVERY,
+    SIGNATURE,
+    SUITE_KINDS,
+    TRANSPORT,
+    Kind,
+)
 from tallow_core.registry.permissions import FIRST_PARTY, canonical
 from tallow_core.session.context import Context
 from tallow_core.text import printable
@@ -151,11 +158,16 @@ def _lines(facts: dict[str, Any]) -> Iterator[str]:
     if foreign:
         yield ""
         yield "Labels of drivers of other distributions are their authors' word."
-    if "cpace" in _admitted(facts["drivers"].get("authenticator", [])):
+    proofs = [
+        row["name"]
+        for row in facts["drivers"].get(AUTHENTICATOR.name, [])
+        if row["admitted"] and "post-quantum" not in row["labels"]
+    ]
+    if proofs:
         yield ""
         yield (
-            "The proof of the code (cpace) is not post-quantum and has no NIST form, under every"
-            " profile."
+            f"The proof of the code ({', '.join(proofs)}) is not post-quantum and has no NIST form,"
+            " under every profile."
         )
 
 

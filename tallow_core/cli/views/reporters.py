@@ -170,6 +170,7 @@ class PlainReporter:
 
     def _relay(self, event: RelayListening) -> None:
         put(event.url)
+        self._say(f"The rooms are kept by: {event.rooms}")
 
     def _bench(self, event: SpeedMeasured) -> None:
         speed = (
