@@ -44,5 +44,4 @@ LIMITS: frozenset[str] = frozenset(
         "tallow_plugins.commands.demo",
     ]
 )
-CYCLES: tuple[tuple[str, ...], ...] = (
-)
+CYCLES: tuple[tuple[str, ...], ...] = ()
