@@ -224,6 +224,9 @@ def test_plugins_list(lab: Lab) -> None:
         ("discovery", "local"),
         ("nat", "interfaces"),
         ("rooms", "memory"),
+        ("proxy", "none"),
+        ("proxy", "socks5"),
+        ("resolver", "system"),
         ("command", "demo"),
     }
 
