@@ -2,19 +2,43 @@
 
 Every class has a `code`, the stable name that `--json` reports, and an `exit_status`, the process's
 exit code; both are documented in docs/reference/cli.md. The message of an error is one sentence
-that names the cause and the next step, safe to show: text that a peer chose passes
-`tallow_core.text.printable` first.
+that names the cause, safe to show: text that a peer chose passes `tallow_core.text.printable`
+first. It names the next step too, or `step` does where that is said with the options of a program.
 
 A bug is no `TallowError`: it reaches the top of the program, which ends with `EXIT_BUG`.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import ClassVar, Literal, NamedTuple, Self, TypeAlias
 
 EXIT_DONE = 0
 EXIT_BUG = 70
 EXIT_INTERRUPTED = 130
+
+
+Step: TypeAlias = Literal[
+    "choose another output",
+    "choose another transport",
+    "choose a proxy",
+    "leave out the direct path",
+    "make a longer code",
+    "name a relay",
+    "name a way to be reached",
+    "name a way to the sender",
+    "search elsewhere",
+    "send anew",
+    "write the pin",
+]
+
+
+class NextStep(NamedTuple):
+    """What a person can do about an error. A program says it in the words of its own options, with
+    the `facts`: for `tallow` they are in `tallow_core.cli.views.sentences`."""
+
+    step: Step
+    facts: Mapping[str, object]
 
 
 class TallowError(Exception):
@@ -22,6 +46,12 @@ class TallowError(Exception):
 
     code: ClassVar[str] = "error"
     exit_status: ClassVar[int] = EXIT_BUG
+    next_step: NextStep | None = None
+
+    def then(self, step: Step, **facts: object) -> Self:
+        """The error, with the next step."""
+        self.next_step = NextStep(step, facts)
+        return self
 
 
 class UsageError(TallowError):

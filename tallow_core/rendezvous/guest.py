@@ -52,9 +52,7 @@ async def connect(context: Context, code: Code, at: str | None) -> Session:
     `PolicyError` if no suite is common or the profile forbids the code or the way.
     """
     check_code(context, code)
-    check_hidden(
-        context, relay_urls(context), "dialling the sender (--at)" if at is not None else ""
-    )
+    check_hidden(context, relay_urls(context), "dial" if at is not None else None)
     search = _Search(context, code)
     endpoint = None if at is None else context.network.endpoint(at, "dial")
     context.reporter.note("Looking for the sender ...", 0)
@@ -64,15 +62,13 @@ async def connect(context: Context, code: Code, at: str | None) -> Session:
             return await (search.everywhere() if endpoint is None else search.at(endpoint))
     except TimeoutError:
         search.raise_problem()
-        where = (
-            ""
-            if at is not None or relay_urls(context)
-            else "; only this machine was searched: name the sender's --relay, or --at"
-        )
-        raise UnreachableError(
+        error = UnreachableError(
             f"nobody with that code was found within {wait:g} s; check the number, and that the"
-            f" sender is still waiting{where}"
-        ) from None
+            " sender is still waiting"
+        )
+        if at is None and not relay_urls(context):
+            error.then("search elsewhere")
+        raise error from None
 
 
 class _Search:
@@ -110,10 +106,7 @@ class _Search:
         announced = await adverts.nameplates(self._context)
         drivers = list(self._context.discoveries)
         if not endpoints and not drivers:
-            raise PolicyError(
-                "there is no way to find the sender: name a relay (--relay URL) or an address"
-                " (--at HOST:PORT)"
-            )
+            raise PolicyError("there is no way to find the sender").then("name a way to the sender")
         head_start = RELAY_DELAY_SECONDS if self._code.nameplate in announced else 0.0
         self._relays_left = len(endpoints)
         searches = [self._browse(driver) for driver in drivers]

@@ -31,7 +31,7 @@ async def open_host(context: Context, phrase: str | None) -> AsyncIterator[Host]
     check_hidden(
         context,
         urls,
-        "listening (--listen, or `[send] listen`)" if context.settings.send.listen else "",
+        "listen" if context.settings.send.listen else None,
     )
     context.network.check()
     async with AsyncExitStack() as stack:
@@ -45,10 +45,7 @@ async def open_host(context: Context, phrase: str | None) -> AsyncIterator[Host]
         await _listen(context, host, stack, relayed=bool(rooms))
         announced = await announce(context, host.code.nameplate, host.listening, stack)
         if not (rooms or announced or (host.listening and context.settings.send.listen)):
-            raise PolicyError(
-                "nobody could reach this sender: name a relay (--relay URL) or an address"
-                " (--listen HOST:PORT)"
-            )
+            raise PolicyError("nobody could reach this sender").then("name a way to be reached")
         for room in rooms:
             host.scope.spawn(host.attend(room))
         listening = tuple(endpoint.url for endpoint in host.listening)
@@ -131,8 +128,8 @@ def _asked(context: Context, texts: tuple[str, ...]) -> list[Endpoint]:
     transports = [network.transport(endpoint.scheme) for endpoint in endpoints]
     for transport in transports:
         if "listen" not in transport.roles:
-            raise PolicyError(
-                f"the transport {transport.name} does not listen; use another one with --listen"
+            raise PolicyError(f"the transport {transport.name} does not listen").then(
+                "choose another transport"
             )
     hiding = [transport for transport in transports if transport.hides_addresses]
     shown = [

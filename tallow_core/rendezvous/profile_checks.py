@@ -13,6 +13,7 @@ from tallow_core.errors import PolicyError
 from tallow_core.protocol.handshake.code import MIN_WORDS, Code
 from tallow_core.protocol.handshake.handshake_machine import Wish
 from tallow_core.session.context import Context
+from tallow_core.spi.transport import TransportRole
 from tallow_core.types import Endpoint
 
 
@@ -39,8 +40,8 @@ def check_code(context: Context, code: Code) -> None:
         what = "a secret that a person made up" if code.custom else f"a code of {code.count} words"
         raise PolicyError(
             f"{profile_of(context.settings)} takes codes of {least} or more words of the list, not"
-            f" {what}; use a new one, made with `tallow send --words {least}`"
-        )
+            f" {what}; use a new one"
+        ).then("make a longer code", words=least)
 
 
 def check_pin(context: Context, endpoint: Endpoint) -> None:
@@ -49,14 +50,13 @@ def check_pin(context: Context, endpoint: Endpoint) -> None:
         scheme = context.network.default_scheme("dial", encrypted=True)
         raise PolicyError(
             f"{profile_of(context.settings)} uses relays with a pin only, and {endpoint.url} has"
-            " none; write the whole URL that `tallow relay serve` prints there,"
-            f" {scheme}://HOST:PORT#sha256=PIN"
-        )
+            " none"
+        ).then("write the pin", scheme=scheme)
 
 
-def check_hidden(context: Context, urls: tuple[str, ...], direct: str) -> None:
-    """Where no address may be given away: refuse `direct`, the option (if any) that names a direct
-    path, and a session without a relay."""
+def check_hidden(context: Context, urls: tuple[str, ...], direct: TransportRole | None) -> None:
+    """Where no address may be given away: refuse a `direct` path that was asked for, and a session
+    without a relay."""
     if not context.hidden:
         return
     who = (
@@ -65,14 +65,11 @@ def check_hidden(context: Context, urls: tuple[str, ...], direct: str) -> None:
         else f"--relay-only (`[relay] only`, {context.settings.origin('relay.only')})"
     )
     if direct:
-        raise PolicyError(
-            f"{who} gives no address of this machine away, and {direct} does: leave it out, and"
-            " name a relay with its pin"
+        raise PolicyError(f"{who} gives no address of this machine away").then(
+            "leave out the direct path", role=direct
         )
     if not urls:
         scheme = context.network.default_scheme("dial", encrypted=True)
         raise PolicyError(
-            f"{who} gives no address of this machine away, so a relay with a pin is needed:"
-            f" name one with --relay {scheme}://HOST:PORT#sha256=PIN or in"
-            " [relay] urls"
-        )
+            f"{who} gives no address of this machine away, so a relay with a pin is needed"
+        ).then("name a relay", scheme=scheme)

@@ -13,7 +13,6 @@ from tallow_core.errors import (
     TallowError,
     TransportError,
     UnreachableError,
-    UsageError,
 )
 from tallow_core.protocol.codec.frame import Frame, FrameType
 from tallow_core.protocol.relay.relay_frames import (
@@ -246,8 +245,4 @@ async def open_rooms(context: Context, urls: tuple[str, ...], wanted: str | None
 def relay_urls(context: Context) -> tuple[str, ...]:
     """The relays that this command uses."""
     relay = context.settings.relay
-    if relay.enabled:
-        return relay.urls
-    if context.settings.origin("relay.urls") == "flag":
-        raise UsageError("--relay and --no-relay exclude each other; leave one out")
-    return ()
+    return relay.urls if relay.enabled else ()

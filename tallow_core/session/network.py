@@ -225,8 +225,8 @@ class Network:
         if host.rstrip(".").lower().endswith(".onion"):
             raise UnreachableError(
                 f"{printable(host)} is an onion address, which only a proxy into that network"
-                " reaches; choose one with --proxy"
-            )
+                " reaches"
+            ).then("choose a proxy")
         async with asyncio.timeout_at(deadline):
             found = await self._resolver.resolve(host, deadline)
         addresses = tuple(found.addresses)

@@ -88,6 +88,5 @@ def check_space(output: str, size: int | None) -> None:
         return  # writing will show it
     if size is not None and size > free:
         raise FileSystemError(
-            f"it takes {size} bytes, but only {free} are free in {printable(str(place))}; make"
-            " room or use --output"
-        )
+            f"it takes {size} bytes, but only {free} are free in {printable(str(place))}"
+        ).then("choose another output")

@@ -50,9 +50,8 @@ def unchanged(record: SentRecord, sources: Iterable[SourceEntry]) -> Iterator[So
 
 def _changed(path: str) -> FileSystemError:
     return FileSystemError(
-        f"{printable(path)!r} has changed since the transfer that was interrupted: restore it, or"
-        " send everything anew with --anew"
-    )
+        f"{printable(path)!r} has changed since the transfer that was interrupted"
+    ).then("send anew")
 
 
 class PartialSend:

@@ -303,7 +303,7 @@ def test_the_senders_record(tmp_path: Path) -> None:
         [*SOURCES, touched],
         [*SOURCES[:2], SOURCES[2]._replace(inode=(1, 9))],
     ):
-        with pytest.raises(FileSystemError, match="--anew"):
+        with pytest.raises(FileSystemError, match="has changed since"):
             list(unchanged(record, changed))
     record.forget()
     assert records.load() == []

@@ -8,6 +8,7 @@ from typing import Annotated
 from tallow_core.cli.args.marks import Mark
 from tallow_core.cli.args.rates import parse_rate
 from tallow_core.config.profiles import ProfileName
+from tallow_core.errors import UsageError
 
 
 @dataclass(repr=False)
@@ -62,6 +63,8 @@ class Peering:
     def flags(self, waiting: str) -> dict[str, object]:
         """The settings that these options set; `waiting` is the section whose `wait` and `throttle`
         are meant."""
+        if self.relay and self.no_relay:
+            raise UsageError("--relay and --no-relay exclude each other; leave one out")
         return {
             "relay.urls": self.relay or None,
             "relay.enabled": False if self.no_relay else None,

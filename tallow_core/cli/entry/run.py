@@ -15,6 +15,7 @@ from tallow_core.cli.args.plain_parser import read
 from tallow_core.cli.entry import invocation
 from tallow_core.cli.entry.command_table import COMMANDS, Row
 from tallow_core.cli.views.output import OutputError, put, results
+from tallow_core.cli.views.sentences import sentence
 from tallow_core.errors import EXIT_BUG, EXIT_INTERRUPTED, PluginError, TallowError, UsageError
 from tallow_core.text import nearest, printable
 
@@ -30,7 +31,7 @@ def run(words: list[str], code: str | None) -> int:
     except TallowError as error:
         if isinstance(error, PluginError) and invocation.current().verbose >= 3:
             traceback.print_exception(error)
-        invocation.report_error(error.code, _undotted(str(error)), error.exit_status)
+        invocation.report_error(error.code, sentence(error), error.exit_status)
         return error.exit_status
     except KeyboardInterrupt:
         invocation.report_error("interrupted", "interrupted", EXIT_INTERRUPTED)
@@ -39,10 +40,6 @@ def run(words: list[str], code: str | None) -> int:
         raise
     except Exception as error:
         return _bug(error)
-
-
-def _undotted(sentence: str) -> str:
-    return sentence if sentence.endswith("...") else sentence.rstrip(".")
 
 
 def _bug(error: Exception) -> int:
