@@ -1,9 +1,7 @@
-"""Writes docs/reference/hooks.md and docs/reference/drivers.md out of the hook specs and the
-contracts, whose docstrings they are, and the events of docs/reference/events.md out of their
-classes.
+"""Writes the generated pages of docs/reference.
 
-`python docs/generate.py` writes them; a test compares. Everything said there is said in the source,
-once.
+`python docs/generate.py` writes them; a test compares. What they say is said once, in the
+docstrings of hook specs, contracts, types, errors, events and the conformance kit.
 """
 
 from __future__ import annotations
@@ -11,13 +9,34 @@ from __future__ import annotations
 import ast
 import inspect
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-from tallow_core import api, errors, event_fields, events, types
+from source_text import (
+    class_text,
+    classes,
+    constant_table,
+    constants,
+    documentation,
+    module_text,
+    one_line,
+    signature,
+)
+
+from tallow_core import (
+    api,
+    directories,
+    errors,
+    event_fields,
+    events,
+    plugin_settings,
+    private_files,
+    secrets,
+    text,
+    types,
+)
 from tallow_core.registry import hookspecs
 from tallow_core.registry.kinds import KINDS, Kind
 from tallow_core.spi import (
@@ -30,7 +49,15 @@ from tallow_core.spi import (
     sockets,
 )
 from tallow_core.spi.raises import RAISES
-from tallow_core.testing.suite import CHECKS
+from tallow_core.testing import (
+    expect,
+    fake_network,
+    fakes,
+    links,
+    memory_transport,
+    subjects,
+    suite,
+)
 
 REFERENCE = Path(__file__).parent / "reference"
 _NOTE = "<!-- Written by docs/generate.py out of the source: change it there. -->\n"
@@ -41,6 +68,9 @@ def pages() -> dict[str, str]:
     return {
         "hooks.md": _hooks(),
         "drivers.md": _drivers(),
+        "toolkit.md": _toolkit(),
+        "errors.md": _errors(),
+        "kit.md": _kit(),
         "events.md": _events(),
         "public-api.txt": _public(),
     }
@@ -48,54 +78,114 @@ def pages() -> dict[str, str]:
 
 # -- hooks ---------------------------------------------------------------------------------------
 
+_HOOKS_ONLY = """
+## A plugin that has hooks only
+
+Without a driver, the entry point stands in the group `tallow.plugin`, under a name of your choice; `tallow plugins new plugin NAME` writes such a project.
+
+```toml
+[project.entry-points."tallow.plugin"]
+office-hours = "tallow_office_hours"
+```
+
+```python
+\"\"\"office-hours: takes nothing large from anybody.\"\"\"
+
+from tallow_core.registry.hookspecs import hookimpl
+
+
+@hookimpl
+def tallow_veto_offer(files: int, size: int | None) -> str | None:
+    if size is None or size > 10**9:
+        return "more than a gigabyte"
+    return None
+```
+
+It is loaded in every run of a distribution that the user allows. Hooks of a module with drivers are called once one of its drivers is loaded.
+"""
+
 
 def _hooks() -> str:
     functions = [value for name, value in vars(hookspecs).items() if name.startswith("tallow_")]
     sections = [
-        f"## {function.__name__}\n\n{_signature(function)}\n\n{_documentation(function)}\n"
+        f"## {function.__name__}\n\n{signature(function)}\n\n{documentation(function)}\n"
         for function in functions
     ]
-    return "\n".join((f"{_NOTE}\n# Hooks\n\n{_documentation(hookspecs)}\n", *sections))
+    head = f"{_NOTE}\n# Hooks\n\n{documentation(hookspecs)}\n{_HOOKS_ONLY}"
+    return "\n".join((head, *sections))
 
 
 # -- drivers -------------------------------------------------------------------------------------
 
+_DRIVERS = """
+# Drivers
+
+What each kind of driver must do. Types, streams and helpers that the contracts speak of are in [toolkit.md](toolkit.md), errors in
+[errors.md](errors.md), the conformance kit in [kit.md](kit.md), what stays as it is in [versioning.md](versioning.md).
+`tallow plugins new KIND NAME` writes a project that works; [your first plugin](../tutorial/first-plugin.md) builds one.
+
+## A distribution with a driver
+
+A plugin is a distribution with an entry point in the group of a kind. Its name is the driver's; its value is a module, perhaps with the extra that
+brings a library (`module [extra]`). The module hands over its classes through the [hook](hooks.md) of that kind. Each class implements the
+contract of the kind and passes its checks. The first line of the module's docstring is what `tallow plugins show` prints.
+
+```toml
+[project.entry-points."tallow.resolver"]
+table = "tallow_resolver_table"
+```
+
+```python
+\"\"\"table: host names out of a table in the config file.\"\"\"
+
+from typing import NamedTuple
+
+from tallow_core.errors import UnreachableError
+from tallow_core.plugin_settings import DriverSettings
+from tallow_core.registry.hookspecs import hookimpl
+from tallow_core.spi.resolver import Resolved, Resolver
+
+
+class Options(NamedTuple):
+    hosts: dict[str, str] = {}
+
+
+class Table(Resolver):
+    name = "table"
+    touches = frozenset({"local"})
+    reveals = "Nothing: no server is asked."
+    options = Options
+
+    def __init__(self, settings: DriverSettings) -> None:
+        self._hosts: dict[str, str] = settings.options.hosts
+
+    async def resolve(self, name: str, deadline: float) -> Resolved:
+        if name not in self._hosts:
+            raise UnreachableError(f"{name} is not in [plugin.\\"resolver:table\\"] hosts; add it there")
+        return Resolved((self._hosts[name],))
+
+
+@hookimpl
+def tallow_offer_resolver():
+    return [Table]
+```
+
+A user allows the distribution (`tallow plugins allow tallow-resolver-table`), sets its options in the config file
+(`[plugin."resolver:table"]`, [more ways](cli.md#options-of-drivers)) and chooses it (`[network] resolver = "table"`).
+
+A method marked `@abstractmethod` below has to be written; the others have a body that works. "May raise" lists every error that a method may end
+with, subclasses included; anything else is reported as a fault of the driver. A coroutine may also be cancelled
+([rules](versioning.md#cancellation)). A deadline is a time on the clock of the running loop (`asyncio.get_running_loop().time()`).
+
+A driver that is built from settings gets a `DriverSettings`. Where its constructor is given more, or none at all, its contract says so.
+
+## Every kind
+"""
+
 
 def _drivers() -> str:
-    shared = "\n".join(_class(driver.Driver, 3))
-    head = (
-        f"{_NOTE}\n# Drivers\n\n"
-        "A plugin is a distribution with an entry point in the group of a kind: its name is the"
-        " driver's, its value a module, perhaps\n"
-        "with the extra that brings a library (`module [extra]`). The module hands over its"
-        " classes through the [hook](hooks.md) of that\n"
-        "kind. Each class implements the contract of the kind and passes its checks.\n"
-        "[Your first plugin](../tutorial/first-plugin.md) builds one.\n\n"
-        f"## Every kind\n\n{shared}"
-    )
-    return "\n".join((head, *(_kind(kind) for kind in KINDS), _network()))
-
-
-def _network() -> str:
-    """What network drivers are given, and the toolkit that they may use."""
-    lines = [
-        "## What network drivers share\n",
-        "Types of `tallow_core.types`, and the streams and connectors of transports, proxies and"
-        " resolvers.\n",
-    ]
-    for found in (types.Endpoint, types.SocketAddress, types.Trust, *_classes(byte_stream)):
-        lines += _class(found, 3)
-    for module in (connector, socket_streams, sockets, readiness, authority):
-        lines += [f"### `{module.__name__}`\n", f"{_documentation(module)}\n"]
-        for found in _classes(module):
-            lines += _class(found, 4)
-        functions = [
-            each
-            for name, each in vars(module).items()
-            if inspect.isfunction(each) and each.__module__ == module.__name__ and name[0] != "_"
-        ]
-        lines += [f"{_signature(each)}\n\n{_documentation(each)}\n" for each in functions]
-    return "\n".join(lines)
+    shared = "\n".join(class_text(driver.Driver, 3))
+    return "\n".join((f"{_NOTE}{_DRIVERS}\n{shared}", *map(_kind, KINDS)))
 
 
 def _kind(kind: Kind[Any]) -> str:
@@ -103,79 +193,105 @@ def _kind(kind: Kind[Any]) -> str:
     module = import_module(module_name)
     lines = [
         f"## {kind.name}\n",
-        f"{_documentation(module)}\n",
+        f"{documentation(module)}\n",
         "| | |\n| --- | --- |",
         f"| entry-point group | `{kind.group}` |",
         f"| hook | `{kind.hook}` |",
-        f"| contract | `{module_name}.{contract}` |\n",
+        f"| contract | `{module_name}.{contract}` |",
+        f"| in `[policy]` | `{kind.plural}` |\n",
     ]
-    for found in _classes(module):
-        lines += _class(found, 3)
-    if checks := CHECKS[kind.name]:
+    if found := list(constants(module)):
+        lines += constant_table(found)
+    for each in classes(module):
+        lines += class_text(each, 3)
+    if checks := suite.CHECKS[kind.name]:
         lines += ["### Checks\n", "| check | what it asks |\n| --- | --- |"]
-        lines += [f"| `{check.__name__}` | {_one_line(check)} |" for check in checks]
+        lines += [f"| `{check.__name__}` | {one_line(check)} |" for check in checks]
         lines.append("")
     return "\n".join(lines)
 
 
-def _classes(module: ModuleType) -> list[type]:
-    """The public classes that a module defines, in their order."""
-    return [
-        each
-        for name, each in vars(module).items()
-        if inspect.isclass(each) and each.__module__ == module.__name__ and name[0] != "_"
-    ]
+# -- what drivers are given and may use ----------------------------------------------------------
+
+_TOOLKIT = """
+# Types and tools for drivers
+
+What the contracts in [drivers.md](drivers.md) speak of, and what a driver may use. Each heading is the module to import from.
+"""
 
 
-def _class(found: type, level: int) -> Iterator[str]:
-    bases = ", ".join(base.__name__ for base in found.__bases__ if base is not object)
-    yield f"{'#' * level} {found.__name__}\n"
-    yield f"```python\nclass {found.__name__}{f'({bases})' if bases else ''}\n```\n"
-    yield f"{_documentation(found)}\n"
-    if variables := inspect.get_annotations(found):
-        bounds = vars(found).get("size_bounds", {})
-        yield "| attribute | type | default | bounds |\n| --- | --- | --- | --- |"
-        named = getattr(found, "_field_defaults", {})
-        for name, hint in variables.items():
-            hint = str(getattr(hint, "__forward_arg__", hint))
-            value = (
-                named.get(name, ...) if hasattr(found, "_fields") else vars(found).get(name, ...)
+def _toolkit() -> str:
+    parts = [
+        module_text(types, 2),
+        module_text(plugin_settings, 2),
+        module_text(directories, 2, ("Directories",)),
+        *(
+            module_text(each, 2)
+            for each in (
+                byte_stream,
+                connector,
+                socket_streams,
+                sockets,
+                readiness,
+                authority,
+                secrets,
             )
-            default = f"`{_shown(value)}`" if _is_plain(value) else ""
-            bound = "{:,} to {:,}".format(*bounds[name]) if name in bounds else ""
-            yield f"| `{name}` | `{hint.replace('|', chr(92) + '|')}` | {default} | {bound} |"
-        yield ""
-    for name, value in vars(found).items():
-        if (
-            (name[0] != "_" or name == "__init__")
-            and _is_method(value)
-            and _function(value).__doc__
-        ):
-            yield f"{_signature(value)}\n\n{_documentation(_function(value))}\n"
-            if (errors := RAISES.get(f"{found.__name__}.{name}")) is not None:
-                names = ", ".join(f"`{each.__name__}`" for each in errors)
-                yield f"May raise: {names or 'nothing'}.\n"
+        ),
+        module_text(text, 2, ("printable",)),
+        module_text(private_files, 2, ("ensure_private", "replace_file")),
+    ]
+    return "\n".join((f"{_NOTE}{_TOOLKIT}", *(line for part in parts for line in part)))
 
 
-def _shown(value: object) -> str:
-    """The value as it is written; the order of a set is its own each time."""
-    if isinstance(value, frozenset) and value:
-        return f"frozenset({{{', '.join(sorted(map(repr, value)))}}})"
-    return repr(value)
+# -- errors --------------------------------------------------------------------------------------
+
+_ERRORS = """
+# Errors
+
+An error is raised with one sentence for the person at the terminal: the cause and the next step, lower-case, without a full stop. `code` is what
+`--json` reports, and the status is that of the process. Everything here is in `tallow_core.errors`; an indented class derives from the one above it.
+A driver raises those that the last column names it for; `RoomTaken` and `RoomsFull` of stores of rooms stand with
+[their contract](drivers.md#rooms). A `PluginError` is made by Tallow itself, out of whatever else comes out of a driver.
+"""
 
 
-def _is_plain(value: object) -> bool:
-    return value is not ... and not inspect.ismemberdescriptor(value)
+def _errors() -> str:
+    rows = ["| class | code | exit status | meaning | who may raise it |\n| --- | --- | --- | --- | --- |"]
+    rows += _error_rows(errors.TallowError, 0)
+    alert = "\n".join(class_text(errors.RemoteProtocolError, 2))
+    return "\n".join((f"{_NOTE}{_ERRORS}", *rows, "", alert))
 
 
-def _is_method(value: object) -> bool:
-    return inspect.isfunction(value) or isinstance(value, classmethod | property)
+def _error_rows(found: type[errors.TallowError], depth: int) -> Iterator[str]:
+    raised = [method for method, allowed in RAISES.items() if found in allowed]
+    who = ", ".join(f"`{method}`" for method in raised)
+    indent = "&emsp;" * depth
+    yield (
+        f"| {indent}`{found.__name__}` | `{found.code}` | {found.exit_status}"
+        f" | {one_line(found)} | {who} |"
+    )
+    for each in found.__subclasses__():
+        if each.__module__ == errors.__name__:
+            yield from _error_rows(each, depth + 1)
 
 
-def _function(value: Any) -> Callable[..., Any]:
-    inner = value.fget if isinstance(value, property) else getattr(value, "__func__", value)
-    assert callable(inner)
-    return inner
+# -- the conformance kit -------------------------------------------------------------------------
+
+_KIT = """
+# The conformance kit
+
+What tests of a plugin may use. [How to check a driver](../how-to/check-a-driver.md) says when to use what; the checks of each kind are listed in
+[drivers.md](drivers.md). The kinds (`CIPHER`, `TRANSPORT`, ...) are in `tallow_core.registry.kinds`.
+"""
+
+
+def _kit() -> str:
+    parts = [
+        module_text(suite, 2, ("BUILT_WITH_SETTINGS", "Check", "checks_of", "run_checks")),
+        module_text(subjects, 2, ("scratch",)),
+        *(module_text(each, 2) for each in (expect, fakes, fake_network, memory_transport, links)),
+    ]
+    return "\n".join((f"{_NOTE}{_KIT}", *(line for part in parts for line in part)))
 
 
 # -- events --------------------------------------------------------------------------------------
@@ -280,37 +396,6 @@ def _shape(value: Any) -> str:
         if not name.startswith("_")
     ]
     return f" {{{'; '.join(public)}}}"
-
-
-# -- text ----------------------------------------------------------------------------------------
-
-
-def _signature(value: Any) -> str:
-    """The first lines of a definition, without `self` or `cls`."""
-    function = _function(value)
-    signature = inspect.signature(function)
-    parameters = [
-        each for name, each in signature.parameters.items() if name not in ("self", "cls")
-    ]
-    marks = [
-        mark
-        for mark, there in (
-            ("@classmethod", isinstance(value, classmethod)),
-            ("@property", isinstance(value, property)),
-        )
-        if there
-    ]
-    word = "async def" if inspect.iscoroutinefunction(function) else "def"
-    text = str(signature.replace(parameters=parameters)).replace("'", "")
-    return "\n".join(("```python", *marks, f"{word} {function.__name__}{text}", "```"))
-
-
-def _documentation(value: Any) -> str:
-    return inspect.getdoc(value) or ""
-
-
-def _one_line(value: Any) -> str:
-    return " ".join(_documentation(value).split()).replace("|", "\\|")
 
 
 def main() -> None:
