@@ -9,21 +9,11 @@ from __future__ import annotations
 import ast
 import inspect
 import re
+import sys
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
-
-from source_text import (
-    class_text,
-    classes,
-    constant_table,
-    constants,
-    documentation,
-    module_text,
-    one_line,
-    signature,
-)
 
 from tallow_core import (
     api,
@@ -44,6 +34,7 @@ from tallow_core.spi import (
     byte_stream,
     connector,
     driver,
+    interface_addresses,
     readiness,
     socket_streams,
     sockets,
@@ -59,8 +50,25 @@ from tallow_core.testing import (
     suite,
 )
 
+sys.path.append(str(Path(__file__).parents[1]))
+from docs.source_text import (
+    class_text,
+    classes,
+    constant_table,
+    constants,
+    documentation,
+    module_text,
+    one_line,
+    signature,
+)
+
 REFERENCE = Path(__file__).parent / "reference"
-_NOTE = "<!-- Written by docs/generate.py out of the source: change it there. -->\n"
+_NOTE = "<!-- What follows is written by docs/generate.py out of the source. -->\n"
+
+
+def _head(page: str) -> str:
+    """The page as it is up to the note: prose, which is written there."""
+    return (REFERENCE / page).read_text("utf-8").partition(_NOTE)[0] + _NOTE
 
 
 def pages() -> dict[str, str]:
@@ -78,114 +86,22 @@ def pages() -> dict[str, str]:
 
 # -- hooks ---------------------------------------------------------------------------------------
 
-_HOOKS_ONLY = """
-## A plugin that has hooks only
-
-Without a driver, the entry point stands in the group `tallow.plugin`, under a name of your choice; `tallow plugins new plugin NAME` writes such a project.
-
-```toml
-[project.entry-points."tallow.plugin"]
-office-hours = "tallow_office_hours"
-```
-
-```python
-\"\"\"office-hours: takes nothing large from anybody.\"\"\"
-
-from tallow_core.registry.hookspecs import hookimpl
-
-
-@hookimpl
-def tallow_veto_offer(files: int, size: int | None) -> str | None:
-    if size is None or size > 10**9:
-        return "more than a gigabyte"
-    return None
-```
-
-It is loaded in every run of a distribution that the user allows. Hooks of a module with drivers are called once one of its drivers is loaded.
-"""
-
 
 def _hooks() -> str:
     functions = [value for name, value in vars(hookspecs).items() if name.startswith("tallow_")]
     sections = [
-        f"## {function.__name__}\n\n{signature(function)}\n\n{documentation(function)}\n"
+        f"### {function.__name__}\n\n{signature(function)}\n\n{documentation(function)}\n"
         for function in functions
     ]
-    head = f"{_NOTE}\n# Hooks\n\n{documentation(hookspecs)}\n{_HOOKS_ONLY}"
-    return "\n".join((head, *sections))
+    return "\n".join((_head("hooks.md"), *sections))
 
 
 # -- drivers -------------------------------------------------------------------------------------
 
-_DRIVERS = """
-# Drivers
-
-What each kind of driver must do. Types, streams and helpers that the contracts speak of are in [toolkit.md](toolkit.md), errors in
-[errors.md](errors.md), the conformance kit in [kit.md](kit.md), what stays as it is in [versioning.md](versioning.md).
-`tallow plugins new KIND NAME` writes a project that works; [your first plugin](../tutorial/first-plugin.md) builds one.
-
-## A distribution with a driver
-
-A plugin is a distribution with an entry point in the group of a kind. Its name is the driver's; its value is a module, perhaps with the extra that
-brings a library (`module [extra]`). The module hands over its classes through the [hook](hooks.md) of that kind. Each class implements the
-contract of the kind and passes its checks. The first line of the module's docstring is what `tallow plugins show` prints.
-
-```toml
-[project.entry-points."tallow.resolver"]
-table = "tallow_resolver_table"
-```
-
-```python
-\"\"\"table: host names out of a table in the config file.\"\"\"
-
-from typing import NamedTuple
-
-from tallow_core.errors import UnreachableError
-from tallow_core.plugin_settings import DriverSettings
-from tallow_core.registry.hookspecs import hookimpl
-from tallow_core.spi.resolver import Resolved, Resolver
-
-
-class Options(NamedTuple):
-    hosts: dict[str, str] = {}
-
-
-class Table(Resolver):
-    name = "table"
-    touches = frozenset({"local"})
-    reveals = "Nothing: no server is asked."
-    options = Options
-
-    def __init__(self, settings: DriverSettings) -> None:
-        self._hosts: dict[str, str] = settings.options.hosts
-
-    async def resolve(self, name: str, deadline: float) -> Resolved:
-        if name not in self._hosts:
-            raise UnreachableError(f"{name} is not in [plugin.\\"resolver:table\\"] hosts; add it there")
-        return Resolved((self._hosts[name],))
-
-
-@hookimpl
-def tallow_offer_resolver():
-    return [Table]
-```
-
-A user allows the distribution (`tallow plugins allow tallow-resolver-table`), sets its options in the config file
-(`[plugin."resolver:table"]`, [more ways](cli.md#options-of-drivers)) and chooses it (`[network] resolver = "table"`).
-
-A method marked `@abstractmethod` below has to be written; the others have a body that works. "May raise" lists every error that a method may end
-with, subclasses included; anything else is reported as a fault of the driver. A coroutine may also be cancelled
-([rules](versioning.md#cancellation)). A deadline is a time on the clock of the running loop (`asyncio.get_running_loop().time()`).
-
-A driver that is built from settings gets a `DriverSettings`. Where its constructor is given more, or none at all, its contract says so.
-
-## Every kind
-"""
-
 
 def _drivers() -> str:
-    shared = "\n".join(class_text(driver.Driver, 3))
-    return "\n".join((f"{_NOTE}{_DRIVERS}\n{shared}", *map(_kind, KINDS)))
+    shared = "\n".join(("## Every kind\n", *class_text(driver.Driver, 3)))
+    return "\n".join((_head("drivers.md"), shared, *map(_kind, KINDS)))
 
 
 def _kind(kind: Kind[Any]) -> str:
@@ -213,12 +129,6 @@ def _kind(kind: Kind[Any]) -> str:
 
 # -- what drivers are given and may use ----------------------------------------------------------
 
-_TOOLKIT = """
-# Types and tools for drivers
-
-What the contracts in [drivers.md](drivers.md) speak of, and what a driver may use. Each heading is the module to import from.
-"""
-
 
 def _toolkit() -> str:
     parts = [
@@ -234,32 +144,27 @@ def _toolkit() -> str:
                 sockets,
                 readiness,
                 authority,
+                interface_addresses,
                 secrets,
             )
         ),
         module_text(text, 2, ("printable",)),
         module_text(private_files, 2, ("ensure_private", "replace_file")),
     ]
-    return "\n".join((f"{_NOTE}{_TOOLKIT}", *(line for part in parts for line in part)))
+    return "\n".join((_head("toolkit.md"), *(line for part in parts for line in part)))
 
 
 # -- errors --------------------------------------------------------------------------------------
 
-_ERRORS = """
-# Errors
-
-An error is raised with one sentence for the person at the terminal: the cause and the next step, lower-case, without a full stop. `code` is what
-`--json` reports, and the status is that of the process. Everything here is in `tallow_core.errors`; an indented class derives from the one above it.
-A driver raises those that the last column names it for; `RoomTaken` and `RoomsFull` of stores of rooms stand with
-[their contract](drivers.md#rooms). A `PluginError` is made by Tallow itself, out of whatever else comes out of a driver.
-"""
-
 
 def _errors() -> str:
-    rows = ["| class | code | exit status | meaning | who may raise it |\n| --- | --- | --- | --- | --- |"]
+    rows = [
+        "| class | code | exit status | meaning | who may raise it |",
+        "| --- | --- | --- | --- | --- |",
+    ]
     rows += _error_rows(errors.TallowError, 0)
     alert = "\n".join(class_text(errors.RemoteProtocolError, 2))
-    return "\n".join((f"{_NOTE}{_ERRORS}", *rows, "", alert))
+    return "\n".join((_head("errors.md"), *rows, "", alert))
 
 
 def _error_rows(found: type[errors.TallowError], depth: int) -> Iterator[str]:
@@ -277,13 +182,6 @@ def _error_rows(found: type[errors.TallowError], depth: int) -> Iterator[str]:
 
 # -- the conformance kit -------------------------------------------------------------------------
 
-_KIT = """
-# The conformance kit
-
-What tests of a plugin may use. [How to check a driver](../how-to/check-a-driver.md) says when to use what; the checks of each kind are listed in
-[drivers.md](drivers.md). The kinds (`CIPHER`, `TRANSPORT`, ...) are in `tallow_core.registry.kinds`.
-"""
-
 
 def _kit() -> str:
     parts = [
@@ -291,14 +189,11 @@ def _kit() -> str:
         module_text(subjects, 2, ("scratch",)),
         *(module_text(each, 2) for each in (expect, fakes, fake_network, memory_transport, links)),
     ]
-    return "\n".join((f"{_NOTE}{_KIT}", *(line for part in parts for line in part)))
+    return "\n".join((_head("kit.md"), *(line for part in parts for line in part)))
 
 
 # -- events --------------------------------------------------------------------------------------
 
-_EVENTS_NOTE = (
-    "<!-- What follows is written by docs/generate.py out of tallow_core/events.py. -->\n"
-)
 _JSON_TYPES = {
     "str": "string",
     "str | None": "string or null",
@@ -318,15 +213,13 @@ _JSON_TYPES = {
 
 
 def _events() -> str:
-    """The page as it is up to the note, and a section for each event."""
-    head = (REFERENCE / "events.md").read_text("utf-8").partition(_EVENTS_NOTE)[0]
     classes = {
         node.name: node
         for node in ast.parse(inspect.getsource(events)).body
         if isinstance(node, ast.ClassDef)
     }
     sections = [_event(name, classes[each.__name__]) for name, each in event_fields.EVENTS.items()]
-    return "\n".join((head + _EVENTS_NOTE, *sections))
+    return "\n".join((_head("events.md"), *sections))
 
 
 def _event(name: str, source: ast.ClassDef) -> str:

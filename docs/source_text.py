@@ -7,6 +7,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterator
 from enum import Enum
+from itertools import pairwise
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -24,8 +25,8 @@ class Constant(NamedTuple):
 def constants(module: ModuleType) -> Iterator[Constant]:
     """The public constants and type aliases of a module that have a docstring, in their order."""
     body = ast.parse(inspect.getsource(module)).body
-    for node, below in zip(body, body[1:], strict=False):
-        target = node.target if isinstance(node, ast.AnnAssign) else None
+    for node, below in pairwise(body):
+        target: ast.expr | None = node.target if isinstance(node, ast.AnnAssign) else None
         if isinstance(node, ast.Assign) and len(node.targets) == 1:
             target = node.targets[0]
         if isinstance(target, ast.Name) and target.id[0] != "_" and isinstance(below, ast.Expr):
@@ -138,8 +139,10 @@ def _default(found: type, name: str) -> object:
         return getattr(found, "_field_defaults", {}).get(name, ...)
     fields: Any = getattr(found, "__dataclass_fields__", {})
     if name in fields:
-        return ... if fields[name].default.__class__.__name__ == "_MISSING_TYPE" else (
-            fields[name].default
+        return (
+            ...
+            if fields[name].default.__class__.__name__ == "_MISSING_TYPE"
+            else (fields[name].default)
         )
     value = vars(found).get(name, ...)
     return ... if inspect.ismemberdescriptor(value) else value
@@ -170,18 +173,20 @@ def signature(value: Any) -> str:
         for mark, there in (
             ("@classmethod", isinstance(value, classmethod)),
             ("@property", isinstance(value, property)),
+            ("@contextmanager", inspect.isgeneratorfunction(getattr(function, "__wrapped__", 0))),
             ("@abstractmethod", getattr(function, "__isabstractmethod__", False)),
         )
         if there
     ]
     word = "async def" if inspect.iscoroutinefunction(function) else "def"
-    text = str(inspect.signature(function)).replace("'", "")
+    text = re.sub(r"<function (\w+) at \w+>", r"\1", str(inspect.signature(function)))
+    text = text.replace("'", "")
     return "\n".join(("```python", *marks, f"{word} {function.__name__}{text}", "```"))
 
 
 def documentation(value: Any) -> str:
     """The docstring, without its indentation."""
-    return inspect.getdoc(value) or ""
+    return inspect.cleandoc(value.__doc__ or "")
 
 
 def one_line(value: Any) -> str:

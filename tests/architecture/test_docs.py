@@ -4,7 +4,6 @@ built and tested."""
 from __future__ import annotations
 
 import re
-import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
@@ -32,9 +31,7 @@ _LINK = re.compile(r"\[[^\]]+\]\(([^)#]+)(#[\w-]+)?\)")
 
 
 def generator() -> Any:
-    """docs/generate.py, which is a script and no module of a package; it imports its neighbour."""
-    if str(DOCS) not in sys.path:
-        sys.path.append(str(DOCS))
+    """docs/generate.py, which is a script and no module of a package."""
     spec = spec_from_file_location("generate", DOCS / "generate.py")
     assert spec is not None
     assert spec.loader is not None
