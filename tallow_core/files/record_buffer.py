@@ -1,8 +1,7 @@
 """Buffers for records.
 
-What read and recv write into should be aligned: on the machine that was measured, aligned
-destinations were worth more than any other change to the path of the bytes. An anonymous mmap
-starts at a page; a bytearray does not.
+What read and recv write into should be aligned: that was measured to matter more than any other
+change to the path of the bytes. An anonymous mmap starts at a page; a bytearray does not.
 """
 
 from __future__ import annotations

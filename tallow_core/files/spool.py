@@ -1,5 +1,5 @@
-"""Manifests on disk instead of in memory: an unlinked temporary file of length-prefixed items,
-written once, read as often as needed."""
+"""Lists on disk instead of in memory: an unlinked temporary file of length-prefixed items, written
+once, read as often as needed."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _BUFFER = 1 << 18
 
 
 class Spool:
-    """Append items, then iterate over them. The file has no name, so nothing is left behind however
-    the process ends."""
+    """Append items, then iterate over them; raises `FileSystemError`. The file has no name, so a
+    process that is killed leaves nothing."""
 
     def __init__(self) -> None:
         try:
@@ -40,7 +40,7 @@ class Spool:
         self.close()
 
     def close(self) -> None:
-        """Drop it. Idempotent."""
+        """Close the file, which removes it. Idempotent."""
         self._file.close()
 
     def append(self, item: bytes) -> None:

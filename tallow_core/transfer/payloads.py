@@ -41,6 +41,9 @@ class Payload(Protocol):
     def open(self, source: SourceEntry) -> OpenedSource:
         """Open a file of the last walk; raises `FileSystemError`. The sender closes it."""
 
+    def close(self) -> None:
+        """Close what is kept open between files. It can be walked again after that."""
+
 
 class FilesPayload:
     """Files and folders."""
@@ -62,6 +65,10 @@ class FilesPayload:
     def open(self, source: SourceEntry) -> OpenedSource:
         """Open one file; raises `FileSystemError`."""
         return self._tree.open(source)
+
+    def close(self) -> None:
+        """Close the folders that are held."""
+        self._tree.close()
 
 
 class TextPayload:
@@ -89,6 +96,9 @@ class TextPayload:
     def open(self, source: SourceEntry) -> OpenedSource:
         """The bytes of the text."""
         return _OpenedText(self._data)
+
+    def close(self) -> None:
+        """Close nothing."""
 
 
 class _FixedSource(OpenedSource):
@@ -133,6 +143,9 @@ class StreamPayload:
         if stat.S_ISREG(os.fstat(self._descriptor).st_mode):
             return _OpenedInput(self._descriptor)
         return _OpenedPipe(self._descriptor)
+
+    def close(self) -> None:
+        """Leave the descriptor open: it is the caller's."""
 
 
 def _single(name: str, size: int | None) -> SourceEntry:

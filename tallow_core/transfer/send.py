@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 from tallow_core.errors import (
     LocalProtocolError,
@@ -25,8 +26,8 @@ from tallow_core.transfer.sender import Sender, StrangerError
 async def send(
     context: Context, payload: Payload, phrase: str | None, ask: Ask, *, anew: bool = False
 ) -> None:
-    """Print a code (or wait under `phrase`), and send `payload` to the peer that proves
-    that it knows it.
+    """Report a code (or wait under `phrase`), and send `payload` to the peer that proves that it
+    knows it.
 
     `ask` has the safety number of the other side typed in, where policy here wants that: before
     anything is offered. What an earlier transfer of the same sources left at the receiver is not
@@ -35,9 +36,17 @@ async def send(
     Raises any `TallowError`; a `FileSystemError` after the `done` event if something could not be
     read.
     """
-    partial = PartialSend.prepare(
-        context.settings.directories.state, payload.key, payload.entries(), anew=anew
-    )
+    with contextlib.closing(payload):
+        partial = PartialSend.prepare(
+            context.settings.directories.state, payload.key, payload.entries(), anew=anew
+        )
+        await _host(context, payload, phrase, ask, partial)
+
+
+async def _host(
+    context: Context, payload: Payload, phrase: str | None, ask: Ask, partial: PartialSend
+) -> None:
+    """Serve under one code after another, until one receiver has everything."""
     while True:
         try:
             async with open_host(context, phrase) as host:

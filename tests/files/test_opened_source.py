@@ -18,6 +18,7 @@ from tallow_core.files.source.record_packer import LARGE, RecordPacker
 from tallow_core.files.source.source_tree import SourceTree
 from tallow_core.protocol.transfer.content_reader import ContentReader, FileChunk, FileWhole
 from tallow_core.protocol.transfer.offer_pages import SEGMENT_BYTES
+from tallow_core.transfer.payloads import FilesPayload
 from tallow_plugins.hashes.blake3 import Blake3
 
 SIZES = {"small": 100, "large": 3 * LARGE}
@@ -121,3 +122,18 @@ def test_a_source_that_cannot_be_read_says_so(tmp_path: Path) -> None:
         source.read_now(memoryview(bytearray(5)))
     with pytest.raises(FileSystemError):
         source.check()
+
+
+def test_a_payload_closes_the_folders_it_holds(tmp_path: Path) -> None:
+    folder = tmp_path / "d" / "e"
+    folder.mkdir(parents=True)
+    (folder / "f").write_bytes(b"12345")
+    before = len(os.listdir("/dev/fd"))
+    payload = FilesPayload([str(tmp_path / "d")])
+    for _ in range(2):
+        *_, entry = payload.entries()
+        source = payload.open(entry)
+        assert source.read_now(memoryview(bytearray(5)))
+        source.close()
+        payload.close()
+        assert len(os.listdir("/dev/fd")) == before

@@ -1,6 +1,6 @@
 """Moving a file to a name that must be free.
 
-`rename(2)` replaces what is there. Linux has `renameat2` with RENAME_NOREPLACE, macOS
+`rename(2)` replaces what has the name. Linux has `renameat2` with RENAME_NOREPLACE, macOS
 `renameatx_np` with RENAME_EXCL; where neither exists, or the file system does not know the flag, a
 hard link (which never replaces) and an unlink do the same in two steps.
 """
@@ -22,7 +22,7 @@ _UNKNOWN_FLAG = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 @cache
 def _native() -> _Native | None:
-    import ctypes  # senders come by here and rename nothing
+    import ctypes  # slow to import, and needed for renaming only
 
     function = (
         getattr(ctypes.CDLL(None, use_errno=True), _SYMBOL, None) if os.name == "posix" else None
