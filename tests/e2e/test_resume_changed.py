@@ -132,9 +132,9 @@ def test_t26_a_redial_waits_for_a_path_that_policy_admits(
     sender = lab.send(ann, "large", "--throttle", "8MB", "--listen", "tcp://127.0.0.1:0", *words)
     (record,) = ann.runtime.rglob("*.json")
     said = json.loads(record.read_text())
-    target = int(said["endpoint"].rpartition(":")[2])
+    target = int(said["endpoints"][0].rpartition(":")[2])
     proxy.target = target
-    record.write_text(json.dumps({**said, "endpoint": f"tcp://127.0.0.1:{proxy.port}"}))
+    record.write_text(json.dumps({**said, "endpoints": [f"tcp://127.0.0.1:{proxy.port}"]}))
     receiver = lab.receive(bob, sender.code, *words)
     receiver.event("progress", lambda event: event["bytes"] >= 8 * MEGABYTE)
     proxy.target = 1  # where nobody listens

@@ -183,14 +183,14 @@ def test_t36_a_local_record_has_exactly_the_fields_it_may_have(home: Home) -> No
             folder = home.runtime / "tallow" / "local"
             (path,) = folder.iterdir()
             record = json.loads(path.read_text())
-            assert set(record) == {"v", "nameplate", "pid", "started", "endpoint"}
+            assert set(record) == {"v", "nameplate", "pid", "started", "endpoints"}
             assert (record["v"], record["nameplate"], record["pid"]) == (
-                1,
+                2,
                 "4821",
                 program.process.pid,
             )
-            assert event["listen"] == [record["endpoint"]]
-            assert record["endpoint"].startswith("tcp://127.0.0.1:")
+            assert event["listen"] == record["endpoints"]
+            assert record["endpoints"][0].startswith("tcp://127.0.0.1:")
             assert len(path.stem) == 32
             assert set(path.stem) <= set("0123456789abcdef")
             assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -268,11 +268,11 @@ def forge(home: Home, ports: list[int], first: int = 0) -> None:
         path.chmod(0o700)
     for at, port in enumerate(ports):
         record = {
-            "v": 1,
+            "v": 2,
             "nameplate": "4821",
             "pid": os.getpid(),
             "started": _started(),
-            "endpoint": f"tcp://127.0.0.1:{port}",
+            "endpoints": [f"tcp://127.0.0.1:{port}"],
         }
         path = folder / f"{first + at:032x}.json"
         path.write_text(json.dumps(record))
