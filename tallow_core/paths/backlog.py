@@ -21,7 +21,7 @@ class Backlog:
     def __init__(self) -> None:
         self.sent = self.acknowledged = 0
         """Records by the path in use."""
-        self.flying = 0
+        self.in_flight = 0
         """Bytes of records that were sent and not acknowledged."""
         self._sizes: deque[int] = deque()
         self._kept: deque[bytearray] = deque()
@@ -34,7 +34,7 @@ class Backlog:
 
     def begin(self) -> None:
         """Count from zero, for another path. Copies stay."""
-        self.sent = self.acknowledged = self.flying = 0
+        self.sent = self.acknowledged = self.in_flight = 0
         self._sizes = deque()
 
     def keep(self, record: ReadBuffer) -> None:
@@ -48,7 +48,7 @@ class Backlog:
         self.sent += 1
         if len(self._sizes) < MAX_SIZES:
             self._sizes.append(size)
-            self.flying += size
+            self.in_flight += size
 
     def acknowledge(self, records: int) -> int:
         """The receiver has the first `records` of the path. Returns the bytes that are new among
@@ -61,7 +61,7 @@ class Backlog:
                 self._free.append(self._kept.popleft())
             size += self._sizes.popleft() if self._sizes else 0
         self.acknowledged = records
-        self.flying -= size
+        self.in_flight -= size
         return size
 
     def take_kept(self) -> deque[bytearray]:

@@ -1,8 +1,8 @@
-"""Spare lanes: joined, and idle until the host has the data go by them.
+"""Spare lanes: joined, and idle until the host sends the data by them.
 
 Those at a candidate lie beside the path of the session, and the data moves to one of them. Others
-lead where the data goes already, and are added to the lanes that carry it, where the way is long or
-either end asks for several.
+lead where the data goes already. They are added to the lanes that carry it where the round trip is
+long or either end asks for several.
 """
 
 from __future__ import annotations
@@ -30,37 +30,37 @@ from tallow_core.spi.transport import ByteStream
 from tallow_core.types import NetworkPath, Role
 
 MAX_SPARE_LANES = 4 + MAX_DATA_LANES - 1
-"""Spare lanes beside the path of the session that an end has at once: some to move to, and those
-that then join them."""
+"""Beside the path of the session, of one end at once: four to move to, and those that join the one
+in use."""
 MAX_MOVES = 8
-"""How often a session's data moves to a spare lane."""
+"""To a spare lane, in one session."""
 MAX_LANES_MESSAGES = 1 + 2 * MAX_MOVES
-"""How often a host asks for further lanes: once for each path that the data goes by."""
+"""How often a host asks for further lanes: once for each path that the data takes."""
 JOIN_SECONDS = 5.0
-"""For one attempt beside the path of the session, from dialling to the lane that stands; at the
-acceptor, from the connection on."""
+"""One attempt beside the path of the session: from dialling, or from the accepted connection, to
+the joined lane."""
 AT_ONCE = 2
-"""Further lanes that are opened at a time: as many as a relay lets wait."""
+"""Further lanes that are opened at a time: a relay lets no more wait."""
 FAR_SECONDS, FAR_LANES = 0.02, 4
-"""Where an answer takes so long, a connection's buffers (4 MiB in many systems) hold it to less
-than a line may carry, and it begins slowly. There so many are used, unless somebody chose."""
+"""The round trip from which on several lanes are used, and how many, unless a user chose. The
+buffers of one connection (4 MiB in many systems) then hold it below what a line may carry."""
 
 Record = tuple[int, memoryview]
 FLOW = (RecordType.DATA, RecordType.SPREAD, RecordType.MOVED)
-"""What a lane that carries the data may begin with; whether it may do so now is for whoever reads
-on."""
+"""Record types with which a lane that carries the data may begin. The record receiver decides
+whether this one may come now."""
 
 
 class SpareLane(NamedTuple):
-    """A lane, and what reads it while it is idle: at the guest up to the first record of the data,
-    which is the result."""
+    """A lane, and the task that reads it while it is idle. At the guest the task's result is the
+    first record of the data."""
 
     lane: Lane
     reading: asyncio.Task[Record | None]
 
     @property
     def broken(self) -> bool:
-        """Whether it has ended, in whatever way."""
+        """Whether it has ended, by itself or by an error."""
         return self.reading.done() and (
             self.reading.cancelled()
             or self.reading.exception() is not None
@@ -69,8 +69,8 @@ class SpareLane(NamedTuple):
 
 
 class LanePool:
-    """The spare lanes of one session. The host chooses, the guest takes those that the host
-    names."""
+    """The spare lanes of one session. The host chooses which are used; the guest uses those that
+    the host names."""
 
     def __init__(
         self, context: Context, scope: Scope, channel: Channel, lanes: LaneSet, path: NetworkPath
@@ -100,7 +100,7 @@ class LanePool:
 
     @property
     def wanted(self) -> bool:
-        """Whether a further one to move to would be of use."""
+        """Whether another lane to move to is of use."""
         return (
             self.lanes.aside is None
             and not self.stay
@@ -112,8 +112,8 @@ class LanePool:
         return sum(bool(spare.lane.address) and not spare.broken for spare in self._idle.values())
 
     async def dial(self, dial: Dial, address: str) -> None:
-        """Join by a stream that `dial` opens to `address`. The host uses it once the guest has said
-        on it that its side stands."""
+        """Join by a stream that `dial` opens to `address`. The host uses the lane once the guest
+        has sent a ping on it."""
         async with asyncio.timeout(JOIN_SECONDS):
             await self.lanes.dial_aside(dial, address, self._add)
 
@@ -135,8 +135,8 @@ class LanePool:
         reading.add_done_callback(lambda task: self._over(number, lane, task))
 
     def _over(self, number: int, lane: Lane, task: asyncio.Task[Record | None]) -> None:
-        """Reading has ended: with the lane, or (at the guest) because the data goes by it. A lane
-        that broke does not end the session."""
+        """Reading has ended: with the lane, or (at the guest) with the first record of the data. A
+        lane that broke does not end the session."""
         if task.cancelled():
             return
         error = task.exception()
@@ -173,8 +173,7 @@ class LanePool:
             self._ready.remove(number)
 
     def forget(self, address: str) -> None:
-        """A path beside the session's own is broken: nothing more is to go by the idle lanes that
-        lead there."""
+        """A path beside the session's own is broken: drop the idle lanes that lead there."""
         self.stop_opening(address)
         for number, spare in list(self._idle.items()):
             if spare.lane.address == address:
@@ -192,8 +191,8 @@ class LanePool:
     # -- moving ----------------------------------------------------------------------------------
 
     def best(self) -> Lane | None:
-        """At the host: take the lane to move to that joined first, if there is one; the others are
-        ended."""
+        """At the host: take the lane that joined first, to move to, and end the others. None if
+        there is none."""
         if not self._ready or self._moves >= MAX_MOVES or self.stay:
             return None
         self._moves += 1
@@ -204,24 +203,24 @@ class LanePool:
         return self._idle.pop(number).lane
 
     def named(self, number: int) -> SpareLane:
-        """At the guest: the lane that the host has moved the data to. One that broke meanwhile
-        tells so when it is read."""
+        """At the guest: the lane that the host has moved the data to. If it has broken, reading it
+        raises that."""
         self._moves += 1
         if self._moves > MAX_MOVES:
             raise malformed(f"the data was moved more than {MAX_MOVES} times")
         return self.joining(number, aside=True)
 
     async def give_up(self, number: int) -> None:
-        """At the guest: nothing is to go by the idle lane of this id; if the data has moved to it,
-        that is found out when it is read."""
+        """At the guest: close the idle lane of this id. If the data has moved to it already,
+        reading it raises the break."""
         spare = self._idle.get(number)
         if spare is None or not spare.lane.address:
             raise malformed(f"lane {number} is given up, which the data did not move to")
         await spare.lane.stream.aclose()
 
     def joining(self, number: int, *, aside: bool) -> SpareLane:
-        """At the guest: the lane that the host has the data go by, beside the path of the session
-        or on it."""
+        """At the guest: take the lane by which the host sends data, beside the path of the session
+        (`aside`) or on it."""
         spare = self._idle.get(number)
         if spare is None or bool(spare.lane.address) is not aside:
             raise malformed(
@@ -232,8 +231,7 @@ class LanePool:
     # -- several at once -------------------------------------------------------------------------
 
     async def wish(self) -> None:
-        """At the guest: tell the host by how many lanes the data is to come, if that was chosen
-        here."""
+        """At the guest: send the host the number of lanes that the user here chose, if any."""
         if chosen := self._context.settings.session.lanes:
             await self.channel.send(RecordType.LANES_WANTED, write_wanted(chosen))
 
@@ -243,8 +241,8 @@ class LanePool:
         self._wish = read_wanted(body)
 
     def widen(self, lane: Lane) -> None:
-        """At the host: have as many lanes opened to where `lane` leads as the data is to go by, by
-        the end that opened that one."""
+        """At the host: have further lanes opened to where `lane` leads, until there are as many as
+        the data takes. The end that opened `lane` opens them."""
         chosen = max(self._context.settings.session.lanes, self._wish)
         count = (chosen or (FAR_LANES if lane.rtt >= FAR_SECONDS else 1)) - 1
         if not count:
@@ -258,8 +256,8 @@ class LanePool:
             self.scope.spawn(self.channel.send(RecordType.LANES, further.encoded()))
 
     def further(self, address: str) -> Lane | None:
-        """At the host: take a lane that leads where the data goes already, `address` ("": the path
-        of the session), if one has joined."""
+        """At the host: take a lane that has joined at `address` ("" for the path of the session),
+        where the data goes already. None if there is none."""
         if not address:
             return self.lanes.take_joined()
         for number in self._ready:
@@ -278,7 +276,7 @@ class LanePool:
         else:
             lane = self.lanes.dialled(further.lane)
             dial, address = (None, "") if lane is None else (lane.dial, lane.address)
-        if dial is not None:  # else it broke meanwhile
+        if dial is not None:  # else it has broken
             self._open(dial, address, further.lanes)
 
     def _open(self, dial: Dial, address: str, count: int) -> None:
@@ -287,7 +285,7 @@ class LanePool:
         self._opening = address, self.scope.spawn(self._open_all(dial, address, count))
 
     def stop_opening(self, address: str) -> None:
-        """The data goes another way: further lanes to `address` are not needed."""
+        """Open no further lanes to `address`: the data goes elsewhere."""
         if self._opening is not None and self._opening[0] == address:
             self._opening[1].cancel()
 

@@ -1,9 +1,8 @@
-"""The receiver's Data records, in order: read from the lanes in use, one from each in turn, as the
-sender deals them out.
+"""The receiver's Data records, read from the lanes in use, one from each in turn.
 
-Nothing is put in order here. Of each lane one record is read ahead, into the buffer that the lane
-has in any case, so that none stands still while another is slow; what comes after it stays in the
-socket. The sender's end is `tallow_core.paths.record_sender`.
+The sender (`tallow_core.paths.record_sender`) deals them to the lanes in the same order, so nothing
+is sorted here. One record of each lane is read ahead, into the lane's own buffer, so that a slow
+lane does not stop the others. What follows it stays in the socket.
 """
 
 from __future__ import annotations
@@ -20,12 +19,12 @@ from tallow_core.protocol.lanes.session_messages import Arrived, Lost, read_lane
 from tallow_core.session.lane import Lane
 
 ACK_EVERY, ACK_SECONDS = 8, 0.25
-"""The sender hears what has arrived after so many records, and after so long if any has."""
+"""An acknowledgement is sent after so many records, or so many seconds if one has arrived."""
 OWN_EVERY = 2
-"""By the session's own path after fewer: the sender lets little be on its way there while a better
-one is looked for."""
+"""The same by the session's own path: the sender has little in flight there while a better one is
+looked for."""
 SILENT_SECONDS = 10.0
-"""After which a receiver takes a path beside the session's own for dead; its sender says something
+"""Silence after which a path beside the session's own counts as dead. The sender sends a keep-alive
 every `ALIVE_SECONDS`."""
 
 
@@ -109,8 +108,8 @@ class RecordReceiver:
             self._since = 0.0
 
     def _read_ahead(self) -> None:
-        """The record that was given out last is done with: its lane may read on while the others
-        have their turns."""
+        """The last record is done with: read the next one of its lane while the others have their
+        turns."""
         lane, self._given = self._given, None
         if (
             lane is not None
@@ -135,8 +134,8 @@ class RecordReceiver:
             await self._tell()
 
     async def _tell(self) -> None:
-        """Tell the sender what has arrived, where it wants to know: by a path that may break, and
-        by one beside which others are tried."""
+        """Acknowledge what has arrived, on a path that may break and on one beside which others are
+        tried."""
         if self._aside or self._pool.searches:
             self._told, self._told_at = self._count, time.monotonic()
             arrived = Arrived(
@@ -145,15 +144,15 @@ class RecordReceiver:
             await self._channel.send(RecordType.ACK, arrived.encoded())
 
     async def _ends(self) -> None:
-        """Read the end of every other lane in use: one that was cut is an error, though all data is
-        there."""
+        """Read the end of every other lane in use. A lane that was cut is an error, also when all
+        data has come."""
         try:
             async with asyncio.timeout(SILENT_SECONDS if self._aside else None):
                 for lane in self._lanes:
                     while lane in self._ahead or not lane.opener.finished:
                         await self._end(lane)
         except (TransportError, TimeoutError):
-            if not self._aside:  # there, the sender knows already that nothing is missing
+            if not self._aside:  # there, everything was acknowledged
                 raise
 
     async def _end(self, lane: Lane) -> None:
@@ -179,7 +178,7 @@ class RecordReceiver:
         self._scope.spawn(self._watch(spare.lane))
 
     async def _watch(self, first: Lane) -> None:
-        """End a wait for a path that has fallen silent."""
+        """Close a path that has fallen silent while a record is waited for."""
         while self._lanes[0] is first and not self._final:
             await asyncio.sleep(1)
             heard = max(lane.heard for lane in self._lanes)
@@ -208,11 +207,11 @@ class RecordReceiver:
         self._use(await self._lane_set.dial(), reason)
 
     async def _on_given_up(self, body: bytes) -> None:
-        """The sender has found the path slower than the session's own: what is still on its way
-        there is sent again."""
+        """The sender has found the path slower than the session's own. It sends again what is in
+        flight there."""
         number = read_lane(body, "GivenUp")
         if number in self._former:
-            return  # it broke meanwhile
+            return  # it has broken already
         self._given_up = True
         if self._aside and number == self._number:
             for lane in self._lanes:
@@ -244,7 +243,6 @@ async def _one(lane: Lane) -> Record | None:
 
 
 def _seen(task: asyncio.Task[Record | None]) -> None:
-    """Whether it failed is asked when the lane's turn comes; if that never comes, nobody needs to
-    know."""
+    """Mark the error as seen: it is raised when the lane's turn comes, if it comes."""
     if not task.cancelled():
         task.exception()

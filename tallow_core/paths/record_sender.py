@@ -1,11 +1,11 @@
-"""The sender's Data records, in order, over as many lanes and paths as it takes: from relay to
-direct, and back if that path breaks.
+"""The sender's Data records, in order, over several lanes and paths: from relay to direct, and back
+if that path breaks.
 
 The records are dealt to the lanes in use, one to each in turn. The host decides which those are:
-Spread adds one, Moved ends them all and names the one that the next record is on. Both stand
-between the records of the lane whose turn it is, so the order of all records is exact whatever the
-paths do. On a path beside the session's own the sender keeps what the receiver has not told it to
-have, and sends it again, by the session's own path, if the other breaks, or is found to be slower.
+Spread adds one; Moved ends them all and names the lane of the next record. Both stand between the
+records of the lane that is next, so the order of all records is exact. On a path beside the
+session's own the sender keeps every record until the receiver acknowledges it. If that path breaks,
+or is slower, the sender sends them again by the session's own path.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tallow_core.errors import BrokenOffError, LocalProtocolError, TransportErro
 from tallow_core.files.record_buffer import RecordBuffer
 from tallow_core.paths.backlog import MAX_KEPT, Backlog
 from tallow_core.paths.lane_pool import LanePool
-from tallow_core.paths.throughput import Pace
+from tallow_core.paths.throughput import Throughput
 from tallow_core.protocol.codec.wire import malformed
 from tallow_core.protocol.lanes.lane_join import MAX_DATA_LANES
 from tallow_core.protocol.lanes.record import FINAL, RecordType
@@ -26,16 +26,16 @@ from tallow_core.protocol.lanes.session_messages import Arrived, read_arrived, r
 from tallow_core.session.lane import Lane
 
 WIDE_AFTER = 2
-"""The record with which further lanes are opened: what is smaller needs none."""
-FIRST_FLYING, FLYING_SECONDS = 4 << 20, 1.0
-"""Bytes that are on their way at once by the session's own path while a better one is looked for,
-and seconds of its rate once that is known: all of them are read before the first record of the
+"""The record at which further lanes are opened: smaller transfers need none."""
+FIRST_WINDOW_BYTES, WINDOW_SECONDS = 4 << 20, 1.0
+"""The in-flight window of the session's own path while a better one is looked for: bytes, or
+seconds of its rate once that is known. The receiver reads all of it before the first record of the
 better path."""
 WATCH_SECONDS = 0.05
 ALIVE_SECONDS = 3.0
 JUDGE_SECONDS = 0.25
 LOST_SECONDS = 60.0
-"""How long a sender whose lane broke waits for the receiver to say so: longer than the receiver's
+"""How long a sender whose lane broke waits for Lost: longer than the receiver's
 `SILENT_SECONDS`."""
 
 
@@ -56,7 +56,7 @@ class RecordSender:
         self._reason = "broken"
         self._own_rate = 0.0
         self._former: dict[int, tuple[int, int]] = {}
-        self._pace = Pace()
+        self._throughput = Throughput()
         self._lanes: list[Lane] = []
         self._buffers: dict[Lane, RecordBuffer] = {}
         self._going: dict[Lane, asyncio.Task[None]] = {}
@@ -69,11 +69,11 @@ class RecordSender:
         if self._lanes:
             self._former[self._number] = self._backlog.acknowledged, self._backlog.sent
             if not self._aside:
-                self._own_rate = max(self._own_rate, self._pace.rate)
+                self._own_rate = max(self._own_rate, self._throughput.rate)
         self._lanes, self._turn = [lane], 0
         self._buffers.clear()
         self._going.clear()
-        self._pace = Pace()
+        self._throughput = Throughput()
         self._backlog.begin()
         self._lost = False
         lane.carries = True
@@ -85,7 +85,7 @@ class RecordSender:
 
     @property
     def _number(self) -> int:
-        """What the path in use goes by: the id of the lane that the data moved to."""
+        """The id of the path in use: that of the lane that the data moved to."""
         return self._lanes[0].keys.lane
 
     async def send(self, buffer: RecordBuffer, size: int) -> None:
@@ -105,45 +105,48 @@ class RecordSender:
             await self._fall_back()
 
     async def _choose(self) -> None:
-        """Move to a better path, if there is one; wait while much is on its way by the session's
-        own."""
+        """Move to a better path, if there is one. Wait while the in-flight window of the session's
+        own is full."""
         while not self._aside:
-            if (self._own_rate or self._pace.settled) and (better := self._pool.best()) is not None:
+            if (self._own_rate or self._throughput.settled) and (
+                better := self._pool.best()
+            ) is not None:
                 await self._move(better)
             elif (
-                self._backlog.flying <= max(FIRST_FLYING, FLYING_SECONDS * self._pace.best)
+                self._backlog.in_flight
+                <= max(FIRST_WINDOW_BYTES, WINDOW_SECONDS * self._throughput.best)
                 or not self._hopes
             ):
                 return
             else:
                 self._changed.clear()
-                with self._pace.sending(), contextlib.suppress(TimeoutError):
+                with self._throughput.sending(), contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(WATCH_SECONDS):
                         await self._changed.wait()
 
     @property
     def _hopes(self) -> bool:
-        """Whether the data may move, and the receiver says what has arrived."""
+        """Whether the data may move, and the receiver acknowledges what arrives."""
         return self._pool.searches and self._pool.peer_searches and not self._pool.stay
 
     async def finish(self) -> None:
-        """Wait until nothing can have to be sent again."""
+        """Wait until every record that was kept is acknowledged."""
         while self._aside and self._backlog.kept:
             await self._change()
 
     async def _put(self, buffer: RecordBuffer, size: int) -> None:
-        """Send a record by the lane whose turn it is. The final one is the end of that lane, and
-        then the others end too.
+        """Send a record by the lane that is next. The final one ends that lane; the others are
+        ended after it.
 
-        Several lanes send side by side, each a copy of its own: else all but one would run dry
-        while that one is slow.
+        Several lanes send at the same time, each from a copy of its own, so that a slow one does
+        not hold up the others.
         """
         final = bool(buffer.plain[0] & FINAL)
         self._backlog.add(size)
         if self._backlog.sent == WIDE_AFTER:
             self._pool.widen(self._lanes[0])
         lane = self._lanes[self._turn]
-        with self._pace.sending():
+        with self._throughput.sending():
             await self._free_to_send(lane)
             await (
                 lane.send_filled(buffer, size)
@@ -155,7 +158,7 @@ class RecordSender:
             await self._free_to_send(lane)
             with contextlib.suppress(
                 *((TransportError,) if self._aside else ())
-            ):  # there, the receiver's word on what it has counts
+            ):  # there, acknowledgements count
                 await self._end_others()
         self._turn = (self._turn + 1) % len(self._lanes)
 
@@ -167,7 +170,7 @@ class RecordSender:
         await asyncio.sleep(0)
 
     async def _free_to_send(self, lane: Lane) -> None:
-        """Wait until the last record of a lane is out; raises what became of it."""
+        """Wait until the last record of a lane is sent; raise its error."""
         if (going := self._going.pop(lane, None)) is not None:
             await going
 
@@ -184,11 +187,10 @@ class RecordSender:
                 await self._say(lane, RecordType.CLOSE, final=True)
 
     async def _change(self) -> None:
-        """Wait for a word of the receiver's on what it has; one that has lost the path is sent the
-        rest again."""
+        """Wait for an acknowledgement, or for Lost: then send the rest again."""
         self._changed.clear()
         if not self._lost:
-            with self._pace.sending():
+            with self._throughput.sending():
                 await self._changed.wait()
         if self._lost:
             await self._fall_back()
@@ -226,15 +228,19 @@ class RecordSender:
         self._pool.show_path(better, "found")
 
     async def _judge(self, lane: Lane) -> None:
-        """Give a path up that turns out to be slower than the session's own was; the receiver's
-        answer is as if it had broken."""
+        """Give up a path that is slower than the session's own was. The receiver answers as if it
+        had broken."""
         while (
             not self._lost
             and self._lanes[0] is lane
             and not self._lanes[self._turn].sealer.finished
         ):
             await asyncio.sleep(JUDGE_SECONDS)
-            if self._lanes[0] is lane and not self._lost and self._pace.slower_than(self._own_rate):
+            if (
+                self._lanes[0] is lane
+                and not self._lost
+                and self._throughput.slower_than(self._own_rate)
+            ):
                 self._reason, self._pool.stay = "slower", True
                 better = (
                     f"less than the {self._own_rate / 1e6:.1f} MB/s by {self._pool.path.address}"
@@ -245,8 +251,7 @@ class RecordSender:
                 return
 
     async def _keep_alive(self, lane: Lane) -> None:
-        """Say something on a path by which nothing else is said, so that silence means that it is
-        broken."""
+        """Send a keep-alive where no record is sent, so that silence means a broken path."""
         with contextlib.suppress(TransportError, LocalProtocolError):
             while (
                 not self._lost
@@ -294,12 +299,12 @@ class RecordSender:
             self._take(arrived.lane, arrived.records, arrived.waited / 1000)
 
     def _take_former(self, arrived: Arrived, acknowledged: int, sent: int) -> None:
-        """What was on its way when the data moved on."""
+        """An acknowledgement of what was in flight when the data moved on."""
         if not acknowledged <= arrived.records <= sent:
             raise malformed("records that were acknowledged before, or that were never sent")
         self._former[arrived.lane] = arrived.records, sent
         if arrived.records == sent and arrived.lane == next(reversed(self._former)):
-            self._pace.begin()
+            self._throughput.begin()
 
     async def _on_lost(self, body: bytes) -> None:
         lost = read_lost(body)
@@ -308,19 +313,18 @@ class RecordSender:
         self._take(lost.lane, lost.records, None)
         self._lost, self._onwards = True, lost.onwards
         for lane in self._lanes:
-            await lane.stream.aclose()  # whoever waits to send on it need not wait any longer
+            await lane.stream.aclose()  # ends a send that waits there
 
     def _take(self, lane: int, records: int, starved: float | None) -> None:
         if self._lost or lane != self._number:
             raise malformed("a word on a lane that does not carry the data")
         size = self._backlog.acknowledge(records)
         if starved is not None:
-            self._pace.arrived(size, starved)
+            self._throughput.arrived(size, starved)
         self._changed.set()
 
 
 def _seen(task: asyncio.Task[None]) -> None:
-    """Whether it failed is asked when the lane's turn comes again; if that never comes, nobody
-    needs to know."""
+    """Mark the error as seen: it is raised when the lane's turn comes again, if it comes."""
     if not task.cancelled():
         task.exception()

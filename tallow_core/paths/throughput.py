@@ -1,9 +1,8 @@
-"""How fast a path is, and whether it is the path that holds the data up, as the sender can tell.
+"""How fast a path is, as its sender sees it, and whether the path is what limits the data.
 
-The receiver says what has arrived, and for how long it has waited for more; the sender knows for
-how long it has waited to get rid of it. Where both wait, the path between them is what they wait
-for. Where either does not, a file, a disk, a throttle or a processor sets the pace, and any path
-would give the same.
+The receiver reports what has arrived and how long it waited for more. The sender knows how long it
+waited to send. Where both wait, the path is the limit. Where either does not, a file, a disk,
+a throttle or a processor is, and any path would give the same.
 """
 
 from __future__ import annotations
@@ -14,20 +13,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-WINDOW = 8.0
-"""Seconds that a rate is taken over at most."""
-LEAST = 1.0
-"""Seconds that it is taken over at least: less says little."""
-SILENCE = 1.0
-"""A path of which nothing was heard for longer has given nothing meanwhile."""
+MAX_WINDOW_SECONDS = 8.0
+MIN_WINDOW_SECONDS = 1.0
+"""What a rate is taken over: a shorter time says little."""
+SILENCE_SECONDS = 1.0
+"""A path that acknowledges nothing for longer counts as giving nothing."""
 SOURCE_SECONDS, PATH_SECONDS = 0.5, 3.0
-"""When a path is left for a better one: after that long if something else sets the pace, and after
-this at the latest."""
+"""When a path may be left for a better one: after the first if something else is the limit, after
+the second in any case."""
 FAIR_SECONDS, FAIR_BYTES = 3.0, 8 << 20
 """A fair trial of a new path: it begins slowly, and its first records say little."""
 CLEAR_SECONDS = 2.0
 SLOWER, CLEARLY = 0.8, 0.5
-"""Which part of the former rate counts as slower, after a fair trial; and after `CLEAR_SECONDS`."""
+"""The parts of the former rate below which a path is slower: after a fair trial, and after
+`CLEAR_SECONDS`."""
 
 
 class _Sample(NamedTuple):
@@ -39,7 +38,7 @@ class _Sample(NamedTuple):
     """Seconds that the receiver has waited."""
 
 
-class Pace:
+class Throughput:
     """Of one path, from the first record that goes by it."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -64,20 +63,20 @@ class Pace:
             self._since = None
 
     def begin(self) -> None:
-        """What was sent before by another path has arrived: from now on the receiver reads from
-        this one."""
+        """The receiver has read what another path carried, and reads from this one now."""
         self._samples = deque([_Sample(self._clock(), 0, self._held_now(), 0.0)])
 
     def arrived(self, size: int, starved: float) -> None:
-        """The receiver has `size` bytes more, and has waited `starved` seconds in all."""
+        """The receiver has acknowledged `size` more bytes, and has waited `starved` seconds in
+        all."""
         now = self._clock()
         self._arrived += size
         before = self._samples[-1].arrived if self._samples else 0
         self._samples.append(_Sample(now, before + size, self._held_now(), starved))
-        while len(self._samples) > 2 and now - self._samples[1].at >= WINDOW:
+        while len(self._samples) > 2 and now - self._samples[1].at >= MAX_WINDOW_SECONDS:
             self._samples.popleft()
         first = self._samples[0]
-        if now - first.at >= LEAST:
+        if now - first.at >= MIN_WINDOW_SECONDS:
             self.best = max(self.best, (before + size - first.arrived) / (now - first.at))
 
     def _held_now(self) -> float:
@@ -85,14 +84,13 @@ class Pace:
 
     @property
     def rate(self) -> float:
-        """What the path gives at least, in bytes a second, also where it was used for too short a
-        time for `best`."""
+        """Bytes a second: `best`, or the mean where the path was used too briefly for that."""
         seconds = 0.0 if self._began is None else self._clock() - self._began
         return self.best or (self._arrived / seconds if seconds else 0.0)
 
     @property
     def settled(self) -> bool:
-        """Whether it is known what this path gives, or cannot be known, so that it may be left for
+        """Whether the rate of this path is known, or cannot be, so that it may be left for
         another."""
         if self._began is None:
             return False
@@ -104,16 +102,18 @@ class Pace:
         )
 
     def slower_than(self, rate: float) -> bool:
-        """Whether this path has had a fair trial, is what both ends wait for, and gives clearly
-        less than `rate` bytes a second."""
+        """Whether this path has had a fair trial, is the limit, and gives clearly less than `rate`
+        bytes a second."""
         if not self._samples:
             return False
         now, first, last = self._clock(), self._samples[0], self._samples[-1]
-        span = max(last.at, now - SILENCE) - first.at
+        span = max(last.at, now - SILENCE_SECONDS) - first.at
         if span < CLEAR_SECONDS or self._held_now() - first.held < (now - first.at) / 2:
             return False
         if last.at > first.at and last.starved - first.starved < (last.at - first.at) / 2:
             return False
         size = last.arrived - first.arrived
-        fair = span >= FAIR_SECONDS and (size >= FAIR_BYTES or span >= WINDOW - SILENCE)
+        fair = span >= FAIR_SECONDS and (
+            size >= FAIR_BYTES or span >= MAX_WINDOW_SECONDS - SILENCE_SECONDS
+        )
         return size / span < rate * (SLOWER if fair else CLEARLY)

@@ -58,11 +58,11 @@ class Lane:
         self.rekeys = 0
         self.cut = False
         self.address = ""
-        """Where it leads, if not by the path of the session."""
+        """Where it leads beside the path of the session; "" on that path."""
         self.dial: Dial | None = None
-        """Opens a further stream to there, if this end opened this one."""
+        """Opens a further stream to the same place, if this end opened this one."""
         self.rtt = 0.0
-        """Seconds that the other end took to answer when this lane joined."""
+        """Seconds of the round trip when this lane joined."""
         self.carries = False
         """Whether data was sent on it."""
         self.heard = time.monotonic()
@@ -96,7 +96,7 @@ class Lane:
             raise BrokenOffError("a record was cut off in the middle; nothing can follow it")
         length = self.sealer.seal(buffer.plain, size)
         LENGTH.pack_into(buffer.whole, 0, length)
-        self.cut = True  # until all of it is out: what follows half a record could only look forged
+        self.cut = True  # until all of it is sent: after half a record, the next would look forged
         await self.stream.send(buffer.whole[: LENGTH.size + length])
         self.cut = False
 
@@ -120,7 +120,7 @@ class Lane:
         return plain[0] & ~FINAL, plain[1:]
 
     def renew_opener(self, schedule: Schedule) -> None:
-        """The other end ended its epoch."""
+        """Open what follows under the renewed root: the other end ended its epoch."""
         self.opener.renew(self.keys.secret(schedule, self._role.peer))
 
     async def _some(self, view: memoryview) -> int:
@@ -134,7 +134,7 @@ class Lane:
 
     async def aclose(self) -> None:
         """Drop the keys and close the stream."""
-        self.cut = True  # for whoever is about to send
+        self.cut = True  # a send that begins now fails
         self.sealer.wipe()
         self.opener.wipe()
         await self.stream.aclose()

@@ -13,11 +13,11 @@ from tallow_core.session.context import Context
 from tallow_core.types import Role
 
 TRIES = 3
-"""People mistype; somebody in between gains nothing by three tries at 10^15 numbers."""
+"""People mistype, and three tries at 10^15 numbers are of no use to an attacker."""
 
 Ask: TypeAlias = Callable[[], Awaitable[str]]
-"""Asks the person for the number that the other side reads out; raises `UsageError` if nobody
-answers."""
+"""Asks the person for the number that the other side reads out; raises `UsageError` if no
+answer comes."""
 
 
 class SafetyNumber:

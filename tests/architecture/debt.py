@@ -21,12 +21,6 @@ VAGUE: frozenset[str] = frozenset(
         "tallow_core.config.calibration",
         "tallow_core.config.schema",
         "tallow_core.errors",
-        "tallow_core.paths.lane_pool",
-        "tallow_core.paths.record_receiver",
-        "tallow_core.paths.record_sender",
-        "tallow_core.paths.throughput",
-        "tallow_core.session.lane",
-        "tallow_core.session.safety_check",
         "tallow_core.testing.fakes",
         "tallow_core.testing.links",
         "tallow_core.testing.pytest_plugin",
@@ -40,7 +34,6 @@ LIMITS: frozenset[str] = frozenset(
         "tallow_core.cli.commands.bench_command",
         "tallow_core.cli.prompts.question",
         "tallow_core.config.calibration",
-        "tallow_core.paths.throughput",
         "tallow_plugins.commands.demo",
     ]
 )

@@ -10,7 +10,7 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 from unittest import mock
 
-from tallow_core.paths.throughput import Pace
+from tallow_core.paths.throughput import Throughput
 
 T = TypeVar("T")
 
@@ -60,6 +60,6 @@ def run_at_once(scenario: Coroutine[Any, Any, T], within: float) -> T:
         clock = runner.get_loop().time
         with (
             mock.patch("time.monotonic", clock),
-            mock.patch.object(Pace.__init__, "__defaults__", (clock,)),
+            mock.patch.object(Throughput.__init__, "__defaults__", (clock,)),
         ):
             return runner.run(bounded())

@@ -402,15 +402,15 @@ def test_t16_lanes_asked_for_again_and_again(tmp_path: FilePath) -> None:
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is decided in seconds is decided in tenths."""
     for name, value in {
-        "LEAST": 0.2,
+        "MIN_WINDOW_SECONDS": 0.2,
         "SOURCE_SECONDS": 0.1,
         "PATH_SECONDS": 1.0,
         "FAIR_SECONDS": 0.5,
         "CLEAR_SECONDS": 0.3,
     }.items():
         monkeypatch.setattr(pace, name, value)
-    monkeypatch.setattr(pace, "SILENCE", 0.2)
-    monkeypatch.setattr(pace, "WINDOW", 2.0)
+    monkeypatch.setattr(pace, "SILENCE_SECONDS", 0.2)
+    monkeypatch.setattr(pace, "MAX_WINDOW_SECONDS", 2.0)
     monkeypatch.setattr(outflow, "JUDGE_SECONDS", 0.05)
     monkeypatch.setattr(inflow, "ACK_SECONDS", 0.02)
 
