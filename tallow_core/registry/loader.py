@@ -15,7 +15,7 @@ import pluggy
 from stevedore import ExtensionManager, NamedExtensionManager
 
 from tallow_core.directories import Directories
-from tallow_core.errors import PluginError
+from tallow_core.errors import ConfigError, PluginError
 from tallow_core.plugin_settings import DriverSettings
 from tallow_core.registry.blame import blamed, breach, log, timed
 from tallow_core.registry.catalog import Catalog
@@ -201,13 +201,23 @@ class PluginLoader:
     def build(self, kind: Kind[D], driver: type[D], *arguments: object) -> D:
         """Make an instance of a driver that is built from settings; `arguments` follow them.
 
-        A driver that fails is a `PluginError` that names it; wrong options are a `ConfigError` or a
-        `UsageError`.
+        A driver that fails is a `PluginError` that names it; wrong options, also those that
+        the driver itself refuses, are a `ConfigError` or a `UsageError`.
         """
-        name: str = cast("Any", driver).name
-        settings = DriverSettings(self.directories, self._options(kind.name, driver))
-        with blamed(self.catalog.find(kind, name), "cannot be built"):
-            return cast("Any", driver)(settings, *arguments)  # type: ignore[no-any-return]
+        return self._make(kind, driver, self._settings_of(kind, driver), *arguments)
+
+    def _settings_of(self, kind: Kind[D], driver: type[D]) -> DriverSettings:
+        return DriverSettings(self.directories, self._options(kind.name, driver))
+
+    def _make(
+        self, kind: Kind[D], driver: type[D], settings: DriverSettings, *arguments: object
+    ) -> D:
+        with blamed(self.catalog.find(kind, cast("Any", driver).name), "cannot be built"):
+            try:
+                return cast("Any", driver)(settings, *arguments)  # type: ignore[no-any-return]
+            except ConfigError as error:
+                refusal = error
+        raise refusal
 
     def build_usable(
         self,
@@ -221,12 +231,13 @@ class PluginLoader:
         warning; it is the error if it is `named` (by a flag), or if none is left and one is
         `needed`."""
         built: dict[str, D] = {}
-        last: PluginError | None = None
+        last: PluginError | ConfigError | None = None
         for driver in drivers:
             name: str = cast("Any", driver).name
+            settings = self._settings_of(kind, driver)
             try:
-                built[name] = self.build(kind, driver, *arguments)
-            except PluginError as error:
+                built[name] = self._make(kind, driver, settings, *arguments)
+            except (PluginError, ConfigError) as error:
                 if name == named:
                     raise
                 last = error

@@ -28,7 +28,7 @@ def stage(lab: Lab) -> Iterator[Stage]:
             lab.place(), "relay", "serve", "--bind", "10.0.0.1:0", program=network.program(relay)
         )
         ann, bob = lab.pair(apart=True)
-        yield Stage(lab, network, sender, receiver, served.prints(), ann, bob)
+        yield Stage(lab, network, sender, receiver, served.prints(), ann, bob, relay)
         lab.close()
     finally:
         network.close()

@@ -42,7 +42,7 @@ def stage(lab: Lab, relay: float, direct: float) -> Iterator[Stage]:
             lab.place(), "relay", "serve", "--bind", "10.0.0.1:0", program=network.program(middle)
         )
         ann, bob = lab.pair(apart=True)
-        yield Stage(lab, network, sender, receiver, served.prints(), ann, bob)
+        yield Stage(lab, network, sender, receiver, served.prints(), ann, bob, middle)
         lab.close()
     finally:
         network.close()

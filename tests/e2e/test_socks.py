@@ -10,6 +10,7 @@ import pytest
 
 from tests.kit.lab import MEGABYTE, Lab, Place, Tallow, tree, write_large
 from tests.kit.socks import dante, free_port, microsocks
+from tests.kit.stage import Stage, done, paths
 
 NAME = "relay.hidden.example"
 
@@ -158,3 +159,26 @@ def test_a_proxy_that_does_not_exist(lab: Lab) -> None:
     failed = lab.run(ann, "send", "file", "--proxy", "sokcs5").ends(3)
     assert 'no proxy "sokcs5"' in failed.err.text
     assert 'did you mean "socks5"?' in failed.err.text
+
+
+@pytest.mark.parametrize("required", [True, False])
+def test_what_goes_beside_a_proxy_to_the_relay(
+    stage: Stage, tmp_path: Path, required: bool
+) -> None:
+    """Both ends could reach each other directly; where the proxy is required, neither looks."""
+    stage.direct()
+    rule = f"""[[policy.rule]]
+when = {{relay = true}}
+via = "socks5"
+via_required = {str(required).lower()}
+"""
+    space = stage.network.inside(stage.relay)
+    with microsocks(tmp_path, host="10.0.0.1", space=space) as server:
+        for place in (stage.ann, stage.bob):
+            configure(place, rule, server.options())
+        write_large(stage.ann.work / "file", 48 * MEGABYTE)
+        sender = stage.send("file", "--throttle", "10MB")
+        receiver = stage.receive(sender)
+        done(stage, sender, receiver)
+        assert paths(sender) == paths(receiver) == ["relay", *(() if required else ("direct",))]
+        assert f"connected to 10.0.0.1:{port_of(stage.url)}" in server.log.read_text()

@@ -102,9 +102,13 @@ class Network:
             ).split()
         )
 
+    def inside(self, space: str) -> tuple[str, ...]:
+        """The words before those of a program that is to run on a host."""
+        return (_IP, "netns", "exec", space)
+
     def program(self, space: str) -> tuple[str, ...]:
         """The words that run Tallow on a host."""
-        return (_IP, "netns", "exec", space, sys.executable, "-m", "tallow_core")
+        return (*self.inside(space), sys.executable, "-m", "tallow_core")
 
     @contextmanager
     def captured(self, space: str, file: Path) -> Iterator[None]:

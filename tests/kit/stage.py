@@ -25,6 +25,7 @@ class Stage:
     url: str
     ann: Place
     bob: Place
+    relay: str
 
     def direct(self, *families: int) -> None:
         """Give the third wire its addresses."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar
 
 from tallow_core.errors import ConfigError, PolicyError, TallowError, UnreachableError, UsageError
@@ -40,7 +40,7 @@ class Options:
 
     url: str = "socks5://127.0.0.1:1080"
     user: str = ""
-    password: Annotated[str, Secret()] = ""
+    password: Annotated[str, Secret()] = field(default="", repr=False)
 
 
 class Socks5(Proxy):
