@@ -24,6 +24,7 @@ def test_there_are_some() -> None:
     assert {path.name for path in PROJECTS} >= {
         "tallow-cipher-xchacha20-poly1305",
         "tallow-transport-unix",
+        "tallow-transport-ws",
     }
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kit.contrib_names import CIPHER, TRANSPORT
+from tests.kit.contrib_names import CIPHER, TRANSPORT, WEB_SOCKET
 
 WHY = (
     "TALLOW_CONTRIB is not set: tox -e contrib sets it to the folder where the wheels of contrib/"
@@ -19,12 +19,12 @@ WHY = (
 
 @pytest.fixture
 def having() -> dict[str, str]:
-    """The environment of a process for which both are installed; for every other one of these tests
+    """The environment of a process for which they are installed; for every other one of these tests
     they are not."""
     site = os.environ.get("TALLOW_CONTRIB")
     if site is None:
         pytest.skip(WHY)
-    for name in (CIPHER, TRANSPORT):
+    for name in (CIPHER, TRANSPORT, WEB_SOCKET):
         (found,) = Distribution.discover(
             name=name, path=[site]
         )  # set, and not there: that is a failure

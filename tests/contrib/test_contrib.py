@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.kit.contrib_names import CIPHER, TRANSPORT
+from tests.kit.contrib_names import CIPHER, TRANSPORT, WEB_SOCKET
 from tests.kit.lab import MEGABYTE, Lab, Place, Tallow, digest, write_large
+from tests.kit.socks import microsocks
 
 NAME = "xchacha20-poly1305"
 FIRST = f'[policy]\nciphers = ["{NAME}", "auto"]\n'
@@ -71,18 +72,22 @@ def test_blocked_until_allowed(lab: Lab, having: dict[str, str]) -> None:
     assert (transport["addressing"], transport["encrypted"]) == ("path", False)
 
 
-def test_both_keep_their_contracts(lab: Lab, having: dict[str, str]) -> None:
+def test_they_keep_their_contracts(lab: Lab, having: dict[str, str]) -> None:
     """By name, and as part of everything that is installed and allowed."""
     ann = lab.place()
-    allow(lab, ann, having, CIPHER, TRANSPORT)
-    checked = lab.run(ann, "plugins", "check", f"cipher:{NAME}", "transport:unix", env=having).ends(
-        0
-    )
-    assert "2 drivers" in checked.out.text
+    allow(lab, ann, having, CIPHER, TRANSPORT, WEB_SOCKET)
+    checked = lab.run(
+        ann, "plugins", "check", f"cipher:{NAME}", "transport:unix", "transport:ws", env=having
+    ).ends(0)
+    assert "3 drivers" in checked.out.text
     assert "all passed" in checked.out.text
     every = lab.run(ann, "plugins", "check", "--all", env=having).ends(0)
     assert "all passed" in every.out.text
-    for subject in (f"cipher:{NAME}  {CIPHER}", f"transport:unix  {TRANSPORT}"):
+    for subject in (
+        f"cipher:{NAME}  {CIPHER}",
+        f"transport:unix  {TRANSPORT}",
+        f"transport:ws  {WEB_SOCKET}",
+    ):
         assert f"\n{subject}" in every.out.text
 
 
@@ -216,3 +221,49 @@ def test_an_end_without_the_transport(lab: Lab, having: dict[str, str], meeting:
         ann, "receive", "--at", meeting, env={"TALLOW_CODE": "4821-stamp-daybreak-kindred"}
     ).ends(3)
     assert "the transport unix is not allowed or not installed" in receiver.err.text
+
+
+# -- the transport with options and a path --------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["address", "file", "flag"])
+def test_a_web_socket_at_a_path(lab: Lab, having: dict[str, str], how: str) -> None:
+    """The path comes from the address, or else from the options."""
+    ann, bob = lab.pair(apart=True)
+    options = '[plugin."transport:ws"]\npath = "/files"\n' if how == "file" else ""
+    for place in (ann, bob):
+        allow(lab, place, having, WEB_SOCKET, config=options)
+    flags = ["--set", "transport:ws.path=/files"] if how == "flag" else []
+    path = "/files?x=1" if how == "address" else ""
+    write_large(ann.work / "file", 20 * MEGABYTE)
+    sender = lab.send(ann, "--listen", f"ws://127.0.0.1:0{path}", *flags, "file", env=having)
+    (address,) = sender.listen
+    assert "/files" in address
+    receiver = lab.receive(bob, sender.code, "--at", address, "--lanes", "3", env=having)
+    assert finish(sender, receiver)[1] == "direct"
+    assert arrived(ann, bob)
+
+
+def test_a_web_socket_at_another_path(lab: Lab, having: dict[str, str]) -> None:
+    ann, bob = lab.pair(apart=True)
+    for place in (ann, bob):
+        allow(lab, place, having, WEB_SOCKET)
+    (ann.work / "file").touch()
+    sender = lab.send(ann, "--listen", "ws://127.0.0.1:0/files", "file", env=having)
+    wrong = sender.listen[0].replace("/files", "/other")
+    receiver = lab.receive(bob, sender.code, "--at", wrong, env=having).ends(5)
+    assert "check host, port and path" in receiver.named("error")[0]["message"]
+
+
+def test_a_web_socket_by_a_proxy(lab: Lab, having: dict[str, str], tmp_path: Path) -> None:
+    """It dials by the connector, so the user's proxy carries it."""
+    ann, bob = lab.pair(apart=True)
+    with microsocks(tmp_path) as server:
+        for place in (ann, bob):
+            allow(lab, place, having, WEB_SOCKET, config=server.options())
+        write_large(ann.work / "file", MEGABYTE)
+        sender = lab.send(ann, "--listen", "ws://127.0.0.1:0", "file", env=having)
+        words = ("--at", sender.listen[0], "--proxy", "socks5")
+        finish(sender, lab.receive(bob, sender.code, *words, env=having))
+        assert "connected to 127.0.0.1" in server.log.read_text()
+    assert arrived(ann, bob)

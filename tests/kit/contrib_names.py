@@ -4,3 +4,4 @@ from __future__ import annotations
 
 CIPHER = "tallow-cipher-xchacha20-poly1305"
 TRANSPORT = "tallow-transport-unix"
+WEB_SOCKET = "tallow-transport-ws"

@@ -77,8 +77,10 @@ class WaitsForever(FakeProxy):
 
     async def connect(self, direct: Connector, *given: Any, **more: Any) -> Any:
         stream = await direct.connect(*given)
-        while not await stream.receive_into(bytearray(1)):
-            pass
+        try:
+            await stream.receive_into(bytearray(1))
+        finally:
+            await stream.aclose()
 
 
 @pytest.mark.parametrize(

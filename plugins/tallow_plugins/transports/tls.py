@@ -1,5 +1,4 @@
-"""TLS 1.3 (RFC 8446) over TCP: hides from the network what a relay reads, and looks like the
-web."""
+"""TLS 1.3 (RFC 8446) over TCP: hides what a relay reads, and looks like the web."""
 
 from __future__ import annotations
 
