@@ -12,10 +12,14 @@ from tallow_core.registry.loader import PluginLoader
 from tallow_core.text import nearest, printable
 
 
-def loader_of(settings: Settings) -> PluginLoader:
-    """A loader of what is installed and allowed, whose drivers get the user's options."""
+def loader_of(settings: Settings, *, watch: bool = True) -> PluginLoader:
+    """A loader of what is installed and allowed, whose drivers get the user's options. Drivers of
+    others are watched in use, or are as they are."""
     return PluginLoader(
-        Catalog.scan(settings.plugins), settings.directories, settings.driver_options.of
+        Catalog.scan(settings.plugins),
+        settings.directories,
+        settings.driver_options.of,
+        watch=watch,
     )
 
 

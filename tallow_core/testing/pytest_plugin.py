@@ -2,7 +2,8 @@
 every check.
 
 pytest loads it wherever Tallow is installed, so it adds an option and imports nothing;
-`tallow_core.testing.check_collection` does the rest, once somebody asks for the suite.
+`tallow_core.testing.check_collection` does the rest when the suite is asked
+for.
 """
 
 from __future__ import annotations

@@ -12,7 +12,6 @@ VAGUE: frozenset[str] = frozenset(
         "tallow_core.cli.args.marks",
         "tallow_core.cli.commands.send_command",
         "tallow_core.cli.entry.main",
-        "tallow_core.cli.entry.plugin_commands",
         "tallow_core.cli.prompts.offer_prompt",
         "tallow_core.cli.prompts.question",
         "tallow_core.cli.views.output",
@@ -23,7 +22,6 @@ VAGUE: frozenset[str] = frozenset(
         "tallow_core.errors",
         "tallow_core.testing.fakes",
         "tallow_core.testing.links",
-        "tallow_core.testing.pytest_plugin",
         "tallow_core.text",
         "tallow_plugins.commands.demo",
     ]

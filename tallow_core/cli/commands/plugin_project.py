@@ -67,8 +67,8 @@ def _check_name(kind: Kind[object], name: str, catalog: Catalog) -> None:
     for entry in catalog.entries(kind):
         if entry.name == name and canonical(entry.distribution) != f"tallow-{kind.name}-{name}":
             raise UsageError(
-                f"{entry.maker} has a {kind.name} {name} already, and of two with one name neither"
-                " is used; choose another name"
+                f"{entry.maker} has a {kind.name} {name} already, and yours would not be used"
+                " beside it; choose another name"
             )
 
 

@@ -1,4 +1,4 @@
-"""The commands that plugins add, as metadata tells of them: no plugin is imported."""
+"""The commands that plugins add, read from metadata: no plugin is imported for a list."""
 
 from __future__ import annotations
 

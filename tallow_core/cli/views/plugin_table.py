@@ -118,7 +118,7 @@ def _descriptor(catalog: Catalog, entry: PluginEntry, settings: Settings) -> dic
     from tallow_core.config.plugins import loader_of
     from tallow_core.registry.contract_check import contract_of
 
-    loader = loader_of(settings)
+    loader = loader_of(settings, watch=False)
     hooks = {"hooks": tuple(_hooks(loader, entry))}
     if entry.kind == PLUGIN.name:
         return hooks
@@ -163,7 +163,8 @@ def _hooks(loader: PluginLoader, entry: PluginEntry) -> list[str]:
 def _plain(value: object) -> object:
     if isinstance(value, frozenset):
         return sorted(printable(str(item)) for item in value)
-    return printable(value) if isinstance(value, str) else value
+    plain = isinstance(value, bool | int | float | tuple | None)
+    return value if plain else printable(str(value))
 
 
 def event(facts: dict[str, Any]) -> str:
