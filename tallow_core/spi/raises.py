@@ -16,8 +16,10 @@ from tallow_core.errors import (
     ConfigError,
     CryptoError,
     ForgedRecord,
+    PolicyError,
     RemoteProtocolError,
     TallowError,
+    TransportError,
     UnreachableError,
     UsageError,
 )
@@ -95,6 +97,15 @@ RAISES: Mapping[str, Errors] = {
     "Discovery.announce": (ConfigError,),
     "Discovery.nameplates": (ConfigError,),
     "Discovery.browse": (ConfigError,),
+    # ways through address translators; the core implements Signalling
+    "Nat.__init__": (ConfigError,),
+    "Nat.gather": (UnreachableError,),
+    "Maps.map": (UnreachableError,),
+    "Punches.punch": (PolicyError, TransportError),
+    "Signalling.addresses": (),
+    "Signalling.send": (PolicyError, TransportError),
+    "Signalling.receive": (TransportError,),
+    "Signalling.connect": (PolicyError, UnreachableError),
     # stores of rooms
     "Rooms.__init__": (ConfigError,),
     "Rooms.open": (RoomTaken, RoomsFull),
