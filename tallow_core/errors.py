@@ -89,7 +89,7 @@ class CryptoError(TallowError):
 
 
 class ForgedRecord(CryptoError):
-    """A sealed record does not verify: somebody changed, replayed or reordered it."""
+    """A sealed record does not verify: it was changed, replayed or reordered on its way."""
 
     code = "forged"
 

@@ -1,4 +1,4 @@
-"""Text that somebody else chose, made safe to show.
+"""Text that a peer or a plugin chose, made safe to show.
 
 A peer sets file names, messages and error texts. Shown raw, a control sequence in them could move
 the cursor, rewrite what was printed, or set the clipboard; a bidirectional override could make

@@ -44,9 +44,9 @@ RECORDS_A_KEY = 1 << 10
 AAD = bytes(21)
 """As long as the associated data of a record."""
 
-_LEAST_RUNS = 3
+_MIN_RUNS = 3
 _FORMAT = "tallow speeds 1"
-_LONGEST = 1 << 16  # bytes of a file that is read at all
+_MAX_FILE_BYTES = 1 << 16
 
 
 def speeds(kind: str, drivers: Sequence[type[Driver]], state: Path) -> dict[str, float]:
@@ -68,7 +68,7 @@ def fastest(run: Callable[[], object], seconds: float) -> float:
     """Seconds of the fastest run, of as many as `seconds` give time for and at least three. What
     disturbs a run only makes it slower."""
     best, ends, runs = float("inf"), perf_counter() + seconds, 0
-    while runs < _LEAST_RUNS or perf_counter() < ends:
+    while runs < _MIN_RUNS or perf_counter() < ends:
         begin = perf_counter()
         run()
         best = min(best, perf_counter() - begin)
@@ -102,7 +102,7 @@ def _measured(kind: str, driver: type[Any]) -> float:
     try:
         return MEASURED[kind](driver)
     except Exception:
-        # Whatever is wrong with the driver will be said where it is used.
+        # What is wrong with the driver is said where it is used.
         return float("inf")
 
 
@@ -133,7 +133,7 @@ def _read(file: Path, fingerprint: str) -> dict[str, float] | None:
     """What the file says, or None if it is not there, does not fit, or is damaged."""
     try:
         with open(os.open(file, READ), "rb") as opened:
-            head, *lines = opened.read(_LONGEST).decode("ascii").splitlines()
+            head, *lines = opened.read(_MAX_FILE_BYTES).decode("ascii").splitlines()
         known = {name: float(seconds) for name, seconds in (line.split(" ") for line in lines)}
     except (OSError, ValueError):
         return None
@@ -174,7 +174,7 @@ _PROCESSOR = (
     "Features",
     "CPU ",
 )
-"""How the lines of /proc/cpuinfo begin that tell the processor (x86, Arm) and do not change while
+"""How the lines of /proc/cpuinfo begin that name the processor (x86, Arm) and do not change while
 it runs."""
 
 

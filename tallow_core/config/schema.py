@@ -182,7 +182,7 @@ class Settings:
 
     @property
     def file_to_write(self) -> Path:
-        """The config file that a message should tell the user to change."""
+        """The config file that a message names as the one to change."""
         return self.file or default_file(self.directories)
 
 

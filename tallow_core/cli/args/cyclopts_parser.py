@@ -62,7 +62,7 @@ def application(command: CommandLine) -> App:
 
 @cache
 def _explain_groups() -> None:
-    """Tell cyclopts, once, that the fields of these are options by themselves."""
+    """Mark for cyclopts, once, the classes whose fields are options by themselves."""
     for group, parameter in ((Common, Parameter(group=EVERY)), (Peering, Parameter())):
         Parameter.combine(_OWN, Parameter(name="*"), parameter)(group)
         _explain(group)
@@ -84,7 +84,7 @@ def check_options(app: App, words: list[str]) -> None:
     """Refuse a mistyped option by name: any word that begins with `-` before `--`, other than `-`
     itself, is an option.
 
-    cyclopts cannot be left to tell: where a command takes `-` as a path, it would take a mistyped
+    cyclopts does not find it: where a command takes `-` as a path, it would take a mistyped
     option for one too.
     """
     known = {

@@ -14,7 +14,7 @@ class Mark(NamedTuple):
     """`names` stand for the parameter instead of its own: those of an option, or what the help
     calls a positional one.
 
-    An option that is `counted` has no value: what is told is how often it stands there. `hyphen`
+    An option that is `counted` has no value; the parameter gets how often it was given. `hyphen`
     says that `-` alone is a value.
     """
 

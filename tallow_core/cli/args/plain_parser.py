@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_ori
 
 from tallow_core.cli.args.marks import Mark
 
-_LONGEST = 15
+_MAX_DIGITS = 15
 """Digits of a number: more than any setting allows, and none that a float would round."""
 
 
@@ -114,7 +114,7 @@ def _take(
 def _converted(hint: Any, text: str) -> str | int | float:
     if hint is str or (get_origin(hint) is Literal and text in get_args(hint)):
         return text
-    if hint in (int, float) and len(text) <= _LONGEST and text.isascii():
+    if hint in (int, float) and len(text) <= _MAX_DIGITS and text.isascii():
         if text.isdecimal():
             return int(text) if hint is int else float(text)
         if hint is float and text.replace(".", "", 1).isdecimal():

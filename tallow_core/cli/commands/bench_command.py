@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 PASSWORD = "password"  # noqa: S105 - the word for what is timed
 """Not a kind: Argon2id, which is the core's own."""
-LONGEST = 60.0
+MAX_TIMED_SECONDS = 60.0
 """Seconds that one operation may be timed for."""
 
 _COMMON = Common()
@@ -46,8 +46,10 @@ def bench(*, kind: str | None = None, seconds: float = 0.1, common: Common = _CO
             f'nothing of a kind "{printable(kind)}" can be timed{nearest(kind, kinds)}; there are'
             f" {', '.join(kinds)}"
         )
-    if not 0 < seconds <= LONGEST:
-        raise UsageError(f"--seconds must be above 0 and at most {LONGEST:g}, not {seconds:g}")
+    if not 0 < seconds <= MAX_TIMED_SECONDS:
+        raise UsageError(
+            f"--seconds must be above 0 and at most {MAX_TIMED_SECONDS:g}, not {seconds:g}"
+        )
     context = invocation.context(common, {})
     for name, driver, tasks in _subjects(context, kinds if kind is None else [kind]):
         try:

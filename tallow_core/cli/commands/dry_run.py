@@ -22,14 +22,14 @@ def dry_run(context: Context, paths: Sequence[str], options: TreeOptions) -> Non
     """
     counts = Counts()
     unread: list[Skipped] = []
-    told = 0
+    listed = 0
     with SourceTree(paths, options) as sources:
         for source in sources.walk():
-            _tell_entry(context, source.entry)
+            _report_entry(context, source.entry)
             counts.add(source.entry)
-            unread += _tell_skipped(context, sources.skipped[told:])
-            told = len(sources.skipped)
-        unread += _tell_skipped(context, sources.skipped[told:])
+            unread += _report_skipped(context, sources.skipped[listed:])
+            listed = len(sources.skipped)
+        unread += _report_skipped(context, sources.skipped[listed:])
     context.report(OfferMade(counts.files, counts.links, counts.size))
     if unread:
         more = ", ..." if len(unread) > 1 else ""
@@ -39,14 +39,14 @@ def dry_run(context: Context, paths: Sequence[str], options: TreeOptions) -> Non
         )
 
 
-def _tell_entry(context: Context, entry: Entry) -> None:
+def _report_entry(context: Context, entry: Entry) -> None:
     kind = entry.kind.name.lower().replace("_", "-")
     target = printable(entry.target) if entry.target else None
     path = printable("/".join(entry.components))
     context.report(EntryListed(path, kind, entry.size or 0, target))
 
 
-def _tell_skipped(context: Context, skipped: Sequence[Skipped]) -> list[Skipped]:
+def _report_skipped(context: Context, skipped: Sequence[Skipped]) -> list[Skipped]:
     """Say what is left out; returns what would end `send` with an error."""
     for each in skipped:
         context.report(LeftOut(printable(each.path), each.reason))

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, distribution
 
-from tallow_core.cli.views.output import put, tell
+from tallow_core.cli.views.output import put, say
 from tallow_core.cli.views.plugin_table import event, rows_of, table
 from tallow_core.config.list_edit import ListEdit
 from tallow_core.config.schema import Settings
@@ -51,7 +51,7 @@ def allow_plugins(
     allowed = settings.plugins._replace(allow=(*settings.plugins.allow, found))
     _print(found, allowed, settings, json=json)
     if not json and not quiet:
-        tell(f"{result}.{note}")
+        say(f"{result}.{note}")
     return EXIT_DONE
 
 
@@ -66,7 +66,7 @@ def disallow_plugins(wanted: str, settings: Settings, *, json: bool, quiet: bool
     _print(wanted, settings.plugins._replace(allow=kept), settings, json=json)
     if not json and not quiet:
         file = printable(str(settings.file_to_write))
-        tell(f"{printable(written[0])} is not allowed any more, in {file}.")
+        say(f"{printable(written[0])} is not allowed any more, in {file}.")
     return EXIT_DONE
 
 
@@ -83,7 +83,7 @@ def block_plugin(wanted: str, settings: Settings, *, json: bool, quiet: bool) ->
     blocked = settings.plugins._replace(block=(*settings.plugins.block, found))
     _print(found, blocked, settings, json=json)
     if not json and not quiet:
-        tell(f"{result}.")
+        say(f"{result}.")
     return EXIT_DONE
 
 
@@ -111,7 +111,7 @@ def _ask(found: str) -> None:
             f"the conformance kit would run the code of {name}, and there is no terminal to ask at:"
             " repeat with --yes, or with --no-check to allow it unchecked"
         )
-    tell(f"To check {name}, the conformance kit runs its code with your rights.")
+    say(f"To check {name}, the conformance kit runs its code with your rights.")
     answer = asyncio.run(ask(f"Run it, and allow {name} if it passes? [y/N] "))
     if (answer or "").lower() not in ("y", "yes"):
         raise RefusedError(f"{name} is not allowed: you declined to run its code")

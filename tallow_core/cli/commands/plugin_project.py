@@ -10,7 +10,7 @@ from string import Template
 
 from tallow_core import __version__
 from tallow_core.cli.entry.command_table import COMMANDS
-from tallow_core.cli.views.output import put, tell
+from tallow_core.cli.views.output import put, say
 from tallow_core.cli.views.reporters import json_line
 from tallow_core.config.schema import Settings
 from tallow_core.errors import EXIT_DONE, FileSystemError, UsageError
@@ -49,7 +49,7 @@ def new_plugin(
         where = printable(str(folder))
         put(json_line(ProjectWritten(words["distribution"], words["module"], where)))
     elif not quiet:
-        tell(_next_steps(folder, words))
+        say(_next_steps(folder, words))
     return EXIT_DONE
 
 

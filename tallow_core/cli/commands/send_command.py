@@ -28,7 +28,7 @@ def send(
     peering: Peering = _PEERING,
     common: Common = _COMMON,
 ) -> int:
-    """Print a code, and send files, folders, a text or standard input to whoever types it.
+    """Print a code, and send files, folders, a text or standard input to the receiver who types it.
 
     Parameters
     ----------

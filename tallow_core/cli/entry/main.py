@@ -23,7 +23,7 @@ def main() -> int:
         status = _answer(sys.argv[1:], code)
         results().flush()
     except OSError as error:
-        # a full disk, or a pipe that nobody reads: said on the other stream, if that still works
+        # A full disk, or a pipe without a reader: said on the other stream, if that still works.
         silence_output()
         try:
             print(

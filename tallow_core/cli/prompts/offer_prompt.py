@@ -15,7 +15,7 @@ from tallow_core.app.receive_call import receive
 from tallow_core.cli.prompts.entry_choice import by_patterns, by_words, described, numbered
 from tallow_core.cli.prompts.question import ask
 from tallow_core.cli.prompts.safety_prompt import ask_number
-from tallow_core.cli.views.output import results, tell
+from tallow_core.cli.views.output import results, say
 from tallow_core.cli.views.reporters import interactive, size_text
 from tallow_core.config.schema import Settings
 from tallow_core.errors import FileSystemError, RefusedError, UsageError
@@ -118,7 +118,7 @@ class ReceiveCommand:
             # On a thread: a long list takes a while to read.
             await detached(partial(_show, offered, selection))
             if offered.resumable:
-                tell(
+                say(
                     "This goes on with a transfer that was interrupted: what is here already is"
                     " not sent again."
                 )
@@ -180,8 +180,8 @@ def _check_output(output: str) -> None:
 
 
 def _taken(offered: IncomingOffer, output: str, selection: Selection) -> list[str]:
-    """The top-level names that exist in `output`: a hint for the question, whatever is true then is
-    decided when files land."""
+    """The top-level names that exist in `output`: a hint for the question. What is done
+    is decided when files land."""
     names = (
         entry.components[0] for entry in _wanted(offered, selection) if len(entry.components) == 1
     )
@@ -205,11 +205,11 @@ async def _choose(offered: IncomingOffer) -> Selection | None:
         try:
             selection = await detached(partial(offered.only, by_words(answer)))
         except UsageError as error:
-            tell(str(error))
+            say(str(error))
             continue
         if selection.counts.entries:
             return selection
-        tell("nothing is left then; to refuse everything, answer n to the next question")
+        say("nothing is left then; to refuse everything, answer n to the next question")
 
 
 def counted(counts: Counts) -> str:
@@ -250,15 +250,15 @@ def _show(offered: IncomingOffer, selection: Selection) -> None:
         else _summary(offered, selection)
     )
     for line in itertools.islice(lines, LINES):
-        tell(line)
+        say(line)
     rest = sum(1 for _ in lines)
     if rest:
-        tell(f"  ... and {rest} more")
+        say(f"  ... and {rest} more")
 
 
 async def page(lines: Iterator[str]) -> None:
     """Show a list a screen at a time."""
     while batch := list(itertools.islice(lines, LINES)):
-        tell("\n".join(batch))
+        say("\n".join(batch))
         if len(batch) == LINES and await ask("-- Enter for more, q to stop listing -- "):
             return

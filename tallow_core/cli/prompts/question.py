@@ -7,9 +7,9 @@ import asyncio
 import os
 
 from tallow_core.aio import detached
-from tallow_core.cli.views.output import tell
+from tallow_core.cli.views.output import say
 
-MOST_ANSWER = 4096
+MAX_ANSWER_BYTES = 4096
 
 
 async def ask(question: str, *, quietly: bool = False) -> str | None:
@@ -21,15 +21,15 @@ async def ask(question: str, *, quietly: bool = False) -> str | None:
     """
     shown = os.isatty(0) or not quietly
     if shown:
-        tell(question, end="")
+        say(question, end="")
     try:
         answer = await _next_line()
     except asyncio.CancelledError:
         if shown:
-            tell("")  # what ended the question is told on a line of its own
+            say("")  # what ended the question is said on a line of its own
         raise
     if shown and (answer is None or not os.isatty(0)):
-        tell("")
+        say("")
     return answer
 
 
@@ -48,7 +48,7 @@ async def _next_line() -> str | None:
 def _line() -> str | None:
     line = bytearray()
     try:
-        while len(line) < MOST_ANSWER and (byte := os.read(0, 1)) not in (b"", b"\n"):
+        while len(line) < MAX_ANSWER_BYTES and (byte := os.read(0, 1)) not in (b"", b"\n"):
             line += byte
     except OSError:
         return None

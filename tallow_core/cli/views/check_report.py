@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from tallow_core.cli.views.output import put, results, tell
+from tallow_core.cli.views.output import put, results, say
 from tallow_core.cli.views.reporters import JsonReporter
 from tallow_core.config.schema import Settings
 from tallow_core.errors import EXIT_DONE, PluginError, UsageError
@@ -172,7 +172,7 @@ class PlainReport:
             return
         put(f"{subject}  {printable(f'{subject.distribution} {subject.version}')}")
         if subject.borrowed:
-            tell(
+            say(
                 "warning: its distribution is not allowed in the config; it is imported for this"
                 " check only"
             )

@@ -23,7 +23,7 @@ class OutputError(OSError):
 
 
 def claim_output() -> None:
-    """Keep the real standard output for `put`; whatever else writes to descriptor 1 writes to
+    """Keep the real standard output for `put`; all else that writes to descriptor 1 writes to
     standard error from now on."""
     global _own
     descriptor = os.dup(1)
@@ -47,7 +47,7 @@ def put(text: str, stream: TextIO | None = None, *, end: str = "\n") -> None:
         raise OutputError(error.errno, error.strerror) from error
 
 
-def tell(text: str, *, end: str = "\n") -> None:
+def say(text: str, *, end: str = "\n") -> None:
     """Write a line for the person at the terminal."""
     try:
         print(text, end=end, file=sys.stderr, flush=True)

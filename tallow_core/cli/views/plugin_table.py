@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, get_type_hints
 
-from tallow_core.cli.views.output import put, tell
+from tallow_core.cli.views.output import put, say
 from tallow_core.cli.views.reporters import json_line
 from tallow_core.config.schema import Settings
 from tallow_core.errors import EXIT_DONE, PluginError, UsageError
@@ -47,10 +47,10 @@ def _hint(catalog: Catalog, entries: list[PluginEntry]) -> None:
         if entry.state == "blocked" and canonical(entry.distribution) not in allowed
     )
     for distribution in dict.fromkeys(strange):
-        tell(f"to use what {printable(distribution)} provides:  {allow_command(distribution)}")
+        say(f"to use what {printable(distribution)} provides:  {allow_command(distribution)}")
     for entry in entries:
         if entry.state == "library missing":
-            tell(f"{entry.kind} {entry.name}: {catalog.reason(entry)}")
+            say(f"{entry.kind} {entry.name}: {catalog.reason(entry)}")
 
 
 def show_plugin(*, name: str, kind: str | None, settings: Settings, json: bool) -> int:

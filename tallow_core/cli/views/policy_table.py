@@ -235,7 +235,7 @@ def _theirs(
 
 
 def _read_offer(path: Path) -> Offer:
-    """Kind -> names, out of a file that somebody gave us."""
+    """Kind -> names, out of a file from a peer."""
     where = printable(str(path))
     try:
         read = [

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from json.encoder import encode_basestring_ascii as _quoted
 from typing import TYPE_CHECKING, Any, ClassVar, TextIO
 
-from tallow_core.cli.views.output import put, tell
+from tallow_core.cli.views.output import put, say
 from tallow_core.event_fields import VERSION, as_mapping
 from tallow_core.events import (
     CodeReady,
@@ -103,12 +103,12 @@ class JsonReporter:
     def warn(self, text: str) -> None:
         """Warnings are for people: standard error."""
         if not self._quiet:
-            tell(f"warning: {text}")
+            say(f"warning: {text}")
 
     def note(self, text: str, level: int = 1) -> None:
         """Details for `-v`, on standard error."""
         if self._verbose >= max(level, 1):
-            tell(text)
+            say(text)
 
 
 class PlainReporter:
@@ -139,7 +139,7 @@ class PlainReporter:
     def _say(self, text: str) -> None:
         if not self._quiet:
             self._stop_bar()
-            tell(text)
+            say(text)
 
     def _code(self, event: CodeReady) -> None:
         if self._quiet:
@@ -163,7 +163,7 @@ class PlainReporter:
     def _safety(self, event: SafetyShown) -> None:
         self._stop_bar()
         # Quiet or not: a person on the other side waits for it.
-        tell(f"Read this number to the other side: {event.say}")
+        say(f"Read this number to the other side: {event.say}")
 
     def _file(self, event: FileDone) -> None:
         self.note(f"{event.path}  {size_text(event.bytes)}  {event.tree_hash[:16]}", 2)
@@ -189,7 +189,7 @@ class PlainReporter:
         put(f"{event.path}{more.get(event.kind, f'  {size_text(event.bytes)}')}")
 
     def _left_out(self, event: LeftOut) -> None:
-        tell(f"left out: {event.path} ({reason_text(*event)})")
+        say(f"left out: {event.path} ({reason_text(*event)})")
 
     def _text(self, event: TextReceived) -> None:
         put(event.text)
@@ -211,7 +211,7 @@ class PlainReporter:
 
     def _error(self, event: CommandFailed) -> None:
         self._stop_bar()
-        tell(f"error: {event.message}")
+        say(f"error: {event.message}")
 
     # -- the bar ---------------------------------------------------------------------------------
 
@@ -301,5 +301,5 @@ def size_text(size: int) -> str:
 
 
 def interactive() -> bool:
-    """Whether somebody can be asked: standard input and error are a terminal."""
+    """Whether a person can be asked: standard input and error are a terminal."""
     return os.isatty(0) and sys.stderr.isatty()
