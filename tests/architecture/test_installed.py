@@ -33,6 +33,7 @@ def test_packages_are_the_installed_ones(package: object) -> None:
     assert file.is_relative_to(installed()), f"{file} is tested instead of the wheel"
 
 
+@pytest.mark.processes
 def test_so_are_those_of_the_processes(tmp_path: Path) -> None:
     """What `python -m tallow_core` runs in the end-to-end tests."""
     shown = subprocess.run(
@@ -54,6 +55,6 @@ def test_it_is_no_editable_install() -> None:
     assert {
         "tallow_core/py.typed",
         "tallow_plugins/py.typed",
-        "tallow_core/protocol/words.txt",
+        "tallow_core/protocol/handshake/words.txt",
     } <= names
     assert not [name for name in names if name.startswith(("tests/", "plugins/", "docs/"))]
