@@ -206,7 +206,6 @@ def tallow_session_event(event):
 """
 
 
-@pytest.mark.xfail(reason="descriptor 1 is not Tallow's own yet", strict=False)
 @pytest.mark.parametrize("words", [("--json", "--yes"), ("--stdout", "--yes")])
 def test_what_a_plugin_prints_is_no_data(lab: Lab, tmp_path: Path, words: tuple[str, ...]) -> None:
     site = Site(tmp_path / "site")
