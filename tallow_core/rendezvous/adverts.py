@@ -60,13 +60,25 @@ async def _nameplates_of(context: Context, driver: Discovery, deadline: float) -
         return frozenset()
 
 
+def drivers_beside(context: Context, endpoints: list[Endpoint]) -> list[Discovery]:
+    """The drivers in use beside `endpoints`: where one of those hides where this machine is, none
+    that others could see it by."""
+    hiding = any(context.network.transport(each.scheme).hides_addresses for each in endpoints)
+    return [each for each in context.discoveries if each.scope == "host" or not hiding]
+
+
 async def announce(
-    context: Context, nameplate: str, endpoints: list[Endpoint], stack: AsyncExitStack
+    context: Context,
+    nameplate: str,
+    endpoints: list[Endpoint],
+    stack: AsyncExitStack,
+    *,
+    relays: list[Endpoint],
 ) -> bool:
     """Have every driver announce the endpoints that fit its scope until `stack` closes; whether any
     does."""
     announced = False
-    for driver in list(context.discoveries):
+    for driver in drivers_beside(context, endpoints + relays):
         fitting = _fitting(context, driver, endpoints)
         if fitting:
             advert = Advert(nameplate, tuple(fitting))

@@ -104,7 +104,7 @@ class _Search:
         """Ask discovery and every relay at once."""
         endpoints = [relay_endpoint(self._context, url) for url in relay_urls(self._context)]
         announced = await adverts.nameplates(self._context)
-        drivers = list(self._context.discoveries)
+        drivers = adverts.drivers_beside(self._context, endpoints)
         if not endpoints and not drivers:
             raise PolicyError("there is no way to find the sender").then("name a way to the sender")
         head_start = RELAY_DELAY_SECONDS if self._code.nameplate in announced else 0.0

@@ -43,7 +43,10 @@ async def open_host(context: Context, phrase: str | None) -> AsyncIterator[Host]
             host.forget_guesses()
         stack.push_async_callback(host.aclose)
         await _listen(context, host, stack, relayed=bool(rooms))
-        announced = await announce(context, host.code.nameplate, host.listening, stack)
+        relays = [room.endpoint for room in rooms]
+        announced = await announce(
+            context, host.code.nameplate, host.listening, stack, relays=relays
+        )
         if not (rooms or announced or (host.listening and context.settings.send.listen)):
             raise PolicyError("nobody could reach this sender").then("name a way to be reached")
         for room in rooms:
