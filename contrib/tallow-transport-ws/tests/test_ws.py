@@ -43,7 +43,11 @@ async def dial(transport: WebSocket, endpoint: Endpoint) -> ByteStream:
 
 async def greet(listener: Listener) -> ByteStream:
     stream = await listener.accept()
-    await stream.send(b"hello")
+    try:
+        await stream.send(b"hello")
+    except BaseException:
+        await stream.aclose()
+        raise
     return stream
 
 
