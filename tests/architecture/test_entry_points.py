@@ -37,13 +37,20 @@ def test_there_is_a_driver_of_every_kind() -> None:
     assert {entry.kind for entry in ENTRIES} == {kind.name for kind in KINDS} == CHECKS.keys()
 
 
+def marks_of(entry: PluginEntry) -> tuple[pytest.MarkDecorator, ...]:
+    """What keeps the checks of a driver out of the fast lane."""
+    if entry.kind in ON_THE_NETWORK:
+        return (pytest.mark.sockets,)
+    return (pytest.mark.slow,) if entry.name == "opaque" else ()
+
+
 @pytest.mark.parametrize(
     "entry",
     [
         pytest.param(
             entry,
             id=f"{entry.kind}:{entry.name}",
-            marks=pytest.mark.sockets if entry.kind in ON_THE_NETWORK else (),
+            marks=marks_of(entry),
         )
         for entry in ENTRIES
     ],

@@ -163,6 +163,7 @@ def settings_of(home: Path) -> DriverSettings:
     return DriverSettings(context_of(home).settings.directories)
 
 
+@pytest.mark.processes  # ifaddr asks other programs where the C library is
 @pytest.mark.parametrize("driver", [Faithful, Interfaces])
 def test_what_keeps_its_promises_passes(driver: type[Nat], tmp_path: Path) -> None:
     assert len(run_checks(NAT, driver, settings_of(tmp_path))) == 6
