@@ -42,8 +42,11 @@ from tallow_core.spi import (
 from tallow_core.spi.raises import RAISES
 from tallow_core.testing import (
     expect,
+    fake_discovery,
+    fake_nat,
     fake_network,
     fakes,
+    hooks,
     links,
     memory_transport,
     subjects,
@@ -187,7 +190,19 @@ def _kit() -> str:
     parts = [
         module_text(suite, 2, ("BUILT_WITH_SETTINGS", "Check", "checks_of", "run_checks")),
         module_text(subjects, 2, ("scratch",)),
-        *(module_text(each, 2) for each in (expect, fakes, fake_network, memory_transport, links)),
+        *(
+            module_text(each, 2)
+            for each in (
+                hooks,
+                expect,
+                fakes,
+                fake_network,
+                fake_nat,
+                fake_discovery,
+                memory_transport,
+                links,
+            )
+        ),
     ]
     return "\n".join((_head("kit.md"), *(line for part in parts for line in part)))
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -15,14 +16,16 @@ from tallow_core.errors import PluginError, UsageError
 from tallow_core.plugin_settings import DriverSettings
 from tallow_core.registry.catalog import Catalog
 from tallow_core.registry.entry import PluginEntry
-from tallow_core.registry.kinds import COMMAND, KINDS, PLUGIN, kind_named
+from tallow_core.registry.kinds import LISTED_KINDS, PLUGIN, listed_kind
 from tallow_core.registry.loader import PluginLoader, default_options
 from tallow_core.registry.permissions import FIRST_PARTY, Permissions, canonical
+from tallow_core.testing.expect import require
 from tallow_core.testing.suite import CORE, Check, checks_of, core_checks
 from tallow_core.text import nearest, printable
 
 ALL = "all"
 _CORE = "core"
+NO_HOOKS = "the module implements no hook"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +55,9 @@ class Subject:
             return core_checks(self.name)
         loader = PluginLoader(Catalog.scan(self.plugins), settings.directories, watch=False)
         if self.kind == PLUGIN.name and self.entry is not None:
-            loader.load_hooks(self.entry)
-            return []
-        kind = kind_named(self.kind)
+            hooks = loader.load_hooks(self.entry)
+            return [Check("hooks_are_known", partial(require, bool(hooks), NO_HOOKS))]
+        kind = listed_kind(self.kind)
         assert kind is not None  # made from an entry of the catalogue
         driver = loader.load(kind, self.name)
         options = default_options(kind.name, driver)
@@ -71,19 +74,17 @@ def named(text: str, plugins: Permissions) -> Subject:
     kind_name, _, name = text.partition(":")
     if kind_name == _CORE:
         return _primitive(name, plugins)
-    kind = kind_named(kind_name)
+    kind = listed_kind(kind_name)
     if kind is None:
         raise UsageError(
             f'there is no kind "{printable(kind_name)}" of'
-            f" driver{nearest(kind_name, [*(each.name for each in KINDS), _CORE])}"
+            f" driver{nearest(kind_name, [*(each.name for each in LISTED_KINDS), _CORE])}"
         )
     if not name:
         raise UsageError(
             f'"{printable(text)}" names no driver: write KIND:NAME, as `tallow plugins list` shows'
             " them"
         )
-    if kind is COMMAND:
-        raise UsageError("commands have no checks: a command is run, not chosen")
     catalog = Catalog.scan(plugins)
     mine = [entry for entry in catalog.entries(kind) if entry.name == name]
     borrowed = [entry.distribution for entry in mine if entry.state == "blocked"]
@@ -94,13 +95,11 @@ def named(text: str, plugins: Permissions) -> Subject:
 
 
 def everything(plugins: Permissions) -> list[Subject]:
-    """All installed drivers of kinds that have checks, and the primitives of the core. Who may not
+    """All installed drivers, modules with hooks only, and the primitives of the core. What may not
     be loaded is passed over."""
     catalog = Catalog.scan(plugins)
     found: dict[str, Subject] = {}
-    for entry in (
-        entry for kind in KINDS if kind is not COMMAND for entry in catalog.entries(kind)
-    ):
+    for entry in (entry for kind in LISTED_KINDS for entry in catalog.entries(kind)):
         subject = _subject(entry, catalog)
         # A driver that is blocked does not stand for an allowed one of its name.
         if str(subject) not in found or not subject.passed_over:

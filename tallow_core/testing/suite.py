@@ -29,6 +29,7 @@ from tallow_core.registry.kinds import (
 )
 from tallow_core.testing.checks import cipher_checks as cipher
 from tallow_core.testing.checks import code_checks as authenticator
+from tallow_core.testing.checks import command_checks as command
 from tallow_core.testing.checks import compressor_checks as compressor
 from tallow_core.testing.checks import core_checks as core
 from tallow_core.testing.checks import discovery_checks as discovery
@@ -58,7 +59,7 @@ CHECKS: Mapping[str, tuple[Callable[..., None], ...]] = {
     RESOLVER.name: resolver.CHECKS,
     NAT.name: nat.CHECKS,
     ROOMS.name: rooms.CHECKS,
-    COMMAND.name: (),
+    COMMAND.name: command.CHECKS,
 }
 """Kind name -> its checks, in the order in which they run. Each takes the driver class; those of
 `BUILT_WITH_SETTINGS` settings too."""
@@ -90,12 +91,16 @@ class Check:
             raise ConformanceError(f"{type(error).__name__}: {error}") from error
 
 
-def checks_of(kind: Kind[Any], driver: type, settings: DriverSettings | None = None) -> list[Check]:
+def checks_of(
+    kind: Kind[Any], driver: type[Any], settings: DriverSettings | None = None
+) -> list[Check]:
     """The checks of `kind`, bound to `driver`.
 
     `settings`, whose directories may be written to, are needed for the kinds in
-    `BUILT_WITH_SETTINGS`.
+    `BUILT_WITH_SETTINGS`; where they hold no options, the driver gets its defaults.
     """
+    if settings is not None and settings.options is None and driver.options is not None:
+        settings = settings._replace(options=driver.options())
     arguments: tuple[object, ...] = (
         (driver, settings) if kind.name in BUILT_WITH_SETTINGS else (driver,)
     )

@@ -80,3 +80,12 @@ def test_its_commands_exist() -> None:
 def test_links_lead_somewhere(page: Path) -> None:
     for target, _ in _LINK.findall(page.read_text("utf-8")):
         assert "://" in target or (page.parent / target).exists(), f"{page}: {target}"
+
+
+def test_templates_import_public_modules_only() -> None:
+    """What `plugins new` writes is an example of what a plugin may rely on."""
+    page = (DOCS / "reference" / "versioning.md").read_text("utf-8")
+    public = tuple(re.findall(r"`(tallow_core\.[\w.]+)`", page.partition("## The version")[0]))
+    for template in (ROOT / "tallow_core" / "cli" / "scaffold").glob("*.py.tmpl"):
+        for module in re.findall(r"^from (tallow_core\S*)", template.read_text("utf-8"), re.M):
+            assert module.startswith(public), f"{template.name} imports {module}"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tallow_core.registry.kinds import CIPHER, COMMAND, KINDS
+from tallow_core.registry.kinds import CIPHER, KINDS
 from tallow_core.testing.suite import CHECKS, CORE
 from tests.kit.import_trace import TRACED, imported
 from tests.kit.lab import Lab
@@ -31,14 +31,11 @@ def test_one_driver(lab: Lab) -> None:
 
 
 def test_all(lab: Lab) -> None:
-    """Every installed driver of every kind that has checks, and the primitives of the core; those
+    """Every installed driver of every kind, and the primitives of the core; those
     whose library is missing are named."""
     checked = lab.run(lab.place(), "plugins", "check", "--all", "--json").ends(0)
     subjects = {(event["kind"], event["name"]): event["state"] for event in checked.named("plugin")}
-    assert {kind for kind, _ in subjects} == {
-        "core",
-        *(kind.name for kind in KINDS if kind is not COMMAND),
-    }
+    assert {kind for kind, _ in subjects} == {"core", *(kind.name for kind in KINDS)}
     assert {name for kind, name in subjects if kind == "core"} == set(CORE)
     allowed = {subject for subject, state in subjects.items() if state == "allowed"}
     assert {(event["kind"], event["name"]) for event in checked.named("check")} == allowed
@@ -185,7 +182,6 @@ def test_a_driver_that_cannot_be_loaded(lab: Lab, site: Site, source: str) -> No
         (["hash"], 2, "write KIND:NAME"),
         (["hash:"], 2, "names no driver"),
         (["hahs:blake3"], 2, 'did you mean "hash"?'),
-        (["command:demo"], 2, "commands have no checks"),
         (["hash:blake33"], 10, 'did you mean "blake3"?'),
         (["core:nothing"], 10, "no primitive"),
     ],

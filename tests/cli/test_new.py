@@ -20,7 +20,7 @@ from trove_classifiers import classifiers
 from tallow_core.cli.commands.plugin_project import new_plugin
 from tallow_core.config.schema import Settings
 from tallow_core.errors import FileSystemError, UsageError
-from tallow_core.registry.kinds import COMMAND, KINDS, Kind
+from tallow_core.registry.kinds import LISTED_KINDS, PLUGIN, Kind
 from tests.kit.lab import PROGRAM, Lab, tree
 
 NAME = "shiny-1"
@@ -67,7 +67,7 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     (library,) = (folder / "venv" / "lib").glob("python*/site-packages")
     lines = [f"import site; site.addsitedir({path!r})" for path in site.getsitepackages()]
     (library / "surroundings.pth").write_text("\n".join(lines) + "\n")
-    projects = [new(kind.name, NAME, folder / kind.name) for kind in KINDS]
+    projects = [new(kind.name, NAME, folder / kind.name) for kind in LISTED_KINDS]
     editable = [word for project in projects for word in ("--editable", str(project))]
     pip = (sys.executable, "-m", "pip", "--python", str(python))
     run([*pip, "install", "--quiet", "--no-deps", "--no-build-isolation", *editable], folder)
@@ -75,7 +75,7 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 @pytest.mark.processes
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: str(kind.name))
+@pytest.mark.parametrize("kind", LISTED_KINDS, ids=lambda kind: str(kind.name))
 def test_it_installs_and_passes_the_kit(
     workshop: tuple[Path, Path], kind: Kind[object], lab: Lab
 ) -> None:
@@ -98,10 +98,12 @@ def test_it_installs_and_passes_the_kit(
         .events
     )
     assert (shown["state"], shown["distribution"]) == ("allowed", distribution)
-    assert shown["class"].startswith("Shiny1")
-    if kind is not COMMAND:
-        checked = lab.run(ann, "plugins", "check", f"{kind.name}:{NAME}", program=program).ends(0)
-        assert "1 driver" in checked.out.text
+    if kind is PLUGIN:
+        assert shown["hooks"] == ["tallow_veto_offer"]
+    else:
+        assert shown["class"].startswith("Shiny1")
+    checked = lab.run(ann, "plugins", "check", f"{kind.name}:{NAME}", program=program).ends(0)
+    assert "1 driver" in checked.out.text
 
 
 @pytest.mark.processes
@@ -142,7 +144,7 @@ def test_a_command_of_ones_own(workshop: tuple[Path, Path], lab: Lab) -> None:
     lab.run(ann, NAME, "--times", "0", program=program).ends(2)
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: str(kind.name))
+@pytest.mark.parametrize("kind", LISTED_KINDS, ids=lambda kind: str(kind.name))
 @pytest.mark.parametrize(
     "name", ["true", "3des", "cipher", "a", "x" * 32, "kem-pair", "import", "a--b"]
 )

@@ -6,109 +6,66 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 
 from tallow_core.errors import UnreachableError
 from tallow_core.plugin_settings import DriverSettings
 from tallow_core.registry.kinds import NAT
-from tallow_core.spi.nat import Hole, Maps, Nat, Punches, Reach, RelayView, Signalling
+from tallow_core.spi.nat import Hole, Nat, Reach, Signalling
 from tallow_core.testing.checks import nat_checks
 from tallow_core.testing.expect import ConformanceError
+from tallow_core.testing.fake_nat import FakeNat
 from tallow_core.testing.suite import run_checks
-from tallow_core.types import Role, SocketAddress, Touch
+from tallow_core.types import Role, SocketAddress
 from tallow_plugins.nats.interfaces import Interfaces
 from tests.kit.in_process import context_of
 
 
-class Faithful(Nat, Maps, Punches):
-    """Uses every part of the contract, with a gateway and a peer that are not there."""
-
-    name: ClassVar[str] = "faithful"
-    touches: ClassVar[frozenset[Touch]] = frozenset({"tcp"})
-    reveals: ClassVar[str] = "Nothing."
-
-    def __init__(self, settings: DriverSettings) -> None:
-        self.mapped = 0
-
-    async def gather(
-        self, bases: Sequence[SocketAddress], deadline: float, *, relay_view: RelayView | None
-    ) -> AsyncIterator[Reach]:
-        """An own address, what the relay sees, and waiting until there is no time left."""
-        yield Reach("host", "tcp", "192.0.2.1", 0, SocketAddress("192.0.2.1", 0))
-        for base in bases:
-            if relay_view is not None:
-                yield Reach("reflexive", "tcp", relay_view.address, 1, base, 60.0, b"?")
-        await asyncio.sleep(max(0.0, deadline - asyncio.get_running_loop().time()))
-
-    def map(self, base: SocketAddress, lifetime: float) -> AbstractAsyncContextManager[Reach]:
-        """A gateway that says yes."""
-        return self._mapping(base, lifetime)
-
-    @asynccontextmanager
-    async def _mapping(self, base: SocketAddress, lifetime: float) -> AsyncIterator[Reach]:
-        self.mapped += 1
-        try:
-            yield Reach("mapped", "tcp", "198.51.100.1", 4711, base, lifetime)
-        finally:
-            self.mapped -= 1
-
-    async def punch(self, role: Role, signalling: Signalling, deadline: float) -> Hole:
-        """Greet, and ask the core for a socket."""
-        await signalling.send(b"hello", [SocketAddress("192.0.2.99", 9)])
-        async with asyncio.timeout_at(deadline):
-            if await signalling.receive() != b"hello":
-                raise UnreachableError("it does not know this driver")
-        remote = signalling.addresses[-1]
-        made = await signalling.connect(remote, deadline)
-        made.close()
-        return Hole("tcp", SocketAddress("192.0.2.1", 0), remote, "punched")
-
-
-class Endless(Faithful):
+class Endless(FakeNat):
     async def gather(self, *_: Any, **__: Any) -> AsyncIterator[Reach]:
         """Never ends."""
         yield Reach("host", "tcp", "192.0.2.1", 0, SocketAddress("192.0.2.1", 0))
         await asyncio.sleep(60)
 
 
-class Named(Faithful):
+class Named(FakeNat):
     async def gather(self, *_: Any, **__: Any) -> AsyncIterator[Reach]:
         """A name where a number should be."""
         yield Reach("host", "tcp", "localhost", 0, SocketAddress("localhost", 0))
 
 
-class Elsewhere(Faithful):
+class Elsewhere(FakeNat):
     async def gather(self, *_: Any, **__: Any) -> AsyncIterator[Reach]:
         """A base that was not given."""
         yield Reach("mapped", "tcp", "192.0.2.1", 7, SocketAddress("192.0.2.1", 7))
 
 
-class MapsElsewhere(Faithful):
+class MapsElsewhere(FakeNat):
     def map(self, base: SocketAddress, lifetime: float) -> AbstractAsyncContextManager[Reach]:
         """To another base."""
         return self._mapping(SocketAddress("192.0.2.77", 7), lifetime)
 
 
-class Floods(Faithful):
+class Floods(FakeNat):
     async def punch(self, role: Role, signalling: Signalling, deadline: float) -> Hole:
         """More signals than a session carries."""
         while True:
             await signalling.send(b"again")
 
 
-class Deaf(Faithful):
+class Deaf(FakeNat):
     async def punch(self, role: Role, signalling: Signalling, deadline: float) -> Hole:
         """Never ends."""
         await asyncio.sleep(60)
         raise AssertionError
 
 
-class Guesses(Faithful):
+class Guesses(FakeNat):
     async def punch(self, role: Role, signalling: Signalling, deadline: float) -> Hole:
         """A hole to an address that the other end did not list."""
         remote = SocketAddress("198.51.100.9", 9)
@@ -121,7 +78,7 @@ def found_in(data: bytes) -> SocketAddress | None:
     return SocketAddress(text[1].decode(), int(text[2])) if text else None
 
 
-class DialsData(Faithful):
+class DialsData(FakeNat):
     async def punch(self, role: Role, signalling: Signalling, deadline: float) -> Hole:
         """Opens a socket by itself to what stands in data."""
         place = await planted(signalling, deadline)
@@ -133,7 +90,7 @@ class DialsData(Faithful):
         raise UnreachableError("no way")
 
 
-class AsksForData(Faithful):
+class AsksForData(FakeNat):
     async def punch(self, role: Role, signalling: Signalling, deadline: float) -> Hole:
         """Asks the core for a socket to what stands in data."""
         place = await planted(signalling, deadline)
@@ -164,7 +121,7 @@ def settings_of(home: Path) -> DriverSettings:
 
 
 @pytest.mark.processes  # ifaddr asks other programs where the C library is
-@pytest.mark.parametrize("driver", [Faithful, Interfaces])
+@pytest.mark.parametrize("driver", [FakeNat, Interfaces])
 def test_what_keeps_its_promises_passes(driver: type[Nat], tmp_path: Path) -> None:
     assert len(run_checks(NAT, driver, settings_of(tmp_path))) == 6
 

@@ -16,7 +16,7 @@ from tallow_core.config.schema import Settings
 from tallow_core.errors import EXIT_DONE, FileSystemError, UsageError
 from tallow_core.events import ProjectWritten
 from tallow_core.registry.catalog import Catalog
-from tallow_core.registry.kinds import COMMAND, KINDS, Kind, kind_named
+from tallow_core.registry.kinds import COMMAND, LISTED_KINDS, PLUGIN, Kind, listed_kind
 from tallow_core.registry.permissions import canonical
 from tallow_core.text import nearest, printable
 
@@ -28,6 +28,13 @@ _LIBRARIES = {
     "authenticator": "cpace>=0.1,<0.2",
 }
 """What the code that a project begins with stands on, beside Tallow and Python's own library."""
+_DRIVER = """\
+The driver is `src/$module/__init__.py`. `$contract` in `$contract_module` says what its class must
+do, and `tallow_core.testing.checks` what the kit checks. `name`, the entry point in
+`pyproject.toml` and what a user types are one and the same word."""
+_HOOKS = """\
+The hooks are in `src/$module/__init__.py`. `tallow_core.registry.hookspecs` lists those that there
+are. They are called in every run of a user who allows the distribution."""
 
 
 def new_plugin(
@@ -35,11 +42,11 @@ def new_plugin(
 ) -> int:
     """Write the project `tallow-KIND-NAME` into `path` (a folder that is missing or empty), and say
     how to go on."""
-    kind = kind_named(kind_name)
+    kind = listed_kind(kind_name)
     if kind is None:
         raise UsageError(
             f'there is no kind "{printable(kind_name)}" of'
-            f" plugin{nearest(kind_name, [each.name for each in KINDS])}"
+            f" plugin{nearest(kind_name, [each.name for each in LISTED_KINDS])}"
         )
     _check_name(kind, name, Catalog.scan(settings.plugins))
     words = _words(kind, name)
@@ -78,19 +85,20 @@ def _words(kind: Kind[object], name: str) -> dict[str, str]:
     module, _, contract = kind.contract_path.partition(":")
     stem = "".join(word.capitalize() for word in name.split("-"))
     library = _LIBRARIES.get(kind.name)
-    return {
+    parts = {
+        "module": f"tallow_{kind.name}_{name.replace('-', '_')}",
+        "contract": contract,
+        "contract_module": module,
+    }
+    return parts | {
         "kind": kind.name,
         "kind_constant": kind.name.upper(),
         "name": name,
         "distribution": f"tallow-{kind.name}-{name}",
-        "module": f"tallow_{kind.name}_{name.replace('-', '_')}",
         "class_name": f"{'No' if stem[0].isdigit() else ''}{stem}{contract}",
         "function": f"run_{name.replace('-', '_')}",
-        "contract": contract,
-        "contract_module": module,
+        "about": Template(_HOOKS if kind is PLUGIN else _DRIVER).substitute(parts),
         "libraries": f', "{library}"' if library else "",
-        # A command is run, not chosen, and has no checks.
-        "check": "" if kind.name == COMMAND.name else f"tallow plugins check {kind.name}:{name}\n",
         "version": __version__,
     }
 
@@ -98,6 +106,7 @@ def _words(kind: Kind[object], name: str) -> dict[str, str]:
 def _contents(kind: Kind[object], words: dict[str, str]) -> dict[str, str]:
     """Path -> content of every file of the project."""
     templates = files("tallow_core.cli") / "scaffold"
+    test = "test_hooks.py" if kind is PLUGIN else "test_kit.py"
 
     def filled(template: str) -> str:
         return Template((templates / f"{template}.tmpl").read_text("utf-8")).substitute(words)
@@ -109,7 +118,7 @@ def _contents(kind: Kind[object], words: dict[str, str]) -> dict[str, str]:
         ".github/workflows/test.yml": filled("test.yml"),
         f"src/{words['module']}/__init__.py": filled(f"{kind.name}.py"),
         f"src/{words['module']}/py.typed": "",
-        "tests/test_kit.py": filled("test_kit.py"),
+        f"tests/{test}": filled(test),
     }
 
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import socket
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, get_args
 
-from tallow_core.errors import PolicyError, TallowError, TransportError
+from tallow_core.errors import TallowError, TransportError
 from tallow_core.protocol.lanes.candidates import MAX_DRIVER_DATA_BYTES
-from tallow_core.protocol.lanes.signal import MAX_SIGNAL_BYTES, MAX_SIGNAL_PLACES, MAX_SIGNALS
 from tallow_core.spi.nat import (
     Hole,
     Maps,
@@ -20,12 +18,12 @@ from tallow_core.spi.nat import (
     Punches,
     Reach,
     RelayView,
-    Signalling,
     SocketProtocol,
 )
 from tallow_core.testing.checks.bounded import complete
 from tallow_core.testing.checks.driver_checks import descriptor_is_complete
 from tallow_core.testing.expect import require
+from tallow_core.testing.fake_nat import FakeSignalling
 from tallow_core.testing.socket_watch import forbidden
 from tallow_core.types import CandidateKind, Endpoint, Role, SocketAddress, Touch
 
@@ -136,66 +134,6 @@ CHECKS: tuple[Callable[[type[Nat], DriverSettings], None], ...] = (
     punching_ends,
     opaque_data_is_not_dialled,
 )
-
-
-class FakeSignalling(Signalling):
-    """The core's half, for one driver: `sent` has its data, `refused` what it asked a socket to and
-    must not have. A socket that it gets is one of a pair, connected to nothing."""
-
-    def __init__(self, own: Sequence[SocketAddress]) -> None:
-        self.own = own
-        self.sent: list[bytes] = []
-        self.refused: list[SocketAddress] = []
-        self.inbox: asyncio.Queue[bytes] = asyncio.Queue()
-        self._peer: FakeSignalling | None = None
-        self._admitted: list[SocketAddress] = []
-
-    @classmethod
-    def pair(
-        cls, host: Sequence[SocketAddress], guest: Sequence[SocketAddress]
-    ) -> tuple[FakeSignalling, FakeSignalling]:
-        """Both ends. Each has listed its addresses to the other."""
-        ends = cls(host), cls(guest)
-        for end, peer in (ends, ends[::-1]):
-            end._peer = peer
-            end._admitted = list(peer.own)
-        return ends
-
-    @property
-    def addresses(self) -> tuple[SocketAddress, ...]:
-        return tuple(self._admitted)
-
-    async def send(self, data: bytes, addresses: Sequence[SocketAddress] = ()) -> None:
-        require(
-            len(data) <= MAX_SIGNAL_BYTES
-            and len(addresses) <= MAX_SIGNAL_PLACES
-            and len(self.sent) < MAX_SIGNALS,
-            "it sends more signals, data or addresses than a session carries",
-        )
-        self.sent.append(bytes(data))
-        if self._peer is not None:
-            self._peer._admitted += addresses
-            self._peer.inbox.put_nowait(bytes(data))
-
-    async def receive(self) -> bytes:
-        return await self.inbox.get()
-
-    async def connect(
-        self,
-        address: SocketAddress,
-        deadline: float,
-        *,
-        local: SocketAddress | None = None,
-        protocol: SocketProtocol = "tcp",
-    ) -> socket.socket:
-        if address not in self._admitted:
-            self.refused.append(address)
-            raise PolicyError("it is no address that the other side listed")
-        await asyncio.sleep(0)
-        made, other = socket.socketpair()
-        other.close()
-        made.setblocking(False)
-        return made
 
 
 async def _gathered(

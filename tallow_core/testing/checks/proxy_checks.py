@@ -6,13 +6,13 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from tallow_core.errors import ConfigError, UnreachableError
 from tallow_core.spi.byte_stream import ByteStream
 from tallow_core.spi.proxy import OnionService, Proxy
+from tallow_core.testing.checks.bad_servers import bad_server
 from tallow_core.testing.checks.bare_sockets import DEADLINE_SECONDS
 from tallow_core.testing.checks.bounded import complete
 from tallow_core.testing.checks.driver_checks import (
@@ -22,7 +22,7 @@ from tallow_core.testing.checks.driver_checks import (
 from tallow_core.testing.checks.stream_checks import SOON, expect
 from tallow_core.testing.expect import ConformanceError, require
 from tallow_core.testing.fake_network import RecordingConnector
-from tallow_core.types import Endpoint, SocketAddress
+from tallow_core.types import Endpoint
 
 if TYPE_CHECKING:
     from tallow_core.plugin_settings import DriverSettings
@@ -62,11 +62,11 @@ def a_silent_server_is_left(driver: type[Proxy], settings: DriverSettings) -> No
     the call is cancelled; no connection stays open."""
 
     async def silent() -> None:
-        async with _server(b"") as server:
+        async with bad_server(b"") as server:
             connecting = _connect(driver(settings), server.direct, DEADLINE_SECONDS)
             await _ends(connecting, "a silent server")
             await server.all_closed()
-        async with _server(b"") as server:
+        async with bad_server(b"") as server:
             task = asyncio.ensure_future(_connect(driver(settings), server.direct, SOON))
             await asyncio.wait({task}, timeout=DEADLINE_SECONDS)
             task.cancel()
@@ -87,7 +87,7 @@ def nonsense_is_unreachable(driver: type[Proxy], settings: DriverSettings) -> No
         answers = [b"HTTP/1.1 400 Bad Request\r\n\r\n", bytes(64), b"\xff" * 64]
         answers += [secrets.token_bytes(64) for _ in range(_NONSENSE_ROUNDS)]
         for answer in answers:
-            async with _server(answer, closes=True) as server:
+            async with bad_server(answer, closes=True) as server:
                 await _ends(_connect(driver(settings), server.direct, SOON), "nonsense")
                 await server.all_closed()
 
@@ -99,7 +99,7 @@ def names_are_not_looked_up_here(driver: type[Proxy], settings: DriverSettings) 
     where the driver connects to a server of its own."""
 
     async def names() -> None:
-        async with _server(b"", closes=True) as server:
+        async with bad_server(b"", closes=True) as server:
             await _ends(_connect(driver(settings), server.direct, SOON, host=_NAME), "a server")
             require(
                 all(call.host != _NAME for call in server.direct.calls)
@@ -139,48 +139,6 @@ CHECKS: tuple[Callable[[type[Proxy], DriverSettings], None], ...] = (
     names_are_not_looked_up_here,
     an_onion_service_has_an_endpoint,
 )
-
-
-class _Server:
-    """Counts connections that are open; `direct` leads to it from everywhere."""
-
-    def __init__(self, answer: bytes, *, closes: bool) -> None:
-        self.direct = RecordingConnector()
-        self._answer = answer
-        self._closes = closes
-        self._open = 0
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._open += 1
-        try:
-            writer.write(self._answer)
-            if self._closes:
-                writer.write_eof()
-            while await reader.read(1 << 12):
-                pass
-        except OSError:
-            pass  # reset by the driver
-        finally:
-            self._open -= 1
-            writer.close()
-
-    async def all_closed(self) -> None:
-        deadline = asyncio.get_running_loop().time() + SOON
-        while self._open and asyncio.get_running_loop().time() < deadline:
-            await asyncio.sleep(0.01)
-        require(not self._open, "a connection to the server stays open")
-
-
-@asynccontextmanager
-async def _server(answer: bytes, *, closes: bool = False) -> AsyncIterator[_Server]:
-    server = _Server(answer, closes=closes)
-    listening = await asyncio.start_server(server.serve, "127.0.0.1", 0)
-    place = SocketAddress(*listening.sockets[0].getsockname()[:2])
-    server.direct = RecordingConnector(redirect=place)
-    try:
-        yield server
-    finally:
-        listening.close()
 
 
 async def _connect(

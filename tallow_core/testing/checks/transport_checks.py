@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from tallow_core.errors import BrokenOffError
 from tallow_core.spi.transport import ByteStream, Transport
 from tallow_core.testing.checks import dial_checks as dialling
+from tallow_core.testing.checks import dial_only_checks as dial_only
 from tallow_core.testing.checks import listener_checks as listening
 from tallow_core.testing.checks import pin_checks as pins
 from tallow_core.testing.checks.bounded import complete
@@ -252,4 +253,7 @@ def checks_for(
     driver: type[Transport],
 ) -> tuple[Callable[[type[Transport], DriverSettings], None], ...]:
     """The checks that the roles of `driver` allow: one end alone moves no byte."""
-    return CHECKS if driver.roles == {"dial", "listen"} else STATED
+    if driver.roles == {"dial", "listen"}:
+        return CHECKS
+    dials_tcp = "dial" in driver.roles and "tcp" in driver.touches and driver.addressing == "ip"
+    return (*STATED, *dial_only.CHECKS) if dials_tcp else STATED
