@@ -239,6 +239,8 @@ def _converted(given: _Given, hint: Any) -> object:
 
     value = given.value
     plain = get_args(hint)[0] if get_origin(hint) is Annotated else hint
+    if given.text and get_origin(plain) is dict:
+        raise given.fails(f"{given.place} is a table, which only the config file can hold")
     if given.text and get_origin(plain) in (tuple, list, frozenset, set):
         value = [word for word in re.split(r"[\s,]+", str(value)) if word]
     try:

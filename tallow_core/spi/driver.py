@@ -20,7 +20,9 @@ class Driver(ABC):
     `api` is the version of the contracts that the driver is written for: a driver for a newer one
     than `API_VERSION` is refused. `options` is the class of the driver's settings, a `NamedTuple`
     or a frozen dataclass whose fields all have types and defaults, or None if it has none; what a
-    user sets arrives as `DriverSettings.options`.
+    user sets arrives as `DriverSettings.options`. Only drivers that are built from settings have
+    options. A field is `str`, `int`, `float`, `bool`, a `Literal`, a `tuple`, `list` or `dict` of
+    these, with a range if it is `Annotated` with `msgspec.Meta`, and secret with `Secret()`.
     """
 
     size_bounds = MappingProxyType[str, tuple[int, int]]({})

@@ -73,7 +73,7 @@ def seeded_rng(seed: bytes) -> Rng:
 
 
 class FakeClock:
-    """A clock in seconds that moves only when told to."""
+    """A clock in seconds that moves only by `advance`."""
 
     def __init__(self, start: float = 0.0) -> None:
         self.now = start

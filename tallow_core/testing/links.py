@@ -18,7 +18,7 @@ class StreamFaults:
     None is never.
 
     A stream transport is reliable, so nothing is reordered: from byte `cut` on the stream has
-    ended, as it looks when somebody on the path ends it; before byte `stall` it waits for ever; bit
+    ended, as it looks when a router ends it; before byte `stall` it waits for ever; bit
     `flip` of it (8 * byte + bit) comes inverted; `step` bytes come at most at once.
     """
 

@@ -8,8 +8,6 @@ MODULES: frozenset[str] = frozenset()
 CLASSES: frozenset[str] = frozenset()
 VAGUE: frozenset[str] = frozenset(
     [
-        "tallow_core.testing.fakes",
-        "tallow_core.testing.links",
         "tallow_plugins.commands.demo",
     ]
 )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
 from tallow_core.cli.views.plugin_table import show_plugin
 from tallow_core.config.layers import load_settings
+from tallow_core.config.plugin_options import PluginOptions
 from tallow_core.config.plugins import check_options, loader_of
 from tallow_core.errors import ConfigError, PluginError, TallowError, UsageError
 from tallow_core.registry.kinds import HASH, TRANSPORT
@@ -142,6 +143,22 @@ def test_a_wrong_flag_is_a_usage_error(site: Site, flag: str, told: str) -> None
 def test_a_wrong_variable_is_a_config_error(site: Site, name: str, told: str) -> None:
     with pytest.raises(ConfigError, match=told):
         options(site, FILE, **{f"TALLOW_PLUGIN_TRANSPORT_WS_{name}": "x"})
+
+
+class Names(NamedTuple):
+    hosts: dict[str, str] = {}  # noqa: RUF012 - never changed
+
+
+class Table:
+    name = "table"
+    options = Names
+
+
+def test_a_table_stands_in_the_config_file_only() -> None:
+    file = {"resolver:table": {"hosts": {"a": "192.0.2.1"}}}
+    assert PluginOptions(file).of("resolver", Table).hosts == {"a": "192.0.2.1"}
+    with pytest.raises(UsageError, match="hosts is a table, which only the config file can hold"):
+        PluginOptions(flags={"resolver:table": {"hosts": "a"}}).of("resolver", Table)
 
 
 def test_a_secret_comes_from_the_environment_or_a_private_file(site: Site) -> None:

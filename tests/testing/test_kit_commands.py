@@ -3,7 +3,9 @@ their defaults."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar, NamedTuple
 
@@ -122,3 +124,25 @@ def test_hooks_are_those_that_exist() -> None:
         known_hooks(module_with(tallow_veto_ofer=hookimpl(tallow_veto_ofer)))
     with pytest.raises(ConformanceError, match="implements no hook"):
         known_hooks(module_with(tallow_veto_offer=greet))
+
+
+REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
+
+
+def example(page: str) -> ModuleType:
+    """The plugin that a page of the reference shows."""
+    text = (REFERENCE / page).read_text("utf-8")
+    found = re.search(r"```python\n(\"\"\".*?)```", text, re.DOTALL)
+    assert found is not None
+    module = ModuleType("example")
+    exec(compile(found[1], page, "exec", dont_inherit=True), vars(module))  # noqa: S102
+    return module
+
+
+def test_the_examples_of_the_reference_work() -> None:
+    assert known_hooks(example("hooks.md")) == ["tallow_veto_offer"]
+    drivers = example("drivers.md")
+    assert known_hooks(drivers) == ["tallow_offer_resolver"]
+    (table,) = drivers.tallow_offer_resolver()
+    with scratch() as settings:
+        assert run_checks(RESOLVER, table, settings)
