@@ -18,8 +18,8 @@ KIT = sorted((TESTS / "kit").glob("*.py"))
 
 
 def shared(module: str) -> bool:
-    """Whether tests may import the module: the kit, and the list of debts."""
-    return module.startswith("tests.kit") or module == "tests.architecture"
+    """Whether tests may import the module: the kit alone."""
+    return module.startswith("tests.kit")
 
 
 def strays(path: Path) -> list[str]:

@@ -25,7 +25,7 @@ from tallow_core.events import DemoDone, SuiteAgreed
 from tallow_core.registry.hookspecs import hookimpl
 from tallow_core.spi.command import Command
 
-LONGEST_LINE = 1 << 28
+MAX_LINE_BYTES = 1 << 28
 """Bytes of one event: `done` lists all that was left out."""
 QUIET_SECONDS = 60.0
 """A process in which nothing moves for so long has failed: a transfer reports progress five times a
@@ -160,8 +160,8 @@ def _different(left: Path, right: Path, left_out: set[str]) -> Iterator[Path]:
 
 
 class _End:
-    """One process of ours. Whatever it prints is read at once, so that it never waits for us;
-    events that matter are kept in order."""
+    """One process of ours. Its output is read at once, so that it never waits for us. The events
+    that matter are kept in order."""
 
     def __init__(self, process: Process, what: str) -> None:
         self.process = process
@@ -258,7 +258,7 @@ class _Ends:
         cut = words.index("--") if "--" in words else len(words)
         options = [*words[:cut], "--json", "--config", str(self._config), *words[cut:]]
         process = await asyncio.create_subprocess_exec(
-            *program, *options, stdin=PIPE, stdout=PIPE, env=environment, limit=LONGEST_LINE
+            *program, *options, stdin=PIPE, stdout=PIPE, env=environment, limit=MAX_LINE_BYTES
         )
         assert process.stdin is not None
         process.stdin.write(f"{stdin}\n".encode())
