@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import json
 import os
+import signal
 import ssl
 import sys
 import unicodedata
@@ -171,6 +172,13 @@ class Program:
     async def port(self) -> int:
         """The port of the first listener of a sender."""
         return int((await self.event("code"))["listen"][0].rpartition(":")[2])
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal, if it still runs. `Process.terminate` would reap a process that has just
+        ended, and asyncio then takes its exit status for 255."""
+        if self.process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.process.pid, number)
 
     async def wait(self, within: float = PATIENCE) -> int:
         """The exit status. A traceback or a reported bug fails, whatever the test expects."""

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import resource
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -107,7 +108,7 @@ async def transfer(port: int, tmp_path: Path) -> None:
 
 async def ended(program: Program) -> None:
     """SIGTERM: a clean end, at once."""
-    program.process.terminate()
+    program.signal(signal.SIGTERM)
     assert await program.wait(20) == 0, program.said()
     assert_harmless(program)
 

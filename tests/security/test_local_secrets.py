@@ -7,6 +7,7 @@ import ast
 import hashlib
 import json
 import os
+import signal
 import stat
 from contextlib import AsyncExitStack
 from importlib.util import find_spec
@@ -196,7 +197,7 @@ def test_t36_a_local_record_has_exactly_the_fields_it_may_have(home: Home) -> No
             assert stat.S_IMODE(path.stat().st_mode) == 0o600
             assert stat.S_IMODE(folder.stat().st_mode) == 0o700
             assert_no_trace(os.fsencode(path) + path.read_bytes())
-            program.process.terminate()
+            program.signal(signal.SIGTERM)
             assert await program.wait() == 130
             assert tree(folder) == []
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import signal
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -71,7 +72,7 @@ async def through(
         if received != 0 and source.process.returncode is None:
             await asyncio.sleep(0.3)  # what ends the sender by itself has come by now
             if source.process.returncode is None:
-                source.process.terminate()
+                source.signal(signal.SIGTERM)
         sent = await source.wait(60)
         sent = (
             130 if sent == -15 else sent

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import signal
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -472,7 +473,7 @@ def test_t26_a_receiver_that_leaves_takes_the_question_with_it(tmp_path: Path) -
                     env=env,
                 ) as target:
                     await said(target)
-                    target.process.terminate()
+                    target.signal(signal.SIGTERM)
                     assert await target.wait() == 130
             await eventually(
                 lambda: source.err.count(b"left before it accepted") == 3, "the sender waits again"

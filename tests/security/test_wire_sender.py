@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 import ssl
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -214,7 +215,7 @@ def test_t04_reasons_of_a_guest_are_harmless(kind: RecordType, late: bool, home:
             if kind == RecordType.ERROR and not late:
                 # Before Accept, a guest that stops is no more than a guest that left.
                 await eventually(lambda: b"fake: done" in program.err, "the warning")
-                program.process.terminate()
+                program.signal(signal.SIGTERM)
                 assert await program.wait() == 130
             else:
                 assert await program.wait() == (6 if kind == RecordType.REFUSE else 7), (
@@ -548,7 +549,7 @@ def test_t32_wrong_proofs_count_over_restarts_and_void_the_code(home: Home) -> N
             port = await program.port()
             for _ in range(3):
                 assert await _guess(port, wrong) == Frame(FrameType.ALERT, b"\x01")
-            program.process.kill()
+            program.signal(signal.SIGKILL)
             await program.process.wait()
         assert _spent(home) == 3
         async with sender(home, "file", code=code) as program:
@@ -716,7 +717,7 @@ def test_t04_what_strangers_say_is_harmless_at_every_level_of_detail(home: Home)
             )
             await line.closed()
             await line.aclose()
-            program.process.terminate()
+            program.signal(signal.SIGTERM)
             assert await program.wait() == 130
             assert_harmless(program)
 
