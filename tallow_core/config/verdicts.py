@@ -51,6 +51,6 @@ def check_name(catalog: Catalog, kind: Kind[Any], name: str, where: str) -> None
     known = [entry.name for entry in catalog.entries(kind)]
     if name not in known:
         raise ConfigError(
-            f'there is no {kind.name} "{printable(name)}", which {where}'
+            f'there is no {kind.noun} "{printable(name)}", which {where}'
             f" names{nearest(name, known)}"
         )

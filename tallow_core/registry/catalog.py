@@ -85,7 +85,7 @@ class Catalog(NamedTuple):
         if not named:
             known = [entry.name for entry in self.entries(kind) if entry.state == "allowed"]
             raise PluginError(
-                f'there is no {kind.name} "{printable(name)}" here{nearest(name, known)}'
+                f'there is no {kind.noun} "{printable(name)}" here{nearest(name, known)}'
             )
         # A blocked driver of the same name does not stand in the way of an allowed one, nor does it
         # explain a collision.

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from tallow_core.spi.transport import Transport
 
 D = TypeVar("D")
+_NOUNS = {"rooms": "store of rooms", "nat": "nat driver"}
+"""Kinds whose name is no noun for one driver."""
 
 
 class Kind(NamedTuple, Generic[D]):
@@ -45,6 +47,11 @@ class Kind(NamedTuple, Generic[D]):
     def hook(self) -> str:
         """The name of the hook with which a plugin hands over its drivers."""
         return f"tallow_offer_{self.name}"
+
+    @property
+    def noun(self) -> str:
+        """What a sentence calls one of its drivers."""
+        return _NOUNS.get(self.name, self.name)
 
     @property
     def contract(self) -> type[D]:

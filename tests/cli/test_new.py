@@ -193,6 +193,7 @@ def test_names_that_cannot_be(tmp_path: Path, name: str) -> None:
         ("command", "send", "tallow send is a command already"),
         ("command", "demo", "tallow .* has a command demo already"),
         ("cypher", "x", r'no kind "cypher" of plugin, did you mean "cipher"\?'),
+        ("zzz", "x", r'no kind "zzz" of plugin; write one of cipher, .*, command, plugin$'),
     ],
 )
 def test_what_is_there_already(tmp_path: Path, kind: str, name: str, told: str) -> None:

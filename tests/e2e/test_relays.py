@@ -54,7 +54,7 @@ def test_the_store_of_rooms_is_chosen_and_named(lab: Lab) -> None:
     mistyped = lab.place()
     mistyped.configure('[relay_server]\nstore = "memori"\n')
     failed = lab.run(mistyped, "relay", "serve", "--bind", "127.0.0.1:0").ends(3)
-    assert 'there is no rooms "memori"' in failed.err.text
+    assert 'there is no store of rooms "memori"' in failed.err.text
     assert 'did you mean "memory"?' in failed.err.text
 
 

@@ -44,10 +44,9 @@ def new_plugin(
     how to go on."""
     kind = listed_kind(kind_name)
     if kind is None:
-        raise UsageError(
-            f'there is no kind "{printable(kind_name)}" of'
-            f" plugin{nearest(kind_name, [each.name for each in LISTED_KINDS])}"
-        )
+        kinds = [each.name for each in LISTED_KINDS]
+        near = nearest(kind_name, kinds) or f"; write one of {', '.join(kinds)}"
+        raise UsageError(f'there is no kind "{printable(kind_name)}" of plugin{near}')
     _check_name(kind, name, Catalog.scan(settings.plugins))
     words = _words(kind, name)
     folder = Path(words["distribution"] if path is None else path)

@@ -56,7 +56,11 @@ async def pair(
     transport = driver(settings)
     async with listening(transport) as listener:
         accepting = asyncio.create_task(_accept(listener))
-        client = await dial(transport, listener.endpoint, network=network)
+        try:
+            client = await dial(transport, listener.endpoint, network=network)
+        except BaseException:
+            await _abandon(accepting)
+            raise
         server = await accepting
         try:
             await client.receive_into(bytearray(1))
@@ -69,6 +73,14 @@ async def _accept(listener: Listener) -> ByteStream:
     stream = await listener.accept()
     await stream.send(b"\0")
     return stream
+
+
+async def _abandon(accepting: asyncio.Task[ByteStream]) -> None:
+    """Close what was accepted, if anything was."""
+    accepting.cancel()
+    await asyncio.wait({accepting})
+    if not accepting.cancelled() and accepting.exception() is None:
+        await accepting.result().aclose()
 
 
 async def receive_all(stream: ByteStream, chunk: int) -> bytes:
