@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import ClassVar
 
 from tallow_core.errors import TallowError
 from tallow_core.plugin_settings import DriverSettings
@@ -33,7 +34,7 @@ class Rooms(Driver):
     either takes effect as a whole or not at all.
     """
 
-    rest: float = 3600.0
+    rest: ClassVar[float] = 3600.0
     """Seconds for which a freed nameplate is not drawn again, because a guest of the old room may
     still come. A host that asks for it by name gets it."""
 

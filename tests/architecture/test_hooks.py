@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any, get_type_hints
+from typing import Any, ClassVar, get_origin, get_type_hints
 
 import pluggy
 import pytest
 
 from tallow_core.registry import hookspecs
-from tallow_core.registry.kinds import KINDS
+from tallow_core.registry.kinds import KINDS, Kind
 from tallow_core.spi import (
     authenticator,
     cipher,
@@ -95,3 +95,11 @@ def test_vetoes_can_only_refuse() -> None:
         spec = getattr(manager.hook, name).spec
         assert not spec.opts["firstresult"], name
         assert not spec.opts["historic"], name
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_what_a_contract_states_of_a_driver_is_of_its_class(kind: Kind[Any]) -> None:
+    """`plugins show` reads it from the class: a variable of objects would be a property there."""
+    hints = get_type_hints(kind.contract)
+    assert hints
+    assert [name for name, hint in hints.items() if get_origin(hint) is not ClassVar] == []
