@@ -23,6 +23,7 @@ from tallow_core.spi.driver import Driver
 from tallow_core.types import CandidateKind, Endpoint, PathKind, Role, SocketAddress, Touch
 
 SocketProtocol: TypeAlias = Literal["tcp", "udp"]
+"""What an address is for: a TCP connection or UDP datagrams."""
 
 
 class Reach(NamedTuple):

@@ -27,6 +27,7 @@ Addressing: TypeAlias = Literal["ip", "path", "name"]
 transport itself gives a meaning."""
 
 TransportRole: TypeAlias = Literal["dial", "listen"]
+"""What a transport can do: open connections, or accept them."""
 
 
 class Listener(ABC):

@@ -3,7 +3,15 @@ built and tested."""
 
 from __future__ import annotations
 
+import abc
+import builtins
+import collections.abc
+import contextlib
+import enum
+import pathlib
 import re
+import types
+import typing
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
@@ -27,6 +35,11 @@ GENERATED = (
     "events.md",
     "public-api.txt",
 )
+CONTRACT_PAGES = ("drivers.md", "toolkit.md", "errors.md", "kit.md", "hooks.md")
+STANDARD = (abc, builtins, collections.abc, contextlib, enum, pathlib, types, typing)
+EXPLAINED = frozenset({"Kind", "Options", "Table"})
+"""In the prose, or of an example."""
+_LITERALS = re.compile(r"'[^'\n]*'|\"[^\"\n]*\"|#.*")
 _LINK = re.compile(r"\[[^\]]+\]\(([^)#]+)(#[\w-]+)?\)")
 
 
@@ -80,6 +93,17 @@ def test_its_commands_exist() -> None:
 def test_links_lead_somewhere(page: Path) -> None:
     for target, _ in _LINK.findall(page.read_text("utf-8")):
         assert "://" in target or (page.parent / target).exists(), f"{page}: {target}"
+
+
+def test_the_reference_defines_what_it_speaks_of() -> None:
+    """Each class or type in a signature or table is defined on one of the pages, or is Python's."""
+    text = "".join((DOCS / "reference" / name).read_text("utf-8") for name in CONTRACT_PAGES)
+    signatures = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    tables = re.findall(r"^\| `\w+` \| `([^`]*)`", text, re.MULTILINE)
+    used = set(re.findall(r"\b[A-Z]\w*[a-z]\w*", _LITERALS.sub("", "\n".join(signatures + tables))))
+    defined = set(re.findall(r"^#+ (\w+)$|^\| (?:&emsp;)*`(\w+)` \| ", text, re.MULTILINE))
+    pythons = {name for module in STANDARD for name in vars(module)}
+    assert used - {name for pair in defined for name in pair} - pythons - EXPLAINED == set()
 
 
 def test_templates_import_public_modules_only() -> None:
