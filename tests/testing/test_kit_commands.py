@@ -122,6 +122,12 @@ def test_hooks_are_those_that_exist() -> None:
     ]
     with pytest.raises(ConformanceError, match="tallow_veto_ofer"):
         known_hooks(module_with(tallow_veto_ofer=hookimpl(tallow_veto_ofer)))
+
+    async def later(files: int) -> str | None:
+        return None
+
+    with pytest.raises(ConformanceError, match="is a coroutine function"):
+        known_hooks(module_with(tallow_veto_offer=hookimpl(later)))
     with pytest.raises(ConformanceError, match="implements no hook"):
         known_hooks(module_with(tallow_veto_offer=greet))
 

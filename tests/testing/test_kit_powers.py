@@ -16,7 +16,7 @@ from tallow_core.spi.byte_stream import ByteStream
 from tallow_core.spi.connector import Connector
 from tallow_core.spi.discovery import Scope
 from tallow_core.spi.socket_streams import DirectConnector
-from tallow_core.spi.transport import Listener, TransportRole
+from tallow_core.spi.transport import Listener, Transport, TransportRole
 from tallow_core.testing.expect import ConformanceError
 from tallow_core.testing.fake_discovery import FakeDiscovery
 from tallow_core.testing.memory_transport import (
@@ -37,6 +37,24 @@ class DoesBoth(MemoryTransport):
     """Says that it only dials, and listens too."""
 
     roles: ClassVar[frozenset[TransportRole]] = frozenset({"dial"})
+
+
+class DoesLess(Transport):
+    """Does not listen, and does not say so."""
+
+    name = "does-less"
+    encrypted: ClassVar[bool] = False
+    touches: ClassVar[frozenset[Touch]] = frozenset({"tcp"})
+    reveals: ClassVar[str] = "Both addresses."
+
+    def __init__(self, settings: DriverSettings) -> None:
+        pass
+
+    def parse(self, scheme: str, text: str) -> Endpoint:
+        return Endpoint(scheme, text, 1)
+
+    async def dial(self, endpoint: Endpoint, deadline: float, **rest: Any) -> ByteStream:
+        raise UnreachableError("no way")
 
 
 class DoesNothing(MemoryTransport):
@@ -196,7 +214,8 @@ STATED = "descriptor_fits"
 CONNECTOR = "tcp_is_left_to_the_connector"
 STREAMS = "further_streams_go_by_one_connection"
 BROKEN: tuple[tuple[Kind[Any], type, str, str], ...] = (
-    (TRANSPORT, DoesBoth, STATED, "`roles` and the method listen do not agree"),
+    (TRANSPORT, DoesBoth, STATED, "has a method listen, and `roles` does not name it"),
+    (TRANSPORT, DoesLess, STATED, "`roles` names listen, and the driver has no method listen"),
     (TRANSPORT, DoesNothing, STATED, "`roles` is not stated"),
     (TRANSPORT, OddScheme, STATED, "`schemes` are not of the form"),
     (TRANSPORT, UsesNothingKnown, STATED, "`touches` is"),

@@ -41,9 +41,14 @@ def descriptor_fits(driver: type[Transport], settings: DriverSettings) -> None:
     network_facts_are_stated(driver)
     require(bool(driver.roles) and driver.roles <= {"dial", "listen"}, "`roles` is not stated")
     for role in ("dial", "listen"):
+        has_method = getattr(driver, role) is not getattr(Transport, role)
         require(
-            (role in driver.roles) == (getattr(driver, role) is not getattr(Transport, role)),
-            f"`roles` and the method {role} do not agree",
+            has_method or role not in driver.roles,
+            f"`roles` names {role}, and the driver has no method {role}",
+        )
+        require(
+            role in driver.roles or not has_method,
+            f"the driver has a method {role}, and `roles` does not name it",
         )
     require(
         bool(driver.schemes) and all(NAME.fullmatch(scheme) for scheme in driver.schemes),
