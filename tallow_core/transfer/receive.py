@@ -107,7 +107,9 @@ async def _receive(
             await session.guard(session.safety.compare(context, ask))
             decision = await session.guard(_asked(decide, offered))
     except TallowError as error:
-        await _refuse(session, error)
+        # A session that has failed says so itself: that is no answer to the offer.
+        if not session.scope.failed:
+            await _refuse(session, error)
         raise
     await receiver.take(offered, decision)
 
