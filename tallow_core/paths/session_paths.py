@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from tallow_core.paths.direct_path_finder import DirectPathFinder, direct_transport
 from tallow_core.paths.lane_pool import LanePool
 from tallow_core.session.context import Context
 from tallow_core.session.session import Session
@@ -17,6 +16,9 @@ def open_paths(context: Context, session: Session) -> LanePool:
     """
     pool = LanePool(context, session.scope, session.channel, session.lanes, session.path)
     if session.path.relayed:
+        # Only sessions through a relay need it: start-up is measured.
+        from tallow_core.paths.direct_path_finder import DirectPathFinder, direct_transport
+
         transport = direct_transport(
             context, session.established, session.path, compares=session.safety.wanted
         )

@@ -10,7 +10,6 @@ from typing import NoReturn
 
 from tallow_core.errors import PluginError
 from tallow_core.registry.entry import PluginEntry
-from tallow_core.registry.moved import moved_to
 from tallow_core.text import printable
 
 SLOW_SECONDS = 1.0
@@ -48,6 +47,8 @@ def described(error: BaseException) -> str:
     text = " ".join(str(error).split())
     if isinstance(error, PluginError):
         return printable(text)
+    from tallow_core.registry.moved import moved_to  # only failures need it
+
     named = f"{type(error).__name__}: {text}" if text else type(error).__name__
     return printable(named + moved_to(error))
 

@@ -21,7 +21,6 @@ from tallow_core.registry.blame import blamed, breach, log, timed
 from tallow_core.registry.catalog import Catalog
 from tallow_core.registry.contract_check import check_contract
 from tallow_core.registry.entry import PluginEntry
-from tallow_core.registry.guard import guarded
 from tallow_core.registry.kinds import KINDS, LISTED_KINDS, PLUGIN, Kind
 from tallow_core.registry.plugin_hooks import PluginHooks
 
@@ -174,7 +173,11 @@ class PluginLoader:
                 offered = self._offered(module, kind, entry)
                 self._hooks.configure(module, DriverSettings(self.directories))
             offer = offered[entry.name]
-        return offer if entry.first_party or not self._watch else guarded(offer, entry)
+        if entry.first_party or not self._watch:
+            return offer
+        from tallow_core.registry.guard import guarded  # most often no driver needs it
+
+        return guarded(offer, entry)
 
     def _import(self, entry: PluginEntry) -> ModuleType:
         with timed(entry, "to be imported"):

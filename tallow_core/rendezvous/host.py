@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from tallow_core.aio import Scope
 from tallow_core.errors import (
@@ -20,9 +20,7 @@ from tallow_core.protocol.codec.frame import Frame, FrameType
 from tallow_core.protocol.handshake.code import Code
 from tallow_core.protocol.handshake.guess_budget import Budget
 from tallow_core.protocol.handshake.handshake_machine import STATE_SECONDS, Established, ProofDue
-from tallow_core.protocol.handshake.host_handshake import HostHandshake
 from tallow_core.protocol.handshake.join import read_join
-from tallow_core.protocol.lanes.lane_join import read_lane_hello
 from tallow_core.protocol.relay.relay_frames import GuestWaiting, RelayRefused
 from tallow_core.rendezvous.guess_counter import FileTally
 from tallow_core.rendezvous.profile_checks import wishes
@@ -30,9 +28,13 @@ from tallow_core.rendezvous.relay_client import HostRoom
 from tallow_core.secrets import equal, system_rng
 from tallow_core.session.context import Context
 from tallow_core.session.frame_io import best_effort, read_frame, read_some, write_frame
-from tallow_core.session.session import Session
 from tallow_core.spi.transport import ByteStream, Listener
 from tallow_core.types import Endpoint, NetworkPath, Role
+
+# What only a guest needs is imported when one comes: `transfer.send` does it while it waits.
+if TYPE_CHECKING:
+    from tallow_core.protocol.handshake.host_handshake import HostHandshake
+    from tallow_core.session.session import Session
 
 MAX_UNPROVED = 8
 """How many connections may be open that have proved nothing."""
@@ -94,6 +96,8 @@ class Host:
                 "this code is void after too many wrong guesses; send again for a new one"
             )
         established, stream, path = await self.scope.guard(self._proof())
+        from tallow_core.session.session import Session
+
         self._session = Session(self.context, Role.HOST, established, stream, path)
         return self._session
 
@@ -207,6 +211,8 @@ class Host:
         return join.lane
 
     async def _lane(self, stream: ByteStream, path: NetworkPath) -> bool:
+        from tallow_core.protocol.lanes.lane_join import read_lane_hello
+
         hello = read_lane_hello(await read_frame(stream, STATE_SECONDS))
         session = self._session
         if session is None or not equal(hello.tag, session.lanes.tag):
@@ -228,6 +234,8 @@ class Host:
             self._say_once(f"a guest came by a path that policy closes: {error}")
             await best_effort(stream, _alert(Alert.NO_SUITE).encoded)
             raise
+        from tallow_core.protocol.handshake.host_handshake import HostHandshake
+
         machine = HostHandshake(
             self.code, drivers, system_rng, self.context.veto_suite, self._wishes
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from tallow_core.config.policy import Policy
 from tallow_core.config.schema import Settings
@@ -16,8 +17,10 @@ from tallow_core.registry.kinds import NAT, SUITE_KINDS
 from tallow_core.registry.loader import PluginLoader
 from tallow_core.session.network import Network
 from tallow_core.spi.discovery import Discovery
-from tallow_core.spi.nat import Nat
 from tallow_core.types import NetworkPath
+
+if TYPE_CHECKING:
+    from tallow_core.spi.nat import Nat
 
 
 @dataclass(eq=False, repr=False)

@@ -11,7 +11,7 @@ import asyncio
 import secrets
 from collections.abc import Mapping
 from functools import cached_property
-from typing import NamedTuple, TypeVar, get_args
+from typing import Any, NamedTuple, TypeVar, get_args
 
 from tallow_core.config.policy import Policy
 from tallow_core.config.schema import Settings
@@ -37,9 +37,10 @@ _HERE: frozenset[Touch] = frozenset({"local"})
 
 
 class _Via(NamedTuple):
-    """The proxy of a path, what names it, and whether nothing may go beside it."""
+    """The proxy of a path (None: no driver, straight ahead), what names it, and whether nothing may
+    go beside it."""
 
-    proxy: Proxy
+    proxy: Proxy | None
     where: str
     required: bool
 
@@ -134,6 +135,8 @@ class Network:
         if path.kind == "local":
             return DirectConnector(self._resolve)
         via = self._via(path)
+        if via.proxy is None:
+            return DirectConnector(self._resolve)
         if not transport.touches <= via.proxy.carries | _HERE:
             beyond = " and ".join(sorted(transport.touches - via.proxy.carries - _HERE))
             raise PolicyError(
@@ -154,7 +157,8 @@ class Network:
     def check(self) -> None:
         """Raise what is wrong with the names of resolver and proxies: a `ConfigError` for one that
         there is not, a `PolicyError` for one that policy does not admit."""
-        self._named_resolver()
+        if self._settings.network.resolver or self._is_restricted(RESOLVER):
+            self._named_resolver()
         self._default_via()
         for number, rule in enumerate(self._settings.policy.rule, 1):
             if rule.via is not None:
@@ -175,6 +179,8 @@ class Network:
         gone around: all else would show what it hides."""
         where = f"`[network] proxy` ({self._settings.origin('network.proxy')})"
         name = self._settings.network.proxy
+        if not name and not self._is_restricted(PROXY):
+            return _Via(None, where, required=False)
         if not name:
             admitted = self._policy.drivers(PROXY)
             if not admitted:
@@ -185,6 +191,14 @@ class Network:
             name = admitted[0].name
         proxy = self._proxy(name, where)
         return _Via(proxy, where, proxy.carries < _ALL_TOUCHES)
+
+    def _is_restricted(self, kind: Kind[Any]) -> bool:
+        """Whether a setting narrows which drivers of `kind` there are. Without one none has to be
+        loaded to know that the choice is free."""
+        policy, prefix = self._settings.policy, f"{kind.name}:"
+        listed: tuple[str, ...] = getattr(policy, kind.plural)
+        denied = (*policy.deny, *self._settings.plugins.block)
+        return listed != ("auto",) or any(each.startswith(prefix) for each in denied)
 
     def _proxy(self, name: str, where: str) -> Proxy:
         if name not in self._proxies:

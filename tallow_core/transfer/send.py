@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from typing import TYPE_CHECKING
 
 from tallow_core.errors import (
     LocalProtocolError,
@@ -11,16 +12,15 @@ from tallow_core.errors import (
     TransportError,
     UnreachableError,
 )
-from tallow_core.paths.session_paths import open_paths
 from tallow_core.rendezvous.host import CodeVoid, Host
 from tallow_core.rendezvous.host_setup import open_host
-from tallow_core.session.channel import StoppedError
 from tallow_core.session.context import Context
-from tallow_core.session.safety_check import Ask
 from tallow_core.transfer.partial_send import PartialSend
 from tallow_core.transfer.payloads import Payload
 from tallow_core.transfer.reconnect import ReconnectWindow
-from tallow_core.transfer.sender import Sender, StrangerError
+
+if TYPE_CHECKING:
+    from tallow_core.session.safety_check import Ask
 
 
 async def send(
@@ -68,6 +68,11 @@ async def _host(
 async def _serve(
     context: Context, host: Host, payload: Payload, ask: Ask, partial: PartialSend
 ) -> None:
+    # The code is shown: what a session needs is imported while a guest is on its way.
+    from tallow_core.paths.session_paths import open_paths
+    from tallow_core.session.channel import StoppedError
+    from tallow_core.transfer.sender import Sender, StrangerError
+
     wait = min(context.settings.send.wait, context.settings.send.lifetime)
     lost: TallowError = UnreachableError(
         f"no receiver came within {wait:g} s; send again for a new code"
