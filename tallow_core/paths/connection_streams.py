@@ -48,9 +48,9 @@ class _StreamListener(Listener):
         self.bound = listener.bound
         self.endpoint = listener.endpoint
         self._listener = listener
-        self._come: asyncio.Queue[ByteStream | TransportError] = asyncio.Queue(_MAX_UNTAKEN)
+        self._come: asyncio.Queue[ByteStream | Exception] = asyncio.Queue(_MAX_UNTAKEN)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._failure: TransportError | None = None
+        self._failure: Exception | None = None
 
     async def accept(self) -> ByteStream:
         if self._failure is not None:
@@ -72,18 +72,28 @@ class _StreamListener(Listener):
         try:
             while True:
                 stream = await self._listener.accept()
-                await self._come.put(stream)
+                await self._put(stream)
                 if isinstance(stream, Multiplexed):
                     self._spawn(self._further(stream))
-        except TransportError as error:
+        except Exception as error:  # a plugin's too: the caller of `accept` must see it
             await self._come.put(error)
 
     async def _further(self, connection: Multiplexed) -> None:
         try:
             while True:
-                await self._come.put(await connection.accept_stream())
+                await self._put(await connection.accept_stream())
         except TransportError:
             return  # the connection has ended
+        except Exception as error:
+            await self._come.put(error)
+
+    async def _put(self, stream: ByteStream) -> None:
+        """Queue a stream; close it if the listener is closed first."""
+        try:
+            await self._come.put(stream)
+        except BaseException:
+            await stream.aclose()
+            raise
 
     async def aclose(self) -> None:
         for task in self._tasks:

@@ -129,9 +129,11 @@ class DirectPathFinder:
         before. Where we came to listen at new ones, nat drivers are asked once more."""
         for _ in range(2):
             before = self._bases()
+            reaches: list[Reach] = []
             async for reaches in self._nats.gather(before):
                 await self._listen_for(reaches)
                 await self._send_list(reaches)
+            await self._close_all_but(reaches)
             if self._bases() == before:
                 break
         self._nats.keep_mapped(self._bases())
@@ -156,16 +158,15 @@ class DirectPathFinder:
             await self._channel.send(RecordType.CANDIDATES, write_candidates(ours))
 
     async def _listen_for(self, reaches: list[Reach]) -> None:
-        """Listen at each base that asks for it, and no more at those of before."""
-        asked = dict.fromkeys(
-            reach.base for reach in reaches if reach.kind == "host" and not reach.base.port
-        )
-        wanted = [base for base in asked if not refusal(ipaddress.ip_address(base.host))]
-        wanted = wanted[:MAX_CANDIDATES]
-        for base in self._listeners.keys() - {*wanted, *self._punched}:
-            await self._listeners.pop(base).aclose()
-        for base in wanted:
+        """Listen at each base that asks for it."""
+        for base in _bases_to_listen_at(reaches):
             await self._listen(base)
+
+    async def _close_all_but(self, reaches: list[Reach]) -> None:
+        """Close the listeners that no driver asks for any more. `reaches` are those of a whole
+        gathering: a slow driver's may be missing from the lists before the last."""
+        for base in self._listeners.keys() - {*_bases_to_listen_at(reaches), *self._punched}:
+            await self._listeners.pop(base).aclose()
 
     async def _listen(self, base: SocketAddress) -> None:
         assert self._transport is not None
@@ -331,3 +332,12 @@ def direct_transport(
         if "dial" in transport.roles and context.admits(established.suite, direct):
             return None if network.alone(direct) else transport
     return None
+
+
+def _bases_to_listen_at(reaches: list[Reach]) -> list[SocketAddress]:
+    """The addresses of this machine where a driver asks the core to listen."""
+    asked = dict.fromkeys(
+        reach.base for reach in reaches if reach.kind == "host" and not reach.base.port
+    )
+    allowed = [base for base in asked if not refusal(ipaddress.ip_address(base.host))]
+    return allowed[:MAX_CANDIDATES]

@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack
 from tallow_core.aio import Scope
 from tallow_core.errors import TallowError, UnreachableError
 from tallow_core.events import Reporter
-from tallow_core.protocol.lanes.candidates import MAX_DRIVER_DATA_BYTES, refusal
+from tallow_core.protocol.lanes.candidates import KINDS, MAX_DRIVER_DATA_BYTES, refusal
 from tallow_core.spi.nat import Maps, Nat, Punches, Reach
 from tallow_core.text import printable
 from tallow_core.types import SocketAddress
@@ -140,10 +140,13 @@ def _is_usable(reach: Reach) -> bool:
     """Whether it is an address that the core would list; anything else is passed over."""
     try:
         address = ipaddress.ip_address(reach.address)
+        ipaddress.ip_address(reach.base.host)
     except ValueError:
         return False
     return (
-        0 <= reach.port <= 65535
+        reach.kind in KINDS
+        and reach.protocol in ("tcp", "udp")
+        and 0 <= reach.port <= 65535
         and bool(reach.port) is bool(reach.base.port)
         and len(reach.data) <= MAX_DRIVER_DATA_BYTES
         and not refusal(address)

@@ -110,12 +110,12 @@ def _fitting(context: Context, driver: Discovery, endpoints: list[Endpoint]) -> 
     return [
         endpoint
         for each in endpoints
-        if _is_here(context, each) is here
+        if is_here(context, each) is here
         for endpoint in (_dialable(each) if not here else [each])
     ]
 
 
-def _is_here(context: Context, endpoint: Endpoint) -> bool:
+def is_here(context: Context, endpoint: Endpoint) -> bool:
     """Whether an endpoint is for this machine alone."""
     transport = context.network.transport(endpoint.scheme)
     return transport.on_this_machine or is_loopback(endpoint.host)

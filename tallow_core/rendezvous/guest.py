@@ -123,7 +123,11 @@ class _Search:
     async def _browse(self, driver: Discovery) -> Session | None:
         """Try what discovery answers, one after the other; ends only when a try has failed and
         nothing else turns up."""
-        answers = driver.browse(self._code.nameplate)
+        try:
+            answers = driver.browse(self._code.nameplate)
+        except Exception as error:
+            adverts.leave_out(self._context, driver, error)
+            return None
         pending: asyncio.Task[Endpoint] | None = None
         try:
             while True:
@@ -151,7 +155,9 @@ class _Search:
         final."""
         self._hints += 1
         try:
-            kind: Literal["local", "direct"] = "local" if driver.scope == "host" else "direct"
+            # What a driver says of its scope is no reason to go past a proxy.
+            here = driver.scope == "host" and adverts.is_here(self._context, endpoint)
+            kind: Literal["local", "direct"] = "local" if here else "direct"
             approach = direct_approach(self._context, endpoint, kind)
             return await self._entrance.enter(approach, await _dial_patiently(approach))
         except ProofsSpent:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeVar, get_args
 from tallow_core.config.policy import Policy
 from tallow_core.config.schema import Settings
 from tallow_core.errors import PolicyError, UnreachableError, UsageError
-from tallow_core.registry.kinds import DISCOVERY, PROXY, RESOLVER, TRANSPORT, Kind
+from tallow_core.registry.kinds import DISCOVERY, NAT, PROXY, RESOLVER, TRANSPORT, Kind
 from tallow_core.registry.loader import PluginLoader
 from tallow_core.spi.byte_stream import ByteStream
 from tallow_core.spi.connector import Connector
@@ -25,7 +25,7 @@ from tallow_core.spi.driver import Driver
 from tallow_core.spi.proxy import Proxy
 from tallow_core.spi.resolver import Resolver
 from tallow_core.spi.socket_streams import DirectConnector
-from tallow_core.spi.sockets import is_numeric
+from tallow_core.spi.sockets import is_numeric, unreachable
 from tallow_core.spi.transport import Transport, TransportRole
 from tallow_core.text import printable
 from tallow_core.types import Endpoint, NetworkPath, SocketAddress, Touch, Trust
@@ -159,6 +159,8 @@ class Network:
         there is not, a `PolicyError` for one that policy does not admit."""
         if self._settings.network.resolver or self._is_restricted(RESOLVER):
             self._named_resolver()
+        if self._is_restricted(NAT):
+            self._policy.drivers(NAT)
         self._default_via()
         for number, rule in enumerate(self._settings.policy.rule, 1):
             if rule.via is not None:
@@ -241,8 +243,11 @@ class Network:
                 f"{printable(host)} is an onion address, which only a proxy into that network"
                 " reaches"
             ).then("choose a proxy")
-        async with asyncio.timeout_at(deadline):
-            found = await self._resolver.resolve(host, deadline)
+        try:
+            async with asyncio.timeout_at(deadline):
+                found = await self._resolver.resolve(host, deadline)
+        except OSError as error:  # a TimeoutError is one
+            raise unreachable(host, error) from error
         addresses = tuple(found.addresses)
         if not addresses or not all(map(is_numeric, addresses)):
             raise UnreachableError(
@@ -256,7 +261,9 @@ class Network:
     @cached_property
     def discoveries(self) -> list[Discovery]:
         """The discovery drivers that policy allows and that no proxy forbids."""
-        beyond = self._default_via().required
+        beyond = self._default_via().required or any(
+            rule.via is not None and rule.via_required for rule in self._settings.policy.rule
+        )
         fitting = [
             driver
             for driver in self._policy.drivers(DISCOVERY)

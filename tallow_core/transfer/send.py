@@ -86,9 +86,10 @@ async def _serve(
         except TimeoutError:
             raise lost from None
         going_on = partial.current is not None
-        sender = Sender(context, session, open_paths(context, session), payload, partial)
+        sender: Sender | None = None
         try:
             async with session:
+                sender = Sender(context, session, open_paths(context, session), payload, partial)
                 await sender.run(ask)
             break
         except LocalProtocolError:
@@ -96,6 +97,8 @@ async def _serve(
         except TallowError as error:
             connection = isinstance(error, TransportError)
             # Until a peer has proved to be the receiver of before, nothing it does ends the send.
+            if sender is None:
+                raise
             if isinstance(error, StrangerError) or (going_on and not sender.proved):
                 context.reporter.warn(
                     "a peer that knows the code did not prove to be the receiver of before"

@@ -118,3 +118,12 @@ def test_one_that_fails_is_left_out(lab: Lab, here: str, how: str, tmp_path: Pat
     assert paths(sender) == paths(receiver) == ["relay", "direct"]
     assert "the nat driver knock is left out" in sender.err.text
     assert "the nat driver knock is left out" in receiver.err.text
+
+
+def test_a_named_driver_that_is_blocked_is_said_before_a_code_is_shown(lab: Lab) -> None:
+    ann = lab.place()
+    ann.configure('[policy]\nnats = ["interfaces"]\n[plugins]\nblock = ["nat:interfaces"]\n')
+    (ann.work / "file").write_text("content")
+    failed = lab.run(ann, "send", "file").ends(10)
+    assert "`[plugins] block` names" in failed.err.text
+    assert "Code:" not in failed.out.text

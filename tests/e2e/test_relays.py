@@ -56,6 +56,10 @@ def test_the_store_of_rooms_is_chosen_and_named(lab: Lab) -> None:
     failed = lab.run(mistyped, "relay", "serve", "--bind", "127.0.0.1:0").ends(3)
     assert 'there is no store of rooms "memori"' in failed.err.text
     assert 'did you mean "memory"?' in failed.err.text
+    denied = lab.place()
+    denied.configure('[policy]\ndeny = ["rooms:memory"]\n[relay_server]\nstore = "memory"\n')
+    failed = lab.run(denied, "relay", "serve", "--bind", "127.0.0.1:0").ends(3)
+    assert "the store of rooms memory is denied by `[policy] deny`" in failed.err.text
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tallow_core.directories import Directories
-from tallow_core.errors import BrokenOffError
+from tallow_core.errors import BrokenOffError, PluginError
 from tallow_core.paths.connection_streams import StreamSource, each_stream
 from tallow_core.plugin_settings import DriverSettings
 from tallow_core.spi.byte_stream import ByteStream, Multiplexed
@@ -106,5 +106,34 @@ def test_closing_ends_an_accept_and_what_was_not_accepted(settings: DriverSettin
         last.cancel()
         for stream in (near, further):
             await stream.aclose()
+
+    run(work())
+
+
+class Faulty(Listener):
+    """Fails as a plugin may."""
+
+    def __init__(self, listener: Listener) -> None:
+        self.bound, self.endpoint = listener.bound, listener.endpoint
+        self._listener = listener
+
+    async def accept(self) -> ByteStream:
+        raise PluginError("the driver failed")
+
+    async def aclose(self) -> None:
+        await self._listener.aclose()
+
+
+def test_a_failure_of_the_listener_reaches_its_caller(settings: DriverSettings) -> None:
+    """Else the host would wait for ever at a listener that accepts nothing."""
+
+    async def work() -> None:
+        transport = MultiplexedMemoryTransport(settings)
+        bound = await transport.listen(transport.local(), lasting=False)
+        listener = each_stream(Faulty(bound), transport)
+        for _ in range(2):
+            with pytest.raises(PluginError, match="the driver failed"):
+                await listener.accept()
+        await listener.aclose()
 
     run(work())

@@ -24,6 +24,7 @@ from tallow_core.registry.kinds import DISCOVERY, PROXY, RESOLVER, TRANSPORT, Ki
 from tallow_core.session.network import Network
 from tallow_core.spi.byte_stream import ByteStream
 from tallow_core.spi.connector import Connector
+from tallow_core.spi.resolver import Resolved
 from tallow_core.spi.transport import Transport
 from tallow_core.testing.fake_network import FakeProxy, FakeResolver
 from tallow_core.types import Endpoint, NetworkPath, SocketAddress, Touch, Trust
@@ -119,6 +120,11 @@ class Names(FakeResolver):
         "two.example": ("192.0.2.1", "192.0.2.2"),
         "bad.example": ("not numeric",),
     }
+
+    async def resolve(self, name: str, deadline: float) -> Resolved:
+        if name == "slow.example":
+            await asyncio.Event().wait()
+        return await super().resolve(name, deadline)
 
 
 DRIVERS: dict[str, list[type[Any]]] = {
@@ -302,3 +308,25 @@ def test_schemes_are_apart_from_names(tmp_path: Path) -> None:
     assert made.endpoint("a:1", "dial", encrypted=True) == Endpoint("dg", "a", 1)
     with pytest.raises(PolicyError, match="the transport datagrams is not allowed or not in"):
         made.transport("datagrams")
+
+
+@pytest.mark.parametrize("proxy", ["", "numeric"])
+def test_a_resolver_that_never_answers_is_an_address_out_of_reach(
+    tmp_path: Path, proxy: str
+) -> None:
+    """A bare TimeoutError would look like the deadline of whatever waits above."""
+    made = network(tmp_path, proxy=proxy)
+
+    async def work() -> None:
+        deadline = asyncio.get_running_loop().time() + 0.05
+        endpoint = Endpoint("plain", "slow.example", 1)
+        await made.dial(endpoint, deadline, RELAY, trust=Trust.PEER)
+
+    with pytest.raises(UnreachableError, match="did not answer in time"):
+        run(work())
+
+
+def test_a_rule_that_requires_a_proxy_keeps_discovery_on_this_machine(tmp_path: Path) -> None:
+    rule = Rule(when=Condition(relay=True), via="fake-proxy", via_required=True)
+    assert [each.name for each in network(tmp_path, rule).discoveries] == ["local"]
+    assert [each.name for each in network(tmp_path).discoveries] == ["local", "link"]

@@ -7,7 +7,7 @@ import contextlib
 from tallow_core.cli.args.options import Common
 from tallow_core.cli.entry import invocation
 from tallow_core.cli.entry.event_loop import run_loop
-from tallow_core.errors import PluginError
+from tallow_core.errors import PluginError, PolicyError
 from tallow_core.events import RelayListening
 from tallow_core.registry.kinds import ROOMS
 from tallow_core.session.context import Context
@@ -53,7 +53,14 @@ def _store(context: Context) -> type[Rooms]:
     if name != "auto":
         origin = context.settings.origin("relay_server.store")
         context.policy.check_name(ROOMS, name, f"`[relay_server] store` ({origin})")
-        return context.plugins.load(ROOMS, name)
+        for verdict in context.policy.judge(ROOMS):
+            if verdict.name == name and verdict.driver is not None:
+                return verdict.driver
+            if verdict.name == name and verdict.remedy:
+                raise PolicyError(
+                    f"the store of rooms {name} is {verdict.reason}; {verdict.remedy}"
+                )
+        return context.plugins.load(ROOMS, name)  # raises: it is blocked or broken
     if not stores:
         raise PluginError(
             "no store of rooms is allowed; allow one with [plugins] in the config file"
