@@ -79,11 +79,11 @@ class PolicySettings(NamedTuple):
 
 
 class NetworkSettings(NamedTuple):
-    """`[network]`: the proxy by which all paths go that no rule sends elsewhere, and the resolver
-    of host names; of each the best that policy allows where none is named.
+    """`[network]`: the proxy for all paths that no rule sends elsewhere, and the resolver of host
+    names. Where a name is empty, the best driver that policy allows is used.
 
-    While a proxy is named here that does not carry everything, nothing goes beside it: no direct
-    path is looked for, and no discovery beyond this machine is used.
+    If the named proxy does not carry everything, nothing goes beside it: no direct path is looked
+    for, and no discovery beyond this machine is used.
     """
 
     proxy: str = ""
@@ -91,9 +91,9 @@ class NetworkSettings(NamedTuple):
 
 
 class RelaySettings(NamedTuple):
-    """`[relay]`: the relays to use, as `SCHEME://HOST:PORT#sha256=PIN`, whether to use any, and
-    whether nothing else: `only` gives no address of this machine away and looks for no direct
-    path."""
+    """`[relay]`: `urls` lists the relays, as `SCHEME://HOST:PORT#sha256=PIN`. They are used only if
+    `enabled` is true. If `only` is true, nothing else is used: no address of this machine is given
+    away, and no direct path is looked for."""
 
     urls: Names = ()
     enabled: bool = True

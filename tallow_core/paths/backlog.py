@@ -8,19 +8,20 @@ from tallow_core.protocol.codec.wire import malformed
 from tallow_core.types import ReadBuffer
 
 MAX_KEPT = 32
-"""Copies of records that a sender keeps: with those of 1 MiB, 32 MiB."""
+"""The most copies of records that a sender keeps. With records of 1 MiB they take 32 MiB."""
 MAX_SIZES = 4096
-"""Records whose size is remembered until they are acknowledged. A receiver that says nothing does
-not make a sender remember more."""
+"""The most records whose size a sender remembers until they are acknowledged. It bounds the memory
+where a receiver acknowledges nothing."""
 
 
 class Backlog:
-    """Of the path in use: counts, sizes in bytes, and copies where records may have to be sent
-    again."""
+    """The unacknowledged records of the path in use: their count, their sizes in bytes, and copies
+    of those that may have to be sent again."""
 
     def __init__(self) -> None:
         self.sent = self.acknowledged = 0
-        """Records by the path in use."""
+        """The number of records that were sent by the path in use, and how many of them the
+        receiver has acknowledged."""
         self.in_flight = 0
         """Bytes of records that were sent and not acknowledged."""
         self._sizes: deque[int] = deque()
@@ -29,11 +30,11 @@ class Backlog:
 
     @property
     def kept(self) -> int:
-        """How many copies there are."""
+        """The number of copies."""
         return len(self._kept)
 
     def begin(self) -> None:
-        """Count from zero, for another path. Copies stay."""
+        """Count from zero for another path. The copies stay."""
         self.sent = self.acknowledged = self.in_flight = 0
         self._sizes = deque()
 
@@ -51,8 +52,8 @@ class Backlog:
             self.in_flight += size
 
     def acknowledge(self, records: int) -> int:
-        """The receiver has the first `records` of the path. Returns the bytes that are new among
-        them; raises `RemoteProtocolError` for a count that cannot be."""
+        """Take the receiver's acknowledgement of the first `records` of the path. Returns the
+        number of bytes that are new in it. Raises `RemoteProtocolError` for an impossible count."""
         if not self.acknowledged <= records <= self.sent:
             raise malformed("records that were acknowledged before, or that were never sent")
         size = 0
@@ -65,6 +66,6 @@ class Backlog:
         return size
 
     def take_kept(self) -> deque[bytearray]:
-        """Every copy, in order, to be sent again."""
+        """Take all copies, in order, to send them again."""
         kept, self._kept = self._kept, deque()
         return kept

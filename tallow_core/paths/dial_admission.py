@@ -1,8 +1,8 @@
-"""Which addresses of the other end may be dialled, and how many (T-19).
+"""The addresses of the other end that a session may dial, and their number (T-19).
 
-What a peer lists is where it would like us to connect: it may be using us to look around. So every
-address comes in a typed field and passes `refusal`, plugins may refuse it, and a session dials a
-bounded number of different places.
+A hostile peer may list addresses to make this end probe its own network. So every address comes in
+a typed field and passes `refusal`, plugins may refuse it, and a session dials a bounded number of
+different places.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from tallow_core.session.context import Context
 from tallow_core.types import Endpoint, SocketAddress
 
 MAX_DIALLED_PLACES = 64
-"""Different places that one session dials."""
+"""The most different places that one session dials."""
 
 
 class DialAdmission:
-    """Of one session."""
+    """The places that one session may dial."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -28,12 +28,12 @@ class DialAdmission:
 
     @property
     def addresses(self) -> tuple[SocketAddress, ...]:
-        """What was admitted, in the order in which it came."""
+        """The admitted addresses, in the order in which they came."""
         return tuple(self._admitted)
 
     def admit(self, address: Address, port: int, *, but: str = "") -> bool:
-        """Take in a place that the other end listed, unless it is refused, or there is `but`, a
-        reason of the caller's."""
+        """Admit a place that the other end listed. Returns False if it is refused, or if the caller
+        gives a reason of its own in `but`."""
         place = SocketAddress(str(address), port)
         if why := refusal(address) or but:
             note = f"{Endpoint('', *place).authority} is not dialled: {why}"
@@ -43,7 +43,7 @@ class DialAdmission:
         return True
 
     def demand(self, place: SocketAddress) -> SocketAddress:
-        """`place` in its one spelling, if it was admitted, else a `PolicyError`."""
+        """Return `place` in its canonical spelling. Raises `PolicyError` if it was not admitted."""
         try:
             spelled = SocketAddress(str(ipaddress.ip_address(place.host)), place.port)
         except ValueError:
@@ -53,7 +53,7 @@ class DialAdmission:
         return spelled
 
     def counts(self, place: Endpoint | SocketAddress) -> bool:
-        """Count a place that is about to be dialled; False if it is one too many."""
+        """Count a place that is about to be dialled. Returns False if it is one too many."""
         if place not in self._dialled and len(self._dialled) >= MAX_DIALLED_PLACES:
             return False
         self._dialled.add(place)

@@ -1,8 +1,9 @@
-"""Spare lanes: joined, and idle until the host sends the data by them.
+"""The pool of spare lanes, which have joined the session and stay idle until the host sends data by
+them.
 
-Those at a candidate lie beside the path of the session, and the data moves to one of them. Others
-lead where the data goes already. They are added to the lanes that carry it where the round trip is
-long or either end asks for several.
+Some lead to a candidate, on a path beside the session's own; the data can move to one of them. The
+others lead where the data goes already. The host adds these to the lanes in use where the round
+trip is long, or where a user chose several lanes.
 """
 
 from __future__ import annotations
@@ -30,25 +31,27 @@ from tallow_core.spi.transport import ByteStream
 from tallow_core.types import NetworkPath, Role
 
 MAX_SPARE_LANES = 4 + MAX_DATA_LANES - 1
-"""Beside the path of the session, of one end at once: four to move to, and those that join the one
-in use."""
+"""The most spare lanes beside the session's path that one end may open: four that the data could
+move to, and those that join the lane in use."""
 MAX_MOVES = 8
-"""To a spare lane, in one session."""
+"""The most times that the data moves to a spare lane in one session."""
 MAX_LANES_MESSAGES = 1 + 2 * MAX_MOVES
-"""How often a host asks for further lanes: once for each path that the data takes."""
+"""The most times that a host asks for further lanes in one session. It asks once for each path that
+the data takes."""
 JOIN_SECONDS = 5.0
-"""One attempt beside the path of the session: from dialling, or from the accepted connection, to
-the joined lane."""
+"""The time limit for one lane to join beside the session's path, from the dialling or from the
+accepted connection on."""
 AT_ONCE = 2
-"""Further lanes that are opened at a time: a relay lets no more wait."""
+"""The number of further lanes that an end opens at a time. A relay lets no more wait."""
 FAR_SECONDS, FAR_LANES = 0.02, 4
-"""The round trip from which on several lanes are used, and how many, unless a user chose. The
-buffers of one connection (4 MiB in many systems) then hold it below what a line may carry."""
+"""The round trip from which on the data takes several lanes, and how many it takes, unless a user
+chose a number. One connection is limited there by its buffers (4 MiB in many systems) and carries
+less than the line can."""
 
 Record = tuple[int, memoryview]
 FLOW = (RecordType.DATA, RecordType.SPREAD, RecordType.MOVED)
-"""Record types with which a lane that carries the data may begin. The record receiver decides
-whether this one may come now."""
+"""The record types with which the data may begin on a lane. The record receiver checks that the one
+that came is due."""
 
 
 class SpareLane(NamedTuple):
@@ -60,7 +63,7 @@ class SpareLane(NamedTuple):
 
     @property
     def broken(self) -> bool:
-        """Whether it has ended, by itself or by an error."""
+        """Whether the lane has ended, with a Close or by an error."""
         return self.reading.done() and (
             self.reading.cancelled()
             or self.reading.exception() is not None
@@ -88,11 +91,11 @@ class LanePool:
         self._wish = 0
         self._opening: tuple[str, asyncio.Task[None]] | None = None
         self.stay = False
-        """Whether the path of the session was found to be the fastest, and the data stays there."""
+        """Whether the data stays on the session's path, which was measured to be the fastest."""
         self.searches = False
         """Whether this end looks for a direct path beside the one of the session."""
         self.peer_searches = False
-        """Whether the other end is known to do so."""
+        """Whether the other end is known to look for a direct path too."""
         if lanes.role is Role.HOST:
             channel.handle(RecordType.LANES_WANTED, self._on_wish)
         else:
@@ -100,7 +103,7 @@ class LanePool:
 
     @property
     def wanted(self) -> bool:
-        """Whether another lane to move to is of use."""
+        """Whether the pool needs a lane that the data could move to."""
         return (
             self.lanes.aside is None
             and not self.stay
@@ -135,8 +138,8 @@ class LanePool:
         reading.add_done_callback(lambda task: self._over(number, lane, task))
 
     def _over(self, number: int, lane: Lane, task: asyncio.Task[Record | None]) -> None:
-        """Reading has ended: with the lane, or (at the guest) with the first record of the data. A
-        lane that broke does not end the session."""
+        """Handle the end of `_read`: the lane has ended, or (at the guest) the data has begun on
+        it. A lane that broke does not end the session."""
         if task.cancelled():
             return
         error = task.exception()
@@ -191,8 +194,8 @@ class LanePool:
     # -- moving ----------------------------------------------------------------------------------
 
     def best(self) -> Lane | None:
-        """At the host: take the lane that joined first, to move to, and end the others. None if
-        there is none."""
+        """Take the lane that joined first, to move the data to it, and end the other ready lanes.
+        Only the host calls this. Returns None if no lane is ready."""
         if not self._ready or self._moves >= MAX_MOVES or self.stay:
             return None
         self._moves += 1
@@ -203,24 +206,24 @@ class LanePool:
         return self._idle.pop(number).lane
 
     def named(self, number: int) -> SpareLane:
-        """At the guest: the lane that the host has moved the data to. If it has broken, reading it
-        raises that."""
+        """Take the lane that the host has moved the data to. Only the guest calls this. If the lane
+        has broken, its reading task raises the error."""
         self._moves += 1
         if self._moves > MAX_MOVES:
             raise malformed(f"the data was moved more than {MAX_MOVES} times")
         return self.joining(number, aside=True)
 
     async def give_up(self, number: int) -> None:
-        """At the guest: close the idle lane of this id. If the data has moved to it already,
-        reading it raises the break."""
+        """Close the idle lane with this id, which the host has given up. Only the guest calls this.
+        If the data has moved to it already, its reading task raises the error."""
         spare = self._idle.get(number)
         if spare is None or not spare.lane.address:
             raise malformed(f"lane {number} is given up, which the data did not move to")
         await spare.lane.stream.aclose()
 
     def joining(self, number: int, *, aside: bool) -> SpareLane:
-        """At the guest: take the lane by which the host sends data, beside the path of the session
-        (`aside`) or on it."""
+        """Take the lane by which the host sends data, beside the session's path (`aside`) or on it.
+        Only the guest calls this."""
         spare = self._idle.get(number)
         if spare is None or bool(spare.lane.address) is not aside:
             raise malformed(
@@ -231,7 +234,8 @@ class LanePool:
     # -- several at once -------------------------------------------------------------------------
 
     async def wish(self) -> None:
-        """At the guest: send the host the number of lanes that the user here chose, if any."""
+        """Send the host the number of lanes that the user of this end chose, if any. Only the guest
+        calls this."""
         if chosen := self._context.settings.session.lanes:
             await self.channel.send(RecordType.LANES_WANTED, write_wanted(chosen))
 
@@ -241,8 +245,8 @@ class LanePool:
         self._wish = read_wanted(body)
 
     def widen(self, lane: Lane) -> None:
-        """At the host: have further lanes opened to where `lane` leads, until there are as many as
-        the data takes. The end that opened `lane` opens them."""
+        """Have further lanes opened to the place where `lane` leads, until there are as many as the
+        data takes. The end that opened `lane` opens them. Only the host calls this."""
         chosen = max(self._context.settings.session.lanes, self._wish)
         count = (chosen or (FAR_LANES if lane.rtt >= FAR_SECONDS else 1)) - 1
         if not count:
@@ -256,8 +260,8 @@ class LanePool:
             self.scope.spawn(self.channel.send(RecordType.LANES, further.encoded()))
 
     def further(self, address: str) -> Lane | None:
-        """At the host: take a lane that has joined at `address` ("" for the path of the session),
-        where the data goes already. None if there is none."""
+        """Take a lane that has joined at `address`, where the data goes already; "" is the
+        session's path. Only the host calls this. Returns None if there is no such lane."""
         if not address:
             return self.lanes.take_joined()
         for number in self._ready:

@@ -1,5 +1,5 @@
-"""The nat drivers of one session: what they gather and map, with deadlines. A driver that fails is
-left out, with a warning."""
+"""Runs the nat drivers of one session: they gather addresses and make mappings, within deadlines. A
+driver that fails is left out, with a warning."""
 
 from __future__ import annotations
 
@@ -18,19 +18,20 @@ from tallow_core.types import SocketAddress
 
 GATHER_SECONDS = 2.0
 SOON_SECONDS = 0.25
-"""What quick drivers have found by then does not wait for the others."""
+"""The time after which the results of the quick drivers are used without those of the slow ones."""
 GRACE_SECONDS = 0.5
-"""How long a driver may stay beyond its deadline."""
+"""The time that a driver may take beyond its deadline."""
 MAP_SECONDS = 5.0
-"""For a mapping to stand; a second to take it back."""
+"""The time limit to make a mapping. Taking it back may last one second."""
 MAPPING_LIFETIME_SECONDS = 600.0
 MAX_REACHES = 64
-"""That one driver yields at a time."""
+"""The most addresses that one gathering takes from one driver."""
 MAX_MAPPED_BASES = 4
 
 
 class NatDrivers:
-    """`drivers` in the order of policy. `changed` is called when a mapping stands or is gone."""
+    """The nat drivers of one session. `drivers` are in the order of policy. `changed` is called
+    when a mapping is made or removed."""
 
     def __init__(
         self, drivers: Sequence[Nat], scope: Scope, reporter: Reporter, changed: Callable[[], None]
@@ -44,7 +45,7 @@ class NatDrivers:
 
     @property
     def punching(self) -> list[tuple[Nat, Punches]]:
-        """Those that have the power to punch."""
+        """The drivers that can punch."""
         return [(driver, driver) for driver in self._drivers if isinstance(driver, Punches)]
 
     def leave_out(self, driver: Nat, why: BaseException | str) -> None:
@@ -55,8 +56,8 @@ class NatDrivers:
             self._reporter.warn(f"the nat driver {driver.name} is left out: {printable(text)}")
 
     async def gather(self, bases: Sequence[SocketAddress]) -> AsyncIterator[list[Reach]]:
-        """What every driver finds, in the order of the drivers; twice if one takes longer than
-        `SOON_SECONDS`. Mappings that stand are among it."""
+        """Yield the addresses that the drivers find, in the order of the drivers, and the mappings
+        that stand. There is an early result if a driver takes longer than `SOON_SECONDS`."""
         found: dict[Nat, list[Reach]] = {driver: [] for driver in self._drivers}
         tasks = [
             self._scope.task(self._gather_one(driver, bases, into))
@@ -94,7 +95,7 @@ class NatDrivers:
     # -- mappings --------------------------------------------------------------------------------
 
     def keep_mapped(self, bases: Sequence[SocketAddress]) -> None:
-        """Have `bases` mapped by every driver that maps, and no others."""
+        """Map `bases` with every driver that can, and take all other mappings back."""
         wanted = {
             (driver, base)
             for driver in self._drivers
@@ -137,7 +138,7 @@ class NatDrivers:
 
 
 def _is_usable(reach: Reach) -> bool:
-    """Whether it is an address that the core would list; anything else is passed over."""
+    """Whether the core may list this address as a candidate. Any other is ignored."""
     try:
         address = ipaddress.ip_address(reach.address)
         ipaddress.ip_address(reach.base.host)

@@ -26,21 +26,22 @@ from tallow_core.protocol.lanes.session_messages import Arrived, read_arrived, r
 from tallow_core.session.lane import Lane
 
 WIDE_AFTER = 2
-"""The record at which further lanes are opened: smaller transfers need none."""
+"""The count of records at which the sender opens further lanes. A smaller transfer needs one lane
+only."""
 FIRST_WINDOW_BYTES, WINDOW_SECONDS = 4 << 20, 1.0
-"""The in-flight window of the session's own path while a better one is looked for: bytes, or
-seconds of its rate once that is known. The receiver reads all of it before the first record of the
-better path."""
+"""The in-flight window of the session's path while the ends look for a better one: a size in bytes
+or, once the rate is known, a time in seconds at that rate. The window is small, because the
+receiver reads all of it before the first record of the better path."""
 WATCH_SECONDS = 0.05
 ALIVE_SECONDS = 3.0
 JUDGE_SECONDS = 0.25
 LOST_SECONDS = 60.0
-"""How long a sender whose lane broke waits for Lost: longer than the receiver's
-`SILENT_SECONDS`."""
+"""The time for which a sender whose lane broke waits for the receiver's Lost. It is longer than the
+receiver's `SILENT_SECONDS`."""
 
 
 class RecordSender:
-    """The sender's end, at the host. `lane` is the first of the session's own path."""
+    """Sends the data; only the host does. `lane` is the first lane on the session's own path."""
 
     def __init__(self, pool: LanePool, lane: Lane) -> None:
         self._pool = pool
@@ -65,7 +66,7 @@ class RecordSender:
         self._channel.handle(RecordType.LOST, self._on_lost)
 
     def _begin(self, lane: Lane) -> None:
-        """Go on by `lane`."""
+        """Send the data by `lane` from here on."""
         if self._lanes:
             self._former[self._number] = self._backlog.acknowledged, self._backlog.sent
             if not self._aside:
@@ -126,7 +127,8 @@ class RecordSender:
 
     @property
     def _hopes(self) -> bool:
-        """Whether the data may move, and the receiver acknowledges what arrives."""
+        """Whether both ends look for a path that the data may move to. The receiver then
+        acknowledges the records that arrive."""
         return self._pool.searches and self._pool.peer_searches and not self._pool.stay
 
     async def finish(self) -> None:
@@ -177,7 +179,7 @@ class RecordSender:
     async def _say(
         self, lane: Lane, kind: RecordType, body: bytes = b"", *, final: bool = False
     ) -> None:
-        """Send a small record behind what goes out on a lane."""
+        """Send a small record on a lane, after the record that is being sent on it."""
         await self._free_to_send(lane)
         await lane.send(kind, body, final=final)
 
@@ -187,7 +189,7 @@ class RecordSender:
                 await self._say(lane, RecordType.CLOSE, final=True)
 
     async def _change(self) -> None:
-        """Wait for an acknowledgement, or for Lost: then send the rest again."""
+        """Wait for an acknowledgement or for Lost. After Lost, send the rest again."""
         self._changed.clear()
         if not self._lost:
             with self._throughput.sending():
@@ -299,7 +301,8 @@ class RecordSender:
             self._take(arrived.lane, arrived.records, arrived.waited / 1000)
 
     def _take_former(self, arrived: Arrived, acknowledged: int, sent: int) -> None:
-        """An acknowledgement of what was in flight when the data moved on."""
+        """Take an acknowledgement of records that were in flight on a former lane when the data
+        moved on."""
         if not acknowledged <= arrived.records <= sent:
             raise malformed("records that were acknowledged before, or that were never sent")
         self._former[arrived.lane] = arrived.records, sent
@@ -325,6 +328,7 @@ class RecordSender:
 
 
 def _seen(task: asyncio.Task[None]) -> None:
-    """Mark the error as seen: it is raised when the lane's turn comes again, if it comes."""
+    """Retrieve a failed task's error, so that asyncio does not log it. The error is raised when the
+    lane is used next, if it is."""
     if not task.cancelled():
         task.exception()

@@ -13,7 +13,7 @@ from tallow_core.registry.entry import PluginEntry
 from tallow_core.text import printable
 
 SLOW_SECONDS = 1.0
-"""What a plugin does at once (being imported, a hook) is named in a warning if it takes longer."""
+"""The time after which a warning names a plugin whose import or hook has not returned sooner."""
 
 log = logging.getLogger("tallow.plugins")
 
@@ -24,8 +24,8 @@ class PluginFault(PluginError):
 
 @contextmanager
 def blamed(entry: PluginEntry, problem: str = "cannot be used") -> Iterator[None]:
-    """Turn every error inside into a `PluginFault` that names the plugin. That includes an exit: a
-    plugin does not end the process."""
+    """Turn every error inside the block into a `PluginFault` that names the plugin. That includes
+    `SystemExit`: a plugin does not end the process."""
     try:
         yield
     except PluginFault:
@@ -35,7 +35,7 @@ def blamed(entry: PluginEntry, problem: str = "cannot be used") -> Iterator[None
 
 
 def fault(entry: PluginEntry, problem: str) -> PluginFault:
-    """The error that says what is wrong with the plugin."""
+    """Make the error that says what is wrong with the plugin."""
     return PluginFault(
         f"the plugin {printable(entry.id)} of {entry.maker} {problem}; to go on without it, write"
         f' `[plugins] block = ["{printable(entry.id)}"]` in the config file'
@@ -43,7 +43,7 @@ def fault(entry: PluginEntry, problem: str) -> PluginFault:
 
 
 def described(error: BaseException) -> str:
-    """An error of a plugin in one safe line."""
+    """Describe an error of a plugin in one safe line."""
     text = " ".join(str(error).split())
     if isinstance(error, PluginError):
         return printable(text)
@@ -54,13 +54,13 @@ def described(error: BaseException) -> str:
 
 
 def breach(message: str) -> NoReturn:
-    """A contract is broken; `blamed` adds whose fault it is."""
+    """Raise the error of a broken contract. `blamed` adds the name of the plugin."""
     raise PluginError(message)
 
 
 @contextmanager
 def timed(entry: PluginEntry, action: str) -> Iterator[None]:
-    """Warn if what happens inside takes longer than `SLOW_SECONDS`."""
+    """Warn if the block takes longer than `SLOW_SECONDS`."""
     began = time.monotonic()
     try:
         yield

@@ -1,10 +1,12 @@
-"""Drivers of other distributions, watched in use: what goes wrong in one is its own fault by name.
+"""Guards the drivers of other distributions while they are used. An error of such a driver names
+its plugin.
 
-`guarded` makes a class that stands before the driver's. Its methods are those of the contract; each
-calls the driver's and lets only the results and errors through that the contract has
-(`tallow_core.spi.raises`, the annotations, `result_sizes`). What a driver hands out (streams,
-listeners, hashers, runs, iterators, contexts) is watched in the same way. Everything else is a
-`PluginFault`. The cost is one call in Python for each call of a method; no byte is looked at.
+`guarded` makes a class that stands before the driver's class. Its methods are those of the
+contract. Each calls the driver's method, and lets only the results and errors through that the
+contract has (`tallow_core.spi.raises`, the annotations, `result_sizes`). The objects that a driver
+hands out (streams, listeners, hashers, runs, iterators, contexts) are guarded in the same way.
+Everything else is a `PluginFault`. The cost is one call in Python for each call of a method; no
+byte is looked at.
 
 Tallow's own drivers are not guarded: an error in one is a bug in Tallow.
 """
@@ -34,7 +36,8 @@ _CONTRACTS = "tallow_core.spi."
 
 
 class Watch:
-    """Whose driver is watched, and where: `method` for sentences, `errors` that it may raise."""
+    """The check of one method of a driver. `method` is its name in sentences; `errors` are the
+    exception types that its contract allows."""
 
     __slots__ = ("driver", "entry", "errors", "method")
 
@@ -44,7 +47,8 @@ class Watch:
         self.entry, self.driver, self.method, self.errors = entry, driver, method, errors
 
     def failed(self, error: BaseException) -> NoReturn:
-        """Raise what `error` is to the caller: itself if the contract has it, else the fault."""
+        """Raise `error` itself if the contract allows it, else a `PluginFault` that names the
+        plugin."""
         if isinstance(error, (*self.errors, PluginFault, KeyboardInterrupt, GeneratorExit)):
             raise error
         if isinstance(error, asyncio.CancelledError) and _is_cancelled():
@@ -52,11 +56,11 @@ class Watch:
         raise fault(self.entry, f"failed in {self.method}: {described(error)}") from error
 
     def broken(self, problem: str) -> NoReturn:
-        """Raise the fault of a result that the contract does not have."""
+        """Raise a `PluginFault` for a result that the contract does not allow."""
         raise fault(self.entry, f"broke its contract: {self.method} {problem}")
 
     def result(self, value: Any, hint: Any) -> Any:
-        """The result if it is what the contract says, watched in turn if it has methods."""
+        """Return a result that the contract allows. An object with methods is guarded in turn."""
         if inspect.iscoroutine(value):
             value.close()
             self.broken("is a coroutine function, and a plain one is due")
@@ -124,13 +128,14 @@ class WatchedIterator(AsyncIterator[Any]):
 
 
 def guarded(driver: type[D], entry: PluginEntry) -> type[D]:
-    """The class that stands before a driver's."""
+    """Make the class that stands before a driver's class."""
     found: type[D] = _CLASSES(driver, entry, driver)
     return found
 
 
 def _watched_class(made: type[Any], entry: PluginEntry, driver: type[Any]) -> type[Any]:
-    """The class before `made`, which is the driver's or one of an object that it hands out."""
+    """Make the class that stands before `made`. That is the driver's class, or the class of an
+    object that the driver hands out."""
     contracts = tuple(each for each in made.__mro__ if _is_contract(each))
     bases = tuple(
         each
@@ -156,7 +161,7 @@ def _watched_class(made: type[Any], entry: PluginEntry, driver: type[Any]) -> ty
 
 
 _CLASSES = cast("Callable[[type[Any], PluginEntry, type[Any]], Any]", cache(_watched_class))
-"""`_watched_class`, which makes each class once."""
+"""Caches `_watched_class`: each class is made once."""
 
 
 def _wrapped(cls: type[Any], inner: object) -> Any:
@@ -166,7 +171,8 @@ def _wrapped(cls: type[Any], inner: object) -> Any:
 
 
 def _methods(contracts: tuple[type, ...]) -> dict[str, Any]:
-    """What the contracts state: name -> function, classmethod or property; the nearest counts."""
+    """The methods and properties that the contracts state, by name. Each is a function, a
+    classmethod or a property. The nearest contract counts."""
     return {
         name: value
         for contract in reversed(contracts)
@@ -179,7 +185,8 @@ def _methods(contracts: tuple[type, ...]) -> dict[str, Any]:
 def _attributes(
     made: type[Any], contract: type, entry: PluginEntry, driver: type[Any]
 ) -> dict[str, Any]:
-    """Class variables as they are; variables of objects as properties."""
+    """The attributes that a contract states: class variables with their values, variables of
+    objects as properties."""
     found: dict[str, Any] = {}
     for name in inspect.get_annotations(contract):
         hint = get_type_hints(contract)[name]
@@ -207,7 +214,7 @@ def _variable(name: str, hint: Any, watch: Watch, check: Any = None) -> property
 
 
 def _member(made: type[Any], name: str, stated: Any, watch: Watch, check: Any) -> Any:
-    """What stands for one method or property of `made`."""
+    """Make the member that stands before one method or property of `made`."""
     function = stated.fget if isinstance(stated, property) else stated
     function = getattr(function, "__func__", function)
     hint = get_type_hints(function).get("return")
@@ -237,8 +244,8 @@ def _constructor(made: type[Any], watch: Watch) -> Callable[..., None]:
 def _plain(
     name: str, watch: Watch, hint: Any, check: Any, owner: type[Any] | None = None
 ) -> Callable[..., Any]:
-    """A method of `owner`, or else of the object. It is looked up at each call: an object may have
-    a function of its own in place of the class's."""
+    """Make a method that calls the one of `owner`, or else of the object. It looks the inner method
+    up at each call: an object may have a function of its own in place of the class's."""
     expected = type(None) if hint is None else hint
 
     def watched(self: Any, *given: Any, **more: Any) -> Any:
@@ -273,7 +280,7 @@ def _coroutine(name: str, watch: Watch, hint: Any, check: Any) -> Callable[..., 
 
 
 def _command(offer: Callable[..., Any], watch: Watch) -> Callable[..., Any]:
-    """`Command.function`, whose result is called later, with the user's words."""
+    """Guard `Command.function` and its result, which is called later with the user's words."""
 
     def function(cls: type[Any]) -> Callable[..., Any]:
         inner = offer(cls)
@@ -295,7 +302,8 @@ def _command(offer: Callable[..., Any], watch: Watch) -> Callable[..., Any]:
 
 
 def _is_contract(found: type) -> bool:
-    """Whether it is an abstract class of the contracts; their records are data."""
+    """Whether `found` is an abstract class of the contracts. Their records are data and are not
+    guarded."""
     return found.__module__.startswith(_CONTRACTS) and (
         inspect.isabstract(found) or issubclass(found, Driver)
     )

@@ -1,7 +1,7 @@
 """The guest: looks for the host on every path that is allowed.
 
-What discovery and relays answer is a hint that anybody may forge, so each answer is just one more
-try, and proofs that no valid Done answers are counted against the guest's own budget of ten.
+Anybody may forge the answers of discovery and relays. So each answer is just one more try. Proofs
+that no valid Done answers are counted against the guest's own budget of ten.
 """
 
 from __future__ import annotations
@@ -37,11 +37,12 @@ from tallow_core.spi.discovery import Discovery
 from tallow_core.types import Endpoint
 
 RELAY_DELAY_SECONDS = 2.0
-"""How long the relays wait where discovery has an answer already."""
+"""The time that the relays wait if discovery has an answer already."""
 LAST_LOOK_SECONDS = 0.6
-"""How long discovery is asked for another answer after one has failed."""
+"""The time for which discovery is asked for another answer after one has failed."""
 DIAL_PAUSES_SECONDS = (0.3, 1.0)
-"""Before a place that discovery named is dialled again: it is named once."""
+"""The pauses before a place is dialled again that discovery named. Discovery names each place
+once."""
 
 
 async def connect(context: Context, code: Code, at: str | None) -> Session:
@@ -78,7 +79,7 @@ class _Search:
         self._context = context
         self._code = code
         self._entrance = Entrance(context, code)
-        # Now: what policy refuses must be said before the person waits.
+        # Policy is checked here, so that the person sees a refusal before the wait.
         context.policy.demand()
         context.network.check()
         self._problems: list[TallowError] = []
@@ -87,7 +88,7 @@ class _Search:
         self._hints = 0
 
     def raise_problem(self) -> None:
-        """Raise the most telling of what went wrong so far, if anything did."""
+        """Raise the most telling error so far, if there is one."""
         for kind in (AuthenticationError, PolicyError, RefusedError, TallowError):
             for problem in self._problems:
                 if isinstance(problem, kind):
@@ -121,8 +122,8 @@ class _Search:
         return found
 
     async def _browse(self, driver: Discovery) -> Session | None:
-        """Try what discovery answers, one after the other; ends only when a try has failed and
-        nothing else turns up."""
+        """Try the answers of discovery, one after the other. This ends only when a try has failed
+        and no other answer comes."""
         try:
             answers = driver.browse(self._code.nameplate)
         except Exception as error:
@@ -151,8 +152,8 @@ class _Search:
                 await asyncio.gather(pending, return_exceptions=True)
 
     async def _hint(self, endpoint: Endpoint, driver: Discovery) -> Session | None:
-        """Try an answer of discovery, which may be forged or stale: only the spent budget is
-        final."""
+        """Try one answer of discovery. It may be forged or stale, so only the spent budget ends the
+        search."""
         self._hints += 1
         try:
             # What a driver says of its scope is no reason to go past a proxy.
@@ -170,13 +171,13 @@ class _Search:
             self._hints -= 1
 
     def _final(self) -> bool:
-        """Whether what went wrong so far is worth ending the search for; what is merely unreachable
-        may be a stale or forged answer."""
+        """Whether an error so far is worth ending the search for. An unreachable place is not: a
+        stale or forged answer may name it."""
         return any(not isinstance(problem, TransportError) for problem in self._problems)
 
     async def _room(self, endpoint: Endpoint, head_start: float, relays: int) -> Session | None:
-        """Wait in the room of one relay. A pin that does not match is final; a dead relay is, if it
-        was the last."""
+        """Wait in the room of one relay. A pin that does not match ends the search. A dead relay
+        ends it if it was the last one."""
         approach = relay_approach(self._context, endpoint)
         await asyncio.sleep(head_start)
         try:
@@ -207,7 +208,7 @@ class _Search:
 
 
 async def _dial_patiently(approach: Approach) -> ByteStream:
-    """Dial, and again if it fails for a moment."""
+    """Dial, and dial again after a pause if that fails."""
     for pause in DIAL_PAUSES_SECONDS:
         try:
             return await approach.dial()
@@ -221,8 +222,8 @@ async def _next(answers: AsyncIterator[Endpoint]) -> Endpoint:
 
 
 async def _first(searches: list[Coroutine[Any, Any, Session | None]]) -> Session | None:
-    """The first session that any search finds; the others are stopped. None once all have ended
-    without one."""
+    """Return the first session that any search finds, and stop the other searches. Returns None if
+    all end without a session."""
     tasks = {asyncio.create_task(search) for search in searches}
     try:
         pending = tasks
@@ -230,7 +231,7 @@ async def _first(searches: list[Coroutine[Any, Any, Session | None]]) -> Session
             done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
             for task in sorted(
                 done, key=lambda task: task.exception() is not None
-            ):  # a session counts before a failure
+            ):  # sessions come before failures
                 if session := task.result():
                     tasks.discard(task)
                     return session

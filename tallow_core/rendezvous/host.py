@@ -31,20 +31,21 @@ from tallow_core.session.frame_io import best_effort, read_frame, read_some, wri
 from tallow_core.spi.transport import ByteStream, Listener
 from tallow_core.types import Endpoint, NetworkPath, Role
 
-# What only a guest needs is imported when one comes: `transfer.send` does it while it waits.
+# Modules that only a guest needs are imported when one comes; `transfer.send` imports them while
+# it waits.
 if TYPE_CHECKING:
     from tallow_core.protocol.handshake.host_handshake import HostHandshake
     from tallow_core.session.session import Session
 
 MAX_UNPROVED = 8
-"""How many connections may be open that have proved nothing."""
+"""The most open connections that have not proved the code."""
 MAX_REFUSALS = 64
-"""How many connections are answered at once that all places are taken."""
+"""The most connections that are refused with an answer at a time, while all places are taken."""
 MAX_TAKES = 16
-"""How many guests of a room are taken at once; the next ones wait, and with them the relay that
-announces them."""
+"""The most guests of a room that are taken at a time. The next ones wait, and so does the relay
+that announces them."""
 SAFE_SECONDS = 2.0
-"""For how long a guest that has not proved itself cannot be displaced by a further one."""
+"""The time for which a guest that has not proved itself cannot be displaced by another one."""
 
 
 class CodeVoid(AuthenticationError):
@@ -62,17 +63,17 @@ class _Stranger:
     task: asyncio.Task[None] | None = None
     displaced: bool = False
     proving: bool = False
-    """Its proof is in line to be checked: it keeps its place."""
+    """Whether its proof waits to be checked. It keeps its place for that time."""
 
 
 class Host:
-    """One code, waiting. `open_host` gives it; `session` waits for the guest."""
+    """A host that waits under one code. `open_host` makes it; `session` waits for the guest."""
 
     def __init__(self, context: Context, code: Code) -> None:
         self.context = context
         self.code = code
         self.listening: list[Endpoint] = []
-        context.policy.demand()  # now: what policy refuses must be said before a code is shown
+        context.policy.demand()  # a refusal comes before a code is shown
         tally = FileTally(context.settings.directories.state, Role.HOST, code.nameplate)
         limits = context.policy.limits
         self._wishes = wishes(limits)
@@ -105,13 +106,13 @@ class Host:
         return await self._proved
 
     def forget_guesses(self) -> None:
-        """The code is new: what was counted under its number, which a relay may have chosen, was
-        for other words."""
+        """Forget the guesses that were counted under the nameplate. The code is new: a relay may
+        have chosen its number, and those guesses were for other words."""
         self._budget.clear()
 
     def again(self) -> None:
-        """The guest left before it accepted anything: wait for it, or another, to prove itself
-        again."""
+        """Wait for a proof again. The guest left before it accepted anything; that guest or another
+        one may come."""
         self._session = None
         self._won = False
         self._proved = asyncio.get_running_loop().create_future()
@@ -134,8 +135,8 @@ class Host:
             self._meet(stream, NetworkPath(kind, stream.facts.peer, transport), None)
 
     async def attend(self, room: HostRoom) -> None:
-        """Take the guests of a room until cancelled. A relay that takes the room away ends the wait
-        if there is no other path."""
+        """Take the guests of a room until cancelled. If a relay takes the room away, the wait ends
+        unless there is another path."""
         self._rooms += 1
         places = asyncio.Semaphore(MAX_TAKES)
         try:
@@ -160,8 +161,8 @@ class Host:
         self._meet(stream, NetworkPath("relay", room.endpoint.url, transport), guest.lane)
 
     def _meet(self, stream: ByteStream, path: NetworkPath, lane: bool | None) -> None:
-        """Give a new connection a place among those that have proved nothing; `lane` is what its
-        Join said, if a relay read that."""
+        """Give a new connection a place among the unproved ones. `lane` is the flag in its Join if
+        a relay has read that, else None."""
         now = asyncio.get_running_loop().time()
         if len(self._strangers) >= MAX_UNPROVED:
             oldest = next((stranger for stranger in self._strangers if not stranger.proving), None)
@@ -259,7 +260,8 @@ class Host:
         return True
 
     def _say_once(self, text: str) -> None:
-        """What any stranger can bring about is a warning once, and then a detail."""
+        """Warn the first time; only note it after that. Any stranger can cause the same text
+        again."""
         if text in self._said:
             self.context.reporter.note(text)
         else:
@@ -276,8 +278,8 @@ class Host:
             raise
 
     async def _check(self, machine: HostHandshake) -> Established:
-        """Check one proof: one at a time, in the pace of the budget, charged before it is
-        compared."""
+        """Check one proof. Proofs are checked one at a time, at the pace of the budget. Each is
+        charged before it is compared."""
         for stranger in self._strangers:
             stranger.proving |= stranger.task is asyncio.current_task()
         async with self._checking:

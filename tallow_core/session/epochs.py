@@ -1,7 +1,7 @@
-"""Which root secret seals each direction of each lane.
+"""The epochs of a session: the root secret that seals each direction of each lane.
 
-A rekey renews the root. An Epoch on a lane ends the records of its direction that were sealed under
-the former one.
+A rekey renews the root. An Epoch record on a lane ends the records of its direction that were
+sealed under the former root.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from tallow_core.types import ReadBuffer, Role
 
 
 class Epochs:
-    """At both ends. `count` is how many KEM runs renewed the root."""
+    """Renews the root and moves the lanes to it, at either end. `count` is the number of KEM runs
+    that renewed the root."""
 
     def __init__(self, schedule: Schedule, role: Role) -> None:
         self._schedule = schedule
@@ -29,19 +30,19 @@ class Epochs:
         self.count += 1
 
     async def begin(self, lane: Lane) -> None:
-        """End the epoch of our direction of `lane`."""
+        """End the epoch of this end's direction of `lane`."""
         await lane.send_epoch(self.count, self._schedule)
 
     async def catch_up(self, lane: Lane) -> None:
-        """At the host: begin the present epoch on a lane beside the session's path that was not
-        there, or not whole, when the keys changed."""
+        """Begin the present epoch on a lane that missed a rekey. Only the host does, and only on
+        lanes beside the session's path: such a lane may join or break during the rekey."""
         if self._role is Role.HOST and lane.rekeys < self.count:
             with contextlib.suppress(TransportError):
                 await self.begin(lane)
 
     async def received(self, lane: Lane, body: ReadBuffer) -> None:
-        """The other end ended its epoch on `lane`. The guest answers with its own, which shows the
-        host that all lanes have moved on."""
+        """Handle the end of the other end's epoch on `lane`. The guest answers with its own Epoch,
+        which shows the host that all lanes have moved on."""
         reader = Reader(body, "Epoch")
         number = reader.u32()
         reader.end()

@@ -30,18 +30,18 @@ from tallow_core.types import Role
 JOIN_SECONDS = 15.0
 MAX_JOIN_ATTEMPTS = 3
 MAX_OPEN_LANES = 40
-"""Of one end: the control lane, those that carry the data and those that did on the path before,
-and spare ones."""
+"""The most lanes that one end has open: the control lane, the lanes that carry the data, those that
+carried it on the path before, and spare ones."""
 FIRST_LANE = {Role.HOST: 2, Role.GUEST: 1}
 """The first lane id that an end opens; the next is greater by two."""
 
 Taken = Callable[[Lane], None]
-"""Is called with a lane that was dialled, before the other end can name it."""
+"""A callback for a lane that was dialled. It is called before the other end can name the lane."""
 
 
 class LaneSet:
-    """All open lanes, the control lane included. `dial_path` opens a further stream by the path of
-    the session; None at the end that cannot."""
+    """All open lanes, the control lane included. `dial_path` opens a further stream by the
+    session's path; it is None at the end that cannot dial."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class LaneSet:
         self.epochs = epochs
         self.dial_path = dial_path
         self.aside: Lane | None = None
-        """The lane beside the session's path that the data has moved to, if it has."""
+        """The lane beside the session's path by which the data goes, or None."""
         self._scope = scope
         self._established = established
         self._reporter = reporter
@@ -83,7 +83,7 @@ class LaneSet:
 
     @property
     def tag(self) -> bytes:
-        """What a LaneHello for this session begins with, under the present root."""
+        """The tag with which a LaneHello for this session begins, under the present root."""
         return lane_tag(self._established.schedule)
 
     @property
@@ -116,13 +116,13 @@ class LaneSet:
         )
 
     async def end(self, lane: Lane) -> None:
-        """End our direction of a lane that is not needed."""
+        """End this end's direction of a lane that is not needed."""
         with contextlib.suppress(TransportError, LocalProtocolError):  # it has ended by itself
             await lane.send(RecordType.CLOSE, final=True)
 
     def dialled(self, number: int) -> Lane | None:
-        """The lane of this id that this end opened, None if it is gone; raises
-        `RemoteProtocolError` if it never opened one."""
+        """The open lane with this id that this end dialled, or None if it is gone. Raises
+        `RemoteProtocolError` if this end never opened it."""
         if number % 2 != FIRST_LANE[self.role] % 2 or not 0 < number < self._next_number:
             raise malformed(f"a word on lane {number}, which was not opened here")
         return next((lane for lane in self._lanes if lane.keys.lane == number), None)
@@ -145,8 +145,8 @@ class LaneSet:
                     raise BrokenOffError(
                         "no further connection to the other side could be opened; try again"
                     ) from error
-            # 1 s, then 2 s: longer than strangers at the host's listener are safe in the place that
-            # the lane needs.
+            # The pauses are 1 s, then 2 s. A stranger that holds the lane's place at the host's
+            # listener can be displaced by then.
             await asyncio.sleep(attempt + 1)
         raise AssertionError("unreachable")
 
@@ -184,8 +184,8 @@ class LaneSet:
         return self.add(lane)
 
     def _made(self, machine: LaneDialler | LaneAcceptor, stream: ByteStream, began: float) -> Lane:
-        """The lane of a machine that is done. It has the present epoch with its keys: a rekey may
-        come while its last message is sent."""
+        """Make the lane of a join that is complete. The lane notes the epoch that its keys belong
+        to, because a rekey may come while the last message of the join is sent."""
         assert machine.keys is not None
         lane = Lane(stream, machine.keys, self._established, self.role)
         lane.rekeys, lane.rtt = self.epochs.count, time.monotonic() - began
@@ -194,13 +194,13 @@ class LaneSet:
     # -- accepting -------------------------------------------------------------------------------
 
     def expect(self, count: int) -> None:
-        """At the host: the other end was asked for so many further lanes by the path of the
-        session."""
+        """Expect `count` further lanes by the session's path. The host calls this when it asks the
+        guest for them."""
         self._expected += count
 
     async def accept(self, stream: ByteStream, hello: LaneHello) -> None:
-        """Let a lane join whose LaneHello named this session, by the session's path. Raises
-        `AuthenticationError` if it does not prove the session."""
+        """Let a lane join by the session's path. Its LaneHello has named this session. Raises
+        `AuthenticationError` if the lane does not prove the session."""
         self._check_expected()
         lane = await self._accept(stream, hello)
         self._check_expected()
@@ -209,7 +209,8 @@ class LaneSet:
         self._joined.put_nowait(lane)
 
     def _check_expected(self) -> None:
-        """A lane beside the path may break at any moment, and then a new one comes unasked."""
+        """Raise `RemoteProtocolError` if this end did not ask for a lane. A lane may come unasked
+        while the data goes beside the session's path, because that path may break at any moment."""
         if self._expected < 1 and self.aside is None:
             raise malformed("a lane that this end did not ask for")
 
@@ -235,8 +236,8 @@ class LaneSet:
         return self.add(self._made(machine, stream, began))
 
     async def next_joined(self, least: int = 0) -> Lane:
-        """The next lane that the other end opened by the path of the session, of an id not below
-        `least`; older ones are ended."""
+        """Wait for the next lane that the other end opens by the session's path with an id of at
+        least `least`. Lanes with lower ids are ended."""
         self._expected = max(self._expected, 0 if self._joined.qsize() else 1)
         try:
             async with asyncio.timeout(JOIN_SECONDS * (MAX_JOIN_ATTEMPTS + 1)):
@@ -251,16 +252,16 @@ class LaneSet:
         return lane
 
     def take_joined(self) -> Lane | None:
-        """A lane that the other end has opened by the path of the session and that carries nothing
-        yet, if there is one."""
+        """Take a lane that the other end has opened by the session's path and that carries nothing
+        yet. Returns None if there is none."""
         while not self._joined.empty():
             if not (lane := self._joined.get_nowait()).cut:
                 return lane
         return None
 
     async def _drain(self, lane: Lane) -> None:
-        """Read the direction of a data lane that carries no data: epochs, and its authenticated
-        end."""
+        """Read the direction of a data lane that carries no data. Only epochs and the authenticated
+        end may come there."""
         try:
             while not lane.opener.finished:
                 kind, body = await lane.receive()

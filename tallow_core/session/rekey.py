@@ -1,5 +1,5 @@
-"""Fresh keys within a session: a KEM run on the control channel, and an Epoch on every lane, with
-which its direction begins to use them."""
+"""The rekeys of a session. One KEM run on the control channel makes fresh keys; an Epoch on each
+lane begins their use in its direction."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from tallow_core.spi.kem import Kem, KemPair
 from tallow_core.types import Role
 
 CHECK_SECONDS = 15.0
-"""How often the limits are looked at while no data is sent."""
+"""The interval at which the limits are checked while no data is sent."""
 ASK_SECONDS = 15.0
-"""After which a guest asks once more: the host may have been busy."""
+"""The time after which a guest asks again. The host may have been busy."""
 
 
 class Rekeying:
-    """When fresh keys are due, and the KEM runs that make them; at both ends."""
+    """Decides when fresh keys are due, and does the KEM runs that make them, at either end."""
 
     def __init__(
         self,
@@ -46,7 +46,8 @@ class Rekeying:
         self._pair: KemPair | None = None
         self._request = b""
         self._wanted = (-1, 0.0)
-        """After which run, and when, the guest last asked for the next."""
+        """The number of runs at the guest's last request for a run, and the time of that
+        request."""
         self._bytes = 0
         self._at = time.monotonic()
         channel.handle(RecordType.REKEY, self._on_rekey)
@@ -56,18 +57,18 @@ class Rekeying:
 
     @property
     def count(self) -> int:
-        """How many runs there were."""
+        """The number of runs so far."""
         return self._epochs.count
 
     async def watch(self) -> None:
-        """Look at the limits from time to time, until our final message."""
+        """Check the limits regularly, until this end has sent its final message."""
         while not self._channel.ended:
             await asyncio.sleep(CHECK_SECONDS)
             await self.if_due()
 
     async def if_due(self) -> None:
-        """If enough bytes or time have passed for our own limits: begin a run (host), or ask the
-        host for one (guest)."""
+        """Start a rekey if this end's own limits of bytes or time are reached. The host begins a
+        run; the guest asks the host for one."""
         moved, seconds = self._since()
         if moved < self._limits.rekey_bytes and seconds < self._limits.rekey_seconds:
             return
@@ -78,17 +79,17 @@ class Rekeying:
             await self._channel.send(RecordType.REKEY_WANTED)
 
     def _may_ask(self) -> bool:
-        """Once for each run; again after `ASK_SECONDS`."""
+        """Whether the guest may ask: once for each run, and again after `ASK_SECONDS`."""
         count, asked = self._wanted
         return count != self.count or time.monotonic() - asked >= ASK_SECONDS
 
     def _since(self) -> tuple[int, float]:
-        """Bytes and seconds since the last run."""
+        """The bytes and the seconds since the last run."""
         return self._lanes.moved - self._bytes, time.monotonic() - self._at
 
     async def _on_wanted(self, body: bytes) -> None:
-        """The guest's limits are stricter. One that asks all the time gets no more runs than the
-        smallest limit that a setting may have."""
+        """Begin a run for a guest whose limits are stricter. However often the guest asks, runs
+        come no faster than the smallest limits that the settings allow."""
         moved, seconds = self._since()
         if self._lanes.role is not Role.HOST or body:
             raise malformed(
@@ -105,7 +106,7 @@ class Rekeying:
         await self._channel.send(RecordType.REKEY, self._request)
 
     def _unanswered(self) -> bool:
-        """Whether a lane has yet to follow the last run."""
+        """Whether a lane has not moved to the keys of the last run yet."""
         return any(lane.rekeys < self.count and not lane.opener.finished for lane in self._lanes)
 
     async def _on_rekey(self, body: bytes) -> None:

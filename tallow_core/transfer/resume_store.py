@@ -1,9 +1,10 @@
-"""The records that both ends keep of a transfer so that a later session can go on with it: small
-private files in the state directory.
+"""The records with which a later session resumes a transfer. Both ends keep them, as small private
+files in the state directory.
 
-The sender's record has what was offered, as it was then, and the secret that the two ends share;
-the receiver's where the staging folder lies. Each ends with a SHA-256 over the rest, so that a torn
-one is ignored. They are deleted when the transfer is complete, and after a week.
+Each record has the transfer's id and the secret that the two ends share. The sender's record also
+has the list of what was offered, as it was then. The receiver's record has the place of the staging
+folder. Each record ends with a SHA-256 over the rest, so that a torn one is ignored. It is deleted
+when the transfer is complete, and after a week.
 """
 
 from __future__ import annotations
@@ -46,14 +47,14 @@ class SentRecord(NamedTuple):
     listing: bytes
 
     def parts(self) -> Iterator[bytes]:
-        """The list of what was offered, in the parts in which it was saved."""
+        """Yield the list of what was offered, in the parts in which it was saved."""
         with open(os.open(self.path, READ), "rb") as file:
             file.seek(len(_MAGIC_SENT) + TRANSFER_ID + _SECRET_BYTES)
             while len(head := file.read(4)) == 4 and (length := int.from_bytes(head)):
                 yield file.read(length)
 
     def forget(self) -> None:
-        """Delete it."""
+        """Delete the record file."""
         _unlink(self.path)
 
 
@@ -113,8 +114,8 @@ def _read_sent(path: Path) -> SentRecord | None:
 
 
 class ReceivedRecord(NamedTuple):
-    """Where an interrupted transfer lies: the output folder, the name of the staging folder in it,
-    and its inode."""
+    """The place of an interrupted transfer: the output folder, the name of the staging folder in
+    it, and the inode number of that folder."""
 
     path: Path
     earlier: Earlier
@@ -123,7 +124,7 @@ class ReceivedRecord(NamedTuple):
     inode: int
 
     def forget(self) -> None:
-        """Delete it."""
+        """Delete the record file."""
         _unlink(self.path)
 
 
@@ -205,7 +206,7 @@ def _read_received(path: Path) -> ReceivedRecord | None:
 
 
 def _records(folder: Path) -> Iterator[tuple[Path, float]]:
-    """The records in `folder`, each with its age in seconds."""
+    """Yield the records in `folder`, each with its age in seconds."""
     with suppress(FileNotFoundError), os.scandir(folder) as entries:
         for entry in entries:
             with suppress(OSError):
@@ -213,7 +214,7 @@ def _records(folder: Path) -> Iterator[tuple[Path, float]]:
 
 
 def _is_whole(file: BinaryIO, magic: bytes) -> bool:
-    """Whether a record is this user's, and as it was written."""
+    """Whether a record file belongs to this user and has not changed since it was written."""
     if not is_own_file(os.fstat(file.fileno())) or file.read(len(magic)) != magic:
         return False
     left, digest = os.fstat(file.fileno()).st_size - len(magic) - 32, hashlib.sha256(magic)

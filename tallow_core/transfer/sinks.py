@@ -1,4 +1,4 @@
-"""Where received content goes: into a folder, to a descriptor, or into memory."""
+"""The sinks for received content: a folder, a descriptor, or memory."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ZEROS = memoryview(bytes(1 << 18))
 
 
 class ResumableSink(Protocol):
-    """A sink in which an interrupted transfer can go on: a folder. `root` is its descriptor,
+    """A sink in which an interrupted transfer can be resumed: a folder. `root` is its descriptor,
     `output` its real path."""
 
     output: str
@@ -34,26 +34,26 @@ class ResumableSink(Protocol):
     def overwrite(self) -> Overwrite: ...
 
     def stage_in(self, staging: StagingArea) -> None:
-        """Use a staging area that outlives this object; before the first entry."""
+        """Use a staging area that outlives this object. This is called before the first entry."""
 
     def found(self, number: int, folder: int, name: str) -> None:
-        """An entry is complete, under this name in this folder (a descriptor), from an earlier
-        session."""
+        """Take note of an entry that an earlier session completed: its name and its folder (a
+        descriptor)."""
 
     def renewed(self) -> Sink:
-        """A new sink, to go on in another session."""
+        """A new sink for the same output, for another session."""
 
 
 class Sink(Protocol):
-    """Where the content goes. Names were checked before. `files` and `links` count what has
-    arrived."""
+    """Takes the received content. The names were checked before. `files` and `links` count the
+    entries that have arrived."""
 
     skipped: list[Skipped]
     files: int
     single: bool
-    """Whether all of it is one thing, which is of no use if it did not come whole."""
+    """Whether the content is a single file or text, which is of no use unless it is complete."""
     takes_whole: bool
-    """Whether small files may be given to `put`, not in pieces."""
+    """Whether `put` takes small files whole, without `begin` and `write`."""
 
     @property
     def links(self) -> int: ...
@@ -66,11 +66,11 @@ class Sink(Protocol):
         """Take a folder or link."""
 
     def put(self, file: FileWhole) -> bool:
-        """Take a small file that came whole; returns whether `settle` has something to return."""
+        """Take a small file that came whole. Returns whether `settle` has files to return."""
 
     def settle(self) -> Sequence[tuple[FileWhole, str]]:
-        """Give what `put` took its names; returns what has got one since the last call, with the
-        paths (raw) that they got."""
+        """Give the files that `put` took their names. Returns each file that got its name since the
+        last call, with its path (raw)."""
 
     def begin(self, number: int, entry: Entry) -> None:
         """Begin a file that comes in pieces."""
@@ -82,16 +82,16 @@ class Sink(Protocol):
         """Take zeros of the file."""
 
     def segment(self, index: int, digest: bytes) -> None:
-        """A whole segment of the file was written, and has this hash."""
+        """Take the hash of a segment of the file. All of the segment was written."""
 
     def commit(self, size: int) -> str | None:
-        """The file is complete; returns the path (raw) that it got, None if it was left out."""
+        """Complete the file. Returns its path (raw), or None if the file was left out."""
 
     def discard(self) -> None:
         """Drop the file."""
 
     def close(self, *, failed: bool) -> None:
-        """Nothing more comes."""
+        """End the sink. `failed` says whether the transfer failed."""
 
 
 class FolderSink:
@@ -116,7 +116,7 @@ class FolderSink:
 
     @property
     def overwrite(self) -> Overwrite:
-        """What is done where a name is taken."""
+        """The rule for a name that is taken."""
         return self._tree.overwrite
 
     @property
@@ -184,7 +184,7 @@ class FolderSink:
             self._writer.write(offset, data)
 
     async def hole(self, length: int) -> None:
-        """Write nothing: what is not written reads as zeros."""
+        """Write nothing. Bytes that are not written read as zeros."""
 
     def segment(self, index: int, digest: bytes) -> None:
         """Record the segment."""
@@ -213,7 +213,7 @@ class FolderSink:
 
 
 class _SingleSink:
-    """What takes a single file, in pieces, and cannot be resumed."""
+    """The base of sinks that take a single file, in pieces, and cannot be resumed."""
 
     single = True
     takes_whole = False
@@ -232,7 +232,7 @@ class _SingleSink:
         raise LocalProtocolError("a sink of one file takes it in pieces")
 
     def settle(self) -> Sequence[tuple[FileWhole, str]]:
-        """Nothing waits."""
+        """Return nothing. No file waits for its name."""
         return ()
 
     def segment(self, index: int, digest: bytes) -> None:
@@ -243,8 +243,8 @@ class _SingleSink:
 
 
 class StreamSink(_SingleSink):
-    """One file, to a descriptor, as its records verify; only the exit status shows whether it is
-    complete."""
+    """Writes one file to a descriptor, as its records verify. Only the exit status shows whether
+    the file is complete."""
 
     def __init__(self, descriptor: int) -> None:
         super().__init__()
@@ -278,23 +278,23 @@ class StreamSink(_SingleSink):
             data = data[os.write(self._descriptor, data) :]
 
     def commit(self, size: int) -> str:
-        """The name it was sent under."""
+        """Complete the file. Returns the name under which it was sent."""
         self.files = 1
         return self._path
 
     def discard(self) -> None:
-        """What was written cannot be taken back; the exit status is an error."""
+        """Do nothing. Written bytes cannot be taken back, and the exit status is an error."""
 
 
 class TextSink(_SingleSink):
-    """A text message, in `data`."""
+    """Collects a text message in `data`."""
 
     def __init__(self) -> None:
         super().__init__()
         self.data = bytearray()
 
     def begin(self, number: int, entry: Entry) -> None:
-        """Begin."""
+        """Do nothing. `data` is empty already."""
 
     async def write(self, offset: int, data: memoryview) -> None:
         """Append; the size was checked against the offer's."""
@@ -304,10 +304,10 @@ class TextSink(_SingleSink):
         """Never called: a text is no sparse file."""
 
     def commit(self, size: int) -> str:
-        """A text has no path."""
+        """Complete the text. It has no path."""
         self.files = 1
         return ""
 
     def discard(self) -> None:
-        """Forget it."""
+        """Forget the text that has come so far."""
         self.data.clear()

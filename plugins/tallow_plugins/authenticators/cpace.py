@@ -74,8 +74,9 @@ class Cpace(CodeAuthenticator):
 
 
 def _coordinate(share: bytes) -> int:
-    # X25519 ignores the top bit and reduces (RFC 7748 section 5): several encodings of our own
-    # point are as equal as one.
+    # X25519 ignores the top bit of a share and reduces the rest modulo the field's prime (RFC
+    # 7748 section 5). So one point has several encodings. The reduced number finds our own share
+    # in all of them.
     return (int.from_bytes(share, "little") & (2**255 - 1)) % _FIELD
 
 

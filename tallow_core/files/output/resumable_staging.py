@@ -53,7 +53,7 @@ from tallow_core.spi.hash import Hash
 class ResumableStaging(StagingArea):
     """An open staging folder `name` in `root` with its journal.
 
-    `close` removes nothing but what only this run needs: end with `suspend` or `remove`.
+    `close` keeps the folder. A run ends with `suspend` or `remove`.
     """
 
     def __init__(
@@ -76,11 +76,11 @@ class ResumableStaging(StagingArea):
     def reopen(
         cls, root: int, name: str, inode: int, key: bytes, subject: JournalSubject, entries: int
     ) -> ResumableStaging | None:
-        """The folder that an earlier run left; None if it is not as it was, or another process uses
-        it.
+        """Open the folder that an earlier run left. Returns None if the folder is not the same one,
+        or if another process uses it.
 
-        A folder of this user with a journal about anything else is removed: its record is replaced
-        now, so no run would find it again.
+        A folder of this user whose journal is about something else is removed: its record is
+        replaced now, so no run would find it again.
         """
         try:
             fd = os.open(name, FOLDER, dir_fd=root)
@@ -102,18 +102,19 @@ class ResumableStaging(StagingArea):
 
     @property
     def inode(self) -> int:
-        """Of the folder."""
+        """The folder's inode number."""
         return os.fstat(self._fd).st_ino
 
     @property
     def is_worth_keeping(self) -> bool:
-        """Whether there is anything to go on with."""
+        """Whether the journal has an entry that a later run can use."""
         return not self.journal.empty
 
     # -- what is recorded ------------------------------------------------------------------------
 
     def open_file(self, number: int) -> StagedFile:
-        """A new file, or the verified part of the one that an earlier run left."""
+        """Open a new file, or the verified part of the file that an earlier run left. Raises
+        `OSError`, also if that part was replaced."""
         if number not in self.leftovers.segments:
             return self.create()
         partial = self._state.partial[number]
@@ -125,26 +126,27 @@ class ResumableStaging(StagingArea):
         return StagedFile(fd, partial.name, size, recorded=True)
 
     def created_folder(self, number: int) -> CreatedFolder | None:
-        """The folder that an earlier run made."""
+        """The folder that an earlier run made for this entry, or None."""
         return self._state.folders.get(number)
 
     def folder_intended(self, number: int, name: str) -> None:
-        """Record it."""
+        """Record in the journal that a folder is about to be made."""
         self.journal.folder_intended(number, name)
 
     def folder_created(self, number: int, name: str, inode: int) -> None:
-        """Record it."""
+        """Record in the journal that a folder was made."""
         self.journal.folder_created(number, name, inode)
 
     def segment_written(self, number: int, file: StagedFile, index: int, digest: bytes) -> None:
-        """Record it, and before the first one, which file it is of."""
+        """Record the hash of a segment in the journal. Before the first segment of a file, record
+        the file."""
         if not file.recorded:
             self.journal.file_begun(number, os.fstat(file.fd).st_ino, file.name)
             file.recorded = True
         self.journal.segment(number, index, digest)
 
     def about_to_place(self, entries: Iterable[tuple[int, os.stat_result]]) -> None:
-        """Record all of them at once."""
+        """Record in the journal, all at once, the entries that are about to get their names."""
         self.journal.placed(entries)
 
     # -- what an earlier run left ----------------------------------------------------------------
@@ -157,11 +159,10 @@ class ResumableStaging(StagingArea):
         segment_size: int,
         found: Found = lambda *_: None,
     ) -> None:
-        """Set `leftovers` to what is still as the journal says. Partial files are read once; the
-        rest is one look at each entry.
+        """Set `leftovers` to the entries that are still as the journal says. Partial files are read
+        once; every other entry costs one look.
 
-        `found` is called with number, folder and name of each entry, folders aside, that is
-        complete.
+        `found` is called with number, folder and name of each complete entry, folders aside.
         """
         left = self.leftovers = Leftovers(digest_size=driver.digest_size, segment_size=segment_size)
         self._sweep()
@@ -178,7 +179,8 @@ class ResumableStaging(StagingArea):
         view.leave(0)
 
     def _reread(self, entry: Entry, partial: PartialFile, driver: type[Hash]) -> bool:
-        """Whether some of the file's segments are here; what does not verify is forgotten."""
+        """Whether at least one segment of the partial file verifies. The segments that do not are
+        dropped from `partial`."""
         if entry.kind not in FILES or entry.size is None:
             return False
         if len(self.leftovers.segments) == MAX_PARTIAL_FILES:
@@ -194,8 +196,8 @@ class ResumableStaging(StagingArea):
         return bool(count)
 
     def _open_partial(self, partial: PartialFile) -> int | None:
-        """Open a partial file, to read and write; None if it is not the regular file of this user
-        that it was."""
+        """Open a partial file to read and write. Returns None if it is not the same regular file of
+        this user any more."""
         fd = -1
         try:
             fd = self._open_same(partial, READ)
@@ -216,7 +218,7 @@ class ResumableStaging(StagingArea):
         raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
 
     def _sweep(self) -> None:
-        """Remove what no partial file needs any more."""
+        """Remove every file in the folder except the journal and the partial files."""
         used = {JOURNAL_NAME, *(partial.name for partial in self._state.partial.values())}
         for name in os.listdir(self._fd):
             if name not in used:
@@ -225,10 +227,10 @@ class ResumableStaging(StagingArea):
     # -- the end ---------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """A later run, or `remove`, may still need all of it."""
+        """Keep everything. A later run, or `remove`, may still need it."""
 
     def suspend(self) -> None:
-        """Leave it for a later run. Idempotent."""
+        """Close the folder, and leave it for a later run. Idempotent."""
         self.journal.close()
         fd, self._fd = self._fd, -1
         if fd >= 0:

@@ -1,5 +1,5 @@
-"""Whether chunks travel compressed: a sample of each file shows whether it would shrink, measured
-times show whether that would be faster."""
+"""Decides which chunks travel compressed. A sample of each file shows whether it shrinks; measured
+times show whether packing is faster."""
 
 from __future__ import annotations
 
@@ -10,38 +10,41 @@ from tallow_core.spi.compressor import Compressor
 from tallow_core.types import ReadBuffer
 
 SAMPLE_BYTES = 64 << 10
-"""The beginning of a file that is packed to see whether it shrinks."""
+"""The size of the sample at the start of a file. It is packed to see whether the file shrinks."""
 RESAMPLE_BYTES = 16 << 20
-"""After so many bytes a file is sampled again: an archive or a disk image differs from place to
-place."""
+"""The number of bytes after which a file is sampled again. An archive or a disk image differs from
+place to place."""
 MAX_UNSAMPLED = 8
-"""Where small files do not shrink one after another, at least one in so many is sampled."""
+"""While small files do not shrink, at least one in this many is sampled."""
 MAX_RATIO = 0.9
-"""A frame is sent in place of its chunk if it is shorter than this part of it."""
+"""The limit on the size of a frame, as a share of its chunk. A longer frame is dropped, and the
+chunk is sent as it is."""
 MIN_CHUNK_BYTES = 4 << 10
-"""A shorter chunk is sent as it is: the file system and the records cost more than it could
-save."""
+"""The size below which a chunk is not packed. The file system and the records cost more than
+packing could save."""
 MIN_TRANSFER_BYTES = 128 << 10
-"""The first bytes of a transfer, sent as they are: that is faster than importing a library."""
+"""The number of bytes at the start of a transfer that are not packed. To send them takes less time
+than to import a library."""
 
 MIN_HOLD_BYTES = 4 << 20
 MAX_HOLD_BYTES = 256 << 20
-"""How long one way is kept before the other is tried: at first, and at most. It doubles with every
-trial that fails."""
+"""The number of bytes for which one way (packed or not) is kept before the other is tried: the
+first value and the greatest one. The number doubles with every trial that fails."""
 TRIAL_BYTES = 8 << 20
-"""A trial of this length has succeeded: it is more than the buffers of most connections hold."""
+"""The number of bytes after which a trial has succeeded. It is more than the buffers of most
+connections hold."""
 MARGIN = 1.1
 JUDGE_BYTES, JUDGE_SECONDS = 2 << 20, 0.05
-"""One of them has passed before a way is judged: a first record may meet a full or an empty
-buffer."""
+"""The bytes, or the time, after which a way can be judged. The first records say little: they may
+meet a full or an empty buffer."""
 MIN_SHARE = 1 / 8
-"""Where packing is less than this part of the time, sending as it is can hardly be faster, and is
-not tried."""
+"""The least share of packing in the total time at which sending unpacked is tried. Below it that
+can hardly be faster."""
 _HALF_LIFE_BYTES = 8 << 20
 
 
 class _Pace:
-    """Seconds a byte, the last few MiB weighing most."""
+    """The time a byte takes, in seconds. The last few MiB weigh most."""
 
     __slots__ = ("_bytes", "_seconds")
 
@@ -62,7 +65,7 @@ class _Pace:
 
 
 class Balance:
-    """Which way is faster now: `packing` says whether what shrinks is to be sent packed.
+    """Chooses the faster way. `packing` is True while chunks that shrink are to be sent packed.
 
     Both ways have one measure: the time that a byte of content takes to be packed and sent, which
     includes all that slows the link or the other end. Packing comes first: on a slow link it pays
@@ -80,15 +83,15 @@ class Balance:
         self._trial = False
 
     def packed(self, size: int, seconds: float) -> None:
-        """The compressor took `seconds` for `size` bytes."""
+        """Add the time of the compressor: it took `seconds` for `size` bytes."""
         self._packer.add(size, seconds)
 
     def record(self, packed: bool, size: int, seconds: float) -> None:
-        """A record with `size` bytes of content took `seconds` in all; most of it was `packed`, or
-        it was sent as it is."""
+        """Add the time of one record: `seconds` in all for `size` bytes of content. `packed` says
+        whether most of the content was packed."""
         self._paces[packed].add(size, seconds)
         if packed != self.packing:
-            return  # in between, what does not shrink is sent as it is
+            return  # such a record holds chunks that did not shrink
         self._run += size
         self._seconds += seconds
         if self._slower():
@@ -147,12 +150,12 @@ class Compression:
 
     @property
     def packing(self) -> bool:
-        """Whether what shrinks is sent packed now."""
+        """Whether chunks that shrink are sent packed now."""
         return self._balance.packing
 
     def file(self, size: int | None) -> None:
-        """Another file begins, so a sample is due. Where the small ones before it did not shrink,
-        most small ones are not sampled."""
+        """Begin another file, so that a sample is due. While small files do not shrink, most of
+        them are not sampled."""
         self._sample_in = 0
         if size is None or not MIN_CHUNK_BYTES <= size <= SAMPLE_BYTES:
             return
@@ -182,11 +185,11 @@ class Compression:
         return frame
 
     def sending(self) -> None:
-        """A record is about to be sent."""
+        """Note the time at which the sending of a record begins."""
         self._began = self._clock()
 
     def sent(self) -> None:
-        """It was sent."""
+        """Note that the record was sent, and add its time to the measure."""
         seconds = self._clock() - self._began
         if self._content:
             packed = 2 * self._packed >= self._content

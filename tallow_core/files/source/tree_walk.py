@@ -1,4 +1,4 @@
-"""Walking a tree in canonical order. Memory: one list of names for each folder on the way down."""
+"""Walks a tree in canonical order. It holds one list of names for each folder on the way down."""
 
 from __future__ import annotations
 
@@ -30,18 +30,20 @@ from tallow_core.protocol.transfer.path_names import check_name, check_path, fol
 _EFFECTIVE = os.access in os.supports_effective_ids
 
 _Name: TypeAlias = tuple[str, bool, str, str]
-"""A name's key (`fold`), whether it is sent otherwise than it is on the disk, how it is there, and
-how it is sent."""
+"""One name in a folder: its key (`fold`), whether it is sent differently from the disk, its
+spelling on the disk, and its spelling as sent."""
 
 
 @dataclass(slots=True, eq=False, repr=False)
 class _WalkedFolder:
-    """A folder being walked: the names still to come, and the key of the last one that was sent."""
+    """A folder during the walk: the names still to come, and the key of the last name that was
+    sent."""
 
     fd: int
     components: tuple[str, ...]
     short: bool
-    """Whether any name that may be sent makes a path that may be sent."""
+    """Whether this path is so short that every acceptable name in the folder makes an acceptable
+    path."""
     names: Iterator[_Name]
     inode: Inode
     ignored: IgnoreRules | None
@@ -49,8 +51,9 @@ class _WalkedFolder:
 
 
 class TreeWalk:
-    """One walk of the trees `tops`. What is left out is added to `skipped`, what is sent under
-    another name to `renamed`; `reader` learns what it needs to open the entries later."""
+    """One walk of the trees `tops`. It adds the entries that are left out to `skipped`, and those
+    that are sent under another name to `renamed`. It gives `reader` what that needs to open the
+    entries later."""
 
     def __init__(
         self,
@@ -185,8 +188,8 @@ class TreeWalk:
     def _follow(
         self, levels: list[_WalkedFolder], components: tuple[str, ...], disk: str
     ) -> os.stat_result:
-        """What a link leads to; the link itself if it leads nowhere, or to a folder that it lies
-        in."""
+        """The status of the target of a link. It is the status of the link itself if the link leads
+        nowhere, or to a folder that contains it."""
         level = levels[-1]
         try:
             status = os.stat(disk, dir_fd=level.fd)
@@ -205,7 +208,8 @@ class TreeWalk:
         status: os.stat_result,
         link: str | None,
     ) -> Reason | None:
-        """Why an entry is left out; None if it is sent. A folder that is sent has been entered."""
+        """The reason to leave an entry out, or None if it is sent. A folder that is sent is entered
+        here."""
         level = levels[-1]
         key, _, disk, name = child
         directory = stat.S_ISDIR(status.st_mode)
@@ -250,7 +254,8 @@ class TreeWalk:
         return SourceEntry(entry, inode)
 
     def _first(self, inode: Inode, status: os.stat_result) -> int | None:
-        """The number of the entry that a file was first sent under, None if this is it."""
+        """The number of the entry under which this file was sent first. None if the present entry
+        is the first one."""
         first, left = self._linked.pop(inode, (self._count, status.st_nlink))
         if left > 1:
             self._linked[inode] = (first, left - 1)
@@ -277,14 +282,15 @@ def _symlink(components: tuple[str, ...], status: os.stat_result, link: str) -> 
 
 
 def _named(disk: str) -> _Name:
-    """Sorted, these are in canonical order; of names with one key, those that are sent as they are
-    come first."""
+    """The tuple for one name on the disk. Sorted tuples are in canonical order. Of names with the
+    same key, one that is sent unchanged comes first."""
     sent = wire_name(disk)
     return fold(sent), sent != disk, disk, sent
 
 
 def _measured(opened: Callable[[], int], status: os.stat_result) -> int:
-    """How many bytes of a file are data; all of them if the system does not say."""
+    """The number of bytes of a file that are data, without holes. All of them if the system reports
+    no holes."""
     try:
         fd = opened()
         try:
