@@ -1,4 +1,4 @@
-"""Where the data of a sparse file lies, as the file system reports it (SEEK_DATA, SEEK_HOLE)."""
+"""The data extents of sparse files, as the file system reports them (SEEK_DATA, SEEK_HOLE)."""
 
 from __future__ import annotations
 
@@ -54,5 +54,5 @@ def _next(fd: int, at: int, size: int) -> tuple[int, int]:
 
 
 def measure(fd: int, size: int) -> int:
-    """How many of the first `size` bytes are data."""
+    """The number of data bytes among the first `size` bytes."""
     return sum(end - start for start, end in data_extents(fd, size))

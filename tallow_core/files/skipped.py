@@ -1,4 +1,4 @@
-"""What was left out of a transfer, at either end."""
+"""The entries that were left out of a transfer, at either end."""
 
 from __future__ import annotations
 

@@ -11,7 +11,8 @@ from tallow_core.spi.byte_stream import ByteStream, Multiplexed
 from tallow_core.spi.transport import Listener, Transport
 
 _MAX_UNTAKEN = 16
-"""How many streams of one listener wait to be accepted before the next ones are taken in."""
+"""The most streams of one listener that wait to be accepted. The next ones are taken in after
+that."""
 
 
 class StreamSource:

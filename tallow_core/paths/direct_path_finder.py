@@ -46,17 +46,17 @@ from tallow_core.types import Endpoint, NetworkPath, Role, SocketAddress, Trust
 STAGGER_SECONDS = 0.075
 MAX_DIALS_AT_ONCE = 8
 MAX_UNPROVED = 8
-"""Connections to our listeners that have not proved the session yet."""
+"""The most connections to this end's listeners that have not proved the session yet."""
 MAX_PUNCHES = 3
-"""How often each driver punches in a session."""
+"""The most times that each driver punches in a session."""
 PUNCH_SECONDS = 10.0
 FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 2.0, 60.0
 MAX_HELLO_BYTES = 64
 
 
 class DirectPathFinder:
-    """One end of it, for one session. Without a `transport` it takes no part: what the other end
-    sends is checked and counted only."""
+    """Looks for a direct path, at one end of one session. Without a `transport` this end takes no
+    part: it only checks and counts what the other end sends."""
 
     def __init__(
         self,
@@ -95,7 +95,7 @@ class DirectPathFinder:
         pool.searches = transport is not None
 
     async def run(self) -> None:
-        """Until the session ends."""
+        """Look for a direct path until the session ends."""
         if self._transport is None:
             return
         try:
@@ -273,7 +273,7 @@ class DirectPathFinder:
     # -- punching --------------------------------------------------------------------------------
 
     def _punch_all(self) -> None:
-        """Where dialling has not led to a direct path: let drivers punch, one after the other."""
+        """Let the drivers punch, one after the other, if dialling has not led to a direct path."""
         busy = self._punching is not None and not self._punching.done()
         drivers = [each for each in self._nats.punching if each[0].name in self._signalling]
         if drivers and not busy and self._pool.wanted and self._punches < MAX_PUNCHES:
@@ -320,10 +320,12 @@ def _place(endpoint: Endpoint) -> SocketAddress:
 def direct_transport(
     context: Context, established: Established, path: NetworkPath, *, compares: bool
 ) -> Transport | None:
-    """What direct lanes beside `path` use: the first transport with addresses that policy allows
-    there together with the suite of this session. None where nothing may go beside `path` or no
-    address may be given away, and where either end asks for padding or the safety number, as one
-    that hides does."""
+    """Choose the transport for direct lanes beside `path`: the first with addresses that policy
+    allows there together with the suite of this session.
+
+    Returns None where nothing may go beside `path`, where no address may be given away, and where
+    either end asks for padding or the safety number, as an end that hides does.
+    """
     network = context.network
     if context.hidden or established.padded or compares or network.alone(path):
         return None

@@ -11,7 +11,8 @@ from tallow_core.spi.transport import Listener
 from tallow_core.types import CandidateKind, SocketAddress
 
 PREFERENCES: Mapping[CandidateKind, int] = {"host": 126, "mapped": 110, "reflexive": 100}
-"""As RFC 8445, 5.1.2.2, recommends; what is relayed has 0. The greater is dialled first."""
+"""The type preferences that RFC 8445 section 5.1.2.2 recommends; a relayed candidate has 0. The
+candidate with the greater one is dialled first."""
 _RANKS = 65535
 
 

@@ -1,4 +1,4 @@
-"""What a session's data may travel by, set up for one session."""
+"""The paths that a session's data may take, set up for one session."""
 
 from __future__ import annotations
 

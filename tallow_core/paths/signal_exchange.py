@@ -28,8 +28,8 @@ MAX_CONNECTS_AT_ONCE = 8
 
 
 class SignalExchange:
-    """Of one session. It takes every signal, and counts also those for which there is no driver.
-    `heard` is called with each."""
+    """Carries the signals of one session's nat drivers. It takes every signal, and counts those
+    without a driver too. `heard` is called for each."""
 
     def __init__(
         self, channel: Channel, admission: DialAdmission, heard: Callable[[], None]
@@ -43,8 +43,8 @@ class SignalExchange:
         channel.handle(RecordType.SIGNAL, self._on_signal)
 
     def open(self, driver: str) -> Signalling:
-        """What the driver of this name exchanges. What came before it was opened is lost, except
-        addresses."""
+        """The signalling of the driver of this name. Data that came before this call is lost;
+        addresses are kept."""
         return _DriverSignalling(self, driver)
 
     def inbox(self, driver: str) -> asyncio.Queue[bytes]:

@@ -15,12 +15,12 @@ from typing import NamedTuple
 
 MAX_WINDOW_SECONDS = 8.0
 MIN_WINDOW_SECONDS = 1.0
-"""What a rate is taken over: a shorter time says little."""
+"""The shortest time over which a rate is measured. A shorter one says little."""
 SILENCE_SECONDS = 1.0
 """A path that acknowledges nothing for longer counts as giving nothing."""
 SOURCE_SECONDS, PATH_SECONDS = 0.5, 3.0
-"""When a path may be left for a better one: after the first if something else is the limit, after
-the second in any case."""
+"""The times after which a path may be left for a better one: the first if something else is the
+limit, the second in any case."""
 FAIR_SECONDS, FAIR_BYTES = 3.0, 8 << 20
 """A fair trial of a new path: it begins slowly, and its first records say little."""
 CLEAR_SECONDS = 2.0
@@ -39,7 +39,7 @@ class _Sample(NamedTuple):
 
 
 class Throughput:
-    """Of one path, from the first record that goes by it."""
+    """Measures the rate of one path, from the first record that goes by it."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -53,7 +53,7 @@ class Throughput:
 
     @contextmanager
     def sending(self) -> Iterator[None]:
-        """While this runs, the sender waits for the path."""
+        """Count the time inside the block as time in which the sender waits for the path."""
         self._since = self._clock()
         self._began = self._since if self._began is None else self._began
         try:

@@ -151,7 +151,7 @@ class Catalog(NamedTuple):
 
 
 def allow_command(distribution: str) -> str:
-    """What to type to allow the drivers of `distribution`."""
+    """The command line that allows the drivers of `distribution`."""
     return f"tallow plugins allow {printable(distribution)}"
 
 

@@ -1,5 +1,5 @@
-"""Which drivers passed the conformance kit on this machine, in which version: a private file in the
-state directory."""
+"""The record of the drivers that passed the conformance kit on this machine, with their versions.
+It is a private file in the state directory."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class CheckRecord:
         self._passed: dict[str, str] = _read(self._folder / _NAME)
 
     def checked(self, entry: PluginEntry) -> Checked:
-        """What is known of the entry."""
+        """The state of the entry in the record."""
         if entry.first_party:
             return "built in"
         known = self._passed.get(_key(entry))

@@ -1,5 +1,5 @@
-"""What is checked of a driver class when it is loaded: its base, its methods, its class variables,
-the version of the contracts that it is written for, and its options."""
+"""The checks of a driver class when it is loaded: its base, its methods, its class variables, the
+version of the contracts that it is written for, and its options."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ class PluginEntry(NamedTuple):
 
     @property
     def first_party(self) -> bool:
-        """Whether it is one of Tallow's own."""
+        """Whether the plugin is one of Tallow's own."""
         return canonical(self.distribution) == FIRST_PARTY
 
     @property

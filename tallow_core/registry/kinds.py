@@ -50,7 +50,7 @@ class Kind(NamedTuple, Generic[D]):
 
     @property
     def noun(self) -> str:
-        """What a sentence calls one of its drivers."""
+        """The noun for one driver of this kind, in sentences."""
         return _NOUNS.get(self.name, self.name)
 
     @property
@@ -96,7 +96,7 @@ KINDS: tuple[Kind[Any], ...] = (
 PLUGIN: Kind[Any] = Kind("plugin", "tallow_core.spi.driver:Driver", "plugins")
 """No kind of driver: the group `tallow.plugin` is for modules that have hooks only."""
 LISTED_KINDS: tuple[Kind[Any], ...] = (*KINDS, PLUGIN)
-"""What the catalogue lists."""
+"""The kinds that the catalogue lists."""
 SUITE_KINDS: tuple[Kind[Any], ...] = (KEM, CIPHER, HASH, AUTHENTICATOR, COMPRESSOR)
 """The kinds that two peers agree on, one driver each, in the order in which offers list them."""
 

@@ -1,4 +1,4 @@
-"""Where modules have gone that plugins import, so that the error of an old plugin says it."""
+"""The new places of modules that plugins import. The error of an old plugin names them."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ MOVED: Mapping[str, str] = {
 
 
 def moved_to(error: BaseException) -> str:
-    """Where the module is that an import did not find, as the end of a sentence; "" if unknown."""
+    """The new place of the module that an import did not find, as the end of a sentence. It is ""
+    if unknown."""
     name = (error.name or "") if isinstance(error, ModuleNotFoundError) else ""
     return f"; it is {MOVED[name]} now: update the plugin" if name in MOVED else ""

@@ -1,4 +1,4 @@
-"""Which plugins a user allows and blocks: the catalogue's part of the settings."""
+"""The plugins that a user allows and blocks: the catalogue's part of the settings."""
 
 from __future__ import annotations
 

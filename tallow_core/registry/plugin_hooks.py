@@ -67,7 +67,7 @@ class PluginHooks:
         return sorted(caller.name for caller in self._plugins.get_hookcallers(module) or ())
 
     def veto(self, hook_name: str, **kwargs: object) -> str | None:
-        """As `PluginLoader.veto`."""
+        """Ask every plugin for a veto; see `PluginLoader.veto`."""
         reasons = []
         for entry, call in self._each(hook_name):
             try:
@@ -82,7 +82,7 @@ class PluginHooks:
         return "; ".join(reasons) or None
 
     def observe(self, event: Mapping[str, Any]) -> None:
-        """As `PluginLoader.observe`."""
+        """Show an event to every plugin; see `PluginLoader.observe`."""
         if not self._plugins.hook.tallow_session_event.get_hookimpls():
             return  # most often, for each of very many files
         for entry, call in self._each(_EVENT):

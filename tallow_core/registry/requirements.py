@@ -1,5 +1,5 @@
-"""What a distribution needs, as its metadata states it: libraries of extras, a version of
-Tallow."""
+"""The requirements of a distribution, as its metadata states them: libraries of extras, and a
+version of Tallow."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""How long a result of a driver must be, where its contract says so: checked of third-party
-drivers."""
+"""The sizes of results where a contract states them. They are checked of third-party drivers."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""What discovery says and is given. A driver that raises anything is left out with a warning: it
-never ends a transfer."""
+"""Announces and looks up nameplates with the discovery drivers. A driver that raises anything is
+left out with a warning: it never ends a transfer."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from tallow_core.text import printable
 from tallow_core.types import Endpoint
 
 NAMEPLATES_SECONDS = 1.0
-"""How long drivers may look for the nameplates that are announced."""
+"""The time for which drivers may look for announced nameplates."""
 PATIENCE_SECONDS = 1.0
-"""How much longer a driver may take than its deadline."""
+"""The time that a driver may take beyond its deadline."""
 ANNOUNCE_SECONDS = 5.0
-"""How long beginning or ending an announcement may take."""
+"""The time that an announcement may take to begin, and to end."""
 _EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
 
 

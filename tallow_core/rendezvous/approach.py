@@ -34,7 +34,7 @@ from tallow_core.types import Endpoint, NetworkPath, Role, Trust
 
 DIAL_SECONDS = 10.0
 DONE_SECONDS = 30.0
-"""For Done: the host may check other proofs first, one a second."""
+"""The time to wait for Done. The host may check other proofs first, one a second."""
 RETRY_SECONDS = 1.0
 
 

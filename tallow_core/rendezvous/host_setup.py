@@ -1,4 +1,4 @@
-"""What a host needs before it waits: rooms, listeners, a code, and announcements of it."""
+"""Sets up a host before it waits: rooms, listeners, a code, and announcements of it."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ async def open_host(context: Context, phrase: str | None) -> AsyncIterator[Host]
 
 
 def _instruction(context: Context, host: Host, rooms: list[HostRoom]) -> str:
-    """What the other side is to do."""
+    """The instruction for the person on the other side."""
     if rooms and context.settings.origin("relay.urls") == "flag":
         how = f"On the other machine, run:  tallow receive --relay '{rooms[0].endpoint}'"
     elif rooms:

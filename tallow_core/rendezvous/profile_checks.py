@@ -1,5 +1,5 @@
-"""What the profile forbids a session, checked before a code is shown, a relay dialled or a person
-asked.
+"""The checks of what the profile forbids, made before a code is shown, a relay is dialled or a
+person is asked.
 
 Every refusal is a `PolicyError` that names the profile, where it was chosen, and what to write
 instead.
@@ -26,7 +26,7 @@ def profile_of(settings: Settings) -> str:
 
 
 def wishes(limits: Limits) -> Wish:
-    """What our end asks of a session."""
+    """The wishes that this end has for a session."""
     return (Wish.PAD if limits.padded else Wish.NONE) | (
         Wish.SAFETY if limits.safety_number else Wish.NONE
     )
@@ -55,8 +55,8 @@ def check_pin(context: Context, endpoint: Endpoint) -> None:
 
 
 def check_hidden(context: Context, urls: tuple[str, ...], direct: TransportRole | None) -> None:
-    """Where no address may be given away: refuse a `direct` path that was asked for, and a session
-    without a relay."""
+    """Refuse a `direct` path that was asked for, and a session without a relay, if no address of
+    this machine may be given away."""
     if not context.hidden:
         return
     who = (

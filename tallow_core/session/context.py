@@ -1,4 +1,4 @@
-"""What a running command works with: settings, plugins, policy, and where to report."""
+"""The context of a running command: settings, plugins, policy, and the reporter."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ class Context:
             self.plugins.observe(for_plugins(event))
 
     def drivers(self, path: NetworkPath) -> Drivers:
-        """For each kind that two peers agree on, the drivers that policy allows on `path`, best
-        first; a `PolicyError` if a rule leaves none there."""
+        """The drivers that policy allows on `path`, best first, for each kind that two peers agree
+        on. Raises `PolicyError` if a rule leaves none there."""
         offers = self.policy.offers(path)
         return {
             kind.name: {
@@ -62,7 +62,7 @@ class Context:
 
     @cached_property
     def network(self) -> Network:
-        """How this command reaches other machines."""
+        """The network through which this command reaches other machines."""
         return Network(self.settings, self.policy, self.plugins)
 
     @property

@@ -58,13 +58,13 @@ class Lane:
         self.rekeys = 0
         self.cut = False
         self.address = ""
-        """Where it leads beside the path of the session; "" on that path."""
+        """The address that the lane leads to beside the session's path; "" on that path."""
         self.dial: Dial | None = None
         """Opens a further stream to the same place, if this end opened this one."""
         self.rtt = 0.0
         """Seconds of the round trip when this lane joined."""
         self.carries = False
-        """Whether data was sent on it."""
+        """Whether data was sent on the lane."""
         self.heard = time.monotonic()
 
     async def send(self, kind: RecordType, body: ReadBuffer = b"", *, final: bool = False) -> None:

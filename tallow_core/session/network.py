@@ -177,8 +177,8 @@ class Network:
         return _Via(self._proxy(rule.via, where), where, rule.via_required)
 
     def _default_via(self) -> _Via:
-        """Of every path that no rule sends elsewhere. A proxy that does not carry everything is not
-        gone around: all else would show what it hides."""
+        """The proxy for every path that no rule sends elsewhere. Nothing goes around a proxy that
+        does not carry everything: all else would show what it hides."""
         where = f"`[network] proxy` ({self._settings.origin('network.proxy')})"
         name = self._settings.network.proxy
         if not name and not self._is_restricted(PROXY):
@@ -208,8 +208,8 @@ class Network:
         return self._proxies[name]
 
     def isolation(self, host: str, port: int) -> str:
-        """What keeps connections to one destination apart from those to others and of other
-        runs."""
+        """The isolation key for one destination. It keeps connections to it apart from those to
+        others and of other runs."""
         number = self._destinations.setdefault((host, port), len(self._destinations))
         return f"{self._isolation}-{number}"
 

@@ -36,8 +36,8 @@ class SafetyNumber:
             context.report(SafetyShown(say=self._own, asked=self._asked))
 
     async def compare(self, context: Context, ask: Ask) -> None:
-        """Where our own policy asks for it: have the other side's number typed in; raises
-        `AuthenticationError` if it is not that."""
+        """Have the other side's number typed in, if this end's policy asks for it. Raises
+        `AuthenticationError` if the numbers differ."""
         for left in range(TRIES if self._asked else 0, 0, -1):
             typed = await ask()
             if same_number(typed, self._theirs):

@@ -1,4 +1,4 @@
-"""What a receiver is offered, and what it decides to take."""
+"""An offer as a receiver gets it, and the decision what to take of it."""
 
 from __future__ import annotations
 
@@ -18,56 +18,56 @@ from tallow_core.transfer.sinks import Sink
 
 
 class Offered(NamedTuple):
-    """What the person is asked about. `entries` may be read as often as needed; their names were
-    checked."""
+    """The offer that the person is asked about. `entries` may be read as often as needed; their
+    names were checked."""
 
     offer: Offer
     entries: Callable[[], Iterator[Entry]]
     marks: bytearray
-    """As `OfferReader` has them."""
+    """The marks of the entries that `OfferReader` made."""
     digest: bytes = b""
     """The hash over all entries."""
     resumable: bool = False
-    """Whether this goes on with a transfer that was interrupted, in the output folder of the
+    """Whether the offer continues a transfer that was interrupted, in the output folder of the
     settings."""
 
     def everything(self) -> Selection:
-        """All of it."""
+        """Select every entry."""
         return Selection.everything(self.offer, self.marks)
 
     def only(self, wanted: Callable[[int, Entry], bool]) -> Selection:
-        """The entries for which `wanted` (number, entry) holds, with the folders that they lie
-        in."""
+        """Select the entries for which `wanted` (number, entry) holds, with the folders that they
+        lie in."""
         return Selection.of(self.entries, self.marks, wanted)
 
 
 class Decision(NamedTuple):
-    """What is taken, and where it goes."""
+    """The entries that are taken, and the sink that they go to."""
 
     selection: Selection
     sink: Sink
 
 
 class ReceiveRun:
-    """What a receiver takes from one session of a run to the next. `earlier`: the transfer that can
-    be gone on with; `decision`: what was decided about it."""
+    """The state that a receiver carries from one session of a run to the next. `earlier` is the
+    transfer that can be resumed; `decision` is what was decided about it."""
 
     def __init__(self) -> None:
         self.earlier: Earlier | None = None
         self.decision: Decision | None = None
         self.before = Amount()
-        """What was here when the last session began that was accepted."""
+        """The amount that the receiver had when the last accepted session began."""
         self.kept_in = ""
         """The output folder (printable) in which a failed session left something."""
         self._digest = b""
 
     def accepted(self, earlier: Earlier, decision: Decision, digest: bytes, before: Amount) -> None:
-        """The offer with this hash over its entries was accepted."""
+        """Keep the decision to accept the offer with this hash over its entries."""
         self.earlier, self.decision, self._digest, self.before = earlier, decision, digest, before
 
     def decision_for(self, digest: bytes) -> Decision:
-        """What was decided, for another session; raises `RefusedError` if the offer is another
-        one."""
+        """The earlier decision, renewed for another session. Raises `RefusedError` if the offer is
+        another one."""
         assert self.decision is not None
         selection, sink = self.decision
         if digest != self._digest or sink.resumable is None:

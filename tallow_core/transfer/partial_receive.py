@@ -52,25 +52,25 @@ class PartialReceive:
         """Whether the sender proved to be that of an earlier transfer."""
         self.earlier: Earlier | None = None
         self.leftovers = Leftovers()
-        """What is here from earlier sessions, by entry."""
+        """The parts that earlier sessions left, by entry."""
         self.before = Amount()
         self.kept_in = ""
-        """After `failed`: the output folder (printable) in which something is kept for a later
-        session."""
+        """The output folder (printable) that keeps parts for a later session. It is set by
+        `failed`."""
 
     @property
     def places(self) -> list[str]:
-        """The output folders in which parts of it lie."""
+        """The output folders with parts of the transfer."""
         return [record.output for record in self._found]
 
     @property
     def attached(self) -> bool:
-        """Whether what is received is kept after an interruption."""
+        """Whether received parts are kept after an interruption."""
         return self._staging is not None
 
     def answer(self, body: bytes) -> bytes:
-        """The body of RESUMED for that of RESUME: it names nothing unless the sender proves to be
-        that of an earlier transfer."""
+        """Make the body of RESUMED for the body of RESUME. It names no transfer unless the sender
+        proves to be that of an earlier one."""
         kdf, transcript = self._established.schedule.kdf, self._established.schedule.transcript
         known = self._records.find(read_resume(body), kdf, transcript)
         if known is None:
@@ -80,7 +80,7 @@ class PartialReceive:
         return write_resumed(prove(self.earlier, "receiver", kdf, transcript))
 
     def lies_in(self, output: str) -> bool:
-        """Whether a part of it lies in this folder."""
+        """Whether a part of the transfer lies in this folder."""
         return os.path.realpath(output) in self.places
 
     # -- before anything is written --------------------------------------------------------------
@@ -177,7 +177,7 @@ class PartialReceive:
 
 
 def _amount(left: Leftovers, entries: Iterator[Entry]) -> Amount:
-    """What is here, in files that are complete and bytes."""
+    """The amount that is here: complete files, and bytes."""
     size = 0
     for number, entry in enumerate(entries):
         if entry.kind in FILES:

@@ -1,4 +1,4 @@
-"""What is sent: files and folders, a text, or standard input."""
+"""The payloads that can be sent: files and folders, a text, or standard input."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ from tallow_core.protocol.transfer.offer_pages import OfferKind
 from tallow_core.protocol.transfer.offer_reader import MAX_TEXT_BYTES
 
 PAUSE_SECONDS = 0.05
-"""How long a pipe may pause before what it has given is sent on."""
+"""The time that a pipe may pause before the data it has given is sent on."""
 
 
 class Payload(Protocol):
-    """What is sent. `skipped` and `renamed` (raw path, name that is sent) are of the last walk."""
+    """The content of a transfer. `skipped` and `renamed` (raw path, name that is sent) are of the
+    last walk."""
 
     kind: OfferKind
     skipped: list[Skipped]
@@ -102,10 +103,10 @@ class TextPayload:
 
 
 class _FixedSource(OpenedSource):
-    """What does not change, and stays open."""
+    """A source that does not change and stays open."""
 
     def check(self) -> None:
-        """Nothing to check."""
+        """Check nothing."""
 
     def close(self) -> None:
         """Nothing to close."""

@@ -1,4 +1,4 @@
-"""How much was transferred, and the progress events while a transfer runs."""
+"""The progress of a transfer: the amount so far, and the events while it runs."""
 
 from __future__ import annotations
 

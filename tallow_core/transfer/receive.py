@@ -37,10 +37,11 @@ from tallow_core.transfer.reconnect import ReconnectWindow
 from tallow_core.transfer.session_report import announce_session
 
 MIN_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 0.5, 15.0
-"""Between attempts to find the sender again: at first, and at most. It doubles each time."""
+"""The pause between attempts to find the sender again: the first and the longest. It doubles each
+time."""
 RETRYABLE = (TransportError, RemoteProtocolError, AuthenticationError, PolicyError, RefusedError)
-"""What an attempt to find it again may end with: another peer may be where it was, or policy may
-close the only path that is left."""
+"""The errors of such an attempt after which another is made. Another peer may be in the sender's
+place, or policy may close the only path that is left."""
 
 
 Decide = Callable[[Offered], Awaitable[Decision]]

@@ -50,7 +50,7 @@ from tallow_core.transfer.sinks import Sink
 from tallow_core.transfer.throttle import Throttle
 
 PARTING_SECONDS = 5.0
-"""How long the sender's last word is waited for."""
+"""The time to wait for the sender's last message."""
 MAX_LISTED_FILES = 10_000
 """Files that the sender failed to read, listed one by one; the sender decides how many there
 are."""
@@ -63,7 +63,7 @@ def _entries(spool: Spool) -> Iterator[Entry]:
 
 
 class Receiver:
-    """One session. Call `offered`, then `take`."""
+    """Receives in one session. Call `offered`, then `take`."""
 
     def __init__(self, context: Context, session: Session, pool: LanePool, run: ReceiveRun) -> None:
         self._context = context

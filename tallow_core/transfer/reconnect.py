@@ -1,4 +1,4 @@
-"""How long both ends wait for a connection that was lost."""
+"""The time for which both ends wait for a connection that was lost."""
 
 from __future__ import annotations
 

@@ -53,8 +53,8 @@ class StrangerError(RefusedError):
 
 
 class Sender:
-    """One session. Call `run`, then `report`. `before`: what of the transfer the receiver had when
-    the session began."""
+    """Sends in one session. Call `run`, then `report`. `before` is the amount that the receiver had
+    when the session began."""
 
     def __init__(
         self,
@@ -162,7 +162,8 @@ class Sender:
         return offer
 
     async def _accept(self, spool: Spool, offer: Offer) -> AcceptReader:
-        """What the receiver wants, and has already. Its first ACCEPT uses up the code."""
+        """Read what the receiver wants, and what it has already. Its first ACCEPT uses up the
+        code."""
         reader = AcceptReader(offer.entries)
         have = HaveReader(offer.entries, offer.segment_size) if self._resumed is not None else None
         while not reader.done:
@@ -184,7 +185,7 @@ class Sender:
         return reader
 
     def _known(self, spool: Spool, have: HaveReader) -> Amount:
-        """What the receiver has; raises `RemoteProtocolError` if it cannot have that."""
+        """The amount that the receiver has. Raises `RemoteProtocolError` if that is impossible."""
         files = size = 0
         partial = dict(have.partial)
         for number, source in enumerate(read_sources(spool)):

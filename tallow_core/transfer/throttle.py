@@ -9,7 +9,8 @@ from collections.abc import Awaitable, Callable
 from tallow_core.files.record_buffer import PAYLOAD
 
 CREDIT_SECONDS = 0.2
-"""What was not used while something else was slow may be used later, up to this."""
+"""The unused allowance that may be spent later, in seconds of the rate. It arises while something
+else is slow."""
 
 _SHARES = 8
 _MIN_PORTION_BYTES = 4096

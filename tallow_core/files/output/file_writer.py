@@ -18,8 +18,8 @@ from tallow_core.types import ReadBuffer
 
 
 class FileTarget(NamedTuple):
-    """What a file becomes. `path` is what errors call it (raw); `place` is None for a file that is
-    kept for its hard links only; `keep`: hard links to it are to come."""
+    """The target of one file. `path` is its name in errors (raw). `place` is None for a file that
+    is kept for its hard links only. `keep` says that hard links to it are to come."""
 
     number: int
     path: str

@@ -49,8 +49,8 @@ _BLOCK_BYTES = 1 << 18
 
 
 class JournalSubject(NamedTuple):
-    """Which transfer a journal is about: its id, the hash over its manifest, the hash driver's name
-    and the segment size."""
+    """The transfer that a journal is about: its id, the hash over its manifest, the hash driver's
+    name and the segment size."""
 
     transfer_id: bytes
     manifest: bytes
@@ -68,8 +68,8 @@ class PartialFile:
 
 
 class JournalState:
-    """What a journal says, by the entries' numbers. Three numbers an entry: memory for millions of
-    them is bounded by the offer."""
+    """The content of a journal, by the entries' numbers. Each entry takes three numbers, so the
+    offer bounds the memory for millions of entries."""
 
     def __init__(self, entries: int) -> None:
         self._entries = entries
@@ -249,15 +249,15 @@ class Journal:
         self.empty = False
 
     def folder_intended(self, number: int, name: str) -> None:
-        """The folder of an entry is about to be made under this name."""
+        """Record that the folder of an entry is about to be made under this name."""
         self._add(Writer().raw(_NUMBERED.pack(_INTENDED, number)).text8(name).done())
 
     def folder_created(self, number: int, name: str, inode: int) -> None:
-        """It was made."""
+        """Record that the folder of an entry was made."""
         self._add(Writer().raw(_NUMBERED.pack(_MADE, number)).text8(name).u64(inode).done())
 
     def file_begun(self, number: int, inode: int, name: str) -> None:
-        """The file of an entry has a temporary name, of 32 hex digits."""
+        """Record the temporary name of an entry's file, of 32 hex digits."""
         self._add(_BEGUN.pack(_BEGIN, number, inode, bytes.fromhex(name)))
 
     def segment(self, number: int, index: int, digest: bytes) -> None:

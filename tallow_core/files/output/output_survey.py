@@ -1,5 +1,5 @@
-"""What is still in the output of what a journal says: a walk along the entries of the offer, and
-partial files hashed again. Nothing is followed, nothing changed."""
+"""Compares the output with a journal: a walk along the entries of the offer, with partial files
+hashed again. No link is followed, and nothing is changed."""
 
 from __future__ import annotations
 
@@ -102,8 +102,7 @@ def _is_created(fd: int, created: CreatedFolder) -> bool:
 def verified_segments(
     fd: int, entry: Entry, hashes: bytes | bytearray, driver: type[Hash], segment_size: int
 ) -> int:
-    """How many segments at the start of a partial file have the hash that the journal has of
-    them."""
+    """The number of segments at the start of a partial file whose hash agrees with the journal."""
     size, good = driver.digest_size, 0
     most = min(len(hashes) // size, (entry.size or 0) // segment_size)
     while good < most:

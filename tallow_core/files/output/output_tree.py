@@ -218,8 +218,7 @@ class OutputTree:
         self._close(self._links.make_pending)
 
     def abort(self) -> None:
-        """As `close`, for when something has failed already: what fails here is not reported, and
-        no more links are made."""
+        """Close after a failure. Further failures are not reported, and no more links are made."""
         with suppress(FileSystemError):
             self._close(OutputFolder.drop_links)
 
@@ -241,8 +240,8 @@ class OutputTree:
         return mode & 0o777 & ~self._umask
 
     def _place(self, components: Sequence[str], *, named: bool) -> tuple[str, Place | None]:
-        """What errors call a file, and where it goes; None if it is left out, or not wanted under
-        this name."""
+        """The name of a file in errors, and its target. The target is None if the file is left out,
+        or not wanted under this name."""
         if not named:
             return "/".join(components), None
         place = Place(*self._reach(components, is_directory=False))

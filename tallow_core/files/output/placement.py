@@ -19,11 +19,9 @@ _MAX_NUMBER = 9999
 
 
 class Overwrite(Enum):
-    """What to do when a name is taken: take the next free one (`a (1).txt`), leave the entry out,
-    or replace it.
-
-    With NEVER and ALWAYS a folder that exists already is merged into, and keeps its mode and time.
-    """
+    """The rule for a name that is taken: take the next free one (`a (1).txt`), leave the entry out,
+    or replace it. With NEVER and ALWAYS a folder that exists already is merged into, and keeps its
+    mode and time."""
 
     RENAME = "rename"
     NEVER = "never"

@@ -89,7 +89,7 @@ class SmallFiles:
                     each.folder.release()
 
     def take_named(self) -> list[tuple[FileWhole, str]]:
-        """Those that were given names since the last call, with the paths that they got."""
+        """Take the files that got their names since the last call, each with its path."""
         named, self._named = self._named, []
         return named
 

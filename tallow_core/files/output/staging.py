@@ -40,7 +40,8 @@ class CreatedFolder(NamedTuple):
 
 @dataclass(slots=True)
 class Leftovers:
-    """What an earlier run left of a transfer and is still true, by entry numbers."""
+    """The parts of a transfer that an earlier run left and that are still valid, by entry
+    numbers."""
 
     complete: bytearray = field(default_factory=bytearray)
     """1 for each entry, folders aside, that is complete."""
@@ -52,11 +53,11 @@ class Leftovers:
     segment_size: int = 0
 
     def is_complete(self, number: int) -> bool:
-        """Whether an entry, no folder, is complete."""
+        """Whether an entry is complete. Folders never are."""
         return bool(self.complete) and bool(self.complete[number])
 
     def size(self, number: int) -> int:
-        """Bytes of a partial file that were verified."""
+        """The number of verified bytes of a partial file."""
         return len(self.segments.get(number, b"")) // self.digest_size * self.segment_size
 
     def sizes(self) -> Mapping[int, int]:
@@ -65,10 +66,10 @@ class Leftovers:
 
 
 class StagingArea(ABC):
-    """Where one transfer into a folder keeps what is not complete, and what it records of that.
+    """The place where one transfer into a folder keeps incomplete files and records its state.
 
-    `number` is always an entry's number in the offer. Failures to write are `OSError`s, of the
-    journal `FileSystemError`s. Nothing is followed: names are relative to `fd`.
+    `number` is always an entry's number in the offer. Failures to write are `OSError`s; failures of
+    the journal are `FileSystemError`s. No link is followed: names are relative to `fd`.
     """
 
     def __init__(self) -> None:
@@ -109,23 +110,24 @@ class StagingArea(ABC):
 
     @abstractmethod
     def folder_intended(self, number: int, name: str) -> None:
-        """The folder of an entry is about to be made under this name."""
+        """Record that the folder of an entry is about to be made under this name."""
 
     @abstractmethod
     def folder_created(self, number: int, name: str, inode: int) -> None:
-        """It was made."""
+        """Record that the folder of an entry was made."""
 
     @abstractmethod
     def segment_written(self, number: int, file: StagedFile, index: int, digest: bytes) -> None:
-        """The next segment of a file was written, and has this hash."""
+        """Record the hash of the next segment of a file. The segment was written."""
 
     @abstractmethod
     def about_to_place(self, entries: Iterable[tuple[int, os.stat_result]]) -> None:
-        """What these entries become is complete and verified, and is about to get its name."""
+        """Record that these entries are about to get their names. Their content is complete and
+        verified."""
 
     @abstractmethod
     def close(self) -> None:
-        """Nothing more is written. Idempotent."""
+        """End the writing. Idempotent."""
 
 
 class EphemeralStaging(StagingArea):

@@ -1,5 +1,5 @@
-"""What is left out of a tree by patterns, as .gitignore files have them (gitignore(5); the library
-is `pathspec`).
+"""The patterns of entries that are left out of a tree, as .gitignore files have them (gitignore(5);
+the library is `pathspec`).
 
 Patterns given as options are matched against whole paths, the top-level name first, as if they
 stood in a .gitignore beside it.

@@ -60,7 +60,7 @@ class OpenedFile(OpenedSource):
         self._source = source
 
     def extents(self) -> Iterator[tuple[int, int]] | None:
-        """Where its data is, if it was offered with holes."""
+        """The data extents of a file that was offered with holes, else None."""
         return self._extents() if self._source.entry.kind == EntryKind.SPARSE else None
 
     def _extents(self) -> Iterator[tuple[int, int]]:

@@ -10,26 +10,27 @@ from tallow_core.protocol.transfer.manifest_entry import Entry, EntryKind
 from tallow_core.text import printable
 
 _MAX_TIME_NS = (1 << 63) - 1
-"""What 64 bits hold: the years 1677 to 2262. Times beyond are sent as the nearest of these."""
+"""The greatest time that 64 bits hold. They hold the years 1677 to 2262; a time beyond them is sent
+as the nearest that fits."""
 
 Inode: TypeAlias = tuple[int, int]
 """(Device, number)."""
 
 
 class SourceEntry(NamedTuple):
-    """What is sent of it, and its inode."""
+    """An entry as it is sent, and the inode of its source."""
 
     entry: Entry
     inode: Inode
 
     @property
     def components(self) -> tuple[str, ...]:
-        """Its path."""
+        """The path of the entry."""
         return self.entry.components
 
     @property
     def directory(self) -> bool:
-        """Whether it is a folder."""
+        """Whether the entry is a folder."""
         return self.entry.kind == EntryKind.DIRECTORY
 
 

@@ -1,5 +1,5 @@
-"""What is sent of the disk: the files and folders that were named, walked in canonical order, and
-opened again one by one."""
+"""The files and folders that are sent from the disk. They are walked in canonical order, and opened
+again one by one."""
 
 from __future__ import annotations
 

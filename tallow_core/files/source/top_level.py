@@ -16,7 +16,7 @@ from tallow_core.text import printable
 
 
 class TopLevel(NamedTuple):
-    """One of these paths, a link followed."""
+    """One path that the user named. A link is followed."""
 
     path: str
     directory: bool

@@ -1,4 +1,5 @@
-"""What of a tree is left out because the user wants it so: by patterns, or by what git ignores."""
+"""The filter of a tree: leaves out what the user does not want, by patterns or by what git
+ignores."""
 
 from __future__ import annotations
 
@@ -8,8 +9,9 @@ from tallow_core.files.source.ignore_patterns import IgnoreRules, Patterns, oute
 
 
 class TreeOptions(NamedTuple):
-    """How trees are sent. `follow`: what links lead to is sent in their place; `git`: what git
-    ignores is left out; `exclude`: patterns (gitignore(5)) of what is left out."""
+    """The options for sending trees. `follow` sends the targets of links in place of the links.
+    `git` leaves out what git ignores. `exclude` lists patterns (gitignore(5)) of entries to leave
+    out."""
 
     follow: bool = False
     git: bool = False

@@ -43,11 +43,11 @@ class TreeReader:
         self._names[components] = disk
 
     def follow(self, components: tuple[str, ...], inode: Inode) -> None:
-        """The entry is a link, sent as what it leads to."""
+        """Take note that the entry is a link and that its target is sent."""
         self._followed[components] = inode
 
     def is_followed(self, components: tuple[str, ...]) -> bool:
-        """Whether the entry is such a link."""
+        """Whether the entry is a link whose target is sent."""
         return components in self._followed
 
     # -- opening ---------------------------------------------------------------------------------
