@@ -40,8 +40,8 @@ MIN_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 0.5, 15.0
 """The pause between attempts to find the sender again: the first and the longest. It doubles each
 time."""
 RETRYABLE = (TransportError, RemoteProtocolError, AuthenticationError, PolicyError, RefusedError)
-"""The errors of such an attempt after which another is made. Another peer may be in the sender's
-place, or policy may close the only path that is left."""
+"""The errors of an attempt to find the sender after which another one is made. Another peer may be
+in the sender's place, or policy may close the only path that is left."""
 
 
 Decide = Callable[[Offered], Awaitable[Decision]]

@@ -1,5 +1,5 @@
-"""What the two AEADs of the `cryptography` library share: one library object, checked buffers,
-wiped output after a forgery."""
+"""The common part of the two AEADs of the `cryptography` library: one library object, checked
+buffers, wiped output after a forgery."""
 
 from __future__ import annotations
 

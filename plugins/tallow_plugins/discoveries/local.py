@@ -40,8 +40,8 @@ _FIELDS = frozenset({"v", "nameplate", "pid", "started", "endpoints"})
 
 
 class _Record(NamedTuple):
-    """What a record says. `started` is the process's start time in clock ticks after boot, None
-    where there is no /proc."""
+    """The content of a record. `started` is the process's start time in clock ticks after boot,
+    None where there is no /proc."""
 
     advert: Advert
     pid: int
@@ -210,7 +210,8 @@ def _start_time(pid: int) -> int | None:
 
 
 def _runs(pid: int) -> bool:
-    """Whether there is such a process of mine, ended but unreaped ones aside."""
+    """Whether a process with this number runs and belongs to this user. A process that has ended
+    and is not reaped does not count."""
     try:
         os.kill(pid, 0)
         return _stat_fields(pid)[0] not in (b"Z", b"X")

@@ -9,7 +9,7 @@ from tallow_core.types import ReadBuffer
 
 
 class State(Protocol):
-    """What the libraries offer."""
+    """The interface of the libraries' running hashes."""
 
     def update(self, data: ReadBuffer, /) -> object: ...
 

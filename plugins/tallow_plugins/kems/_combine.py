@@ -1,4 +1,4 @@
-"""How a KEM that needs a key derivation binds its secret to everything that travelled."""
+"""The key derivation of a KEM that needs one. It binds the secret to everything that travelled."""
 
 from __future__ import annotations
 

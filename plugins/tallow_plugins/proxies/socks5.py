@@ -29,7 +29,8 @@ _REFUSED_CREDENTIALS = (
     "Username and password authentication failure",
     "No acceptable authentication methods were offered",
 )
-"""What python-socks says where RFC 1929 and RFC 1928 section 3 have no number for it."""
+"""The messages of python-socks for failures for which RFC 1929 and RFC 1928 section 3 have no
+number."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,5 @@
-"""What the signature drivers refuse in the same words: secrets and pairs that are not theirs,
-signatures that do not verify."""
+"""The refusals that the signature drivers share: foreign secrets and pairs, and signatures that do
+not verify."""
 
 from __future__ import annotations
 

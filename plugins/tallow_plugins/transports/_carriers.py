@@ -1,4 +1,4 @@
-"""What TLS runs over: a socket, many records at a time, or any other stream of bytes."""
+"""The carriers under TLS: a socket, many records at a time, or any other stream of bytes."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from tallow_core.spi.sockets import close_gently
 T = TypeVar("T")
 
 ROOM_BYTES = 1 << 17
-"""How much is read at once."""
+"""The most bytes that are read at once."""
 _LAST_WORDS_SECONDS = 0.2
-"""How long the last words of TLS may take on a stream that is no socket."""
+"""The time that the closing messages of TLS may take on a stream that is no socket."""
 
 
 class Carrier(ABC):
@@ -36,7 +36,7 @@ class Carrier(ABC):
 
     @abstractmethod
     async def reading(self, call: Callable[[], T]) -> T:
-        """What `call` returns once its `fetch` does not block."""
+        """Return the result of `call` once its `fetch` does not block."""
 
     @abstractmethod
     async def send(self, data: bytes) -> None:
@@ -110,7 +110,7 @@ class StreamCarrier(Carrier):
         self._stream = stream
         self._room = bytearray(ROOM_BYTES)
         self._count: int | None = None
-        """How many bytes of `_room` were received and not fetched; 0 is the end."""
+        """The number of bytes of `_room` that were received and not fetched. 0 is the end."""
 
     def fetch(self, arrived: ssl.MemoryBIO) -> None:
         count, self._count = self._count, None

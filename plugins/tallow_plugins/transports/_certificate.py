@@ -34,10 +34,11 @@ if TYPE_CHECKING:
     from cryptography import x509
 
 IDENTITY_FILE = "relay-identity.pem"
-"""In the state directory: the private key (PKCS 8) and the certificate, PEM, mode 0600."""
+"""The identity file in the state directory: the private key (PKCS 8) and the certificate, PEM, mode
+0600."""
 _LIFETIME = datetime.timedelta(days=3650)
 _MAX_IDENTITY_BYTES = 1 << 16
-"""How much is read of an identity file; a real one has about 800 bytes."""
+"""The most bytes that are read of an identity file. A real one has about 800 bytes."""
 
 
 def fresh_identity() -> bytes:

@@ -21,7 +21,7 @@ from tallow_plugins.transports._carriers import Carrier
 _JOIN_BYTES = 1 << 14
 """Up to this size several buffers are copied into one: a TLS record holds no more."""
 _PIECE_BYTES = 1 << 18
-"""How much is sealed before it is sent."""
+"""The number of bytes that are sealed before they are sent."""
 
 
 class TlsStream(ByteStream):

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from tallow_core.protocol.transfer.path_names import check_target
 
 _UNDECODABLE = re.compile("[\udc80-\udcff]")
-"""The code points by which Python stands for a byte of a name that is not UTF-8 (PEP 383)."""
+"""Matches a code point by which Python stands for a byte of a name that is not UTF-8 (PEP 383)."""
 
 
 def wire_name(name: str) -> str:

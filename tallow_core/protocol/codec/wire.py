@@ -194,7 +194,7 @@ class Reader:
 
     @property
     def left(self) -> int:
-        """How many bytes have not been taken."""
+        """The number of bytes that have not been taken."""
         return self._size - self.at
 
     def end(self) -> None:

@@ -1,5 +1,6 @@
-"""What the two handshake machines share. The machines are sans-IO and run from the host's Hello to
-a session that both ends have confirmed: `HostHandshake` and `GuestHandshake`
+"""The common part of the two handshake machines, `HostHandshake` and `GuestHandshake`.
+
+The machines are sans-IO. They run from the host's Hello to a session that both ends have confirmed
 (docs/protocol/handshake.md).
 
     host                                   guest
@@ -51,7 +52,7 @@ from tallow_core.types import ReadBuffer, Role
 SESSION_VERSION = 1
 RANDOM = 32
 STATE_SECONDS = 10.0
-"""How long either end waits for the other's next message."""
+"""The time, in seconds, that either end waits for the other's next message."""
 
 Veto: TypeAlias = Callable[[Mapping[str, str]], str | None]
 """Takes a suite (kind -> driver name); returns the reason to refuse it, or None."""
@@ -64,13 +65,13 @@ class Displaced(UnreachableError):
 
 
 class Direction(IntEnum):
-    """Which end sends the files: the field `role` of Hello."""
+    """The end that sends the files: the field `role` of Hello."""
 
     HOST_SENDS = 1
 
 
 class Wish(IntFlag):
-    """What an end asks of the session, one byte in Hello and in Answer.
+    """The wishes that an end has for the session, one byte in Hello and in Answer.
 
     A wish holds for both ends if either end has it. Unknown bits are ignored.
     """
@@ -141,7 +142,7 @@ class Handshake(ABC):
 
     @property
     def wants(self) -> int:
-        """How many bytes the current message still needs."""
+        """The number of bytes that the current message still needs."""
         return self._parser.wants
 
     def data_to_send(self) -> bytes:

@@ -24,7 +24,8 @@ def offer_of(drivers: Drivers) -> dict[str, tuple[str, ...]]:
 
 
 def write_offer(writer: Writer, offer: Offer) -> None:
-    """For each kind in the order of `KINDS`: `count[1]`, then each name as `length[1] || ASCII`."""
+    """Encode the offer. For each kind in the order of `KINDS` it has `count[1]`, then each name as
+    `length[1] || ASCII`."""
     for kind in KINDS:
         writer.u8(len(offer[kind]))
         for name in offer[kind]:

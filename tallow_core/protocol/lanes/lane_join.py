@@ -97,7 +97,7 @@ class _LaneMachine:
 
     @property
     def wants(self) -> int:
-        """How many bytes the current message still needs."""
+        """The number of bytes that the current message still needs."""
         return self._parser.wants
 
     def data_to_send(self) -> bytes:

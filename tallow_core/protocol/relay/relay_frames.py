@@ -168,7 +168,7 @@ def _nameplate(reader: Reader) -> str:
 
 
 def read_host_request(frame: Frame) -> OpenRoom | ResumeRoom | TakeGuest:
-    """At the relay: the first frame of a host's connection; raises `RemoteProtocolError`."""
+    """Read the first frame of a host's connection, at the relay. Raises `RemoteProtocolError`."""
     reader = _opened(frame)
     request: OpenRoom | ResumeRoom | TakeGuest
     if frame.type == FrameType.RELAY_OPEN:
@@ -187,7 +187,8 @@ def read_host_request(frame: Frame) -> OpenRoom | ResumeRoom | TakeGuest:
 
 
 def read_opened(frame: Frame) -> RoomOpened:
-    """At the host: the answer to Open or Resume; raises `RelayRefused` or `RemoteProtocolError`."""
+    """Read the answer to Open or Resume, at the host. Raises `RelayRefused` or
+    `RemoteProtocolError`."""
     raise_refusal(frame)
     if frame.type != FrameType.RELAY_OPENED:
         raise malformed(f"frame {frame.type:#04x} where the relay should open a room")
@@ -198,7 +199,7 @@ def read_opened(frame: Frame) -> RoomOpened:
 
 
 def read_guest(frame: Frame) -> GuestWaiting:
-    """At the host: a guest is announced."""
+    """Read the announcement of a guest, at the host."""
     reader = Reader(frame.body, "Guest")
     guest, lane = reader.u32(), reader.u8()
     reader.end()

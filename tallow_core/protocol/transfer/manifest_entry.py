@@ -50,7 +50,7 @@ class Entry(NamedTuple):
     mtime_ns: int
     size: int | None
     target: str = ""
-    """Where a symbolic link points (`check_target`)."""
+    """The target of a symbolic link (`check_target`)."""
     first: int = 0
     """The number of the file that a hard link is another name of."""
     data: int = 0

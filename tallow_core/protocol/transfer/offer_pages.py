@@ -46,7 +46,7 @@ class Offer(NamedTuple):
 
     @property
     def entries(self) -> int:
-        """How many entries there are."""
+        """The number of entries."""
         return self.files + self.directories + self.links
 
 
@@ -77,7 +77,7 @@ class Counts:
 
     @property
     def entries(self) -> int:
-        """How many there are."""
+        """The number of entries so far."""
         return self.files + self.directories + self.links
 
 

@@ -1,4 +1,4 @@
-"""Which names and trees may be sent: the same rules on every system, at both ends
+"""The rules for names and trees that may be sent: the same rules on every system, at both ends
 (docs/protocol/transfer.md, "Names").
 
 A receiver refuses an offer that breaks the rules before it creates a file. A sender leaves such
@@ -73,7 +73,7 @@ ignore them when they compare names."""
 
 
 def check_name(name: str) -> str | None:
-    """As `check_component`, without the cache: for names that do not repeat."""
+    """Check a name like `check_component`, without the cache: for names that do not repeat."""
     if len(name) <= MAX_COMPONENT and _PLAIN.fullmatch(name):
         return "has a name that is a device on Windows" if _DEVICE.fullmatch(name) else None
     if len(name) > MAX_COMPONENT or len(name.encode("utf-8", "surrogatepass")) > MAX_COMPONENT:
@@ -239,7 +239,7 @@ class TreeOrder:
         self._short = takes_any(folder)
 
     def check(self, components: Sequence[str]) -> str | None:
-        """As `check_path`, and faster within the folder of the last entry."""
+        """Check a path like `check_path`, and faster within the folder of the last entry."""
         if components and self._short and tuple(components[:-1]) == self._open:
             return check_name(components[-1])
         return check_path(components)

@@ -33,7 +33,7 @@ MAX_PARTIAL_FILES = 16
 
 
 class Earlier(NamedTuple):
-    """What both ends keep of a transfer: its id, and a secret that only the two have."""
+    """The part of a transfer that both ends keep: its id, and a secret that only the two have."""
 
     transfer_id: bytes
     secret: bytes

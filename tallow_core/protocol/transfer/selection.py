@@ -1,4 +1,4 @@
-"""Which entries of an offer a receiver takes, and the ACCEPT records that state it
+"""The entries of an offer that a receiver takes, and the ACCEPT records that state it
 (docs/protocol/transfer.md, "Accept and Refuse").
 
 The sender learns only which files' content to send. Folders and links have no content, so which of
@@ -28,8 +28,8 @@ content."""
 
 
 class Selection:
-    """Which entries of an offer are taken. `counts`: their totals, including content that is taken
-    for a hard link."""
+    """The entries of an offer that are taken. `counts` has their totals, including content that is
+    taken for a hard link."""
 
     def __init__(
         self, flags: Callable[[int], int], counts: Counts, *, whole: bool, content: bytearray

@@ -1,2 +1,5 @@
-"""The checks, one file a kind. Each check is a function that takes the driver class; `CHECKS` of
-each file lists them in order."""
+"""The checks of the conformance kit, one module a kind, and the helpers that they share.
+
+Each check is a function that takes the driver class; `CHECKS` of each module lists them in order.
+Imports leaves, `spi`, `protocol` and `testing`; no driver.
+"""
