@@ -16,8 +16,8 @@ that."""
 
 
 class StreamSource:
-    """Streams to one place: by the last connection that was dialled as long as it carries another
-    one, else by a new one."""
+    """Opens streams to one place. It uses the last connection that was dialled as long as that
+    carries another stream, else it dials a new one."""
 
     def __init__(self, dial: Callable[[], Awaitable[ByteStream]]) -> None:
         self._dial = dial

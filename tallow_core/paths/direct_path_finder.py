@@ -113,7 +113,8 @@ class DirectPathFinder:
             )
 
     async def _woken(self, pause: float) -> bool:
-        """Wait for the other end's next list, a mapping of ours, or `pause`."""
+        """Wait for the other end's next list, for a change of this end's mappings, or for `pause`
+        seconds. Returns whether one of the two came."""
         try:
             async with asyncio.timeout(pause):
                 await self._wake.wait()
@@ -125,8 +126,8 @@ class DirectPathFinder:
     # -- ours ------------------------------------------------------------------------------------
 
     async def _list(self) -> None:
-        """Listen at the addresses that there are now, and list them if they are others than
-        before. Where we came to listen at new ones, nat drivers are asked once more."""
+        """Listen at the present addresses, and list them if they differ from before. If this end
+        now listens at new addresses, the nat drivers are asked once more."""
         for _ in range(2):
             before = self._bases()
             reaches: list[Reach] = []
@@ -234,8 +235,8 @@ class DirectPathFinder:
         return self._admission.admit(candidate.address, candidate.port, but=but)
 
     async def _dial_all(self) -> None:
-        """Dial all that the other end has listed, side by side, each a little after the one before;
-        the first that joins ends it."""
+        """Dial all addresses that the other end has listed, each a little after the one before. The
+        first lane that joins ends the others."""
         pending: set[asyncio.Task[None]] = set()
         try:
             for candidate in self._theirs:
@@ -299,7 +300,8 @@ class DirectPathFinder:
             self._nats.leave_out(driver, error)
 
     async def _use(self, hole: Hole) -> None:
-        """The guest dials, the host accepts: so it is clear which end is the client."""
+        """Use a punched hole. The guest dials and the host accepts, so that it is clear which end
+        is the client."""
         assert self._transport is not None
         remote = self._admission.demand(hole.remote)
         if hole.protocol != self._protocol:

@@ -33,9 +33,9 @@ class _Sample(NamedTuple):
     at: float
     arrived: int
     held: float
-    """Seconds that the sender has waited."""
+    """The seconds that the sender has waited."""
     starved: float
-    """Seconds that the receiver has waited."""
+    """The seconds that the receiver has waited."""
 
 
 class Throughput:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 D = TypeVar("D")
 _NOUNS = {"rooms": "store of rooms", "nat": "nat driver"}
-"""Kinds whose name is no noun for one driver."""
+"""The nouns of kinds whose name is no noun for one driver."""
 
 
 class Kind(NamedTuple, Generic[D]):
@@ -94,7 +94,7 @@ KINDS: tuple[Kind[Any], ...] = (
     COMMAND,
 )
 PLUGIN: Kind[Any] = Kind("plugin", "tallow_core.spi.driver:Driver", "plugins")
-"""No kind of driver: the group `tallow.plugin` is for modules that have hooks only."""
+"""The group `tallow.plugin`, for modules that have hooks only. It is no kind of driver."""
 LISTED_KINDS: tuple[Kind[Any], ...] = (*KINDS, PLUGIN)
 """The kinds that the catalogue lists."""
 SUITE_KINDS: tuple[Kind[Any], ...] = (KEM, CIPHER, HASH, AUTHENTICATOR, COMPRESSOR)
@@ -107,5 +107,5 @@ def kind_named(name: str) -> Kind[Any] | None:
 
 
 def listed_kind(name: str) -> Kind[Any] | None:
-    """Like `kind_named`, `plugin` included."""
+    """Find a kind by its name like `kind_named`, `plugin` included."""
     return next((kind for kind in LISTED_KINDS if kind.name == name), None)

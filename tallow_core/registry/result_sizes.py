@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 Check = Callable[[Any, tuple[Any, ...], Any], bool]
-"""(driver class, arguments, result) -> whether the size is right."""
+"""A check of one result. It takes the driver class, the arguments and the result, and returns
+whether the size is right."""
 
 SIZES: Mapping[str, Check] = {
     "Cipher.seal_into": lambda driver, given, size: size == len(given[2]) + driver.tag_size,
@@ -30,7 +31,7 @@ SIZES: Mapping[str, Check] = {
     "Rooms.open": lambda driver, given, name: name.isascii() and name.isdigit() and len(name) <= 10,
     "Rooms.owner": lambda driver, given, owner: owner is None or len(owner) == 32,
 }
-"""`Contract.method` -> its check."""
+"""The checks by `Contract.method`."""
 
 
 def size_check(contracts: tuple[type, ...], method: str) -> Check | None:

@@ -28,7 +28,7 @@ _EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
 
 
 def leave_out(context: Context, driver: Discovery, error: BaseException) -> None:
-    """Go on without a driver, and say so."""
+    """Go on without a driver, and warn about it."""
     if driver in context.discoveries:
         context.discoveries.remove(driver)
     context.reporter.warn(f"discovery by {driver.name} is left out: {_sentence(error)}")
@@ -122,7 +122,7 @@ def is_here(context: Context, endpoint: Endpoint) -> bool:
 
 
 def _dialable(endpoint: Endpoint) -> list[Endpoint]:
-    """An endpoint that listens at every address, once for each address that there is."""
+    """The endpoints for one that listens at every address: one for each address of this machine."""
     if endpoint.host not in _EVERYWHERE:
         return [endpoint]
     version = 6 if ":" in endpoint.host else 4

@@ -1,5 +1,4 @@
-"""Getting in: a path by which the host may be reached, and the guest's side of the handshake on
-it."""
+"""The approach to the host: a path to it, and the guest's side of the handshake on that path."""
 
 from __future__ import annotations
 

@@ -156,7 +156,7 @@ class _Search:
         search."""
         self._hints += 1
         try:
-            # What a driver says of its scope is no reason to go past a proxy.
+            # The scope that a driver states is not enough to go past a proxy.
             here = driver.scope == "host" and adverts.is_here(self._context, endpoint)
             kind: Literal["local", "direct"] = "local" if here else "direct"
             approach = direct_approach(self._context, endpoint, kind)

@@ -31,11 +31,12 @@ LAST_WORDS_SECONDS = 2.0
 MAX_UNREAD_MESSAGES = 4
 
 Handler: TypeAlias = Callable[[bytes], Awaitable[None]]
-"""Takes the body of one message. It runs within the listening task: later messages wait for it."""
+"""A handler, which takes the body of one message. It runs within the listening task, so later
+messages wait for it."""
 
 
 class StoppedError(BrokenOffError):
-    """The other side said that it stops: dialling again is of no use."""
+    """The other side has ended the session on purpose. To dial again is of no use."""
 
 
 class Channel:
@@ -53,7 +54,7 @@ class Channel:
 
     @property
     def ended(self) -> bool:
-        """Whether our final message has been sent: nothing can follow it."""
+        """Whether this end has sent its final message. Nothing can follow it."""
         return self.lane.sealer.finished
 
     def handle(self, kind: RecordType, handler: Handler) -> None:

@@ -62,7 +62,7 @@ class Lane:
         self.dial: Dial | None = None
         """Opens a further stream to the same place, if this end opened this one."""
         self.rtt = 0.0
-        """Seconds of the round trip when this lane joined."""
+        """The round trip when this lane joined, in seconds."""
         self.carries = False
         """Whether data was sent on the lane."""
         self.heard = time.monotonic()

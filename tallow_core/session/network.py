@@ -37,8 +37,8 @@ _HERE: frozenset[Touch] = frozenset({"local"})
 
 
 class _Via(NamedTuple):
-    """The proxy of a path (None: no driver, straight ahead), what names it, and whether nothing may
-    go beside it."""
+    """The proxy of a path (None connects directly), the setting that names it, and whether nothing
+    may go beside it."""
 
     proxy: Proxy | None
     where: str

@@ -13,7 +13,8 @@ from tallow_core.session.context import Context
 from tallow_core.types import Role
 
 TRIES = 3
-"""People mistype, and three tries at 10^15 numbers are of no use to an attacker."""
+"""The number of tries. People mistype, and three tries at 10^15 numbers are of no use to an
+attacker."""
 
 Ask: TypeAlias = Callable[[], Awaitable[str]]
 """Asks the person for the number that the other side reads out; raises `UsageError` if no

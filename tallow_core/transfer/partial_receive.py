@@ -129,7 +129,7 @@ class PartialReceive:
         offer: Offer,
         entries: Callable[[], Iterator[Entry]],
     ) -> None:
-        """Find out what is here, and report it."""
+        """Find out which parts are here, and report them."""
         survey = partial(
             staging.survey,
             entries(),

@@ -47,7 +47,7 @@ class Payload(Protocol):
 
 
 class FilesPayload:
-    """Files and folders."""
+    """A payload of files and folders."""
 
     kind = OfferKind.FILES
 
@@ -73,7 +73,7 @@ class FilesPayload:
 
 
 class TextPayload:
-    """One text message."""
+    """A payload of one text message."""
 
     kind = OfferKind.TEXT
     key = None
@@ -109,7 +109,7 @@ class _FixedSource(OpenedSource):
         """Check nothing."""
 
     def close(self) -> None:
-        """Nothing to close."""
+        """Close nothing."""
 
 
 class _OpenedText(_FixedSource):

@@ -14,7 +14,7 @@ from tallow_core.session.context import Context
 
 INTERVAL_SECONDS = 0.2
 WINDOW = 15
-"""Events that the rate is an average over: three seconds."""
+"""The number of events over which the rate is an average: three seconds."""
 
 
 class Amount(NamedTuple):

@@ -52,8 +52,8 @@ from tallow_core.transfer.throttle import Throttle
 PARTING_SECONDS = 5.0
 """The time to wait for the sender's last message."""
 MAX_LISTED_FILES = 10_000
-"""Files that the sender failed to read, listed one by one; the sender decides how many there
-are."""
+"""The most files that are listed one by one after the sender failed to read them. The sender
+decides how many there are."""
 
 
 def _entries(spool: Spool) -> Iterator[Entry]:
@@ -111,7 +111,7 @@ class Receiver:
         return Offered(offer, lambda: _entries(spool), reader.marks, reader.digest, resumable)
 
     async def _first(self) -> tuple[int, bytes]:
-        """The sender's first message. One that goes on with a transfer sends it at once."""
+        """The sender's first message. A sender that resumes a transfer sends it at once."""
         try:
             async with asyncio.timeout(None if self._run.earlier is None else STATE_SECONDS):
                 return await self._session.receive()

@@ -18,7 +18,7 @@ class ReconnectWindow:
         self._context = context
         self._most = -1
         self.deadline = 0.0
-        """Loop time, in seconds."""
+        """The deadline, in seconds of the loop's time."""
 
     def lost(self, error: TallowError, before: Amount) -> None:
         """Report that the connection was lost and is dialled again; `before` was with the receiver

@@ -68,7 +68,8 @@ async def _host(
 async def _serve(
     context: Context, host: Host, payload: Payload, ask: Ask, partial: PartialSend
 ) -> None:
-    # The code is shown: what a session needs is imported while a guest is on its way.
+    # The code is shown. The modules that a session needs are imported while a guest is on its
+    # way.
     from tallow_core.paths.session_paths import open_paths
     from tallow_core.session.channel import StoppedError
     from tallow_core.transfer.sender import Sender, StrangerError

@@ -71,7 +71,7 @@ class Sender:
         self._partial = partial
         self._resumed: SentRecord | None = None
         self._have: HaveReader | None = None
-        # Now: a rekey replaces the root.
+        # The secret is derived here, because a rekey replaces the root.
         self._secret = bytes(session.established.schedule.key(RESUME))
         self.before = Amount()
         self._established: Established = session.established

@@ -29,7 +29,7 @@ from tallow_core.spi.authenticator import (
 from tallow_core.types import ReadBuffer
 
 _LIBRARY_SETUP = 128
-"""Bytes of the library's own set-up; the dummy record stands behind it."""
+"""The length of the library's own set-up, in bytes. The dummy record stands behind it."""
 
 _MAX_PASSWORD_BYTES = 0xFFFF
 """The OPRF hashes a length of two bytes (RFC 9497 section 3.3.1)."""

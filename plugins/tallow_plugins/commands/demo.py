@@ -26,7 +26,7 @@ from tallow_core.registry.hookspecs import hookimpl
 from tallow_core.spi.command import Command
 
 MAX_LINE_BYTES = 1 << 28
-"""Bytes of one event: `done` lists all that was left out."""
+"""The most bytes of one event. The event `done` lists all entries that were left out."""
 QUIET_SECONDS = 60.0
 """A process in which nothing moves for so long has failed: a transfer reports progress five times a
 second."""

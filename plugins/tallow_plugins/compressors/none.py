@@ -37,5 +37,5 @@ class NoCompression(Compressor):
 
 @hookimpl
 def tallow_offer_compressor() -> Iterable[type[Compressor]]:
-    """Offer it."""
+    """Offer the compressor."""
     return [NoCompression]

@@ -30,7 +30,7 @@ from tallow_core.types import Endpoint, Touch
 
 _VERSION = 2
 _POLL_SECONDS = 0.2
-"""Between two looks at the directory."""
+"""The time between two looks at the directory, in seconds."""
 _MAX_RECORD_BYTES = 4096
 _MAX_ENDPOINTS = 16
 _RECORD_NAME = re.compile(r"[0-9a-f]{32}\.json")

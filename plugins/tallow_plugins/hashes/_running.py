@@ -17,7 +17,7 @@ class State(Protocol):
 
 
 class Running(Hasher):
-    """Passes everything on."""
+    """Passes every call on to the library's hash."""
 
     __slots__ = ("_state",)
 

@@ -36,5 +36,5 @@ class Interfaces(Nat):
 
 @hookimpl
 def tallow_offer_nat() -> Iterable[type[Nat]]:
-    """Offer it."""
+    """Offer the driver."""
     return [Interfaces]

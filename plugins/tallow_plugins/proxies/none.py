@@ -14,7 +14,7 @@ from tallow_core.types import SocketAddress, Touch
 
 
 class NoProxy(Proxy):
-    """Hands every connection on."""
+    """Passes every connection on to the direct connector."""
 
     name = "none"
     preference = 0

@@ -22,7 +22,7 @@ from tallow_core.types import Endpoint, SocketAddress, Touch
 
 _SCHEME = "socks5"
 _MAX_CREDENTIAL_BYTES = 255
-"""RFC 1929 section 2."""
+"""The most bytes of a user name or a password (RFC 1929 section 2)."""
 _NOT_ALLOWED = 2
 """The reply "connection not allowed by ruleset" (RFC 1928 section 6)."""
 _REFUSED_CREDENTIALS = (

@@ -82,5 +82,5 @@ class MemoryRooms(Rooms):
 
 @hookimpl
 def tallow_offer_rooms() -> Iterable[type[Rooms]]:
-    """Offer it."""
+    """Offer the driver."""
     return [MemoryRooms]

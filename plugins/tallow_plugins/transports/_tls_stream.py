@@ -19,7 +19,7 @@ from tallow_core.types import ReadBuffer, WriteBuffer
 from tallow_plugins.transports._carriers import Carrier
 
 _JOIN_BYTES = 1 << 14
-"""Up to this size several buffers are copied into one: a TLS record holds no more."""
+"""The size up to which several buffers are copied into one. A TLS record holds no more."""
 _PIECE_BYTES = 1 << 18
 """The number of bytes that are sealed before they are sent."""
 

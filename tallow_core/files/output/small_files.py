@@ -20,7 +20,7 @@ from tallow_core.protocol.transfer.content_reader import (
 )
 
 MAX_WAITING = 64
-"""Files that wait for their names; the folders that they go into stay open so long."""
+"""The most files that wait for their names. The folders that they go into stay open so long."""
 
 
 class _UnnamedFile(NamedTuple):

@@ -22,8 +22,8 @@ from tallow_core.protocol.transfer.path_names import STAGING_PREFIX
 
 @dataclass(slots=True)
 class StagedFile:
-    """An open file in the staging area. `size`: bytes of it that an earlier run verified;
-    `recorded`: a later run can go on with it."""
+    """An open file in the staging area. `size` is the number of its bytes that an earlier run
+    verified. `recorded` says that a later run can resume it."""
 
     fd: int
     name: str
@@ -102,7 +102,8 @@ class StagingArea(ABC):
 
     @abstractmethod
     def open_file(self, number: int) -> StagedFile:
-        """The file of an entry, to be written: new, or what an earlier run verified of it."""
+        """Open the file of an entry for writing: a new one, or the verified part that an earlier
+        run left."""
 
     @abstractmethod
     def created_folder(self, number: int) -> CreatedFolder | None:
@@ -147,7 +148,7 @@ class EphemeralStaging(StagingArea):
         return self._fd
 
     def open_file(self, number: int) -> StagedFile:
-        """A new file."""
+        """Make a new file."""
         return self.create()
 
     def created_folder(self, number: int) -> None:

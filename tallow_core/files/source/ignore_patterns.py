@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
 
 MAX_IGNORE_BYTES = 1 << 20
-"""Bytes of a .gitignore that are read."""
+"""The most bytes of a .gitignore that are read."""
 
 _EXCLUDE = os.path.join(".git", "info", "exclude")
 

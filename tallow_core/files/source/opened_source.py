@@ -16,10 +16,8 @@ from tallow_core.protocol.transfer.manifest_entry import EntryKind
 
 
 class OpenedSource(ABC):
-    """One source, open for reading, positioned at its start. Failures are `FileSystemError`s.
-
-    `size` is its size in bytes as it was offered; None if only its end shows it.
-    """
+    """A source that is open for reading, at its start. Failures are `FileSystemError`s. `size` is
+    its size in bytes as it was offered; it is None if only its end shows it."""
 
     size: int | None
 
@@ -46,7 +44,7 @@ class OpenedSource(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Close it. Idempotent."""
+        """Close the source. Idempotent."""
 
 
 class OpenedFile(OpenedSource):

@@ -14,7 +14,7 @@ _MAX_TIME_NS = (1 << 63) - 1
 as the nearest that fits."""
 
 Inode: TypeAlias = tuple[int, int]
-"""(Device, number)."""
+"""The identity of a file: the number of its device, and its inode number."""
 
 
 class SourceEntry(NamedTuple):

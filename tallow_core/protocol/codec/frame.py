@@ -10,7 +10,7 @@ from tallow_core.protocol.codec.wire import malformed, u32
 from tallow_core.types import ReadBuffer
 
 MAX_BODY = 16 * 1024
-"""Bytes of a frame's body; a longer one is refused before anything is allocated."""
+"""The most bytes of a frame's body. A longer one is refused before anything is allocated."""
 
 HEADER = 5
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 from typing import Protocol
 
 BURST = 10
-"""Proofs that the host checks at once before the pace of one a second holds."""
+"""The number of proofs that the host checks at once, before the pace of one a second holds."""
 GUEST_PROOFS = 10
-"""Proofs that a guest makes for one typed code without a valid Done."""
+"""The most proofs that a guest makes for one typed code without a valid Done."""
 
 
 class Tally(Protocol):

@@ -15,7 +15,7 @@ from tallow_core.secrets import equal
 from tallow_core.types import Role
 
 DIGITS = 15
-"""49.8 bits; docs/protocol/handshake.md gives the reasons."""
+"""The number of digits, for 49.8 bits. docs/protocol/handshake.md gives the reasons."""
 
 
 def safety_number(schedule: Schedule, role: Role) -> str:

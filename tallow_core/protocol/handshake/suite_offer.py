@@ -15,7 +15,7 @@ from tallow_core.text import printable
 KINDS = ("kem", "cipher", "hash", "authenticator", "compressor")
 
 Drivers: TypeAlias = Mapping[str, Mapping[str, type[Any]]]
-"""Kind -> name -> driver class, in the order of the offer: the drivers that a machine may use."""
+"""The drivers that a machine may use: kind -> name -> driver class, in the order of the offer."""
 
 
 def offer_of(drivers: Drivers) -> dict[str, tuple[str, ...]]:

@@ -17,9 +17,9 @@ from tallow_core.types import CandidateKind, Endpoint, ReadBuffer
 
 MAX_CANDIDATES = 16
 MAX_CANDIDATE_LISTS = 32
-"""Candidates messages of one end in a session; one more ends the session."""
+"""The most Candidates messages of one end in a session. One more ends the session."""
 MAX_DRIVER_DATA_BYTES = 512
-"""Opaque data of the driver that found a candidate."""
+"""The most bytes of opaque data of the driver that found a candidate."""
 
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 

@@ -26,9 +26,9 @@ from tallow_core.types import ReadBuffer, Role
 TAG, RANDOM, MAC = 16, 32, 32
 CONTROL_LANE = 0
 MAX_LANE_IDS = 1 << 16
-"""Lane ids of a session are below this; every attempt uses a new one."""
+"""The limit of the lane ids of a session; all are below it. Every attempt uses a new id."""
 MAX_DATA_LANES = 16
-"""Data lanes in use at the same time."""
+"""The most data lanes that are in use at the same time."""
 
 
 def lane_tag(schedule: Schedule) -> bytes:

@@ -30,7 +30,8 @@ _BODY = Struct(">I")
 EPOCH_RECORDS = 1 << 16
 CONTROL_CAP = 64 * 1024
 DATA_CAP = (1 << 20) + 64
-"""Bytes of a record's ciphertext, by lane; a longer one is refused before anything is allocated."""
+"""The most bytes of a record's ciphertext, by lane. A longer one is refused before anything is
+allocated."""
 
 PADDED_CONTROL = (256, 4096, CONTROL_CAP)
 PADDED_DATA = (DATA_CAP,)

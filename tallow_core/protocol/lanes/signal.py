@@ -15,13 +15,13 @@ from tallow_core.protocol.lanes.candidates import Address, read_place, write_pla
 from tallow_core.types import ReadBuffer
 
 MAX_SIGNAL_BYTES = 16 * 1024
-"""Data of one message."""
+"""The most bytes of data in one message."""
 MAX_SIGNAL_PLACES = 16
-"""Addresses in one message."""
+"""The most addresses in one message."""
 MAX_SIGNALS = 64
-"""Messages that an end sends in a session; one more ends the session."""
+"""The most messages that an end sends in a session. One more ends the session."""
 MAX_SESSION_SIGNAL_BYTES = 256 * 1024
-"""Data of all of them."""
+"""The most bytes of data in all messages of an end in a session."""
 
 
 class Signal(NamedTuple):

@@ -25,7 +25,7 @@ FAILED = Struct(">BIB")
 HOLE = Struct(">BIQI")
 PACKED = Struct(">BIQII")
 MAX_PACKED_BYTES = 1 << 20
-"""Bytes of content in a packed chunk; as many as a full record holds of a plain chunk."""
+"""The most bytes of content in a packed chunk. A full record holds as many of a plain chunk."""
 
 
 class ItemType(IntEnum):

@@ -42,7 +42,7 @@ class Offer(NamedTuple):
     links: int
     size: int | None
     stored: int | None
-    """Bytes that the content takes on a disk: `size` without the holes of sparse files."""
+    """The bytes that the content takes on a disk: `size` without the holes of sparse files."""
 
     @property
     def entries(self) -> int:
@@ -61,7 +61,7 @@ class Counts:
     stored: int | None = 0
 
     def add(self, entry: Entry) -> None:
-        """Count one more."""
+        """Count one more entry."""
         kind, size = entry.kind, entry.size
         if kind == EntryKind.DIRECTORY:
             self.directories += 1

@@ -29,7 +29,7 @@ from tallow_core.spi.hash import Hash
 from tallow_core.types import ReadBuffer
 
 MAX_OFFER_BYTES = 1 << 30
-"""Bytes of all pages of an offer together."""
+"""The most bytes of all pages of an offer together."""
 MAX_TEXT_BYTES = 1 << 20
 MIN_SEGMENT_BYTES, MAX_SEGMENT_BYTES = 1 << 20, 64 << 20
 FILE_MARK, LINKED_MARK = 1, 2
@@ -56,7 +56,8 @@ class OfferReader:
         """The entries of the last page as they came: count[2] || entries."""
         self.offer: Offer | None = None
         self.digest = b""
-        """Once `offer` is set: the hash (context "tallow/1 manifest") over all entries."""
+        """The hash (context "tallow/1 manifest") over all entries. It is valid once `offer` is
+        set."""
 
     def page(self, body: ReadBuffer) -> list[Entry]:
         """Take one page and return its entries, all checked. Raises `RemoteProtocolError`."""

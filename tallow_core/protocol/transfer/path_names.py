@@ -22,13 +22,13 @@ from tallow_core.errors import RemoteProtocolError
 from tallow_core.text import printable
 
 MAX_COMPONENT = 255
-"""Bytes of UTF-8 in one name."""
+"""The most bytes of UTF-8 in one name."""
 
 MAX_DEPTH = 64
-"""Names in one path."""
+"""The most names in one path."""
 
 MAX_PATH = 4096
-"""Bytes of UTF-8 in one path, separators included."""
+"""The most bytes of UTF-8 in one path, separators included."""
 
 STAGING_PREFIX = ".tallow-"
 """The prefix of the receiver's own staging folders; such a name is neither sent nor accepted."""

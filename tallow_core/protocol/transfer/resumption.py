@@ -27,9 +27,9 @@ from tallow_core.types import ReadBuffer
 
 TRANSFER_ID, PROOF = 16, 32
 MAX_NAMED_TRANSFERS = 4
-"""Earlier transfers that one session may name."""
+"""The most earlier transfers that one session may name."""
 MAX_PARTIAL_FILES = 16
-"""Files that a receiver may have in part."""
+"""The most files of which a receiver may have a part."""
 
 
 class Earlier(NamedTuple):

@@ -20,7 +20,7 @@ from tallow_core.protocol.transfer.offer_pages import Counts, Offer
 from tallow_core.types import ReadBuffer
 
 PAGE_BITS = 32 * 1024
-"""Bytes of bits in one ACCEPT record; the last record may have fewer."""
+"""The number of bytes in which one ACCEPT record has its bits. The last record may have fewer."""
 
 WANTED, CONTENT, KEPT = 1, 2, 4
 """Flags of an entry: it gets its name here; its content is sent; a wanted hard link needs its
