@@ -22,20 +22,30 @@ Step: TypeAlias = Literal[
     "choose another output",
     "choose another transport",
     "choose a proxy",
+    "go on there",
     "leave out the direct path",
+    "leave out the profile",
+    "list the drivers",
     "make a longer code",
     "name a relay",
     "name a way to be reached",
     "name a way to the sender",
+    "receive at the address",
+    "receive by the relay",
+    "receive by the same relay",
+    "receive on this machine",
     "search elsewhere",
     "send anew",
+    "use standard output",
+    "use the encrypted URL",
     "write the pin",
 ]
 
 
 class NextStep(NamedTuple):
-    """What a person can do about an error. A program says it in the words of its own options, with
-    the `facts`: for `tallow` they are in `tallow_core.cli.views.sentences`."""
+    """What a person can do about an error, a warning or a note. A program says it in the words of
+    its own options, with the `facts`: for `tallow` they are in
+    `tallow_core.cli.views.sentences`."""
 
     step: Step
     facts: Mapping[str, object]

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, Any, NamedTuple, Protocol, TypeAlias
 
+from tallow_core.errors import NextStep
+
 
 class CodeReady(NamedTuple):
     """The code is ready, and a receiver may use it."""
@@ -24,13 +26,12 @@ class PeerProved(NamedTuple):
 
 
 class PathChanged(NamedTuple):
-    """The data goes another way from here on: a session that began through a relay has found a
-    direct path beside it, has lost that one again, or goes back because the relay was faster."""
+    """From here on the data goes by a direct path beside the relay, or back through the relay."""
 
     path: str
     "`direct`, or as in `peer`"
     reason: str
-    "`found`, `broken` or `slower`"
+    "`found` or `broken` (the direct path), or `slower` (than the relay)"
 
 
 class SuiteAgreed(NamedTuple):
@@ -138,8 +139,7 @@ class FileDone(NamedTuple):
 
 
 class TextReceived(NamedTuple):
-    """The text message that was received (`send --text`). With `--stdout` into a file or pipe the
-    message itself is written there instead."""
+    """The text of `send --text`; with `--stdout` into a file or pipe it is written there."""
 
     text: str
     "the message"
@@ -338,13 +338,13 @@ Event: TypeAlias = (
 
 
 class Reporter(Protocol):
-    """Where a command says what happens."""
+    """Where a command says what happens. `step` is what a person can do; a program words it."""
 
     def emit(self, event: Event) -> None:
         """One of the events above."""
 
-    def warn(self, text: str) -> None:
+    def warn(self, text: str, step: NextStep | None = None) -> None:
         """Something that a person should know and that does not end the command."""
 
-    def note(self, text: str, level: int = 1) -> None:
+    def note(self, text: str, level: int = 1, step: NextStep | None = None) -> None:
         """A detail for `-v` (1), `-vv` (2) or `-vvv` (3); 0 is said without asking."""

@@ -9,7 +9,7 @@ from typing import TypeAlias
 from tallow_core.app.compose import compose, report_plugin_warnings
 from tallow_core.app.user_settings import make_directories, user_settings
 from tallow_core.config.schema import Settings
-from tallow_core.errors import PolicyError
+from tallow_core.errors import NextStep, PolicyError
 from tallow_core.events import Event, TransferDone
 from tallow_core.session.context import Context
 
@@ -49,12 +49,12 @@ class Callbacks:
             self._done = event
         self._on_event(event)
 
-    def warn(self, text: str) -> None:
-        """Hand it on."""
+    def warn(self, text: str, step: NextStep | None = None) -> None:
+        """Hand the text on."""
         self._on_warning(text)
 
-    def note(self, text: str, level: int = 1) -> None:
-        """Hand it on."""
+    def note(self, text: str, level: int = 1, step: NextStep | None = None) -> None:
+        """Hand the text on."""
         self._on_note(text, level)
 
     def result(self) -> TransferDone:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 
 from tallow_core.config.layers import load_settings
-from tallow_core.config.schema import Settings
+from tallow_core.config.schema import OptionName, Settings
 from tallow_core.private_files import ensure_private
 
 
@@ -14,13 +14,15 @@ def user_settings(
     config: str | None = None,
     flags: Mapping[str, object] | None = None,
     environ: Mapping[str, str] | None = None,
+    option: OptionName = str,
 ) -> Settings:
     """The user's settings, as `tallow` reads them (`tallow_core.config.layers.load_settings`).
 
-    `environ` is the process's unless given. Raises `ConfigError` for the file and the environment,
-    `UsageError` for a flag.
+    `environ` is the process's unless given. `option` says how messages name the flag of a dotted
+    name. Raises `ConfigError` for the file and the environment, `UsageError` for a flag.
     """
-    return load_settings(config, flags or {}, os.environ if environ is None else environ)
+    surroundings = os.environ if environ is None else environ
+    return load_settings(config, flags or {}, surroundings, option)
 
 
 def make_directories(settings: Settings) -> None:

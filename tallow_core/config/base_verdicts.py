@@ -78,7 +78,7 @@ class BaseVerdicts:
         name = self._settings.chosen.get(kind.name)
         if name is None:
             return
-        check_name(self._plugins.catalog, kind, name, f"the flag --{kind.name}")
+        check_name(self._plugins.catalog, kind, name, f"the flag {self.flag(kind)}")
         verdict = next((each for each in verdicts if each.name == name), None)
         if verdict is None or (verdict.driver is None and not verdict.remedy):
             self._plugins.load(kind, name)  # raises: it is blocked or broken
@@ -165,7 +165,7 @@ class BaseVerdicts:
             )
         chosen = self._settings.chosen.get(kind.name)
         if chosen is not None and name != chosen:
-            return Verdict(name, None, f"not the one that the flag --{kind.name} names")
+            return Verdict(name, None, f"not the one that the flag {self.flag(kind)} names")
         return None
 
     def _graded(self, kind: Kind[D], name: str, driver: type[D], reason: str) -> Verdict[D]:
@@ -188,7 +188,7 @@ class BaseVerdicts:
         return Verdict(
             name,
             driver,
-            f"chosen by the flag --{kind.name}"
+            f"chosen by the flag {self.flag(kind)}"
             if name == self._settings.chosen.get(kind.name)
             else reason,
         )
@@ -197,6 +197,9 @@ class BaseVerdicts:
 
     def setting(self, key: str) -> str:
         return f"`[policy] {key}` ({self._settings.origin(f'policy.{key}')})"
+
+    def flag(self, kind: Kind[Any]) -> str:
+        return self._settings.option(f"choose.{kind.name}")
 
     def _whose_profile(self) -> str:
         return f"{self._policy.profile} ({self._settings.origin('policy.profile')})"

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from tallow_core.config.plugin_options import PREFIX, SECTION, PluginOptions, flags_in
 from tallow_core.config.ranges import fault
-from tallow_core.config.schema import SECTIONS, Names, Settings, default_file
+from tallow_core.config.schema import SECTIONS, Names, OptionName, Settings, default_file
 from tallow_core.config.toml_file import hints_of, read_file, settings_in
 from tallow_core.directories import Directories, user_directories
 from tallow_core.errors import ConfigError, UsageError
@@ -26,14 +26,18 @@ SET = "plugin.set"
 
 
 def load_settings(
-    config: str | None, flags: Mapping[str, object], environ: Mapping[str, str]
+    config: str | None,
+    flags: Mapping[str, object],
+    environ: Mapping[str, str],
+    option: OptionName = str,
 ) -> Settings:
     """Read the settings.
 
     `config` is what `--config` named. `flags` maps dotted names (`policy.require`) to values of the
     field's type (for a tuple also one string or a list), `choose.KIND` to the name of a driver, and
-    `plugin.set` to settings of drivers; None stands for a flag that was not given. Raises
-    `ConfigError` for the file and the environment, `UsageError` for a flag.
+    `plugin.set` to settings of drivers; None stands for a flag that was not given.
+    `option` says how a program calls the flag of a dotted name. Raises `ConfigError` for the file
+    and the environment, `UsageError` for a flag.
     """
     directories = user_directories(environ)
     file = _config_file(config, environ, directories)
@@ -41,10 +45,11 @@ def load_settings(
     origins = dict.fromkeys(values, printable(str(file)))
     driver_options = PluginOptions(
         cast("Any", values.pop(SECTION, {})),
-        flags_in(cast("Any", flags.get(SET) or ())),
+        flags_in(cast("Any", flags.get(SET) or ()), option(SET)),
         {name: text for name, text in environ.items() if name.startswith(PREFIX)},
         printable(str(file)),
         file,
+        option(SET),
     )
     chosen = {
         name.removeprefix(_CHOOSE): str(value)
@@ -54,12 +59,12 @@ def load_settings(
     others = {
         name: value for name, value in flags.items() if not name.startswith(_CHOOSE) and name != SET
     }
-    for name, value in (*_from_environment(environ), *_from_flags(others)):
+    for name, value in (*_from_environment(environ), *_from_flags(others, option)):
         if name == "policy.profile" and values.get(name, value[0]) not in ("default", value[0]):
             raise ConfigError(
                 f'{printable(str(file))} sets `[policy] profile = "{values[name]}"`, which a flag'
-                " cannot change: leave out --profile"
-            )
+                " cannot change"
+            ).then("leave out the profile")
         values[name], origins[name] = value
     if blocked := _blocked_by_environment(environ):
         in_file, origin = (
@@ -77,6 +82,7 @@ def load_settings(
         driver_options=driver_options,
         file=file,
         origins=kept,
+        option=option,
     )
 
 
@@ -118,7 +124,9 @@ def _words(environ: Mapping[str, str], variable: str) -> Names:
     return tuple(word for word in re.split(r"[\s,]+", environ.get(variable, "")) if word)
 
 
-def _from_flags(flags: Mapping[str, object]) -> Iterable[tuple[str, tuple[object, str]]]:
+def _from_flags(
+    flags: Mapping[str, object], option: OptionName
+) -> Iterable[tuple[str, tuple[object, str]]]:
     for name, given in flags.items():
         if given is None:
             continue
@@ -129,5 +137,5 @@ def _from_flags(flags: Mapping[str, object]) -> Iterable[tuple[str, tuple[object
             else given
         )
         if wrong := fault(name, value):
-            raise UsageError(f"--{name.rpartition('.')[2].replace('_', '-')} {wrong}")
+            raise UsageError(f"{option(name)} {wrong}")
         yield name, (value, "flag")

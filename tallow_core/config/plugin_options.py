@@ -50,17 +50,18 @@ class _Given(NamedTuple):
 
 class PluginOptions(NamedTuple):
     """What the user set for drivers, by `kind:name`. `where` is the config file's name, `path` the
-    file."""
+    file, `flag` the name of the flag that gave `flags`."""
 
     tables: Mapping[str, Mapping[str, object]] = _EMPTY
     flags: Mapping[str, Mapping[str, str]] = _EMPTY
     environment: Mapping[str, str] = _EMPTY
     where: str = ""
     path: Path | None = None
+    flag: str = "plugin.set"
 
     def named(self) -> dict[str, str]:
         """`kind:name` of every driver that the file or a flag names -> where."""
-        return {**dict.fromkeys(self.tables, self.where), **dict.fromkeys(self.flags, "--set")}
+        return {**dict.fromkeys(self.tables, self.where), **dict.fromkeys(self.flags, self.flag)}
 
     def variables(self, driver: str) -> dict[str, str]:
         """Key -> variable, for the environment variables of one driver."""
@@ -121,8 +122,9 @@ class PluginOptions(NamedTuple):
         for key, text in self.flags.get(driver, {}).items():
             if key in hints and _is_secret(hints[key]):
                 raise UsageError(_refusal(driver, key))
-            given = _Given(text, "flag", f"--set {driver}.{key}", text=True, fails=UsageError)
-            yield self._checked(key, given, hints, f"--set: {driver} has no setting {{}}")
+            place = f"{self.flag} {driver}.{key}"
+            given = _Given(text, "flag", place, text=True, fails=UsageError)
+            yield self._checked(key, given, hints, f"{self.flag}: {driver} has no setting {{}}")
 
     def _checked(
         self, key: str, given: _Given, hints: Mapping[str, Any], problem: str
@@ -168,15 +170,15 @@ def tables_in(where: str, table: object) -> dict[str, Mapping[str, object]]:
     return table
 
 
-def flags_in(texts: Iterable[str]) -> dict[str, dict[str, str]]:
-    """`KIND:NAME.KEY=VALUE`, as `--set` takes it; raises `UsageError`."""
+def flags_in(texts: Iterable[str], flag: str) -> dict[str, dict[str, str]]:
+    """`KIND:NAME.KEY=VALUE`, as `flag` takes it; raises `UsageError`."""
     found: dict[str, dict[str, str]] = {}
     for text in texts:
         match = _FLAG.fullmatch(text)
         if match is None:
             shown = printable(text.partition("=")[0])
-            raise UsageError(f"--set {shown} is not of the form KIND:NAME.KEY=VALUE")
-        _check_driver(match[1], "--set {}", UsageError)
+            raise UsageError(f"{flag} {shown} is not of the form KIND:NAME.KEY=VALUE")
+        _check_driver(match[1], f"{flag} {{}}", UsageError)
         found.setdefault(match[1], {})[match[2]] = match[3]
     return found
 
@@ -185,9 +187,7 @@ def _check_driver(driver: str, place: str, fails: type[TallowError]) -> None:
     kind, colon, name = driver.partition(":")
     where = place.format(f'"{printable(driver)}"')
     if not colon or not name:
-        raise fails(
-            f"{where} names no driver: write KIND:NAME, as `tallow plugins list` shows them"
-        )
+        raise fails(f"{where} names no driver: write KIND:NAME").then("list the drivers")
     if kind_named(kind) is None:
         near = nearest(kind, [each.name for each in KINDS])
         raise fails(f"{where}: there is no kind {printable(kind)} of driver{near}")

@@ -30,7 +30,9 @@ def check_options(settings: Settings, loader: PluginLoader) -> list[str]:
     be used, a key that the driver does not have, and a value that it does not take.
     """
     options, catalog = settings.driver_options, loader.catalog
-    warnings = [_absent(catalog, driver, where) for driver, where in options.named().items()]
+    warnings = [
+        _absent(catalog, driver, where, options.flag) for driver, where in options.named().items()
+    ]
     warnings += _stray_variables(settings, catalog)
     given = {*options.named(), *(each.id for each in _with_variables(settings, catalog))}
     for kind in KINDS:
@@ -42,13 +44,14 @@ def check_options(settings: Settings, loader: PluginLoader) -> list[str]:
     return [text for text in warnings if text]
 
 
-def _absent(catalog: Catalog, driver: str, where: str) -> str:
-    """Why settings of `driver` have no effect; "" if it can be loaded."""
+def _absent(catalog: Catalog, driver: str, where: str, flag: str) -> str:
+    """Why settings of `driver` have no effect; "" if it can be loaded. Raises `UsageError` if
+    `flag` set them."""
     entries = [entry for entry in catalog.all_entries if entry.id == driver]
     if not entries:
         near = nearest(driver, {entry.id for entry in catalog.all_entries})
         text = f"{where} sets options of {printable(driver)}, which is not installed{near}"
-        if where == "--set":
+        if where == flag:
             raise UsageError(text)
         if near:
             raise ConfigError(text)
@@ -57,7 +60,7 @@ def _absent(catalog: Catalog, driver: str, where: str) -> str:
     if entry.state == "allowed":
         return ""
     text = f"{where} sets options of {driver}, which cannot be used: {catalog.reason(entry)}"
-    if where == "--set":
+    if where == flag:
         raise UsageError(text)
     return text
 

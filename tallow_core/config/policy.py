@@ -46,6 +46,10 @@ class Policy:
             rekey_seconds=min(limits.rekey_seconds, session.rekey_seconds),
         )
 
+    def flag(self, kind: Kind[Any]) -> str:
+        """The name of the flag that chooses the one driver of `kind`."""
+        return self._base.flag(kind)
+
     def drivers(self, kind: Kind[D], path: NetworkPath | None = None) -> tuple[type[D], ...]:
         """The drivers that may be used, on `path` or (None) where no rule matches; best first.
 

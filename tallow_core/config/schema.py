@@ -7,7 +7,7 @@ Numbers and names are checked by `tallow_core.config.ranges`, the file is read b
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -153,6 +153,11 @@ class PasswordSettings(NamedTuple):
     memory_mib: int = 256
 
 
+OptionName: TypeAlias = Callable[[str], str]
+"""Dotted name of a setting (`relay.only`), or `choose.KIND` or `plugin.set` -> the name of the flag
+that sets it. The program that has the flags gives it; without one it is the dotted name."""
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """All settings. `file` is the config file that was read, None if there was none."""
@@ -174,6 +179,8 @@ class Settings:
     """What is set for drivers, in `[plugin."KIND:NAME"]` and elsewhere."""
     file: Path | None = None
     origins: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), compare=False)
+    option: OptionName = field(default=str, compare=False, repr=False)
+    """How messages name the flag of a setting."""
 
     def origin(self, name: str) -> str:
         """Where the value of `section.key` came from: `flag`, `environment TALLOW_...`, the path of

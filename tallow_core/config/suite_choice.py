@@ -72,5 +72,5 @@ def why_no_common(policy: Policy, path: NetworkPath, error: NoCommonDriver) -> s
     )
     return (
         f"{error} ({left_out}); allow a common one on either side ([policy] in the config file,"
-        f" or --{error.kind})"
+        f" or {policy.flag(kind)})"
     )

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import Literal
 
-from tallow_core.errors import PolicyError, UnreachableError
+from tallow_core.errors import NextStep, PolicyError, UnreachableError
 from tallow_core.events import CodeReady
 from tallow_core.paths.connection_streams import each_stream
 from tallow_core.protocol.handshake.code import Code, draw_nameplate, make_code, parse_code
@@ -53,24 +53,19 @@ async def open_host(context: Context, phrase: str | None) -> AsyncIterator[Host]
             host.scope.spawn(host.attend(room))
         listening = tuple(endpoint.url for endpoint in host.listening)
         context.report(CodeReady(host.code.phrase, listening))
-        context.reporter.note(_instruction(context, host, rooms), 0)
+        context.reporter.note("Waiting ...", 0, _instruction(context, host, rooms))
         yield host
 
 
-def _instruction(context: Context, host: Host, rooms: list[HostRoom]) -> str:
+def _instruction(context: Context, host: Host, rooms: list[HostRoom]) -> NextStep:
     """The instruction for the person on the other side."""
     if rooms and context.settings.origin("relay.urls") == "flag":
-        how = f"On the other machine, run:  tallow receive --relay '{rooms[0].endpoint}'"
-    elif rooms:
-        how = "On the other machine, with the same relay, run:  tallow receive"
-    elif context.settings.send.listen:
-        how = f"On the other machine, run:  tallow receive --at {host.listening[0].url}"
-    else:
-        how = (
-            "On this machine, run:  tallow receive\n(for another one, name a relay with --relay,"
-            " or an address of yours with --listen)"
-        )
-    return f"{how}\nand type the code there. Waiting ..."
+        return NextStep("receive by the relay", {"relay": rooms[0].endpoint})
+    if rooms:
+        return NextStep("receive by the same relay", {})
+    if context.settings.send.listen:
+        return NextStep("receive at the address", {"address": host.listening[0].url})
+    return NextStep("receive on this machine", {})
 
 
 async def _new_code(context: Context, rooms: list[HostRoom]) -> Code:

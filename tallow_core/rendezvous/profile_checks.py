@@ -62,7 +62,10 @@ def check_hidden(context: Context, urls: tuple[str, ...], direct: TransportRole 
     who = (
         profile_of(context.settings)
         if context.policy.limits.hidden
-        else f"--relay-only (`[relay] only`, {context.settings.origin('relay.only')})"
+        else (
+            f"{context.settings.option('relay.only')} (`[relay] only`,"
+            f" {context.settings.origin('relay.only')})"
+        )
     )
     if direct:
         raise PolicyError(f"{who} gives no address of this machine away").then(

@@ -51,9 +51,8 @@ def relay_endpoint(context: Context, url: str, role: TransportRole = "dial") -> 
     transport = context.network.transport(endpoint.scheme)
     if not (transport.encrypted or transport.on_this_machine or is_loopback(endpoint.host)):
         scheme = context.network.default_scheme(role, encrypted=True)
-        raise PolicyError(
-            f"the relay {url} is not encrypted; use its {scheme}:// URL, as"
-            " `tallow relay serve` prints it"
+        raise PolicyError(f"the relay {url} is not encrypted").then(
+            "use the encrypted URL", scheme=scheme
         )
     check_pin(context, endpoint)
     return endpoint

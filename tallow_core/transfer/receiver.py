@@ -10,7 +10,13 @@ from collections.abc import Coroutine, Iterator
 from typing import Any
 
 from tallow_core.aio import Yielder
-from tallow_core.errors import BrokenOffError, FileSystemError, IntegrityError, TallowError
+from tallow_core.errors import (
+    BrokenOffError,
+    FileSystemError,
+    IntegrityError,
+    NextStep,
+    TallowError,
+)
 from tallow_core.events import FileDone, OfferMade
 from tallow_core.files.skipped import Reason as SkipReason
 from tallow_core.files.skipped import Skipped
@@ -105,8 +111,8 @@ class Receiver:
         if self._partial.earlier is not None and not resumable:
             where = printable(self._partial.places[0])
             self._context.reporter.warn(
-                f"a part of this was received into {where} before: to go on there, receive with"
-                f" --output {where}"
+                f"a part of this was received into {where} before",
+                NextStep("go on there", {"output": where}),
             )
         return Offered(offer, lambda: _entries(spool), reader.marks, reader.digest, resumable)
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from tallow_core.cli.views.plugin_table import show_plugin
+from tallow_core.cli.views.sentences import option_name
 from tallow_core.config.layers import load_settings
 from tallow_core.config.plugin_options import PluginOptions
 from tallow_core.config.plugins import check_options, loader_of
@@ -55,7 +56,7 @@ def settings(site: Site, text: str = FILE, *flags: str, **environ: str) -> Any:
     file = site.folder / "config.toml"
     file.write_text(text)
     file.chmod(0o600)
-    return load_settings(str(file), {"plugin.set": flags}, environ)
+    return load_settings(str(file), {"plugin.set": flags}, environ, option_name)
 
 
 def options(site: Site, text: str = FILE, *flags: str, **environ: str) -> Any:

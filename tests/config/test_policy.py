@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tallow_core.app.compose import make_policy
+from tallow_core.cli.views.sentences import option_name
 from tallow_core.config import calibration
 from tallow_core.config.layers import load_settings
 from tallow_core.config.policy import Policy
@@ -74,7 +75,9 @@ def configured(*, allow: tuple[str, ...] = (), block: tuple[str, ...] = (), **li
 
 def flagged(**chosen: str) -> Policy:
     return policy(
-        load_settings(None, {f"choose.{kind}": name for kind, name in chosen.items()}, {})
+        load_settings(
+            None, {f"choose.{kind}": name for kind, name in chosen.items()}, {}, option_name
+        )
     )
 
 
@@ -355,7 +358,9 @@ def refused(home: Path, text: str, **chosen: str) -> str:
 
 def loaded(**chosen: str) -> Policy:
     return policy(
-        load_settings(None, {f"choose.{kind}": name for kind, name in chosen.items()}, {})
+        load_settings(
+            None, {f"choose.{kind}": name for kind, name in chosen.items()}, {}, option_name
+        )
     )
 
 

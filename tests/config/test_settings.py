@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tallow_core.cli.views.sentences import option_name
 from tallow_core.config.layers import load_settings
 from tallow_core.config.ranges import RANGES
 from tallow_core.config.schema import SECTIONS, Settings
@@ -238,7 +239,7 @@ def test_every_setting_can_be_written_in_the_file(home: Path) -> None:
     sections = [
         item.name
         for item in fields(Settings)
-        if item.name not in ("directories", "chosen", "driver_options", "file", "origins")
+        if item.name not in ("directories", "chosen", "driver_options", "file", "origins", "option")
     ]
     for section in sections:
         for key, value in getattr(default, section)._asdict().items():
@@ -333,9 +334,9 @@ def test_a_file_that_is_no_text_is_an_error(home: Path) -> None:
 
 def test_a_flag_out_of_range_is_a_usage_error() -> None:
     with pytest.raises(UsageError, match=r"--wait must be between 0\.001 and .*, not -1"):
-        load_settings(None, {"receive.wait": -1.0}, {})
+        load_settings(None, {"receive.wait": -1.0}, {}, option_name)
     with pytest.raises(UsageError, match="--words must be"):
-        load_settings(None, {"send.words": 99}, {})
+        load_settings(None, {"send.words": 99}, {}, option_name)
 
 
 def test_every_number_has_a_range() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from tallow_core.app.compose import compose
 from tallow_core.config.schema import SessionSettings, Settings
 from tallow_core.directories import Directories
+from tallow_core.errors import NextStep
 from tallow_core.events import Event
 from tallow_core.session.context import Context
 
@@ -17,10 +18,10 @@ class Silent:
     def emit(self, event: Event) -> None:
         """Nothing."""
 
-    def warn(self, text: str) -> None:
+    def warn(self, text: str, step: NextStep | None = None) -> None:
         """Nothing."""
 
-    def note(self, text: str, level: int = 1) -> None:
+    def note(self, text: str, level: int = 1, step: NextStep | None = None) -> None:
         """Nothing."""
 
 

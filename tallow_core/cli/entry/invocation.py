@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from tallow_core.cli.views.output import results
 from tallow_core.cli.views.reporters import JsonReporter, PlainReporter
+from tallow_core.cli.views.sentences import option_name
 from tallow_core.events import CommandFailed
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def load(common: Common, flags: dict[str, object]) -> Settings:
     from tallow_core.config.layers import SET
 
     _current.verbose = common.verbose
-    settings = user_settings(common.config, {**flags, SET: common.set})
+    settings = user_settings(common.config, {**flags, SET: common.set}, option=option_name)
     make_directories(settings)
     return settings
 

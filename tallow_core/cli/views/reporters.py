@@ -16,6 +16,8 @@ from json.encoder import encode_basestring_ascii as _quoted
 from typing import TYPE_CHECKING, Any, ClassVar, TextIO
 
 from tallow_core.cli.views.output import put, say
+from tallow_core.cli.views.sentences import worded
+from tallow_core.errors import NextStep
 from tallow_core.event_fields import VERSION, as_mapping
 from tallow_core.events import (
     CodeReady,
@@ -100,15 +102,15 @@ class JsonReporter:
         lines, self._files, self._size = [*self._files, line], [], 0
         put("\n".join(lines), self._stream)
 
-    def warn(self, text: str) -> None:
+    def warn(self, text: str, step: NextStep | None = None) -> None:
         """Warnings are for people: standard error."""
         if not self._quiet:
-            say(f"warning: {text}")
+            say(f"warning: {worded(text, step)}")
 
-    def note(self, text: str, level: int = 1) -> None:
+    def note(self, text: str, level: int = 1, step: NextStep | None = None) -> None:
         """Details for `-v`, on standard error."""
         if self._verbose >= max(level, 1):
-            say(text)
+            say(worded(text, step))
 
 
 class PlainReporter:
@@ -127,14 +129,14 @@ class PlainReporter:
         if handler is not None:
             handler(self, event)
 
-    def warn(self, text: str) -> None:
+    def warn(self, text: str, step: NextStep | None = None) -> None:
         """Something worth knowing."""
-        self._say(f"warning: {text}")
+        self._say(f"warning: {worded(text, step)}")
 
-    def note(self, text: str, level: int = 1) -> None:
+    def note(self, text: str, level: int = 1, step: NextStep | None = None) -> None:
         """Details for `-v`."""
         if self._verbose >= level:
-            self._say(text)
+            self._say(worded(text, step))
 
     def _say(self, text: str) -> None:
         if not self._quiet:

@@ -52,8 +52,8 @@ class OutputTree:
         if os.open not in os.supports_dir_fd:
             raise ConfigError(
                 "receiving into files needs a system that opens them relative to a folder (Linux,"
-                " macOS, BSD): use --stdout"
-            )
+                " macOS, BSD)"
+            ).then("use standard output")
         self.overwrite = overwrite
         self.skipped: list[Skipped] = []
         self._order = TreeOrder()
