@@ -53,7 +53,7 @@ class Parameters:
                 f"Argon2id with {self.memory_kib} KiB, {self.iterations} iterations and"
                 f" {self.lanes} lanes is not within what is allowed"
                 f" (at most {MAX_MEMORY_KIB} KiB, {MAX_ITERATIONS} and {MAX_LANES}); what asks"
-                " for it is damaged or forged."
+                " for it is damaged or forged"
             )
 
     def encode(self) -> str:
@@ -66,8 +66,8 @@ class Parameters:
         found = _PARAMETERS.fullmatch(text)
         if found is None:
             raise CryptoError(
-                "These are no parameters of Argon2id; what they belong to is damaged, restore it"
-                " from a backup."
+                "these are no parameters of Argon2id; what they belong to is damaged, restore it"
+                " from a backup"
             )
         return cls(*map(int, found.groups()))
 
@@ -152,7 +152,7 @@ def verify_password(stored: str, password: ReadBuffer) -> Parameters:
     found = derive(password, kept.parameters, kept.salt, len(kept.digest))
     try:
         if not equal(found, kept.digest):
-            raise AuthenticationError("The password is wrong; try again.")
+            raise AuthenticationError("the password is wrong; try again")
     finally:
         wipe(found)
     return kept.parameters
@@ -179,8 +179,8 @@ class _Stored:
             or stored.encode() != text
         ):
             raise CryptoError(
-                "The stored password is damaged; restore it from a backup, or set the password"
-                " again."
+                "the stored password is damaged; restore it from a backup, or set the password"
+                " again"
             )
         return stored
 

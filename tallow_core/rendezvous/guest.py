@@ -197,7 +197,7 @@ class _Search:
             while self._hints:  # a handshake with what discovery found is under way
                 await asyncio.sleep(0.1)
             if len(self._dead) == relays:
-                sentences = "; ".join(str(dead).rstrip(".") for dead in self._dead)
+                sentences = "; ".join(str(dead) for dead in self._dead)
                 raise UnreachableError(
                     sentences if relays == 1 else f"no relay answered: {sentences}"
                 ) from None

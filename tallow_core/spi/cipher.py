@@ -92,8 +92,8 @@ class Allowance:
         it exceeds a limit."""
         if self._records < 1 or self._bytes < size:
             raise CryptoError(
-                f"This key of {self._driver.name} has sealed all that it safely may; take a fresh"
-                " one."
+                f"this key of {self._driver.name} has sealed all that it safely may; take a fresh"
+                " one"
             )
         self._records -= 1
         self._bytes -= size

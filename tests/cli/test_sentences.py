@@ -17,7 +17,7 @@ def test_every_step_has_its_words() -> None:
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        (TallowError("it is so."), "it is so"),
+        (TallowError("it is so"), "it is so"),
         (TallowError("waiting ..."), "waiting ..."),
         (
             PolicyError("nobody could reach this sender").then("name a way to be reached"),

@@ -121,7 +121,7 @@ def test_we_read_the_strings_of_others() -> None:
         salt=bytes(8), length=64, iterations=2, lanes=2, memory_cost=256
     ).derive_phc_encoded(b"password")
     assert verify_password(other, b"password") == CHEAP
-    with pytest.raises(AuthenticationError, match="The password is wrong"):
+    with pytest.raises(AuthenticationError, match="the password is wrong"):
         verify_password(theirs, b"passwore")
 
 

@@ -143,5 +143,5 @@ def test_our_share_in_another_encoding_is_refused() -> None:
 
 def test_a_refusal_says_what_to_do_and_nothing_of_the_library() -> None:
     run: Any = Cpace(Role.HOST, b"password", b"session", b"channel")
-    with pytest.raises(AuthenticationError, match="Try again with a new code"):
+    with pytest.raises(AuthenticationError, match="try again with a new code"):
         run.finish(bytes(32))

@@ -7,6 +7,7 @@ The vectors cannot run through the driver: its library takes neither randomness 
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -167,7 +168,7 @@ def test_a_server_that_does_not_hold_the_record_proves_nothing() -> None:
     response, _, _ = server.response(
         USER.encode(), forged, ours.message, *(system_rng(32) for _ in range(3))
     )
-    with pytest.raises(AuthenticationError, match="The login failed"):
+    with pytest.raises(AuthenticationError, match="the login failed"):
         ours.finish(response)
 
 
@@ -201,7 +202,7 @@ def test_refusals_are_sentences_of_ours(name: str) -> None:
     with pytest.raises(CryptoError) as caught:
         ACTIONS[name]()
     assert not isinstance(caught.value, AuthenticationError)
-    assert str(caught.value).endswith(".")
+    assert re.search(r"; (take|restore|end) .*[^.]\Z", str(caught.value))
     assert "Serializ" not in str(caught.value)
 
 

@@ -412,8 +412,7 @@ class TellsUnknownUsersByTime(Opaque):
 
         def finish(self, finalization: ReadBuffer) -> LoggedIn:
             raise AuthenticationError(
-                "The client did not prove that it knows the password of this user; it may try"
-                " again."
+                "the client did not prove that it knows the password of this user; it may try again"
             )
 
     def answer_login(

@@ -43,7 +43,7 @@ class Cpace(CodeAuthenticator):
                 role=_ROLES[role], prs=bytes(password), sid=session_id, ci=channel, ad=own
             )
         except CPaceError as error:
-            raise CryptoError("CPace cannot begin with this code; take another one.") from error
+            raise CryptoError("CPace cannot begin with this code; take another one") from error
         self._run: Run | None = run
         self._share = run.public_share
 
@@ -56,19 +56,19 @@ class Cpace(CodeAuthenticator):
         """See `CodeAuthenticator.finish`. A second call is a `CryptoError`."""
         run, self._run = self._run, None
         if run is None:
-            raise CryptoError("This run of CPace is over; begin a fresh one.")
+            raise CryptoError("this run of CPace is over; begin a fresh one")
         theirs = bytes(peer_share)
         if _coordinate(theirs) == _coordinate(self._share):
             raise AuthenticationError(
-                "The other side sent our own key share back; somebody may be in between. Try again"
-                " with a new code."
+                "the other side sent our own key share back; someone may be in between: try again"
+                " with a new code"
             )
         try:
             run.derive(theirs, self._peer_data)
         except CPaceError as error:
             raise AuthenticationError(
-                "The other side sent a key share that no honest program sends; somebody may be in"
-                " between. Try again with a new code."
+                "the other side sent a key share that no honest program sends; someone may be in"
+                " between: try again with a new code"
             ) from error
         return bytearray(run.isk)
 

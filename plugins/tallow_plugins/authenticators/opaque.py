@@ -36,25 +36,25 @@ _MAX_PASSWORD_BYTES = 0xFFFF
 
 _MISSING = (
     "OPAQUE needs the library opaque-snake, which is not installed: run `pip install"
-    ' "tallow[opaque]"`.'
+    ' "tallow[opaque]"`'
 )
-_UNUSABLE = "OPAQUE cannot use this password, which is too long or no text; take another one."
+_UNUSABLE = "OPAQUE cannot use this password, which is too long or no text; take another one"
 _SETUP = (
-    "This is no server set-up of OPAQUE; restore it from a backup, or make a new one and register"
-    " all users again."
+    "this is no server set-up of OPAQUE; restore it from a backup, or make a new one and register"
+    " all users again"
 )
 _RECORD = (
-    "The stored password record of this user is damaged; restore it, or register the user again."
+    "the stored password record of this user is damaged; restore it, or register the user again"
 )
 _MALFORMED = (
-    "The other side sent an OPAQUE message that no honest program sends; end the connection and"
-    " begin again."
+    "the other side sent an OPAQUE message that no honest program sends; end the connection and"
+    " begin again"
 )
 _FAILED = (
-    "The login failed: the user or the password is wrong, or the server is another one. Check"
-    " them and try again."
+    "the login failed: the user or the password is wrong, or the server is another one; check"
+    " them and try again"
 )
-_NOT_PROVED = "The client did not prove that it knows the password of this user; it may try again."
+_NOT_PROVED = "the client did not prove that it knows the password of this user; it may try again"
 
 
 @contextmanager
@@ -103,7 +103,7 @@ class _Run(LoginRun):
     def _spend(self) -> Any:
         state, self._state = self._state, None
         if state is None:
-            raise CryptoError("This run of OPAQUE is over; begin a fresh one.")
+            raise CryptoError("this run of OPAQUE is over; begin a fresh one")
         return state
 
     def _password_again(self) -> str:
@@ -242,7 +242,7 @@ class Opaque(LoginAuthenticator):
 
     def _live(self) -> Any:
         if self._server is None:
-            raise CryptoError("The set-up of this server was dropped; load it again.")
+            raise CryptoError("the set-up of this server was dropped; load it again")
         return self._server
 
 

@@ -30,7 +30,7 @@ class LibraryAead(Cipher):
 
     def __init__(self, key: ReadBuffer) -> None:
         if len(key) != self.key_size:
-            raise CryptoError(f"A key of {self.name} has {self.key_size} bytes, not {len(key)}.")
+            raise CryptoError(f"a key of {self.name} has {self.key_size} bytes, not {len(key)}")
         try:
             self._aead: Library | None = self.library(key)
         except BufferError as error:
@@ -63,8 +63,8 @@ class LibraryAead(Cipher):
             # The library has already written what it deciphered before it compared the tag.
             wipe(opened)
             raise ForgedRecord(
-                "A sealed record does not verify: it was changed on the way. Start the transfer"
-                " again."
+                "a sealed record does not verify: it was changed on the way; start the transfer"
+                " again"
             ) from None
         except (ValueError, TypeError, BufferError, OverflowError) as error:
             raise self._misused("open", error) from error
@@ -75,10 +75,10 @@ class LibraryAead(Cipher):
 
     def _ready(self, nonce: ReadBuffer) -> Library:
         if self._aead is None:
-            raise CryptoError(f"This key of {self.name} was wiped; take a fresh one.")
+            raise CryptoError(f"this key of {self.name} was wiped; take a fresh one")
         if len(nonce) != self.nonce_size:
             raise CryptoError(
-                f"A nonce of {self.name} has {self.nonce_size} bytes, not {len(nonce)}."
+                f"a nonce of {self.name} has {self.nonce_size} bytes, not {len(nonce)}"
             )
         return self._aead
 

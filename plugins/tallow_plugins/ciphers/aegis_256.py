@@ -38,7 +38,7 @@ class Aegis256(Cipher):
         self._key: bytearray | None = bytearray(key)
         if len(self._key) != self.key_size:
             raise CryptoError(
-                f"A key of {self.name} has {self.key_size} bytes, not {len(self._key)}."
+                f"a key of {self.name} has {self.key_size} bytes, not {len(self._key)}"
             )
         self._allowance = Allowance(type(self))
 
@@ -91,10 +91,10 @@ class Aegis256(Cipher):
 
     def _ready(self, nonce: ReadBuffer) -> bytearray:
         if self._key is None:
-            raise CryptoError(f"This key of {self.name} was wiped; take a fresh one.")
+            raise CryptoError(f"this key of {self.name} was wiped; take a fresh one")
         if len(nonce) != self.nonce_size:
             raise CryptoError(
-                f"A nonce of {self.name} has {self.nonce_size} bytes, not {len(nonce)}."
+                f"a nonce of {self.name} has {self.nonce_size} bytes, not {len(nonce)}"
             )
         return self._key
 
@@ -113,7 +113,7 @@ def _writable(out: WriteBuffer) -> memoryview:
 
 def _forged() -> ForgedRecord:
     return ForgedRecord(
-        "A sealed record does not verify: it was changed on the way. Start the transfer again."
+        "a sealed record does not verify: it was changed on the way; start the transfer again"
     )
 
 

@@ -41,7 +41,7 @@ class MlKem1024(Kem):
     def from_seed(cls, seed: ReadBuffer) -> KemPair:
         """See `Kem.from_seed`. The seed is d || z of FIPS 203 algorithm 16."""
         if len(seed) != cls.seed_size:
-            raise CryptoError(f"A seed of ml-kem-1024 has {cls.seed_size} bytes, not {len(seed)}.")
+            raise CryptoError(f"a seed of ml-kem-1024 has {cls.seed_size} bytes, not {len(seed)}")
         return _pair_of(MLKEM1024PrivateKey.from_seed_bytes(bytes(seed)))
 
     @classmethod
@@ -51,7 +51,8 @@ class MlKem1024(Kem):
             shared, ciphertext = MLKEM1024PublicKey.from_public_bytes(bytes(public)).encapsulate()
         except ValueError as error:
             raise CryptoError(
-                "The other side sent an ML-KEM-1024 key that FIPS 203 refuses."
+                "the other side sent an ML-KEM-1024 key that FIPS 203 refuses; end the connection"
+                " and begin again"
             ) from error
         return ciphertext, bytearray(shared)
 
@@ -60,14 +61,15 @@ class MlKem1024(Kem):
         """See `Kem.decapsulate`."""
         if not isinstance(pair.private, MLKEM1024PrivateKey):
             raise CryptoError(
-                "This key pair of ml-kem-1024 was wiped or belongs to another driver; make a fresh"
-                " one."
+                "this key pair of ml-kem-1024 was wiped or belongs to another driver; make a fresh"
+                " one"
             )
         try:
             return bytearray(pair.private.decapsulate(bytes(ciphertext)))
         except ValueError as error:
             raise CryptoError(
-                "The other side sent an ML-KEM-1024 ciphertext that FIPS 203 refuses."
+                "the other side sent an ML-KEM-1024 ciphertext that FIPS 203 refuses; end the"
+                " connection and begin again"
             ) from error
 
 
@@ -81,8 +83,8 @@ def require_support() -> None:
         MLKEM1024PrivateKey.from_seed_bytes(bytes(MlKem1024.seed_size))
     except UnsupportedAlgorithm as error:
         raise PluginError(
-            "The installed cryptography library was built without ML-KEM; install its wheel with"
-            " `pip install --upgrade cryptography`."
+            "the installed cryptography library was built without ML-KEM; install its wheel with"
+            " `pip install --upgrade cryptography`"
         ) from error
 
 

@@ -43,7 +43,7 @@ class X25519(Kem):
     def from_seed(cls, seed: ReadBuffer) -> KemPair:
         """See `Kem.from_seed`. The seed is the private key, clamped as RFC 7748 section 5 says."""
         if len(seed) != cls.seed_size:
-            raise CryptoError(f"A seed of x25519 has {cls.seed_size} bytes, not {len(seed)}.")
+            raise CryptoError(f"a seed of x25519 has {cls.seed_size} bytes, not {len(seed)}")
         return pair_of(X25519PrivateKey.from_private_bytes(bytes(seed)))
 
     @classmethod
@@ -73,7 +73,7 @@ def receive(pair: KemPair, ephemeral: ReadBuffer) -> bytes:
     """The Diffie-Hellman result of `pair` with the peer's ephemeral public key."""
     if not isinstance(pair.private, X25519PrivateKey):
         raise CryptoError(
-            "This key pair of x25519 was wiped or belongs to another driver; make a fresh one."
+            "this key pair of x25519 was wiped or belongs to another driver; make a fresh one"
         )
     return _exchange(pair.private, ephemeral)
 
@@ -85,8 +85,8 @@ def _exchange(private: X25519PrivateKey, public: ReadBuffer) -> bytes:
         return private.exchange(X25519PublicKey.from_public_bytes(bytes(public)))
     except ValueError as error:
         raise CryptoError(
-            "The other side sent an X25519 key that no honest program sends; the exchange was"
-            " refused."
+            "the other side sent an X25519 key that no honest program sends; end the connection and"
+            " begin again"
         ) from error
 
 

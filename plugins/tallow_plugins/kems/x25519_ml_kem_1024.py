@@ -60,8 +60,8 @@ class X25519MlKem1024(Kem):
         ct_x, ct_m = _split(ciphertext)
         if not isinstance(pair.private, tuple):
             raise CryptoError(
-                "This key pair of x25519-ml-kem-1024 was wiped or belongs to another driver; make"
-                " a fresh one."
+                "this key pair of x25519-ml-kem-1024 was wiped or belongs to another driver; make"
+                " a fresh one"
             )
         classical, lattice = pair.private
         ss_x = x25519.receive(classical, ct_x)

@@ -35,11 +35,9 @@ class MemoryRooms(Rooms):
     async def open(self, wanted: str | None, token_hash: bytes, now: float) -> str:
         self._wake(now)
         if len(self._open) >= self._limit:
-            raise RoomsFull("The relay has no room left: try again later, or use another relay.")
+            raise RoomsFull("the relay has no room left: try again later, or use another relay")
         if wanted in self._open:
-            raise RoomTaken(
-                "The code's number is in use on this relay: start again for a new code."
-            )
+            raise RoomTaken("the code's number is in use on this relay: start again for a new code")
         nameplate = self._drawn() if wanted is None else wanted
         self._open[nameplate] = token_hash
         if self._resting.pop(nameplate, None) is None:  # a resting one is counted already

@@ -12,7 +12,7 @@ def require_secret(driver: type[Signature], secret: ReadBuffer) -> None:
     """Raise `CryptoError` unless `secret` has the size of the driver's secret keys."""
     if len(secret) != driver.secret_size:
         raise CryptoError(
-            f"A secret key of {driver.name} has {driver.secret_size} bytes, not {len(secret)}."
+            f"a secret key of {driver.name} has {driver.secret_size} bytes, not {len(secret)}"
         )
 
 
@@ -20,7 +20,7 @@ def require_pair(driver: type[Signature], pair: SigningPair) -> None:
     """Raise `CryptoError` if `pair` was wiped, or has not the sizes of the driver's pairs."""
     if (len(pair.public), len(pair.secret)) != (driver.public_size, driver.secret_size):
         raise CryptoError(
-            f"This key pair of {driver.name} was wiped or belongs to another driver; load it again."
+            f"this key pair of {driver.name} was wiped or belongs to another driver; load it again"
         )
 
 
@@ -28,6 +28,6 @@ def not_verified(driver: type[Signature]) -> BadSignature:
     """The error for everything that does not verify; it says no more, since a forger would learn
     from it."""
     return BadSignature(
-        f"A signature of {driver.name} does not verify: do not trust what it stands under, and ask"
-        " for it again."
+        f"a signature of {driver.name} does not verify: do not trust what it stands under, and ask"
+        " for it again"
     )

@@ -62,8 +62,8 @@ def require_support() -> None:
         MLDSA87PrivateKey.from_seed_bytes(bytes(MlDsa87.secret_size))
     except UnsupportedAlgorithm as error:
         raise PluginError(
-            "The installed cryptography library was built without ML-DSA; install its wheel with"
-            " `pip install --upgrade cryptography`."
+            "the installed cryptography library was built without ML-DSA; install its wheel with"
+            " `pip install --upgrade cryptography`"
         ) from error
 
 

@@ -49,8 +49,8 @@ class SlhDsaSha2256f(Signature):
             )
         except BadSignature as error:
             raise CryptoError(
-                "The parts of this slh-dsa-sha2-256f secret key do not belong together; take it"
-                " from a backup."
+                "the parts of this slh-dsa-sha2-256f secret key do not belong together; take it"
+                " from a backup"
             ) from error
         return pair
 

@@ -64,8 +64,7 @@ _OPTIONS = {"relay.only": "relay-only", "relay.urls": "relay"}
 
 def sentence(error: TallowError) -> str:
     """What a person reads of `error`."""
-    text = worded(str(error), error.next_step)
-    return text if text.endswith("...") else text.rstrip(".")
+    return worded(str(error), error.next_step)
 
 
 def worded(text: str, step: NextStep | None) -> str:

@@ -205,7 +205,7 @@ class OutputTree:
         """Make a symbolic link when the folder that it lies in is left: until then nothing can lead
         through it."""
         if reason := check_target(components, target):
-            raise LocalProtocolError(f"OutputTree: a link that {reason}")
+            raise LocalProtocolError(f"cannot make a link that {reason}")
         folder, name = self._reach(components, is_directory=False)
         folder.add_link(PendingLink(name, target, mtime_ns, number))
 
@@ -260,7 +260,7 @@ class OutputTree:
                 folder.release()
         if len(self._stack) < depth:
             raise LocalProtocolError(
-                "OutputTree: closed, or going on below a folder that could not be made"
+                "the output is closed, or the entry lies below a folder that could not be made"
             )
         return self._stack[-1], components[-1]
 

@@ -192,8 +192,8 @@ class Opener(Half):
         size = len(raw) - self.overhead
         if size < 1:
             raise ForgedRecord(
-                "A record is too short to hold anything: it was changed on the way. Start the"
-                " transfer again."
+                "a record is too short to hold anything: it was changed on the way; start the"
+                " transfer again"
             )
         cipher, nonce, aad = self._next(len(raw))
         try:
@@ -241,8 +241,8 @@ def record_length(header: bytes | bytearray | memoryview, cap: int) -> int:
     (length,) = LENGTH.unpack(header)
     if not 1 <= length <= cap:
         raise ForgedRecord(
-            f"The other side, or someone between, sent a record of {length} bytes, outside 1 to"
-            f" {cap}. Try again."
+            f"the other side, or someone between, sent a record of {length} bytes, outside 1 to"
+            f" {cap}; try again"
         )
     assert isinstance(length, int)
     return length

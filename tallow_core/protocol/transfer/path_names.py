@@ -224,7 +224,7 @@ class TreeOrder:
             reason = self._check_key(depth, key)
         if reason is not None:
             raise RemoteProtocolError(
-                f"The other side sent a path that {reason}: {_shown(components)}"
+                f"the other side sent a path that {reason}: {_shown(components)}"
             )
         del self._last[depth:]
         self._last.append(key)

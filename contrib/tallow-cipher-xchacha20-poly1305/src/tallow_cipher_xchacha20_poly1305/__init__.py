@@ -32,7 +32,7 @@ class XChaCha20Poly1305(Cipher):
 
     def __init__(self, key: ReadBuffer) -> None:
         if len(key) != self.key_size:
-            raise CryptoError(f"A key of {self.name} has {self.key_size} bytes, not {len(key)}.")
+            raise CryptoError(f"a key of {self.name} has {self.key_size} bytes, not {len(key)}")
         # Here and not above: a plugin is loaded in every run, its library needed only when this
         # cipher was chosen.
         from nacl import bindings
@@ -68,8 +68,8 @@ class XChaCha20Poly1305(Cipher):
         except NotVerified:
             wipe(room)  # opened in place, it still holds the forgery
             raise ForgedRecord(
-                "A sealed record does not verify: it was changed on the way. Start the transfer"
-                " again."
+                "a sealed record does not verify: it was changed on the way; start the transfer"
+                " again"
             ) from None
         return len(room)
 
@@ -80,13 +80,13 @@ class XChaCha20Poly1305(Cipher):
     def _ready(self, nonce: ReadBuffer, source: ReadBuffer) -> tuple[bytes, bytes]:
         """The key and a copy of `source`; a `CryptoError` where the contract asks for one."""
         if self._key is None:
-            raise CryptoError(f"This key of {self.name} was wiped; take a fresh one.")
+            raise CryptoError(f"this key of {self.name} was wiped; take a fresh one")
         if len(nonce) != self.nonce_size:
             raise CryptoError(
-                f"A nonce of {self.name} has {self.nonce_size} bytes, not {len(nonce)}."
+                f"a nonce of {self.name} has {self.nonce_size} bytes, not {len(nonce)}"
             )
         if not memoryview(source).c_contiguous:
-            raise CryptoError(f"{self.name} takes no input with gaps.")
+            raise CryptoError(f"{self.name} takes no input with gaps")
         return self._key, bytes(source)
 
     def _room(self, out: WriteBuffer, length: int) -> memoryview:
@@ -94,8 +94,7 @@ class XChaCha20Poly1305(Cipher):
         view = memoryview(out)
         if view.readonly or not view.c_contiguous or view.nbytes < length:
             raise CryptoError(
-                f"{self.name} needs an output of {length} bytes that can be written and has no"
-                " gaps."
+                f"{self.name} needs an output of {length} bytes that can be written and has no gaps"
             )
         return view.cast("B")[:length]
 
