@@ -12,7 +12,8 @@ CONTRIB = Path(__file__).resolve().parent
 
 
 def pip(*words: object) -> None:
-    subprocess.run([sys.executable, "-m", "pip", *map(str, words), "--quiet"], check=True)  # noqa: S603
+    command = [sys.executable, "-m", "pip", *map(str, words), "--quiet"]
+    subprocess.run(command, check=True)  # noqa: S603
 
 
 def main(folder: Path) -> int:

@@ -25,7 +25,7 @@ PATIENCE = 20.0
 
 @pytest.fixture
 def settings(tmp_path: Path) -> DriverSettings:
-    return DriverSettings(Directories(*(tmp_path / part for part in "csdr")))
+    return DriverSettings(Directories(*(tmp_path / part for part in "csdr")), Options())
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:

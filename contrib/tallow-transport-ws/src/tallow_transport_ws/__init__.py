@@ -51,7 +51,7 @@ class WebSocket(Transport):
     )
 
     def __init__(self, settings: DriverSettings) -> None:
-        chosen: Options = settings.options or Options()
+        chosen: Options = settings.options
         if not chosen.path.startswith("/"):
             raise ConfigError("the option path of the transport ws does not begin with '/'")
         self._path = chosen.path
