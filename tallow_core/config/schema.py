@@ -37,7 +37,8 @@ class Rule:
     What it does not name narrows nothing.
 
     `via` is the proxy that these paths go by, None for that of `[network]`; with `via_required`
-    nothing of such a session goes beside it, so that no direct path is looked for.
+    nothing of such a session goes beside it, so that no direct path is looked for. Then discovery
+    and nat drivers, which know no paths, do not go beyond this machine either.
     """
 
     when: Condition = Condition()

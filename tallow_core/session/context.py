@@ -13,7 +13,7 @@ from tallow_core.errors import PolicyError
 from tallow_core.event_fields import for_plugins
 from tallow_core.events import Event, Reporter
 from tallow_core.protocol.handshake.suite_offer import Drivers
-from tallow_core.registry.kinds import NAT, SUITE_KINDS
+from tallow_core.registry.kinds import SUITE_KINDS
 from tallow_core.registry.loader import PluginLoader
 from tallow_core.session.network import Network
 from tallow_core.spi.discovery import Discovery
@@ -79,12 +79,9 @@ class Context:
 
     @cached_property
     def nats(self) -> list[Nat]:
-        """The nat drivers that policy allows, best first; none where no address of this machine may
-        be given away."""
-        if self.hidden:
-            return []
-        drivers = self.policy.drivers(NAT)
-        return [*self.plugins.build_usable(NAT, drivers, needed=False).values()]
+        """The nat drivers that policy allows and that no required proxy forbids, best first; none
+        where no address of this machine may be given away."""
+        return [] if self.hidden else self.network.nats
 
     def veto_suite(self, suite: Mapping[str, str]) -> str | None:
         """Ask every plugin whether it refuses `suite`."""

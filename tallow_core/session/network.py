@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Mapping
-from functools import cached_property
-from typing import Any, NamedTuple, TypeVar, get_args
+from collections.abc import Mapping, Sequence
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, get_args
 
 from tallow_core.config.policy import Policy
 from tallow_core.config.schema import Settings
 from tallow_core.errors import PolicyError, UnreachableError, UsageError
 from tallow_core.registry.kinds import DISCOVERY, NAT, PROXY, RESOLVER, TRANSPORT, Kind
 from tallow_core.registry.loader import PluginLoader
+from tallow_core.session.proxied_connector import ProxiedConnector
 from tallow_core.spi.byte_stream import ByteStream
 from tallow_core.spi.connector import Connector
 from tallow_core.spi.discovery import Discovery
@@ -30,7 +31,11 @@ from tallow_core.spi.transport import Transport, TransportRole
 from tallow_core.text import printable
 from tallow_core.types import Endpoint, NetworkPath, SocketAddress, Touch, Trust
 
+if TYPE_CHECKING:
+    from tallow_core.spi.nat import Nat
+
 D = TypeVar("D", bound=Driver)
+B = TypeVar("B", "Discovery", "Nat")
 
 _ALL_TOUCHES: frozenset[Touch] = frozenset(get_args(Touch))
 _HERE: frozenset[Touch] = frozenset({"local"})
@@ -43,6 +48,12 @@ class _Via(NamedTuple):
     proxy: Proxy | None
     where: str
     required: bool
+
+    @property
+    def hides(self) -> bool:
+        """Whether this machine may use the network by the proxy alone. One that carries everything
+        (`none`) hides nothing."""
+        return self.required and self.proxy is not None and self.proxy.carries < _ALL_TOUCHES
 
 
 class Network:
@@ -144,7 +155,9 @@ class Network:
                 f" the transport {transport.name} (it uses {beyond}); use another transport, or"
                 " another proxy"
             )
-        return _ProxiedConnector(self, via.proxy)
+        return ProxiedConnector(
+            via.proxy, self.isolation, self.resolve, partial(self.resolve, via=via)
+        )
 
     def alone(self, path: NetworkPath) -> bool:
         """Whether nothing may go beside `path`: its transport hides where this machine is, or its
@@ -169,7 +182,10 @@ class Network:
     # -- proxies ---------------------------------------------------------------------------------
 
     def _via(self, path: NetworkPath) -> _Via:
-        number = self._policy.rule_for(path)
+        return self._via_of(self._policy.rule_for(path))
+
+    def _via_of(self, number: int) -> _Via:
+        """As the rule of this number says, counted from 1; 0 stands for no rule."""
         rule = self._settings.policy.rule[number - 1] if number else None
         if rule is None or rule.via is None:
             return self._default_via()
@@ -234,8 +250,11 @@ class Network:
     async def _resolve(self, host: str, deadline: float) -> tuple[str, ...]:
         return await self.resolve(host, deadline)
 
-    async def resolve(self, host: str, deadline: float) -> tuple[str, ...]:
-        """The addresses of `host`; an onion name (RFC 7686) is never looked up."""
+    async def resolve(
+        self, host: str, deadline: float, *, via: _Via | None = None
+    ) -> tuple[str, ...]:
+        """The addresses of `host`, which is dialled by `via`; an onion name (RFC 7686) is never
+        looked up. A `PolicyError` where the resolver would be asked beside a required proxy."""
         if is_numeric(host):
             return (host,)
         if host.rstrip(".").lower().endswith(".onion"):
@@ -243,6 +262,8 @@ class Network:
                 f"{printable(host)} is an onion address, which only a proxy into that network"
                 " reaches"
             ).then("choose a proxy")
+        if via is not None and via.hides:
+            self._check_resolver(via)
         try:
             async with asyncio.timeout_at(deadline):
                 found = await self._resolver.resolve(host, deadline)
@@ -256,20 +277,41 @@ class Network:
             )
         return addresses
 
-    # -- discoveries -----------------------------------------------------------------------------
+    def _check_resolver(self, via: _Via) -> None:
+        """A resolver has no `Connector`: the proxy carries nothing of what it uses."""
+        beyond = self._resolver.touches - _HERE
+        if beyond:
+            assert via.proxy is not None
+            raise PolicyError(
+                f"{via.where} sends this path by the proxy {via.proxy.name}, and the resolver"
+                f" {self._resolver.name} would be asked beside it (it uses"
+                f" {' and '.join(sorted(beyond))}); use a numeric address, a proxy that resolves"
+                " names, or a resolver that stays on this machine"
+            )
+
+    # -- discoveries and nat drivers -------------------------------------------------------------
 
     @cached_property
     def discoveries(self) -> list[Discovery]:
-        """The discovery drivers that policy allows and that no proxy forbids."""
-        beyond = self._default_via().required or any(
-            rule.via is not None and rule.via_required for rule in self._settings.policy.rule
-        )
-        fitting = [
-            driver
-            for driver in self._policy.drivers(DISCOVERY)
-            if driver.touches <= _HERE or not beyond
-        ]
+        """The discovery drivers that policy allows and that no required proxy forbids."""
+        fitting = self._beside_proxies(self._policy.drivers(DISCOVERY))
         return [*self._plugins.build_usable(DISCOVERY, fitting, needed=False).values()]
+
+    @cached_property
+    def nats(self) -> list[Nat]:
+        """The nat drivers that policy allows and that no required proxy forbids, best first."""
+        fitting = self._beside_proxies(self._policy.drivers(NAT))
+        return [*self._plugins.build_usable(NAT, fitting, needed=False).values()]
+
+    def _beside_proxies(self, drivers: Sequence[type[B]]) -> list[type[B]]:
+        """Of `drivers`, where any path has a required proxy, those that stay on this machine."""
+        beyond = not self._hides()
+        return [driver for driver in drivers if beyond or driver.touches <= _HERE]
+
+    def _hides(self) -> bool:
+        rules = enumerate(self._settings.policy.rule, 1)
+        required = [self._via_of(number) for number, rule in rules if rule.via_required]
+        return any(via.hides for via in [self._default_via(), *required])
 
     # -- drivers ---------------------------------------------------------------------------------
 
@@ -287,48 +329,3 @@ class Network:
 
     def _rule(self, number: int) -> str:
         return f"rule {number} of `[policy]` ({self._settings.origin('policy.rule')})"
-
-
-class _ProxiedConnector(Connector):
-    """TCP by a proxy. Names are resolved here, unless the proxy does it at its end."""
-
-    def __init__(self, network: Network, proxy: Proxy) -> None:
-        self._network = network
-        self._proxy = proxy
-        self._direct = DirectConnector(network.resolve)
-
-    async def connect(
-        self, host: str, port: int, deadline: float, *, local: SocketAddress | None = None
-    ) -> ByteStream:
-        """See `Connector.connect`."""
-        isolation = self._network.isolation(host, port)
-        if self._proxy.remote_names or is_numeric(host):
-            return await self._proxy.connect(
-                self._direct, host, port, deadline, isolation=isolation, local=local
-            )
-        loop = asyncio.get_running_loop()
-        addresses = await self._network.resolve(host, deadline)
-        failure = UnreachableError("it has no address")
-        for position, address in enumerate(addresses):
-            share = (deadline - loop.time()) / (len(addresses) - position)
-            try:
-                return await self._proxy.connect(
-                    self._direct,
-                    address,
-                    port,
-                    loop.time() + share,
-                    isolation=isolation,
-                    local=local,
-                )
-            except UnreachableError as error:
-                failure = error
-        raise UnreachableError(f"{printable(host)}: {failure}")
-
-    async def resolve(self, host: str, deadline: float) -> tuple[str, ...]:
-        """See `Connector.resolve`."""
-        if self._proxy.remote_names and not is_numeric(host):
-            raise PolicyError(
-                f"{printable(host)} is not looked up: the proxy {self._proxy.name} resolves names"
-                " itself; use a transport that dials TCP"
-            )
-        return await self._network.resolve(host, deadline)

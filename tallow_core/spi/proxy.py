@@ -16,11 +16,12 @@ from tallow_core.types import Endpoint, SocketAddress, Touch
 class Proxy(Driver):
     """Opens connections for a user's transports by way of a server.
 
-    `carries` is what it takes beside "local", which needs no proxy: {"tcp"} today. A transport or
-    discovery that touches something else is refused while the proxy is in use. `remote_names` says
-    that it resolves host names at its own end, so that no name is looked up here. `touches` is what
-    it uses of the network itself, `reveals` says in one sentence what its server and the network
-    learn.
+    `carries` is what it takes beside "local", which needs no proxy: {"tcp"} today. A transport that
+    touches something else is refused on its paths. Where the proxy is required, resolvers,
+    discoveries and nat drivers that touch more than "local" are not used: they open sockets of
+    their own. `remote_names` says that it resolves host names at its own end, so that no name is
+    looked up here. `touches` is what it uses of the network itself, `reveals` says in one sentence
+    what its server and the network learn.
     """
 
     touches: ClassVar[frozenset[Touch]]
@@ -61,10 +62,11 @@ class Proxy(Driver):
 
 class OnionService(ABC):
     """An optional power of a `Proxy`: it makes a port of this machine reachable by a name of its
-    network."""
+    network. Nothing in Tallow calls it yet; the kit checks it."""
 
     @abstractmethod
     def serve(self, port: int) -> AbstractAsyncContextManager[Endpoint]:
         """While the context is open, connections to the endpoint that it gives arrive at `port` of
         the loopback address 127.0.0.1. A server that cannot do it is an `UnreachableError`. The
-        endpoint's scheme is the name of the driver; a transport takes its host and port."""
+        endpoint's scheme is the name of the driver; a transport takes its host and port. Leaving
+        the context, also when it is cancelled, takes the name back."""

@@ -23,7 +23,8 @@ class Resolver(Driver):
 
     The core asks it before a dial, unless the proxy of the path resolves names itself. It is never
     asked for a numeric address or a name below `.onion` (RFC 7686). `touches` is what it uses of
-    the network itself, `reveals` says in one sentence who learns which names.
+    the network itself; it has no `Connector`, so that one that touches more than "local" is not
+    asked where a proxy is required. `reveals` says in one sentence who learns which names.
     """
 
     touches: ClassVar[frozenset[Touch]]
@@ -39,5 +40,7 @@ class Resolver(Driver):
         clock of the running loop).
 
         A name without an address, an answer that fails validation, a server that does not answer
-        and a deadline that has passed are an `UnreachableError`. Cancelling it ends the question.
+        and a deadline that has passed are an `UnreachableError`. Cancelling it returns at once and
+        leaves no socket open; a call of the system that cannot be ended may run on, and its answer
+        is dropped.
         """

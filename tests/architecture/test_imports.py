@@ -44,6 +44,7 @@ INNER: dict[str, tuple[str, ...]] = {
         "output_tree",
     ),
     "session": (
+        "proxied_connector",
         "network",
         "context",
         "frame_io",

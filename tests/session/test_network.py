@@ -20,15 +20,17 @@ from tallow_core.config.schema import (
 from tallow_core.directories import Directories
 from tallow_core.errors import PolicyError, UnreachableError
 from tallow_core.plugin_settings import DriverSettings
-from tallow_core.registry.kinds import DISCOVERY, PROXY, RESOLVER, TRANSPORT, Kind
+from tallow_core.registry.kinds import DISCOVERY, NAT, PROXY, RESOLVER, TRANSPORT, Kind
 from tallow_core.session.network import Network
 from tallow_core.spi.byte_stream import ByteStream
 from tallow_core.spi.connector import Connector
 from tallow_core.spi.resolver import Resolved
 from tallow_core.spi.transport import Transport
+from tallow_core.testing.fake_nat import FakeNat
 from tallow_core.testing.fake_network import FakeProxy, FakeResolver
 from tallow_core.types import Endpoint, NetworkPath, SocketAddress, Touch, Trust
 from tallow_plugins.discoveries.local import Local
+from tallow_plugins.nats.interfaces import Interfaces
 from tallow_plugins.proxies.none import NoProxy
 
 RELAY = NetworkPath("relay", "tls://r:1", "plain")
@@ -127,11 +129,17 @@ class Names(FakeResolver):
         return await super().resolve(name, deadline)
 
 
+class AsksServers(Names):
+    name = "dns"
+    touches: ClassVar[frozenset[Touch]] = frozenset({"local", "tcp", "udp"})
+
+
 DRIVERS: dict[str, list[type[Any]]] = {
     TRANSPORT.name: [Plain, Datagrams, Onion],
     PROXY.name: [NoProxy, Remembering, Numeric],
-    RESOLVER.name: [Names],
+    RESOLVER.name: [Names, AsksServers],
     DISCOVERY.name: [Local, LinkDiscovery],
+    NAT.name: [Interfaces, FakeNat],
 }
 
 
@@ -181,10 +189,10 @@ def calls() -> list[Dialled]:
     return Remembering.calls
 
 
-def network(tmp_path: Path, *rules: Rule, proxy: str = "") -> Network:
+def network(tmp_path: Path, *rules: Rule, proxy: str = "", resolver: str = "") -> Network:
     settings = Settings(
         policy=PolicySettings(rule=rules),
-        network=NetworkSettings(proxy=proxy),
+        network=NetworkSettings(proxy=proxy, resolver=resolver),
         directories=Directories(*(tmp_path / part for part in "csdr")),
     )
     stub: Any = Stub(settings)
@@ -293,11 +301,64 @@ def test_what_nothing_may_go_beside(
     assert network(tmp_path, *rules, proxy=proxy).alone(path) is alone
 
 
-@pytest.mark.parametrize(("proxy", "names"), [("", ["local", "link"]), ("fake-proxy", ["local"])])
-def test_a_proxy_leaves_out_discovery_beyond_this_machine(
-    tmp_path: Path, proxy: str, names: list[str]
+def by(proxy: str, *, required: bool, relay: bool = True) -> Rule:
+    return Rule(when=Condition(relay=relay), via=proxy, via_required=required)
+
+
+@pytest.mark.parametrize(
+    ("rules", "proxy", "left"),
+    [
+        ((), "", 2),
+        ((), "none", 2),
+        ((), "fake-proxy", 1),
+        ((by("fake-proxy", required=False),), "", 2),
+        ((by("fake-proxy", required=True),), "", 1),
+        ((by("fake-proxy", required=True, relay=False),), "", 1),
+        ((by("none", required=True),), "", 2),
+        ((by("none", required=True),), "fake-proxy", 1),
+    ],
+)
+def test_a_required_proxy_leaves_out_discoveries_and_nat_drivers_beyond_this_machine(
+    tmp_path: Path, rules: tuple[Rule, ...], proxy: str, left: int
 ) -> None:
-    assert [each.name for each in network(tmp_path, proxy=proxy).discoveries] == names
+    made = network(tmp_path, *rules, proxy=proxy)
+    assert [each.name for each in made.discoveries] == ["local", "link"][:left]
+    assert [each.name for each in made.nats] == ["interfaces", "fake-nat"][:left]
+
+
+@pytest.mark.parametrize(
+    ("rules", "proxy", "where"),
+    [
+        ((), "numeric", "`[network] proxy`"),
+        ((by("numeric", required=True),), "", "rule 1 of `[policy]`"),
+    ],
+)
+def test_no_resolver_is_asked_beside_a_required_proxy(
+    tmp_path: Path, calls: list[Dialled], rules: tuple[Rule, ...], proxy: str, where: str
+) -> None:
+    made = network(tmp_path, *rules, proxy=proxy, resolver="dns")
+    with pytest.raises(
+        PolicyError, match=r"proxy numeric, and the resolver dns .*tcp and udp"
+    ) as e:
+        dial(made, Endpoint("plain", "two.example", 1), RELAY)
+    assert str(e.value).startswith(where)
+    dial(made, Endpoint("plain", "203.0.113.1", 1), RELAY)
+    assert [call.host for call in calls] == ["203.0.113.1"]
+
+
+@pytest.mark.parametrize(
+    ("rules", "resolver"),
+    [
+        ((by("numeric", required=True),), ""),  # with a resolver that stays on this machine
+        ((by("fake-proxy", required=True),), "dns"),  # the proxy resolves
+        ((by("numeric", required=False),), "dns"),  # what goes beside it is allowed
+    ],
+)
+def test_names_are_resolved_where_nothing_goes_beside_a_required_proxy(
+    tmp_path: Path, calls: list[Dialled], rules: tuple[Rule, ...], resolver: str
+) -> None:
+    dial(network(tmp_path, *rules, resolver=resolver), Endpoint("plain", "two.example", 1), RELAY)
+    assert calls
 
 
 def test_schemes_are_apart_from_names(tmp_path: Path) -> None:
