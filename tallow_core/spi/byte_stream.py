@@ -37,22 +37,25 @@ class ByteStream(ABC):
     @abstractmethod
     async def receive_into(self, buffer: WriteBuffer) -> int:
         """Wait for at least one byte, put what has come into `buffer`, return how many; 0 once the
-        other end has sent all. Raises `BrokenOffError`."""
+        other end has sent all. Raises `BrokenOffError`. Cancelled, it may have taken bytes that are
+        lost: close the stream."""
 
     @abstractmethod
     async def send(self, *buffers: ReadBuffer) -> None:
         """Return when every byte of `buffers`, in order, was handed to the operating system; the
-        buffers may then be reused. Raises `BrokenOffError`."""
+        buffers may then be reused. Raises `BrokenOffError`. Cancelled, it may have sent a part:
+        close the stream. It does not use the buffers any more."""
 
     @abstractmethod
     async def send_eof(self) -> None:
         """Announce that no more bytes will come. Receiving goes on where the transport has
-        half-close. Raises `BrokenOffError`."""
+        half-close. Raises `BrokenOffError`. Cancelled, the other end may see the end or not: close
+        the stream."""
 
     @abstractmethod
     async def aclose(self) -> None:
         """Close both directions, without losing bytes already sent. Idempotent; never raises for a
-        broken connection."""
+        broken connection. Cancelled, it closes at once, and bytes on their way may be lost."""
 
     def detach(self) -> socket.socket | None:
         """Give up the socket, where the stream is one and nothing else: connected, non-blocking,
@@ -77,7 +80,8 @@ class Multiplexed(ABC):
     @abstractmethod
     async def open_stream(self) -> ByteStream:
         """Open a further stream to the other end. A `BrokenOffError` where the connection has ended
-        or carries as many as it may: the caller then dials again."""
+        or carries as many as it may: the caller then dials again. Cancelling it leaves no stream of
+        this call open, and the others go on."""
 
     @abstractmethod
     async def accept_stream(self) -> ByteStream:

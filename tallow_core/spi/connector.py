@@ -23,9 +23,11 @@ class Connector(ABC):
         The stream gives up its socket (`ByteStream.detach`) where it has one. Nothing that answers,
         a refusal, or a name that does not resolve is an `UnreachableError`; a proxy that refuses
         our credentials is a `ConfigError`; what policy forbids is a `PolicyError`.
+        Cancelling it leaves no connection open.
         """
 
     @abstractmethod
     async def resolve(self, host: str, deadline: float) -> tuple[str, ...]:
         """The numeric addresses of `host`, for a transport that does not dial TCP; a numeric one is
-        returned as it is. An `UnreachableError` if there is none before `deadline`."""
+        returned as it is. An `UnreachableError` if there is none before `deadline`. Cancelling it
+        drops the answer."""

@@ -48,17 +48,18 @@ class Discovery(Driver):
     @abstractmethod
     def announce(self, advert: Advert) -> AbstractAsyncContextManager[None]:
         """Announce while the context is open; the announcement is gone when it closes, also when it
-        is cancelled. Entering must not take longer than a few seconds."""
+        is cancelled, and when entering is. Entering must not take longer than a few seconds."""
 
     @abstractmethod
     async def nameplates(self, deadline: float) -> frozenset[str]:
         """The nameplates that are announced now, as far as can be seen before `deadline` (on the
-        clock of the running loop): a new code avoids them. Returns what was found by then."""
+        clock of the running loop): a new code avoids them. Returns what was found by then.
+        Cancelling it leaves no socket or task behind."""
 
     @abstractmethod
     def browse(self, nameplate: str) -> AsyncIterator[Endpoint]:
         """Yield endpoints announced for `nameplate`, each once, as they appear, until cancelled.
 
         An answer is a hint, and may be forged: the session decides. What is malformed is passed
-        over.
+        over. Cancelling it, or closing the iterator, leaves no socket or task behind.
         """

@@ -33,6 +33,8 @@ class Reach(NamedTuple):
     to `gather`. A base with port 0 asks the core to listen at a free port of that address, which
     has to be one of this machine; `port` is then 0 too. `lifetime` is in seconds, None if the
     address stays. `data` is for the driver of the same name at the other end, at most 512 bytes.
+    It is listed to the other end and checked there, but not handed to a driver yet: a list of
+    candidates does not name the driver. What drivers have to exchange goes by signals.
     """
 
     kind: CandidateKind
@@ -56,7 +58,7 @@ class Hole(NamedTuple):
 
 class RelayView(NamedTuple):
     """What the relay of the session says: the address and port that it sees of this end, and its
-    own endpoint."""
+    own endpoint. Nothing fills it yet: `gather` is given None, and has to be of use without it."""
 
     address: str
     port: int
@@ -76,11 +78,14 @@ class Signalling(ABC):
     async def send(self, data: bytes, addresses: Sequence[SocketAddress] = ()) -> None:
         """Send `data`, at most 16 KiB, and up to 16 addresses of this end, which are the only ones
         that the other end may dial. In a session at most 64 messages with 256 KiB of data; one more
-        is a `PolicyError`. The session that ends is a `TransportError`."""
+        is a `PolicyError`. The session that ends is a `TransportError`. Cancelled in the middle
+        of the message it breaks the session's connection, before that it sends nothing; the message
+        counts in both cases."""
 
     @abstractmethod
     async def receive(self) -> bytes:
-        """The data of the next message. Its addresses are in `addresses` by then."""
+        """The data of the next message. Its addresses are in `addresses` by then. Cancelling it
+        loses no message."""
 
     @abstractmethod
     async def connect(
@@ -96,13 +101,14 @@ class Signalling(ABC):
 
         Raises `PolicyError` for every other address and beyond 64 different places in a session,
         `UnreachableError` if there is no connection at `deadline` (on the clock of the running
-        loop).
+        loop). Cancelling it leaves no socket open; the place counts.
         """
 
 
 class Nat(Driver):
-    """Finds addresses. `touches` is what the driver uses of the network; `reveals` says in one
-    sentence what others learn when it is used."""
+    """Finds addresses. `touches` is what the driver uses of the network: one that touches more than
+    "local" is not used where a proxy is required. `reveals` says in one sentence what others learn
+    when it is used."""
 
     touches: ClassVar[frozenset[Touch]]
     reveals: ClassVar[str]
@@ -121,10 +127,12 @@ class Nat(Driver):
     ) -> AsyncIterator[Reach]:
         """Yield addresses as they are found, until `deadline` (on the clock of the running loop) at
         the latest. `bases` are the sockets at which the core listens so far, none at first.
+        `relay_view` is None so far, see `RelayView`.
 
         It is called again when bases have changed, and from time to time: what is still valid is
-        yielded again. It may be cancelled at any moment. An exception, or staying beyond the
-        deadline, has the driver left out for the session, with a warning.
+        yielded again. It may be cancelled at any moment, and leaves no socket or task behind then.
+        An exception, or staying beyond the deadline, has the driver left out for the session, with
+        a warning.
         """
 
 
@@ -134,7 +142,8 @@ class Maps(ABC):
     @abstractmethod
     def map(self, base: SocketAddress, lifetime: float) -> AbstractAsyncContextManager[Reach]:
         """Forward a port to `base` while the context is open, asked for `lifetime` seconds at
-        a time and renewed by the driver. Closing takes the mapping back.
+        a time and renewed by the driver. Leaving the context, also when it is cancelled, takes the
+        mapping back, within a second; so does cancelling it while it is entered.
 
         A gateway that does not, or that is not there, is an `UnreachableError`.
         """
@@ -149,5 +158,6 @@ class Punches(ABC):
         other role at about the same time.
 
         The guest then dials from `Hole.local`, and the host accepts at its own. No way until
-        `deadline` is an `UnreachableError`.
+        `deadline` is an `UnreachableError`. Cancelling it leaves no socket open; the other end is
+        not informed, and ends at its deadline.
         """

@@ -47,13 +47,15 @@ class Rooms(Driver):
         """Open a room and return its nameplate: `wanted`, or a random one of the shortest length of
         which less than a tenth is in use (4 to 10 digits, no leading zero).
 
-        Raises `RoomTaken` or `RoomsFull`.
+        Raises `RoomTaken` or `RoomsFull`. Cancelled, the room may be open; it is then in use until
+        it is closed.
         """
 
     @abstractmethod
     async def owner(self, nameplate: str) -> bytes | None:
-        """The token hash of an open room, or None."""
+        """The token hash of an open room, or None. Cancelling it changes nothing."""
 
     @abstractmethod
     async def close(self, nameplate: str, now: float) -> None:
-        """Free a room; its nameplate rests from `now`. Does nothing if the room is not open."""
+        """Free a room; its nameplate rests from `now`. Does nothing if the room is not open.
+        Cancelled, the room is closed or not; closing it once more is safe."""

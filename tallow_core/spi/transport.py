@@ -45,11 +45,13 @@ class Listener(ABC):
     async def accept(self) -> ByteStream:
         """Wait for the next connection; a `BrokenOffError` once the listener is closed. A slow or
         hostile handshake of one connection never delays the next: where the transport has one, it
-        runs within the stream's first `receive_into` or `send`."""
+        runs within the stream's first `receive_into` or `send`. Cancelling it loses no connection:
+        the next call gives it."""
 
     @abstractmethod
     async def aclose(self) -> None:
-        """Stop listening; streams already accepted go on. Idempotent."""
+        """Stop listening; streams already accepted go on. Idempotent. Cancelled, it has stopped
+        listening all the same."""
 
 
 class Transport(Driver):
@@ -128,6 +130,8 @@ class Transport(Driver):
 
         `lasting` asks for the identity kept in the state directory (a relay's); otherwise one that
         dies with the listener. `shared` lets others bind the same port and dial from it
-        (SO_REUSEPORT), as punching a hole needs it; a transport without ports ignores it.
+        (SO_REUSEPORT), as punching a hole needs it; a transport without ports ignores it. The core
+        asks for it only where a nat driver has the power `Punches`, and none that comes with Tallow
+        has it yet. Cancelling it leaves nothing bound.
         """
         raise UnreachableError(f"{self.name} does not listen; use another transport")
