@@ -25,7 +25,7 @@ from tallow_core.events import TextReceived, TransferDone
 from tallow_core.protocol.handshake.code import parse_code
 from tallow_core.session.context import Context
 from tallow_core.text import printable
-from tallow_core.transfer.receive import receive as receive_payload
+from tallow_core.transfer.receive import fetch_payload
 
 
 async def receive(
@@ -49,7 +49,7 @@ async def receive(
     parsed = parse_code(code)
     with composed(settings, on_event, on_warning, on_note) as (context, reporter):
         decide = Decisions(accept, context.settings)
-        await receive_payload(context, parsed, at, decide, ask_number)
+        await fetch_payload(context, parsed, at, decide, ask_number)
         if decide.text is not None:
             await _hand_over(context, bytes(decide.text.data), decide.text_into)
         return reporter.result()

@@ -23,7 +23,7 @@ from tallow_core.errors import UsageError
 from tallow_core.events import TransferDone
 from tallow_core.files.source.tree_filter import TreeOptions
 from tallow_core.transfer.payloads import FilesPayload, Payload, StreamPayload, TextPayload
-from tallow_core.transfer.send import send as send_payload
+from tallow_core.transfer.send import serve_payload
 
 
 async def send(
@@ -52,7 +52,7 @@ async def send(
     """
     payload = _payload([os.fspath(path) for path in paths], text, stream, (follow, git, exclude))
     with composed(settings, on_event, on_warning, on_note) as (context, reporter):
-        await send_payload(context, payload, code, ask_number, anew=anew)
+        await serve_payload(context, payload, code, ask_number, anew=anew)
         return reporter.result()
 
 

@@ -156,7 +156,7 @@ class DirectPathFinder:
         with contextlib.suppress(
             LocalProtocolError
         ):  # our final message went out while this one waited for the lane
-            await self._channel.send(RecordType.CANDIDATES, write_candidates(ours))
+            await self._channel.post(RecordType.CANDIDATES, write_candidates(ours))
 
     async def _listen_for(self, reaches: list[Reach]) -> None:
         """Listen at each base that asks for it."""

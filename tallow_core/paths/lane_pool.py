@@ -129,7 +129,7 @@ class LanePool:
         if self.lanes.role is Role.HOST:
             self._ready.append(lane.keys.lane)
         else:
-            await lane.send(RecordType.PING)
+            await lane.put(RecordType.PING)
 
     def _add(self, lane: Lane) -> None:
         number = lane.keys.lane
@@ -154,7 +154,7 @@ class LanePool:
     async def _read(self, lane: Lane) -> Record | None:
         host = self.lanes.role is Role.HOST
         while not lane.opener.finished:
-            kind, body = await lane.receive()
+            kind, body = await lane.next_record()
             if kind == RecordType.EPOCH:
                 await self.lanes.epochs.received(lane, body)
             elif kind in FLOW and not host:
@@ -164,7 +164,7 @@ class LanePool:
             elif kind not in (RecordType.PING, RecordType.CLOSE):
                 raise malformed(f"record {kind:#04x} on a lane that carries nothing yet")
         if not lane.sealer.finished:
-            await lane.send(RecordType.CLOSE, final=True)
+            await lane.put(RecordType.CLOSE, final=True)
         return None
 
     def _stands(self, number: int) -> None:
@@ -237,7 +237,7 @@ class LanePool:
         """Send the host the number of lanes that the user of this end chose, if any. Only the guest
         calls this."""
         if chosen := self._context.settings.session.lanes:
-            await self.channel.send(RecordType.LANES_WANTED, write_wanted(chosen))
+            await self.channel.post(RecordType.LANES_WANTED, write_wanted(chosen))
 
     async def _on_wish(self, body: bytes) -> None:
         if self._wish:
@@ -257,7 +257,7 @@ class LanePool:
             if not lane.address:
                 self.lanes.expect(count)
             further = Further(lane.keys.lane if lane.address else CONTROL_LANE, count)
-            self.scope.spawn(self.channel.send(RecordType.LANES, further.encoded()))
+            self.scope.spawn(self.channel.post(RecordType.LANES, further.encoded()))
 
     def further(self, address: str) -> Lane | None:
         """Take a lane that has joined at `address`, where the data goes already; "" is the

@@ -101,7 +101,7 @@ class RecordReceiver:
         try:
             ahead = self._ahead.pop(lane, None)
             if ahead is None:
-                return await lane.receive()
+                return await lane.next_record()
             return await asyncio.shield(ahead) or (RecordType.CLOSE, memoryview(b""))
         finally:
             self._waited += time.monotonic() - self._since
@@ -141,7 +141,7 @@ class RecordReceiver:
             arrived = Arrived(
                 self._number, self._count, min(int(self._waited * 1000), (1 << 32) - 1)
             )
-            await self._channel.send(RecordType.ACK, arrived.encoded())
+            await self._channel.post(RecordType.ACK, arrived.encoded())
 
     async def _ends(self) -> None:
         """Read the end of every other lane in use. A lane that was cut is an error, also when all
@@ -171,7 +171,7 @@ class RecordReceiver:
         await self._tell()
         for lane in old:
             if not lane.sealer.finished:
-                await lane.send(RecordType.CLOSE, final=True)
+                await lane.put(RecordType.CLOSE, final=True)
             self._lane_set.drop(lane)
         self._use(spare.lane, "found")
         self._ahead[spare.lane] = spare.reading
@@ -203,7 +203,7 @@ class RecordReceiver:
         for broken in self._lanes:
             self._lane_set.drop(broken)
         lost = Lost(number, count, self._lane_set.next_number)
-        await self._channel.send(RecordType.LOST, lost.encoded())
+        await self._channel.post(RecordType.LOST, lost.encoded())
         self._use(await self._lane_set.dial(), reason)
 
     async def _on_given_up(self, body: bytes) -> None:
@@ -232,14 +232,14 @@ class RecordReceiver:
         for lane in self._lanes:
             try:
                 if not lane.sealer.finished:
-                    await lane.send(RecordType.CLOSE, final=True)
+                    await lane.put(RecordType.CLOSE, final=True)
             except TallowError:
                 if not self._aside:
                     raise
 
 
 async def _one(lane: Lane) -> Record | None:
-    return await lane.receive()
+    return await lane.next_record()
 
 
 def _seen(task: asyncio.Task[Record | None]) -> None:

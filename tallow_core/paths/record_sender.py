@@ -89,7 +89,7 @@ class RecordSender:
         """The id of the path in use: that of the lane that the data moved to."""
         return self._lanes[0].keys.lane
 
-    async def send(self, buffer: RecordBuffer, size: int) -> None:
+    async def transmit(self, buffer: RecordBuffer, size: int) -> None:
         """Seal and send `buffer.plain[:size]` by the best path there is; the buffer may be reused
         afterwards."""
         await self._choose()
@@ -99,7 +99,7 @@ class RecordSender:
         if self._aside:
             self._backlog.keep(buffer.plain[:size])
         try:
-            await self._put(buffer, size)
+            await self._put_on_next(buffer, size)
         except TransportError:
             if not self._aside:
                 raise
@@ -136,7 +136,7 @@ class RecordSender:
         while self._aside and self._backlog.kept:
             await self._change()
 
-    async def _put(self, buffer: RecordBuffer, size: int) -> None:
+    async def _put_on_next(self, buffer: RecordBuffer, size: int) -> None:
         """Send a record by the lane that is next. The final one ends that lane; the others are
         ended after it.
 
@@ -151,7 +151,7 @@ class RecordSender:
         with self._throughput.sending():
             await self._free_to_send(lane)
             await (
-                lane.send_filled(buffer, size)
+                lane.put_filled(buffer, size)
                 if len(self._lanes) == 1
                 else self._go(lane, buffer, size)
             )
@@ -167,7 +167,7 @@ class RecordSender:
     async def _go(self, lane: Lane, buffer: RecordBuffer, size: int) -> None:
         copy = self._buffers.get(lane) or self._buffers.setdefault(lane, RecordBuffer.for_data())
         copy.plain[:size] = buffer.plain[:size]
-        self._going[lane] = task = self._scope.task(lane.send_filled(copy, size))
+        self._going[lane] = task = self._scope.task(lane.put_filled(copy, size))
         task.add_done_callback(_seen)
         await asyncio.sleep(0)
 
@@ -181,7 +181,7 @@ class RecordSender:
     ) -> None:
         """Send a small record on a lane, after the record that is being sent on it."""
         await self._free_to_send(lane)
-        await lane.send(kind, body, final=final)
+        await lane.put(kind, body, final=final)
 
     async def _end_others(self) -> None:
         for number, lane in enumerate(self._lanes):
@@ -249,7 +249,7 @@ class RecordSender:
                 )
                 self._reporter.note(f"{lane.address} gives {better}; going back there")
                 with contextlib.suppress(LocalProtocolError):  # our final word has gone out
-                    await self._channel.send(RecordType.GIVEN_UP, write_lane(lane.keys.lane))
+                    await self._channel.post(RecordType.GIVEN_UP, write_lane(lane.keys.lane))
                 return
 
     async def _keep_alive(self, lane: Lane) -> None:
@@ -267,7 +267,7 @@ class RecordSender:
                     and self._lanes[0] is lane
                     and not heard.sealer.finished
                 ):
-                    await heard.send(RecordType.PING)
+                    await heard.put(RecordType.PING)
 
     async def _fall_back(self) -> None:
         """Go on, on a new lane of the session's own path, with the first record that the receiver
@@ -291,7 +291,7 @@ class RecordSender:
         buffer = RecordBuffer.for_data()
         for copy in self._backlog.take_kept():
             buffer.plain[: len(copy)] = copy
-            await self._put(buffer, len(copy))
+            await self._put_on_next(buffer, len(copy))
 
     async def _on_ack(self, body: bytes) -> None:
         arrived = read_arrived(body)

@@ -77,7 +77,7 @@ class SignalExchange:
             raise PolicyError("the nat drivers exchange more than a session may carry")
         if self._channel.ended:
             raise UnreachableError("the session has ended")
-        await self._channel.send(RecordType.SIGNAL, signal.encoded())
+        await self._channel.post(RecordType.SIGNAL, signal.encoded())
 
     async def connect(
         self,

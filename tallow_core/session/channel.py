@@ -41,7 +41,7 @@ class StoppedError(BrokenOffError):
 
 class Channel:
     """Messages on `lane`, the control lane. A record type with a handler goes to that handler; what
-    else comes is for `receive`."""
+    else comes is for `next_message`."""
 
     def __init__(self, scope: Scope, lane: Lane) -> None:
         self.lane = lane
@@ -64,11 +64,11 @@ class Channel:
             raise LocalProtocolError(f"record {kind:#04x} has a handler already")
         self._handlers[kind] = handler
 
-    async def send(self, kind: RecordType, body: bytes = b"", *, final: bool = False) -> None:
+    async def post(self, kind: RecordType, body: bytes = b"", *, final: bool = False) -> None:
         """Send one message."""
-        await self.lane.send(kind, body, final=final)
+        await self.lane.put(kind, body, final=final)
 
-    async def receive(self) -> tuple[int, bytes]:
+    async def next_message(self) -> tuple[int, bytes]:
         """The next message that no handler takes, as (type, body). Raises what ended the session:
         `RefusedError`, `StoppedError`, `BrokenOffError`, ..."""
         if not self._inbox.empty():
@@ -80,7 +80,7 @@ class Channel:
         while not self.lane.opener.finished:
             try:
                 async with asyncio.timeout(SILENCE_SECONDS):
-                    kind, body = await self.lane.receive()
+                    kind, body = await self.lane.next_record()
             except TimeoutError:
                 raise BrokenOffError(
                     f"nothing was heard from the other side for {SILENCE_SECONDS:g} s; try again"
@@ -94,7 +94,7 @@ class Channel:
 
     async def dispatch(self, kind: int, body: bytes) -> None:
         """Pass one message on. Raises `RemoteProtocolError` if it waits longer than
-        `SILENCE_SECONDS` for `receive`."""
+        `SILENCE_SECONDS` for `next_message`."""
         if (handler := self._handlers.get(kind)) is not None:
             await handler(body)
             return
@@ -109,7 +109,7 @@ class Channel:
         while not self.ended:
             await asyncio.sleep(PING_SECONDS)
             if not self.ended:
-                await self.send(RecordType.PING)
+                await self.post(RecordType.PING)
 
     async def last_words(self, error: BaseException) -> None:
         """Say to the other end why this one stops, if the connection still carries it."""
@@ -117,7 +117,7 @@ class Channel:
             return
         with contextlib.suppress(TallowError, TimeoutError):
             async with asyncio.timeout(LAST_WORDS_SECONDS):
-                await self.send(RecordType.ERROR, _reason(error), final=True)
+                await self.post(RecordType.ERROR, _reason(error), final=True)
 
 
 def _reason(error: BaseException) -> bytes:

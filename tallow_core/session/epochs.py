@@ -31,7 +31,7 @@ class Epochs:
 
     async def begin(self, lane: Lane) -> None:
         """End the epoch of this end's direction of `lane`."""
-        await lane.send_epoch(self.count, self._schedule)
+        await lane.put_epoch(self.count, self._schedule)
 
     async def catch_up(self, lane: Lane) -> None:
         """Begin the present epoch on a lane that missed a rekey. Only the host does, and only on

@@ -29,7 +29,8 @@ Dial = Callable[[], Awaitable[ByteStream]]
 
 
 class Lane:
-    """Sends and receives sealed records. Sending is serialised; one task receives."""
+    """Puts sealed records on a stream and takes the other end's off it. `put` and its like wait for
+    each other; one task calls `next_record`."""
 
     def __init__(
         self, stream: ByteStream, keys: LaneKeys, established: Established, role: Role
@@ -67,7 +68,7 @@ class Lane:
         """Whether data was sent on the lane."""
         self.heard = time.monotonic()
 
-    async def send(self, kind: RecordType, body: ReadBuffer = b"", *, final: bool = False) -> None:
+    async def put(self, kind: RecordType, body: ReadBuffer = b"", *, final: bool = False) -> None:
         """Seal and send one small record (at most 64 KiB less tag and padding)."""
         async with self._sending:
             plain = self._out.plain
@@ -75,12 +76,12 @@ class Lane:
             plain[1 : 1 + len(body)] = body
             await self._seal(self._out, 1 + len(body))
 
-    async def send_filled(self, buffer: RecordBuffer, size: int) -> None:
+    async def put_filled(self, buffer: RecordBuffer, size: int) -> None:
         """Seal `buffer.plain[:size]` in place and send it; the buffer may be reused afterwards."""
         async with self._sending:
             await self._seal(buffer, size)
 
-    async def send_epoch(self, number: int, schedule: Schedule) -> None:
+    async def put_epoch(self, number: int, schedule: Schedule) -> None:
         """End the epoch of our direction: what follows is sealed under the renewed root."""
         async with self._sending:
             if self.sealer.finished:
@@ -100,7 +101,7 @@ class Lane:
         await self.stream.send(buffer.whole[: LENGTH.size + length])
         self.cut = False
 
-    async def receive(self) -> tuple[int, memoryview]:
+    async def next_record(self) -> tuple[int, memoryview]:
         """The next record: (its type, its body, valid until the next call). `opener.finished` says
         whether it was the final one.
 

@@ -118,7 +118,7 @@ class LaneSet:
     async def end(self, lane: Lane) -> None:
         """End this end's direction of a lane that is not needed."""
         with contextlib.suppress(TransportError, LocalProtocolError):  # it has ended by itself
-            await lane.send(RecordType.CLOSE, final=True)
+            await lane.put(RecordType.CLOSE, final=True)
 
     def dialled(self, number: int) -> Lane | None:
         """The open lane with this id that this end dialled, or None if it is gone. Raises
@@ -264,7 +264,7 @@ class LaneSet:
         end may come there."""
         try:
             while not lane.opener.finished:
-                kind, body = await lane.receive()
+                kind, body = await lane.next_record()
                 if kind == RecordType.EPOCH:
                     await self.epochs.received(lane, body)
                 elif kind != RecordType.CLOSE:

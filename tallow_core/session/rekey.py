@@ -76,7 +76,7 @@ class Rekeying:
             await self._begin()
         elif self._may_ask() and not self._channel.ended:
             self._wanted = self.count, time.monotonic()
-            await self._channel.send(RecordType.REKEY_WANTED)
+            await self._channel.post(RecordType.REKEY_WANTED)
 
     def _may_ask(self) -> bool:
         """Whether the guest may ask: once for each run, and again after `ASK_SECONDS`."""
@@ -103,7 +103,7 @@ class Rekeying:
             return
         self._pair = self._kem.generate()
         self._request = Rekey(self.count + 1, self._pair.public).encoded()
-        await self._channel.send(RecordType.REKEY, self._request)
+        await self._channel.post(RecordType.REKEY, self._request)
 
     def _unanswered(self) -> bool:
         """Whether a lane has not moved to the keys of the last run yet."""
@@ -119,7 +119,7 @@ class Rekeying:
             raise malformed("a Rekey out of turn")
         ciphertext, secret = self._kem.encapsulate(request.material)
         answer = Rekey(request.number, ciphertext).encoded()
-        await self._channel.send(RecordType.REKEY_ANSWER, answer)
+        await self._channel.post(RecordType.REKEY_ANSWER, answer)
         self._renew(secret, body + answer)
 
     async def _on_answer(self, body: bytes) -> None:

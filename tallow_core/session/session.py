@@ -71,13 +71,13 @@ class Session:
         await self.lanes.aclose()
         self.established.schedule.wipe()
 
-    async def send(self, kind: RecordType, body: bytes = b"", *, final: bool = False) -> None:
+    async def post(self, kind: RecordType, body: bytes = b"", *, final: bool = False) -> None:
         """Send one message on the control channel."""
-        await self.channel.send(kind, body, final=final)
+        await self.channel.post(kind, body, final=final)
 
-    async def receive(self) -> tuple[int, bytes]:
+    async def next_message(self) -> tuple[int, bytes]:
         """The next message on the control channel that no handler takes."""
-        return await self.channel.receive()
+        return await self.channel.next_message()
 
     async def guard(self, work: Coroutine[Any, Any, T]) -> T:
         """Run `work`, and stop it with the session's error if the session fails first.

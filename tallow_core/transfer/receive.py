@@ -49,7 +49,7 @@ Decide = Callable[[Offered], Awaitable[Decision]]
 `FileSystemError`."""
 
 
-async def receive(context: Context, code: Code, at: str | None, decide: Decide, ask: Ask) -> None:
+async def fetch_payload(context: Context, code: Code, at: str | None, decide: Decide, ask: Ask) -> None:
     """Find the sender, check the offer, ask `decide`, and receive; raises any `TallowError`.
 
     `ask` has the safety number of the other side typed in, where policy here wants that: before
@@ -157,4 +157,4 @@ async def _refuse(session: Session, error: TallowError) -> None:
         else "it cannot be taken there"
     )
     with contextlib.suppress(TallowError):
-        await session.send(RecordType.REFUSE, write_reason(error.exit_status, text), final=True)
+        await session.post(RecordType.REFUSE, write_reason(error.exit_status, text), final=True)

@@ -92,8 +92,8 @@ class Receiver:
         reader = OfferReader(self._hash)
         kind, body = await self._first()
         if kind == RecordType.RESUME:
-            await self._session.send(RecordType.RESUMED, self._partial.answer(body))
-            kind, body = await self._session.receive()
+            await self._session.post(RecordType.RESUMED, self._partial.answer(body))
+            kind, body = await self._session.next_message()
         if self._run.earlier not in (None, self._partial.earlier):
             raise StoppedError("the sender began anew: receive again")
         while True:
@@ -103,7 +103,7 @@ class Receiver:
             spool.append(reader.listed)
             if reader.offer is not None:
                 break
-            kind, body = await self._session.receive()
+            kind, body = await self._session.next_message()
         offer = reader.offer
         self._context.report(OfferMade(offer.files, offer.links, offer.size))
         output = self._context.settings.receive.output
@@ -120,7 +120,7 @@ class Receiver:
         """The sender's first message. A sender that resumes a transfer sends it at once."""
         try:
             async with asyncio.timeout(None if self._run.earlier is None else STATE_SECONDS):
-                return await self._session.receive()
+                return await self._session.next_message()
         except TimeoutError:
             raise BrokenOffError(
                 "who answered did not prove to be the sender of before; try again"
@@ -136,7 +136,7 @@ class Receiver:
         await flow.close()
         receipt = Receipt(self._files, self._bytes, self._hashes.digest())
         with self._keeping():
-            await self._session.send(RecordType.RECEIVED, receipt.encoded(), final=True)
+            await self._session.post(RecordType.RECEIVED, receipt.encoded(), final=True)
             certain = await self._parting()
         self._partial.complete(certain=certain)
         if sink.single and self._failed_files:
@@ -198,10 +198,10 @@ class Receiver:
                 beyond = len(self._partial.leftovers.segments) * offered.offer.segment_size
                 check_space(target.output, stored - self._partial.before.size - beyond)
         for body in self._partial.have(offered.offer.entries):
-            await self._session.send(RecordType.HAVE, body)
+            await self._session.post(RecordType.HAVE, body)
         await self._pool.wish()
         for body in selection.pages():
-            await self._session.send(RecordType.ACCEPT, body)
+            await self._session.post(RecordType.ACCEPT, body)
         if (earlier := self._partial.earlier) is not None and self._partial.attached:
             self._run.accepted(
                 earlier, Decision(selection, sink), offered.digest, self._partial.before
@@ -218,7 +218,7 @@ class Receiver:
         whether it came: then the sender has the receipt."""
         with contextlib.suppress(TallowError, TimeoutError):
             async with asyncio.timeout(PARTING_SECONDS):
-                return (await self._session.receive())[0] == RecordType.CLOSE
+                return (await self._session.next_message())[0] == RecordType.CLOSE
         return False
 
     def _warn(self, sink: Sink) -> None:

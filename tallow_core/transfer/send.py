@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tallow_core.session.safety_check import Ask
 
 
-async def send(
+async def serve_payload(
     context: Context, payload: Payload, phrase: str | None, ask: Ask, *, anew: bool = False
 ) -> None:
     """Report a code (or wait under `phrase`), and send `payload` to the peer that proves that it

@@ -114,11 +114,11 @@ class Sender:
         schedule = self._established.schedule
         try:
             async with asyncio.timeout(STATE_SECONDS):
-                await self._session.send(
+                await self._session.post(
                     RecordType.RESUME,
                     write_resume(self._partial.proofs(schedule.kdf, schedule.transcript)),
                 )
-                kind, body = await self._session.receive()
+                kind, body = await self._session.next_message()
         except TimeoutError:
             raise BrokenOffError(
                 "the other side did not answer whether it goes on with a transfer; try again"
@@ -150,7 +150,7 @@ class Sender:
         for body, whole in pages(
             self._payload.kind, system_rng(16), self._established.hash, entries(), keep=keep
         ):
-            await self._session.send(RecordType.OFFER_PAGE, body)
+            await self._session.post(RecordType.OFFER_PAGE, body)
             offer = whole
         self._skipped = list(self._payload.skipped)
         self._renamed = list(self._payload.renamed)
@@ -167,7 +167,7 @@ class Sender:
         reader = AcceptReader(offer.entries)
         have = HaveReader(offer.entries, offer.segment_size) if self._resumed is not None else None
         while not reader.done:
-            kind, body = await self._session.receive()
+            kind, body = await self._session.next_message()
             if kind == RecordType.HAVE and have is not None and not have.done:
                 have.page(body)
                 continue
@@ -208,14 +208,14 @@ class Sender:
 
         flow = RecordSender(self._pool, lane)
 
-        async def send(buffer: RecordBuffer, size: int) -> None:
-            await flow.send(buffer, size)
+        async def transmit(buffer: RecordBuffer, size: int) -> None:
+            await flow.transmit(buffer, size)
             await self._session.rekeying.if_due()
             await throttle.spend(DATA_CAP if self._established.padded else size)
 
         portion = PAYLOAD if self._established.padded else throttle.portion
         packer = RecordPacker(
-            send,
+            transmit,
             self._established.hash,
             offer.segment_size,
             portion,
@@ -279,7 +279,7 @@ class Sender:
         await packer.failed(number, Reason.CHANGED if changed else Reason.UNREADABLE)
 
     async def _receipt(self) -> None:
-        kind, body = await self._session.receive()
+        kind, body = await self._session.next_message()
         if kind != RecordType.RECEIVED:
             raise malformed(f"record {kind:#04x} where the receipt should come")
         receipt: Receipt = read_receipt(body)
@@ -289,7 +289,7 @@ class Sender:
             raise IntegrityError(
                 "the receiver's receipt does not fit what was sent; ask it what it has"
             )
-        await self._session.send(RecordType.CLOSE, final=True)
+        await self._session.post(RecordType.CLOSE, final=True)
 
     def report(self) -> None:
         """The `done` event, then what could not be read, as an error."""

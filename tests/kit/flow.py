@@ -99,7 +99,7 @@ class Ends:
         for number in numbers:
             buffer.plain[0] = RecordType.DATA | (FINAL if final and number == numbers[-1] else 0)
             buffer.plain[1:5] = u32(number)
-            await self.out.send(buffer, 5)
+            await self.out.transmit(buffer, 5)
         if final:
             await self.out.finish()
 

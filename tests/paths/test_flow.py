@@ -130,7 +130,7 @@ def test_fresh_keys_before_and_after_every_move(tmp_path: FilePath) -> None:
                 buffer.plain[1:5] = u32(number)
                 if number == 20:
                     await both.spare()
-                await both.out.send(buffer, 1 << 19)
+                await both.out.transmit(buffer, 1 << 19)
                 await both.host.rekeying.if_due()
             await both.send(60, final=True)
 
@@ -167,7 +167,7 @@ def test_t19_a_move_to_a_lane_that_did_not_join(target: str, tmp_path: FilePath)
             await sending
             lane = both.out._lanes[0]
             assert lane.address == ""
-        await lane.send(RecordType.MOVED, write_lane(number), final=True)
+        await lane.put(RecordType.MOVED, write_lane(number), final=True)
         await refused(both.receive(1), "moved to lane")
 
     run(tmp_path, scenario)
@@ -178,12 +178,12 @@ def test_t19_a_move_back_and_a_move_that_does_not_end_the_lane(tmp_path: FilePat
         await both.spare()
         await both.send(1)
         assert await both.receive(1) == [1]
-        await both.out._lanes[0].send(RecordType.MOVED, write_lane(1), final=True)
+        await both.out._lanes[0].put(RecordType.MOVED, write_lane(1), final=True)
         await refused(both.receive(1), "on a data lane")
 
     async def unfinished(both: Ends) -> None:
         lane, _ = await both.spare()
-        await both.first.send(RecordType.MOVED, write_lane(lane.keys.lane))
+        await both.first.put(RecordType.MOVED, write_lane(lane.keys.lane))
         await refused(both.receive(1), "on a data lane")
 
     run(tmp_path, back)
@@ -197,7 +197,7 @@ def test_t19_data_on_two_lanes_at_once(tmp_path: FilePath) -> None:
     async def scenario(both: Ends) -> None:
         await both.spare()
         aside = next(iter(both.host_pool._idle.values())).lane
-        await aside.send(RecordType.DATA, u32(666))
+        await aside.put(RecordType.DATA, u32(666))
         both.host_pool._ready.clear()
         await both.send(1, 2, final=True)
         assert await both.receive() == [1, 2]
@@ -224,8 +224,8 @@ def test_t19_a_receiver_that_claims_what_it_cannot_have(
         spare, _ = await both.spare()
         assert spare.keys.lane == 3
         await both.send(1, 2)
-        await both.guest.send(kind, word.encoded())
-        await refused(both.host.receive(), "a word on a lane|never sent")
+        await both.guest.post(kind, word.encoded())
+        await refused(both.host.next_message(), "a word on a lane|never sent")
 
     run(tmp_path, scenario)
 
@@ -233,8 +233,8 @@ def test_t19_a_receiver_that_claims_what_it_cannot_have(
 def test_t19_words_before_anything_moved(tmp_path: FilePath) -> None:
     async def scenario(both: Ends) -> None:
         await both.send(1)
-        await both.guest.send(RecordType.LOST, Lost(1, 0, 5).encoded())
-        await refused(both.host.receive(), "does not carry the data")
+        await both.guest.post(RecordType.LOST, Lost(1, 0, 5).encoded())
+        await refused(both.host.next_message(), "does not carry the data")
 
     run(tmp_path, scenario)
 

@@ -210,7 +210,7 @@ def test_fresh_keys_on_every_lane(tmp_path: FilePath) -> None:
                 buffer.plain[1:5] = u32(number)
                 if number == 40:
                     await both.spare()
-                await both.out.send(buffer, 1 << 19)
+                await both.out.transmit(buffer, 1 << 19)
                 await both.host.rekeying.if_due()
                 await asyncio.sleep(0.002)
             await both.send(90, final=True)
@@ -258,49 +258,49 @@ def test_t33_a_lane_id_used_twice(tmp_path: FilePath) -> None:
 
 
 async def _again(both: Ends) -> None:
-    await both.out._lanes[0].send(RecordType.SPREAD, write_lane(both.out._lanes[1].keys.lane))
+    await both.out._lanes[0].put(RecordType.SPREAD, write_lane(both.out._lanes[1].keys.lane))
 
 
 async def _unknown(both: Ends) -> None:
-    await both.out._lanes[0].send(RecordType.SPREAD, write_lane(77))
+    await both.out._lanes[0].put(RecordType.SPREAD, write_lane(77))
 
 
 async def _control(both: Ends) -> None:
-    await both.out._lanes[0].send(RecordType.SPREAD, write_lane(0))
+    await both.out._lanes[0].put(RecordType.SPREAD, write_lane(0))
 
 
 async def _beside(both: Ends) -> None:
     lane, _ = await both.spare()
-    await both.out._lanes[0].send(RecordType.SPREAD, write_lane(lane.keys.lane))
+    await both.out._lanes[0].put(RecordType.SPREAD, write_lane(lane.keys.lane))
 
 
 async def _last(both: Ends) -> None:
-    await both.out._lanes[0].send(RecordType.SPREAD, write_lane(77), final=True)
+    await both.out._lanes[0].put(RecordType.SPREAD, write_lane(77), final=True)
 
 
 async def _early(both: Ends) -> None:
     """A lane ends before the others have."""
-    await both.out._lanes[0].send(RecordType.CLOSE, final=True)
+    await both.out._lanes[0].put(RecordType.CLOSE, final=True)
 
 
 async def _final_twice(both: Ends) -> None:
     buffer = RecordBuffer.for_data()
     for lane in both.out._lanes:
-        await lane.send(RecordType.DATA, u32(1), final=True)
+        await lane.put(RecordType.DATA, u32(1), final=True)
         buffer.plain[0] = RecordType.DATA
 
 
 async def _more(both: Ends) -> None:
     """Data on another lane after the final record."""
-    await both.out._lanes[0].send(RecordType.DATA, u32(1), final=True)
-    await both.out._lanes[1].send(RecordType.DATA, u32(2))
+    await both.out._lanes[0].put(RecordType.DATA, u32(1), final=True)
+    await both.out._lanes[1].put(RecordType.DATA, u32(2))
 
 
 async def _moved_on(both: Ends) -> None:
     """A lane goes on after the data has moved away."""
     lane, _ = await both.spare()
-    await both.out._lanes[0].send(RecordType.MOVED, write_lane(lane.keys.lane), final=True)
-    await both.out._lanes[1].send(RecordType.DATA, u32(2))
+    await both.out._lanes[0].put(RecordType.MOVED, write_lane(lane.keys.lane), final=True)
+    await both.out._lanes[1].put(RecordType.DATA, u32(2))
 
 
 @pytest.mark.parametrize(
@@ -338,7 +338,7 @@ def test_t23_a_lane_that_is_cut_where_only_its_end_is_missing(tmp_path: FilePath
 
     async def scenario(both: Ends) -> None:
         await spread(both, 2)
-        await both.out._lanes[0].send(RecordType.DATA, u32(1), final=True)
+        await both.out._lanes[0].put(RecordType.DATA, u32(1), final=True)
         await both.out._lanes[1].stream.aclose()
         assert int.from_bytes(await both.into.record() or b"", "big") == 1
         with pytest.raises(TransportError):
@@ -350,8 +350,8 @@ def test_t23_a_lane_that_is_cut_where_only_its_end_is_missing(tmp_path: FilePath
 @pytest.mark.parametrize("count", [0, 17, 255])
 def test_t16_a_wish_out_of_bounds(count: int, tmp_path: FilePath) -> None:
     async def scenario(both: Ends) -> None:
-        await both.guest.send(RecordType.LANES_WANTED, write_wanted(count))
-        await refused(both.host.receive(), "wish for")
+        await both.guest.post(RecordType.LANES_WANTED, write_wanted(count))
+        await refused(both.host.next_message(), "wish for")
 
     run(tmp_path, scenario)
 
@@ -359,8 +359,8 @@ def test_t16_a_wish_out_of_bounds(count: int, tmp_path: FilePath) -> None:
 def test_t16_a_second_wish(tmp_path: FilePath) -> None:
     async def scenario(both: Ends) -> None:
         for _ in range(2):
-            await both.guest.send(RecordType.LANES_WANTED, write_wanted(2))
-        await refused(both.host.receive(), "second wish")
+            await both.guest.post(RecordType.LANES_WANTED, write_wanted(2))
+        await refused(both.host.next_message(), "second wish")
 
     run(tmp_path, scenario)
 
@@ -379,8 +379,8 @@ def test_t16_lanes_asked_for_out_of_bounds(
     further: tuple[int, int], what: str, tmp_path: FilePath
 ) -> None:
     async def scenario(both: Ends) -> None:
-        await both.host.send(RecordType.LANES, Further(*further).encoded())
-        await refused(both.guest.receive(), what)
+        await both.host.post(RecordType.LANES, Further(*further).encoded())
+        await refused(both.guest.next_message(), what)
 
     run(tmp_path, scenario)
 
@@ -388,8 +388,8 @@ def test_t16_lanes_asked_for_out_of_bounds(
 def test_t16_lanes_asked_for_again_and_again(tmp_path: FilePath) -> None:
     async def scenario(both: Ends) -> None:
         for _ in range(18):
-            await both.host.send(RecordType.LANES, Further(0, 15).encoded())
-        await refused(both.guest.receive(), "times asked")
+            await both.host.post(RecordType.LANES, Further(0, 15).encoded())
+        await refused(both.guest.next_message(), "times asked")
         assert len(both.guest.lanes) <= 40
 
     run(tmp_path, scenario)
@@ -446,7 +446,7 @@ async def carry(
         for number in range(count):
             buffer.plain[0] = RecordType.DATA | (0x80 if number + 1 == count else 0)
             buffer.plain[1:5] = u32(number)
-            await both.out.send(buffer, 1 << 16)
+            await both.out.transmit(buffer, 1 << 16)
             await asyncio.sleep(throttle)
             for lane in both.out._lanes:
                 if lane not in held:
@@ -497,8 +497,8 @@ def test_it_stays_where_both_paths_are_fast_enough(soon: None, tmp_path: FilePat
 @pytest.mark.parametrize("number", [0, 1, 77])
 def test_t19_a_path_given_up_that_never_was(number: int, tmp_path: FilePath) -> None:
     async def scenario(both: Ends) -> None:
-        await both.host.send(RecordType.GIVEN_UP, write_lane(number))
-        await refused(both.guest.receive(), "given up")
+        await both.host.post(RecordType.GIVEN_UP, write_lane(number))
+        await refused(both.guest.next_message(), "given up")
 
     run(tmp_path, scenario)
 
@@ -510,7 +510,7 @@ def test_a_path_given_up_before_the_receiver_came_to_it(tmp_path: FilePath) -> N
     async def scenario(both: Ends) -> None:
         await both.spare()
         await both.send(1, 2, 3)
-        await both.host.send(RecordType.GIVEN_UP, write_lane(both.out._number))
+        await both.host.post(RecordType.GIVEN_UP, write_lane(both.out._number))
         await asyncio.sleep(0.1)
         sending = asyncio.create_task(both.send(4, 5, final=True))
         assert await both.receive() == [1, 2, 3, 4, 5]

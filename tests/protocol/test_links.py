@@ -153,11 +153,11 @@ async def transfer(faults: Faults) -> tuple[list[bytes], bool, TallowError | Non
         stack.push_async_callback(source.aclose)
         stack.push_async_callback(target.aclose)
         for number, body in enumerate(RECORDS):
-            await source.send(RecordType.DATA, body, final=number == len(RECORDS) - 1)
+            await source.put(RecordType.DATA, body, final=number == len(RECORDS) - 1)
         await left.send_eof()
         try:
             while not target.opener.finished:
-                got.append(bytes((await target.receive())[1]))
+                got.append(bytes((await target.next_record())[1]))
         except TallowError as error:
             return got, target.opener.finished, error
     return got, True, None

@@ -23,7 +23,7 @@ from tallow_core.protocol.lanes.lane_join import LaneDialler
 from tallow_core.protocol.lanes.record import RecordType
 from tallow_core.testing.fakes import NonceLedger, recording
 from tallow_core.transfer.payloads import FilesPayload
-from tallow_core.transfer.send import send
+from tallow_core.transfer.send import serve_payload
 from tests.kit.hostile_peers import (
     CODE,
     Between,
@@ -291,7 +291,7 @@ def test_t33_replayed_and_reopened_lanes_never_repeat_a_key_and_nonce(tmp_path: 
             context.settings, send=context.settings.send._replace(listen=("tcp://127.0.0.1:0",))
         )
         context.__dict__["drivers"] = lambda route: drivers
-        sending = asyncio.create_task(send(context, FilesPayload([str(source)]), CODE, nobody))
+        sending = asyncio.create_task(serve_payload(context, FilesPayload([str(source)]), CODE, nobody))
         await eventually(lambda: bool(Listening.listen), "the code event")
         port = int(Listening.listen.rpartition(":")[2])
         peer = await as_guest(port)

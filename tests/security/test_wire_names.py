@@ -11,7 +11,7 @@ from tallow_core.errors import ForgedRecord, RemoteProtocolError, TallowError
 from tallow_core.protocol.handshake.code import parse_code
 from tallow_core.protocol.lanes.record import RecordType
 from tallow_core.transfer.decision import Decision, Offered
-from tallow_core.transfer.receive import receive
+from tallow_core.transfer.receive import fetch_payload
 from tests.kit.corpus import ORDINARY, PATHS, TREES
 from tests.kit.hostile_peers import (
     CODE,
@@ -81,7 +81,7 @@ def test_t02_every_hostile_name_over_the_wire_is_refused_before_the_prompt(tmp_p
 
         async with listening(HostileHost(after).serve) as port:
             try:
-                await receive(context, parse_code(CODE), f"127.0.0.1:{port}", never_asked, nobody)
+                await fetch_payload(context, parse_code(CODE), f"127.0.0.1:{port}", never_asked, nobody)
                 wrong.append((rows, "accepted"))
             except (RemoteProtocolError, ForgedRecord) as error:
                 if steers(str(error)) or len(str(error)) > 600:

@@ -42,8 +42,8 @@ class Recording:
         """As `Channel.handle`."""
         self.handlers[kind] = handler
 
-    async def send(self, kind: RecordType, body: bytes = b"", *, final: bool = False) -> None:
-        """As `Channel.send`."""
+    async def post(self, kind: RecordType, body: bytes = b"", *, final: bool = False) -> None:
+        """As `Channel.post`."""
         self.sent.append(body)
 
 

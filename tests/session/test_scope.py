@@ -93,6 +93,6 @@ def test_a_record_type_has_one_handler() -> None:
         await channel.dispatch(RecordType.ACK, b"1")
         await channel.dispatch(RecordType.HAVE, b"2")
         assert bodies == [b"1"]
-        assert await channel.receive() == (RecordType.HAVE, b"2")
+        assert await channel.next_message() == (RecordType.HAVE, b"2")
 
     asyncio.run(scenario())

@@ -43,13 +43,13 @@ class RecordPacker:
 
     def __init__(
         self,
-        send: Callable[[RecordBuffer, int], Awaitable[None]],
+        transmit: Callable[[RecordBuffer, int], Awaitable[None]],
         driver: type[Hash],
         segment_size: int,
         max_content: int = PAYLOAD,
         compression: Compression | None = None,
     ) -> None:
-        self._send = send
+        self._transmit = transmit
         self._driver = driver
         self._segment_size = segment_size
         self._full = 1 + CHUNK.size + min(max_content, PAYLOAD)
@@ -137,7 +137,7 @@ class RecordPacker:
         self._buffer.plain[0] = RecordType.DATA | (FINAL if final else 0)
         if self._compression:
             self._compression.sending()
-        await self._send(self._buffer, self._used)
+        await self._transmit(self._buffer, self._used)
         if self._compression:
             self._compression.sent()
         self._used = 1
