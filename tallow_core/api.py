@@ -4,7 +4,7 @@ Beside this module, `tallow_core.events` (what `on_event` gets) and `tallow_core
 raised) are public.
 """
 
-from tallow_core.app.incoming import Accept, IncomingOffer, Refuse
+from tallow_core.app.incoming_offer import Accept, IncomingOffer, Refuse
 from tallow_core.app.receive_call import receive
 from tallow_core.app.send_call import send
 from tallow_core.app.user_settings import user_settings

@@ -18,7 +18,7 @@ from tallow_core.app.callbacks import (
     ignore,
     no_number,
 )
-from tallow_core.app.incoming import Decide, Decisions
+from tallow_core.app.incoming_offer import Decide, Decisions
 from tallow_core.config.schema import Settings
 from tallow_core.errors import FileSystemError
 from tallow_core.events import TextReceived, TransferDone

@@ -76,7 +76,7 @@ def fastest(run: Callable[[], object], seconds: float) -> float:
     return best
 
 
-class Sealing:
+class SealRun:
     """A callable that seals `size` bytes in place, each time under a fresh nonce, and takes a fresh
     key before the old one is used up."""
 
@@ -107,7 +107,7 @@ def _measured(kind: str, driver: type[Any]) -> float:
 
 
 def _sealing(driver: type[Cipher]) -> float:
-    return fastest(Sealing(driver, RECORD), SECONDS) * (MIB / RECORD)
+    return fastest(SealRun(driver, RECORD), SECONDS) * (MIB / RECORD)
 
 
 def _hashing(driver: type[Hash]) -> float:

@@ -39,7 +39,7 @@ from tallow_core.session.channel import Channel
 from tallow_core.session.context import Context
 from tallow_core.session.frame_io import read_frame
 from tallow_core.session.lane_set import LaneSet
-from tallow_core.spi.nat import Hole, Nat, Punches, Reach, Signalling, SocketProtocol
+from tallow_core.spi.nat import Hole, Nat, Punches, Reach, SignalChannel, SocketProtocol
 from tallow_core.spi.transport import ByteStream, Listener, Transport
 from tallow_core.types import Endpoint, NetworkPath, Role, SocketAddress, Trust
 
@@ -80,7 +80,7 @@ class DirectPathFinder:
         self._signals = SignalExchange(channel, self._admission, self._peer_searches)
         nats = context.nats if transport is not None else []
         self._nats = NatDrivers(nats, scope, context.reporter, self._wake.set)
-        self._signalling: dict[str, Signalling] = {
+        self._signal_channels: dict[str, SignalChannel] = {
             driver.name: self._signals.open(driver.name) for driver, _ in self._nats.punching
         }
         self._listeners: dict[SocketAddress, Listener] = {}
@@ -276,7 +276,7 @@ class DirectPathFinder:
     def _punch_all(self) -> None:
         """Let the drivers punch, one after the other, if dialling has not led to a direct path."""
         busy = self._punching is not None and not self._punching.done()
-        drivers = [each for each in self._nats.punching if each[0].name in self._signalling]
+        drivers = [each for each in self._nats.punching if each[0].name in self._signal_channels]
         if drivers and not busy and self._pool.wanted and self._punches < MAX_PUNCHES:
             self._punches += 1
             self._punching = self._scope.spawn(self._punch_in_turn(drivers))
@@ -287,11 +287,11 @@ class DirectPathFinder:
                 await self._punch(driver, punches)
 
     async def _punch(self, driver: Nat, punches: Punches) -> None:
-        signalling = self._signalling[driver.name]
+        signals = self._signal_channels[driver.name]
         deadline = asyncio.get_running_loop().time() + PUNCH_SECONDS
         try:
             async with asyncio.timeout_at(deadline + 1):
-                hole = await punches.punch(self._lanes.role, signalling, deadline)
+                hole = await punches.punch(self._lanes.role, signals, deadline)
             await self._use(hole)
         except (TallowError, TimeoutError) as error:
             why = error or "no way in time"

@@ -21,7 +21,7 @@ from tallow_core.protocol.lanes.signal import (
     read_signal,
 )
 from tallow_core.session.channel import Channel
-from tallow_core.spi.nat import Signalling, SocketProtocol
+from tallow_core.spi.nat import SignalChannel, SocketProtocol
 from tallow_core.types import SocketAddress
 
 MAX_CONNECTS_AT_ONCE = 8
@@ -42,10 +42,10 @@ class SignalExchange:
         self._connects = asyncio.Semaphore(MAX_CONNECTS_AT_ONCE)
         channel.handle(RecordType.SIGNAL, self._on_signal)
 
-    def open(self, driver: str) -> Signalling:
-        """The signalling of the driver of this name. Data that came before this call is lost;
+    def open(self, driver: str) -> SignalChannel:
+        """The signal channel of the driver of this name. Data that came before this call is lost;
         addresses are kept."""
-        return _DriverSignalling(self, driver)
+        return _DriverSignalChannel(self, driver)
 
     def inbox(self, driver: str) -> asyncio.Queue[bytes]:
         """The data that came for a driver."""
@@ -53,7 +53,7 @@ class SignalExchange:
 
     @property
     def addresses(self) -> tuple[SocketAddress, ...]:
-        """See `Signalling.addresses`."""
+        """See `SignalChannel.addresses`."""
         return self._admission.addresses
 
     async def _on_signal(self, body: bytes) -> None:
@@ -67,7 +67,7 @@ class SignalExchange:
             self._inboxes[signal.driver].put_nowait(signal.data)
 
     async def send(self, driver: str, data: bytes, addresses: Sequence[SocketAddress]) -> None:
-        """See `Signalling.send`."""
+        """See `SignalChannel.send`."""
         if len(data) > MAX_SIGNAL_BYTES or len(addresses) > MAX_SIGNAL_PLACES:
             raise PolicyError("a signal has at most 16 KiB of data and 16 addresses")
         places = [(ipaddress.ip_address(host), port) for host, port in addresses]
@@ -86,7 +86,7 @@ class SignalExchange:
         local: SocketAddress | None,
         protocol: SocketProtocol,
     ) -> socket.socket:
-        """See `Signalling.connect`."""
+        """See `SignalChannel.connect`."""
         place = self._admission.demand(address)
         if not self._admission.counts(place):
             raise PolicyError("this session has dialled as many places as it may")
@@ -120,7 +120,7 @@ async def _connected(
     return made
 
 
-class _DriverSignalling(Signalling):
+class _DriverSignalChannel(SignalChannel):
     def __init__(self, exchange: SignalExchange, driver: str) -> None:
         self._exchange = exchange
         self._driver = driver

@@ -24,7 +24,7 @@ ASK_SECONDS = 15.0
 """The time after which a guest asks again. The host may have been busy."""
 
 
-class Rekeying:
+class KeyRenewal:
     """Decides when fresh keys are due, and does the KEM runs that make them, at either end."""
 
     def __init__(

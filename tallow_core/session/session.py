@@ -15,7 +15,7 @@ from tallow_core.session.context import Context
 from tallow_core.session.epochs import Epochs
 from tallow_core.session.lane import Dial, Lane
 from tallow_core.session.lane_set import LaneSet
-from tallow_core.session.rekey import Rekeying
+from tallow_core.session.rekey import KeyRenewal
 from tallow_core.session.safety_check import SafetyNumber
 from tallow_core.spi.transport import ByteStream
 from tallow_core.types import NetworkPath, Role
@@ -49,7 +49,7 @@ class Session:
         self.lanes = LaneSet(self.scope, established, role, epochs, context.reporter, dial)
         control = self.lanes.add(Lane(stream, CONTROL_KEYS, established, role))
         self.channel = Channel(self.scope, control)
-        self.rekeying = Rekeying(
+        self.key_renewal = KeyRenewal(
             self.scope,
             self.channel,
             self.lanes,
@@ -61,7 +61,7 @@ class Session:
     async def __aenter__(self) -> Session:
         self.scope.spawn(self.channel.listen())
         self.scope.spawn(self.channel.ping())
-        self.scope.spawn(self.rekeying.watch())
+        self.scope.spawn(self.key_renewal.watch())
         return self
 
     async def __aexit__(self, kind: object, error: BaseException | None, traceback: object) -> None:

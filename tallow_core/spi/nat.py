@@ -5,7 +5,7 @@ which this end may be reached (`Nat.gather`), and has perhaps the powers to have
 a port (`Maps`) and to open a way through both translators (`Punches`).
 
 A driver talks to servers and gateways of its user. It never opens a connection to an address of the
-other end by itself: it asks `Signalling.connect`, which dials only what the other end listed in
+other end by itself: it asks `SignalChannel.connect`, which dials only what the other end listed in
 a typed field and what the core admits (T-19). What the other end sends as data is opaque, and no
 address in it is ever used.
 """
@@ -65,7 +65,7 @@ class RelayView(NamedTuple):
     endpoint: Endpoint
 
 
-class Signalling(ABC):
+class SignalChannel(ABC):
     """What a driver may do with the driver of the same name at the other end."""
 
     @property
@@ -153,7 +153,7 @@ class Punches(ABC):
     """The power to open a way through translators at both ends at the same time."""
 
     @abstractmethod
-    async def punch(self, role: Role, signalling: Signalling, deadline: float) -> Hole:
+    async def punch(self, role: Role, signals: SignalChannel, deadline: float) -> Hole:
         """Open a way with the driver of the same name at the other end, which is called with the
         other role at about the same time.
 

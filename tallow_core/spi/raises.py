@@ -97,15 +97,15 @@ RAISES: Mapping[str, Errors] = {
     "Discovery.announce": (ConfigError,),
     "Discovery.nameplates": (ConfigError,),
     "Discovery.browse": (ConfigError,),
-    # ways through address translators; the core implements Signalling
+    # ways through address translators; the core implements SignalChannel
     "Nat.__init__": (ConfigError,),
     "Nat.gather": (UnreachableError,),
     "Maps.map": (UnreachableError,),
     "Punches.punch": (PolicyError, TransportError),
-    "Signalling.addresses": (),
-    "Signalling.send": (PolicyError, TransportError),
-    "Signalling.receive": (TransportError,),
-    "Signalling.connect": (PolicyError, UnreachableError),
+    "SignalChannel.addresses": (),
+    "SignalChannel.send": (PolicyError, TransportError),
+    "SignalChannel.receive": (TransportError,),
+    "SignalChannel.connect": (PolicyError, UnreachableError),
     # stores of rooms
     "Rooms.__init__": (ConfigError,),
     "Rooms.open": (RoomTaken, RoomsFull),

@@ -1,5 +1,5 @@
 """Stand-ins for what nat drivers meet: a driver that uses every power, and the core's half of
-signalling."""
+signals."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tallow_core.spi.nat import (
     Punches,
     Reach,
     RelayView,
-    Signalling,
+    SignalChannel,
     SocketProtocol,
 )
 from tallow_core.testing.expect import require
@@ -59,19 +59,19 @@ class FakeNat(Nat, Maps, Punches):
         finally:
             self.mapped -= 1
 
-    async def punch(self, role: Role, signalling: Signalling, deadline: float) -> Hole:
+    async def punch(self, role: Role, signals: SignalChannel, deadline: float) -> Hole:
         """See `Punches.punch`: greet, and ask the core for a socket."""
-        await signalling.send(b"hello", [SocketAddress("192.0.2.99", 9)])
+        await signals.send(b"hello", [SocketAddress("192.0.2.99", 9)])
         async with asyncio.timeout_at(deadline):
-            if await signalling.receive() != b"hello":
+            if await signals.receive() != b"hello":
                 raise UnreachableError("it does not know this driver")
-        remote = signalling.addresses[-1]
-        made = await signalling.connect(remote, deadline)
+        remote = signals.addresses[-1]
+        made = await signals.connect(remote, deadline)
         made.close()
         return Hole("tcp", SocketAddress("192.0.2.1", 0), remote, "punched")
 
 
-class FakeSignalling(Signalling):
+class FakeSignalChannel(SignalChannel):
     """The core's half, for one driver: `sent` has its data, `refused` what it asked a socket to and
     must not have. A socket that it gets is one of a pair, connected to nothing."""
 
@@ -80,13 +80,13 @@ class FakeSignalling(Signalling):
         self.sent: list[bytes] = []
         self.refused: list[SocketAddress] = []
         self.inbox: asyncio.Queue[bytes] = asyncio.Queue()
-        self._peer: FakeSignalling | None = None
+        self._peer: FakeSignalChannel | None = None
         self._admitted: list[SocketAddress] = []
 
     @classmethod
     def pair(
         cls, host: Sequence[SocketAddress], guest: Sequence[SocketAddress]
-    ) -> tuple[FakeSignalling, FakeSignalling]:
+    ) -> tuple[FakeSignalChannel, FakeSignalChannel]:
         """Both ends. Each has listed its addresses to the other."""
         ends = cls(host), cls(guest)
         for end, peer in (ends, ends[::-1]):
@@ -96,11 +96,11 @@ class FakeSignalling(Signalling):
 
     @property
     def addresses(self) -> tuple[SocketAddress, ...]:
-        """See `Signalling.addresses`."""
+        """See `SignalChannel.addresses`."""
         return tuple(self._admitted)
 
     async def send(self, data: bytes, addresses: Sequence[SocketAddress] = ()) -> None:
-        """See `Signalling.send`; more than a session carries is a `ConformanceError`."""
+        """See `SignalChannel.send`; more than a session carries is a `ConformanceError`."""
         require(
             len(data) <= MAX_SIGNAL_BYTES
             and len(addresses) <= MAX_SIGNAL_PLACES
@@ -113,7 +113,7 @@ class FakeSignalling(Signalling):
             self._peer.inbox.put_nowait(bytes(data))
 
     async def receive(self) -> bytes:
-        """See `Signalling.receive`."""
+        """See `SignalChannel.receive`."""
         return await self.inbox.get()
 
     async def connect(
@@ -124,7 +124,7 @@ class FakeSignalling(Signalling):
         local: SocketAddress | None = None,
         protocol: SocketProtocol = "tcp",
     ) -> socket.socket:
-        """See `Signalling.connect`."""
+        """See `SignalChannel.connect`."""
         if address not in self._admitted:
             self.refused.append(address)
             raise PolicyError("it is no address that the other side listed")

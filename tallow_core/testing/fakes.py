@@ -29,7 +29,7 @@ def recording(cipher: type[Cipher], ledger: NonceLedger) -> type[Cipher]:
     """A cipher with the name, sizes and bytes of `cipher` that enters each record it has sealed
     into `ledger`."""
 
-    class Recording(Cipher):
+    class RecordingCipher(Cipher):
         name = cipher.name
         labels = cipher.labels
         preference = cipher.preference
@@ -58,7 +58,7 @@ def recording(cipher: type[Cipher], ledger: NonceLedger) -> type[Cipher]:
         def wipe(self) -> None:
             self._inner.wipe()
 
-    return Recording
+    return RecordingCipher
 
 
 def seeded_rng(seed: bytes) -> Rng:

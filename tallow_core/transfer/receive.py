@@ -49,7 +49,9 @@ Decide = Callable[[Offered], Awaitable[Decision]]
 `FileSystemError`."""
 
 
-async def fetch_payload(context: Context, code: Code, at: str | None, decide: Decide, ask: Ask) -> None:
+async def fetch_payload(
+    context: Context, code: Code, at: str | None, decide: Decide, ask: Ask
+) -> None:
     """Find the sender, check the offer, ask `decide`, and receive; raises any `TallowError`.
 
     `ask` has the safety number of the other side typed in, where policy here wants that: before

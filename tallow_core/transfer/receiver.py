@@ -256,7 +256,7 @@ class Receiver:
                 else:
                     await self._apply(event, sink)
             self._settle(sink)
-            await self._session.rekeying.if_due()
+            await self._session.key_renewal.if_due()
             await self._yielder.pause()
             await throttle.spend(size)
         for event in content.end():

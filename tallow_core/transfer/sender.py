@@ -210,7 +210,7 @@ class Sender:
 
         async def transmit(buffer: RecordBuffer, size: int) -> None:
             await flow.transmit(buffer, size)
-            await self._session.rekeying.if_due()
+            await self._session.key_renewal.if_due()
             await throttle.spend(DATA_CAP if self._established.padded else size)
 
         portion = PAYLOAD if self._established.padded else throttle.portion

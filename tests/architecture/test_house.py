@@ -17,6 +17,18 @@ PACKAGES = ("tallow_core", "tallow_plugins")
 SHARED_MODULES = frozenset({"__init__", "__main__"})
 VAGUE = re.compile(r"\b(told|tells|tell|whoever|whatever|nobody|somebody)\b", re.IGNORECASE)
 """Words that leave the reader guessing who does what."""
+MODULES_IN_ING = {
+    "testing": "the field's noun, and pytest's",
+    "staging": "the noun for a place where files wait (glossary)",
+    "resumable_staging": "the same noun",
+}
+CLASSES_IN_ING = {
+    "EphemeralStaging": "a staging area (glossary)",
+    "ResumableStaging": "a staging area (glossary)",
+    "GuestWaiting": "what the frame Guest says (docs/protocol/relay.md): a guest waits",
+    "RelayListening": "an event, which says what happened: the relay listens",
+}
+"""Names in -ing that stay, with the reason. Others name an activity, not a thing."""
 
 
 def all_sources() -> dict[str, str]:
@@ -78,6 +90,13 @@ def test_a_module_name_is_used_once() -> None:
 def test_a_class_name_is_used_once() -> None:
     twice = {name for name, places in class_names().items() if len(places) > 1}
     assert twice == set()
+
+
+def test_modules_and_classes_are_nouns() -> None:
+    """No gerunds: a class or module is a thing (`KeyRenewal`), not what it does (`Rekeying`)."""
+    parts = {part for module in sources("tallow_core") for part in module.split(".")}
+    assert {part for part in parts if part.endswith("ing")} == MODULES_IN_ING.keys()
+    assert {name for name in class_names() if name.endswith("ing")} == CLASSES_IN_ING.keys()
 
 
 def test_docstrings_and_comments_are_plain() -> None:

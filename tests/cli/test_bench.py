@@ -9,7 +9,7 @@ import pytest
 
 from tallow_core.cli.commands.bench_tasks import TASKS
 from tallow_core.config import calibration
-from tallow_core.config.calibration import RECORDS_A_KEY, Sealing, fastest
+from tallow_core.config.calibration import RECORDS_A_KEY, SealRun, fastest
 from tallow_core.registry.kinds import KINDS
 from tallow_core.testing.fakes import NonceLedger, recording
 from tallow_plugins.ciphers.aes_256_gcm import Aes256Gcm
@@ -144,7 +144,7 @@ def test_signatures() -> None:
 
 def test_no_nonce_is_used_twice_and_no_key_beyond_its_limits() -> None:
     ledger = NonceLedger()
-    sealing = Sealing(recording(Aes256Gcm, ledger), 64)
+    sealing = SealRun(recording(Aes256Gcm, ledger), 64)
     for _ in range(2 * RECORDS_A_KEY + 1):
         sealing()
     assert len(ledger.pairs) == 2 * RECORDS_A_KEY + 1

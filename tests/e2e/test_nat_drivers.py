@@ -40,27 +40,27 @@ class Knock(Nat, Punches):
         return
         yield
 
-    async def punch(self, role, signalling, deadline):
+    async def punch(self, role, signals, deadline):
         try:
             async with asyncio.timeout_at(deadline):
-                return await self.knock(role, signalling)
+                return await self.knock(role, signals)
         except TimeoutError:
             raise UnreachableError("the other side does not knock") from None
 
-    async def knock(self, role, signalling):
+    async def knock(self, role, signals):
         if role is Role.GUEST:
-            await signalling.send(b"127.0.0.1:22", [SocketAddress(HERE, 9)])
-            if await signalling.receive() != b"listen":
+            await signals.send(b"127.0.0.1:22", [SocketAddress(HERE, 9)])
+            if await signals.receive() != b"listen":
                 raise UnreachableError("it did not listen")
             await asyncio.sleep(0.5)
-            remote = signalling.addresses[-1]
+            remote = signals.addresses[-1]
             return Hole("tcp", SocketAddress(HERE, 0), remote, "punched")
-        await signalling.receive()
+        await signals.receive()
         with socket.socket(socket.AF_INET6 if ":" in HERE else socket.AF_INET) as free:
             free.bind((HERE, 0))
             mine = SocketAddress(HERE, free.getsockname()[1])
-        await signalling.send(b"listen", [mine])
-        return Hole("tcp", mine, signalling.addresses[0], "punched")
+        await signals.send(b"listen", [mine])
+        return Hole("tcp", mine, signals.addresses[0], "punched")
 
 
 @hookimpl

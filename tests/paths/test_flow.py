@@ -131,14 +131,14 @@ def test_fresh_keys_before_and_after_every_move(tmp_path: FilePath) -> None:
                 if number == 20:
                     await both.spare()
                 await both.out.transmit(buffer, 1 << 19)
-                await both.host.rekeying.if_due()
+                await both.host.key_renewal.if_due()
             await both.send(60, final=True)
 
         sending = asyncio.create_task(send())
         received = [int.from_bytes(body[:4], "big") async for body in _bodies(both)]
         await sending
         assert received == list(range(61))
-        assert both.host.rekeying.count == both.guest.rekeying.count > 10
+        assert both.host.key_renewal.count == both.guest.key_renewal.count > 10
 
     run(tmp_path, scenario, SessionSettings(rekey_bytes=1 << 20))
 

@@ -211,7 +211,7 @@ def test_fresh_keys_on_every_lane(tmp_path: FilePath) -> None:
                 if number == 40:
                     await both.spare()
                 await both.out.transmit(buffer, 1 << 19)
-                await both.host.rekeying.if_due()
+                await both.host.key_renewal.if_due()
                 await asyncio.sleep(0.002)
             await both.send(90, final=True)
 
@@ -221,7 +221,7 @@ def test_fresh_keys_on_every_lane(tmp_path: FilePath) -> None:
             received.append(int.from_bytes(body[:4], "big"))
         await sending
         assert received == list(range(91))
-        assert both.host.rekeying.count == both.guest.rekeying.count > 5
+        assert both.host.key_renewal.count == both.guest.key_renewal.count > 5
         assert len(both.out._lanes) == 4
 
     run(tmp_path, scenario, SessionSettings(rekey_bytes=1 << 20, lanes=4))

@@ -291,7 +291,9 @@ def test_t33_replayed_and_reopened_lanes_never_repeat_a_key_and_nonce(tmp_path: 
             context.settings, send=context.settings.send._replace(listen=("tcp://127.0.0.1:0",))
         )
         context.__dict__["drivers"] = lambda route: drivers
-        sending = asyncio.create_task(serve_payload(context, FilesPayload([str(source)]), CODE, nobody))
+        sending = asyncio.create_task(
+            serve_payload(context, FilesPayload([str(source)]), CODE, nobody)
+        )
         await eventually(lambda: bool(Listening.listen), "the code event")
         port = int(Listening.listen.rpartition(":")[2])
         peer = await as_guest(port)

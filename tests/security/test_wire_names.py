@@ -81,7 +81,9 @@ def test_t02_every_hostile_name_over_the_wire_is_refused_before_the_prompt(tmp_p
 
         async with listening(HostileHost(after).serve) as port:
             try:
-                await fetch_payload(context, parse_code(CODE), f"127.0.0.1:{port}", never_asked, nobody)
+                await fetch_payload(
+                    context, parse_code(CODE), f"127.0.0.1:{port}", never_asked, nobody
+                )
                 wrong.append((rows, "accepted"))
             except (RemoteProtocolError, ForgedRecord) as error:
                 if steers(str(error)) or len(str(error)) > 600:

@@ -232,7 +232,7 @@ def test_t26_when_fresh_keys_are_due(
         session = Session(context, Role.HOST, host, sink, NetworkPath("relay", "test", "tls"))
         clock.advance(later)
         session.channel.lane.opener.total += moved
-        await session.rekeying.if_due()
+        await session.key_renewal.if_due()
         return len(sink.sent)
 
     async def scenario() -> None:
@@ -261,11 +261,11 @@ def test_t26_a_guest_asks_once_for_each_fresh_key(
         ]
         clock.advance(3600.0)
         for _ in range(3):
-            await ends[1].rekeying.if_due()
+            await ends[1].key_renewal.if_due()
         assert len(sinks[1].sent) == LENGTH.size + 1 + guest.cipher.tag_size, (
             "one record with nothing but its type"
         )
-        ends[0].rekeying._at = clock()
+        ends[0].key_renewal._at = clock()
         await ends[0].channel.dispatch(RecordType.REKEY_WANTED, b"")
         assert not sinks[0].sent
         clock.advance(1.0)

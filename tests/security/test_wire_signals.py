@@ -71,13 +71,13 @@ def test_t19_addresses_of_signals_pass_what_those_of_candidates_pass(
 
     async def scenario() -> None:
         signals, channel = exchange(tmp_path)
-        signalling = signals.open("x")
+        opened = signals.open("x")
         signal = Signal("x", b"", places(*refused[:8], *allowed))
         await channel.handlers[RecordType.SIGNAL](signal.encoded())
-        assert signalling.addresses == tuple(SocketAddress(each, 7) for each in allowed)
+        assert opened.addresses == tuple(SocketAddress(each, 7) for each in allowed)
         for host in refused:
             with pytest.raises(PolicyError):
-                await signalling.connect(SocketAddress(host, 7), soon())
+                await opened.connect(SocketAddress(host, 7), soon())
 
     attack(scenario())
 
@@ -89,7 +89,7 @@ def test_t19_a_driver_gets_a_socket_to_admitted_addresses_only(tmp_path: Path) -
 
     async def scenario() -> None:
         signals, channel = exchange(tmp_path)
-        signalling = signals.open("x")
+        opened = signals.open("x")
         family = socket.AF_INET6 if ":" in ours[0] else socket.AF_INET
         with socket.socket(family) as door:
             door.bind((ours[0], 0))
@@ -97,19 +97,19 @@ def test_t19_a_driver_gets_a_socket_to_admitted_addresses_only(tmp_path: Path) -
             place = SocketAddress(ours[0], door.getsockname()[1])
             data = f"{place.host}:{place.port}".encode()
             await channel.handlers[RecordType.SIGNAL](Signal("x", data).encoded())
-            assert await signalling.receive() == data
+            assert await opened.receive() == data
             for wrong in (place, SocketAddress("localhost", place.port)):
                 with pytest.raises(PolicyError):
-                    await signalling.connect(wrong, soon())
+                    await opened.connect(wrong, soon())
             listed = Signal("x", b"", places(place.host, port=place.port))
             await channel.handlers[RecordType.SIGNAL](listed.encoded())
             with pytest.raises(PolicyError):
-                await signalling.connect(SocketAddress(place.host, place.port ^ 1), soon())
+                await opened.connect(SocketAddress(place.host, place.port ^ 1), soon())
             for _ in range(3):
-                (await signalling.connect(place, soon())).close()
-            (await signalling.connect(place, soon(), protocol="udp")).close()
+                (await opened.connect(place, soon())).close()
+            (await opened.connect(place, soon(), protocol="udp")).close()
         with pytest.raises(UnreachableError):
-            await signalling.connect(place, soon())
+            await opened.connect(place, soon())
 
     attack(scenario())
 
@@ -119,14 +119,14 @@ def test_t19_so_many_places_in_a_session(tmp_path: Path, monkeypatch: pytest.Mon
 
     async def scenario() -> None:
         signals, channel = exchange(tmp_path)
-        signalling = signals.open("x")
+        opened = signals.open("x")
         listed = Signal("x", b"", places("192.0.2.77", "192.0.2.78", "192.0.2.79"))
         await channel.handlers[RecordType.SIGNAL](listed.encoded())
-        for place in signalling.addresses[:2]:
+        for place in opened.addresses[:2]:
             with pytest.raises(UnreachableError):
-                await signalling.connect(place, asyncio.get_running_loop().time() + 0.05)
+                await opened.connect(place, asyncio.get_running_loop().time() + 0.05)
         with pytest.raises(PolicyError, match="as many places"):
-            await signalling.connect(signalling.addresses[2], soon())
+            await opened.connect(opened.addresses[2], soon())
 
     attack(scenario())
 
@@ -137,17 +137,17 @@ def test_t19_what_is_sent_and_kept_is_bounded(tmp_path: Path) -> None:
 
     async def scenario() -> None:
         signals, channel = exchange(tmp_path)
-        signalling = signals.open("x")
-        await signalling.send(b"?", [SocketAddress("127.0.0.1", 1), SocketAddress("10.0.0.1", 2)])
+        opened = signals.open("x")
+        await opened.send(b"?", [SocketAddress("127.0.0.1", 1), SocketAddress("10.0.0.1", 2)])
         assert read_signal(channel.sent[0]).places == places("10.0.0.1", port=2)
         with pytest.raises(PolicyError):
-            await signalling.send(bytes(MAX_SIGNAL_BYTES + 1))
+            await opened.send(bytes(MAX_SIGNAL_BYTES + 1))
         with pytest.raises(PolicyError):
-            await signalling.send(b"", [SocketAddress("10.0.0.1", 2)] * 17)
+            await opened.send(b"", [SocketAddress("10.0.0.1", 2)] * 17)
         for _ in range(MAX_SIGNALS - 1):
-            await signalling.send(b"")
+            await opened.send(b"")
         with pytest.raises(PolicyError):
-            await signalling.send(b"")
+            await opened.send(b"")
         take = channel.handlers[RecordType.SIGNAL]
         for _ in range(MAX_SIGNALS):
             await take(Signal("y", b"?").encoded())

@@ -16,7 +16,7 @@ import pytest
 from tallow_core.errors import UnreachableError
 from tallow_core.plugin_settings import DriverSettings
 from tallow_core.registry.kinds import NAT
-from tallow_core.spi.nat import Hole, Nat, Reach, Signalling
+from tallow_core.spi.nat import Hole, Nat, Reach, SignalChannel
 from tallow_core.testing.checks import nat_checks
 from tallow_core.testing.expect import ConformanceError
 from tallow_core.testing.fake_nat import FakeNat
@@ -52,21 +52,21 @@ class MapsElsewhere(FakeNat):
 
 
 class Floods(FakeNat):
-    async def punch(self, role: Role, signalling: Signalling, deadline: float) -> Hole:
+    async def punch(self, role: Role, signals: SignalChannel, deadline: float) -> Hole:
         """More signals than a session carries."""
         while True:
-            await signalling.send(b"again")
+            await signals.send(b"again")
 
 
 class Deaf(FakeNat):
-    async def punch(self, role: Role, signalling: Signalling, deadline: float) -> Hole:
+    async def punch(self, role: Role, signals: SignalChannel, deadline: float) -> Hole:
         """Never ends."""
         await asyncio.sleep(60)
         raise AssertionError
 
 
 class Guesses(FakeNat):
-    async def punch(self, role: Role, signalling: Signalling, deadline: float) -> Hole:
+    async def punch(self, role: Role, signals: SignalChannel, deadline: float) -> Hole:
         """A hole to an address that the other end did not list."""
         remote = SocketAddress("198.51.100.9", 9)
         return Hole("tcp", SocketAddress("192.0.2.1", 0), remote, "punched")
@@ -79,9 +79,9 @@ def found_in(data: bytes) -> SocketAddress | None:
 
 
 class DialsData(FakeNat):
-    async def punch(self, role: Role, signalling: Signalling, deadline: float) -> Hole:
+    async def punch(self, role: Role, signals: SignalChannel, deadline: float) -> Hole:
         """Opens a socket by itself to what stands in data."""
-        place = await planted(signalling, deadline)
+        place = await planted(signals, deadline)
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as own:
             try:
                 own.sendto(b"?", place)
@@ -91,19 +91,19 @@ class DialsData(FakeNat):
 
 
 class AsksForData(FakeNat):
-    async def punch(self, role: Role, signalling: Signalling, deadline: float) -> Hole:
+    async def punch(self, role: Role, signals: SignalChannel, deadline: float) -> Hole:
         """Asks the core for a socket to what stands in data."""
-        place = await planted(signalling, deadline)
-        made = await signalling.connect(place, deadline)
+        place = await planted(signals, deadline)
+        made = await signals.connect(place, deadline)
         made.close()
         raise UnreachableError("no way")
 
 
-async def planted(signalling: Signalling, deadline: float) -> SocketAddress:
+async def planted(signals: SignalChannel, deadline: float) -> SocketAddress:
     """The first address in what the other end sends."""
     try:
         async with asyncio.timeout_at(deadline):
-            while (place := found_in(await signalling.receive())) is None:
+            while (place := found_in(await signals.receive())) is None:
                 pass
     except TimeoutError:
         raise UnreachableError("nothing came") from None

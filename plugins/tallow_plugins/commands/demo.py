@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from tallow_core.cli.args.options import Common
+from tallow_core.cli.args.options import CommonOptions
 from tallow_core.cli.entry import invocation
 from tallow_core.cli.entry.event_loop import run_loop
 from tallow_core.cli.views.output import put
@@ -31,7 +31,7 @@ QUIET_SECONDS = 60.0
 """A process in which nothing moves for so long has failed: a transfer reports progress five times a
 second."""
 
-_COMMON = Common()
+_COMMON = CommonOptions()
 
 
 class Demo(Command):
@@ -51,7 +51,7 @@ def tallow_offer_command() -> list[type[Command]]:
     return [Demo]
 
 
-def demo(path: str | None = None, /, *, common: Common = _COMMON) -> int:
+def demo(path: str | None = None, /, *, common: CommonOptions = _COMMON) -> int:
     """Start a relay and both ends on this machine, send PATH directly and through the relay, and
     check what arrived.
 

@@ -15,7 +15,7 @@ from blake3 import blake3
 
 from tallow_core.registry.hookspecs import hookimpl
 from tallow_core.spi.hash import Hash, Hasher, Kdf
-from tallow_plugins.hashes._running import Running
+from tallow_plugins.hashes._running_hash import RunningHash
 
 
 class Blake3(Hash):
@@ -31,7 +31,7 @@ class Blake3(Hash):
     @classmethod
     def hasher(cls, context: str) -> Hasher:
         """See `Hash.hasher`."""
-        return Running(blake3(derive_key_context=context))
+        return RunningHash(blake3(derive_key_context=context))
 
 
 @hookimpl

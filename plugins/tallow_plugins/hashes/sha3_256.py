@@ -15,7 +15,7 @@ from typing import ClassVar
 
 from tallow_core.registry.hookspecs import hookimpl
 from tallow_core.spi.hash import Hash, Hasher, Kdf
-from tallow_plugins.hashes._running import Running
+from tallow_plugins.hashes._running_hash import RunningHash
 
 RATE = 136
 """Bytes that one permutation takes in (FIPS 202, table 3)."""
@@ -36,7 +36,7 @@ class Sha3256(Hash):
         """See `Hash.hasher`."""
         text = context.encode("utf-8")
         block = len(text).to_bytes(4, "big") + text
-        return Running(hashlib.sha3_256(block + bytes(-len(block) % RATE)))
+        return RunningHash(hashlib.sha3_256(block + bytes(-len(block) % RATE)))
 
 
 @hookimpl

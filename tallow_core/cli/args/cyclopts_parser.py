@@ -11,7 +11,7 @@ from cyclopts import App, CycloptsError, Group, Parameter, UnusedCliTokensError
 
 from tallow_core.cli.args.command_line import CommandLine
 from tallow_core.cli.args.marks import Mark
-from tallow_core.cli.args.options import Common, Peering
+from tallow_core.cli.args.options import CommonOptions, PeerOptions
 from tallow_core.errors import UsageError
 from tallow_core.text import nearest, printable
 
@@ -63,7 +63,7 @@ def application(command: CommandLine) -> App:
 @cache
 def _explain_groups() -> None:
     """Mark for cyclopts, once, the classes whose fields are options by themselves."""
-    for group, parameter in ((Common, Parameter(group=EVERY)), (Peering, Parameter())):
+    for group, parameter in ((CommonOptions, Parameter(group=EVERY)), (PeerOptions, Parameter())):
         Parameter.combine(_OWN, Parameter(name="*"), parameter)(group)
         _explain(group)
 

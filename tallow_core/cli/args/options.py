@@ -12,7 +12,7 @@ from tallow_core.errors import UsageError
 
 
 @dataclass(repr=False)
-class Common:
+class CommonOptions:
     """Options of every command."""
 
     config: str | None = None
@@ -28,7 +28,7 @@ class Common:
 
 
 @dataclass(repr=False)
-class Peering:
+class PeerOptions:
     """Options of send and receive."""
 
     relay: tuple[str, ...] = ()

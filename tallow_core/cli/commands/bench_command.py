@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from tallow_core.cli.args.options import Common
+from tallow_core.cli.args.options import CommonOptions
 from tallow_core.cli.commands.bench_tasks import TASKS, Task, password_tasks
 from tallow_core.cli.entry import invocation
 from tallow_core.config.calibration import fastest
@@ -23,10 +23,10 @@ PASSWORD = "password"  # noqa: S105 - the word for what is timed
 MAX_TIMED_SECONDS = 60.0
 """Seconds that one operation may be timed for."""
 
-_COMMON = Common()
+_COMMON = CommonOptions()
 
 
-def bench(*, kind: str | None = None, seconds: float = 0.1, common: Common = _COMMON) -> int:
+def bench(*, kind: str | None = None, seconds: float = 0.1, common: CommonOptions = _COMMON) -> int:
     """Time every cipher, KEM, signature, hash, authenticator and compressor that may be loaded, and
     Argon2id: the fastest run, on one core.
 

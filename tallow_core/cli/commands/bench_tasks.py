@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tallow_core.config.calibration import AAD, MIB, Sealing
+from tallow_core.config.calibration import AAD, MIB, SealRun
 from tallow_core.passwords import Parameters, derive
 from tallow_core.secrets import system_rng
 from tallow_core.spi.authenticator import CodeAuthenticator, LoginAuthenticator
@@ -33,7 +33,7 @@ class Task(NamedTuple):
 
 def cipher_tasks(driver: type[Cipher]) -> Iterator[Task]:
     """Sealing a full data record in place, and opening one."""
-    yield Task("seal", Sealing(driver, MIB), MIB)
+    yield Task("seal", SealRun(driver, MIB), MIB)
     cipher, nonce = driver(system_rng(driver.key_size)), bytes(driver.nonce_size)
     sealed, out = bytearray(MIB + driver.tag_size), bytearray(MIB)
     cipher.seal_into(nonce, AAD, out, sealed)

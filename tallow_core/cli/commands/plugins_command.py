@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Annotated
 
 from tallow_core.cli.args.marks import Mark
-from tallow_core.cli.args.options import Common
+from tallow_core.cli.args.options import CommonOptions
 from tallow_core.cli.entry import invocation
 from tallow_core.cli.views.plugin_table import list_plugins, show_plugin
 
-_COMMON = Common()
+_COMMON = CommonOptions()
 
 
-def list_command(*, kind: str | None = None, common: Common = _COMMON) -> int:
+def list_command(*, kind: str | None = None, common: CommonOptions = _COMMON) -> int:
     """List the installed plugins and whether they may be used, from metadata alone.
 
     Parameters
@@ -25,7 +25,7 @@ def list_command(*, kind: str | None = None, common: Common = _COMMON) -> int:
     )
 
 
-def show_command(name: str, /, *, kind: str | None = None, common: Common = _COMMON) -> int:
+def show_command(name: str, /, *, kind: str | None = None, common: CommonOptions = _COMMON) -> int:
     """Show one plugin in full: what it can do, where it comes from. Only an allowed one is
     imported.
 
@@ -45,7 +45,7 @@ def allow_command(
     *,
     yes: Annotated[bool, Mark(("--yes", "-y"))] = False,
     no_check: bool = False,
-    common: Common = _COMMON,
+    common: CommonOptions = _COMMON,
 ) -> int:
     """Allow the plugins of an installed distribution: run the conformance kit over them, and enter
     the distribution into the config file, which keeps its comments and its form.
@@ -72,7 +72,7 @@ def allow_command(
     )
 
 
-def disallow_command(distribution: str, /, *, common: Common = _COMMON) -> int:
+def disallow_command(distribution: str, /, *, common: CommonOptions = _COMMON) -> int:
     """Allow the plugins of a distribution no more: take it out of the config file.
 
     Parameters
@@ -87,7 +87,7 @@ def disallow_command(distribution: str, /, *, common: Common = _COMMON) -> int:
     )
 
 
-def block_command(name: str, /, *, common: Common = _COMMON) -> int:
+def block_command(name: str, /, *, common: CommonOptions = _COMMON) -> int:
     """Block a plugin, or all of a distribution: enter it into the config file.
 
     Parameters
@@ -101,7 +101,7 @@ def block_command(name: str, /, *, common: Common = _COMMON) -> int:
 
 
 def new_command(
-    kind: str, name: str, /, *, path: str | None = None, common: Common = _COMMON
+    kind: str, name: str, /, *, path: str | None = None, common: CommonOptions = _COMMON
 ) -> int:
     """Write the project of a plugin of yours: it can be installed as it stands, and has tests that
     run the conformance kit.
@@ -123,7 +123,7 @@ def new_command(
 
 
 def check_command(
-    *drivers: str, every: Annotated[bool, Mark(("--all",))] = False, common: Common = _COMMON
+    *drivers: str, every: Annotated[bool, Mark(("--all",))] = False, common: CommonOptions = _COMMON
 ) -> int:
     """Hold plugins to the contract of their kind: run the conformance kit, and print what it
     checked.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tallow_core.cli.args.options import Common
+from tallow_core.cli.args.options import CommonOptions
 from tallow_core.cli.entry import invocation
 from tallow_core.cli.views.policy_table import explain_policy, show_policy
 from tallow_core.config.profiles import ProfileName
@@ -11,7 +11,7 @@ from tallow_core.registry.kinds import TRANSPORT
 from tallow_core.session.context import Context
 from tallow_core.types import NetworkPath
 
-_COMMON = Common()
+_COMMON = CommonOptions()
 
 
 def show_command(
@@ -19,7 +19,7 @@ def show_command(
     profile: ProfileName | None = None,
     over: str | None = None,
     relayed: bool = False,
-    common: Common = _COMMON,
+    common: CommonOptions = _COMMON,
 ) -> int:
     """Show what policy admits, in the effective order, and where each value comes from.
 
@@ -43,7 +43,7 @@ def explain_command(
     profile: ProfileName | None = None,
     over: str | None = None,
     relayed: bool = False,
-    common: Common = _COMMON,
+    common: CommonOptions = _COMMON,
 ) -> int:
     """Say which suite would be chosen against a peer, and why every other driver was not; a peer
     like this side, if none is described.

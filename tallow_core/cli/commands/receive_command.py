@@ -6,11 +6,11 @@ from typing import Annotated, Literal
 
 from tallow_core.cli.args.argument_exposure import warn_of_argument
 from tallow_core.cli.args.marks import Mark
-from tallow_core.cli.args.options import Common, Peering
+from tallow_core.cli.args.options import CommonOptions, PeerOptions
 from tallow_core.cli.entry import invocation
 from tallow_core.cli.entry.event_loop import run_loop
 
-_COMMON, _PEERING = Common(), Peering()
+_COMMON, _PEER_OPTIONS = CommonOptions(), PeerOptions()
 
 
 def receive(
@@ -21,8 +21,8 @@ def receive(
     overwrite: Literal["ask", "never", "rename", "always"] | None = None,
     only: tuple[str, ...] = (),
     at: str | None = None,
-    peering: Peering = _PEERING,
-    common: Common = _COMMON,
+    peer_options: PeerOptions = _PEER_OPTIONS,
+    common: CommonOptions = _COMMON,
 ) -> int:
     """Receive what was sent under a code. Without CODE, it is asked for: other users of the machine
     can see arguments.
@@ -47,7 +47,11 @@ def receive(
         that policy admits); no other place is
         tried.
     """
-    flags = {**peering.flags("receive"), "receive.output": output, "receive.overwrite": overwrite}
+    flags = {
+        **peer_options.flags("receive"),
+        "receive.output": output,
+        "receive.overwrite": overwrite,
+    }
     reporter = invocation.report_to(common, stdout_is_data=stdout)
     settings = invocation.load(common, flags)
     if code:

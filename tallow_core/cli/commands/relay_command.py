@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
-from tallow_core.cli.args.options import Common
+from tallow_core.cli.args.options import CommonOptions
 from tallow_core.cli.entry import invocation
 from tallow_core.cli.entry.event_loop import run_loop
 from tallow_core.errors import PluginError, PolicyError
@@ -13,11 +13,11 @@ from tallow_core.registry.kinds import ROOMS
 from tallow_core.session.context import Context
 from tallow_core.spi.rooms import Rooms
 
-_COMMON = Common()
+_COMMON = CommonOptions()
 DEFAULT_BIND = "127.0.0.1:7171"
 
 
-def serve(*, bind: str = DEFAULT_BIND, common: Common = _COMMON) -> int:
+def serve(*, bind: str = DEFAULT_BIND, common: CommonOptions = _COMMON) -> int:
     """Run a relay until it is interrupted. Its URL, with the pin that clients compare, is the first
     line printed.
 

@@ -6,12 +6,12 @@ from typing import Annotated
 
 from tallow_core.cli.args.argument_exposure import warn_of_argument
 from tallow_core.cli.args.marks import Mark
-from tallow_core.cli.args.options import Common, Peering
+from tallow_core.cli.args.options import CommonOptions, PeerOptions
 from tallow_core.cli.entry import invocation
 from tallow_core.cli.entry.event_loop import run_loop
 from tallow_core.errors import UsageError
 
-_COMMON, _PEERING = Common(), Peering()
+_COMMON, _PEER_OPTIONS = CommonOptions(), PeerOptions()
 
 
 def send(
@@ -25,8 +25,8 @@ def send(
     exclude: tuple[str, ...] = (),
     dry_run: bool = False,
     anew: bool = False,
-    peering: Peering = _PEERING,
-    common: Common = _COMMON,
+    peer_options: PeerOptions = _PEER_OPTIONS,
+    common: CommonOptions = _COMMON,
 ) -> int:
     """Print a code, and send files, folders, a text or standard input to the receiver who types it.
 
@@ -67,7 +67,7 @@ def send(
         raise UsageError(
             "--follow, --git, --exclude and --dry-run are for files and folders; leave them out"
         )
-    flags = {**peering.flags("send"), "send.words": words, "send.listen": listen or None}
+    flags = {**peer_options.flags("send"), "send.words": words, "send.listen": listen or None}
     if dry_run:
         _list_only(common, flags, paths, follow, git, exclude)
         return 0
@@ -103,7 +103,7 @@ def send(
 
 
 def _list_only(
-    common: Common,
+    common: CommonOptions,
     flags: dict[str, object],
     paths: tuple[str, ...],
     follow: bool,

@@ -19,7 +19,7 @@ from tallow_core.cli.views.sentences import option_name
 from tallow_core.events import CommandFailed
 
 if TYPE_CHECKING:
-    from tallow_core.cli.args.options import Common
+    from tallow_core.cli.args.options import CommonOptions
     from tallow_core.config.schema import Settings
     from tallow_core.events import Reporter
     from tallow_core.session.context import Context
@@ -62,7 +62,7 @@ def report_error(name: str, message: str, status: int) -> None:
         _current.reporter.emit(CommandFailed(name, message, status))
 
 
-def load(common: Common, flags: dict[str, object]) -> Settings:
+def load(common: CommonOptions, flags: dict[str, object]) -> Settings:
     """Read the settings and make the directories that belong to Tallow."""
     from tallow_core.app.user_settings import make_directories, user_settings
     from tallow_core.config.layers import SET
@@ -73,7 +73,7 @@ def load(common: Common, flags: dict[str, object]) -> Settings:
     return settings
 
 
-def report_to(common: Common, *, stdout_is_data: bool = False) -> Reporter:
+def report_to(common: CommonOptions, *, stdout_is_data: bool = False) -> Reporter:
     """Make the reporter that the options ask for that of this run."""
     if common.json:
         _current.reporter = JsonReporter(
@@ -84,7 +84,7 @@ def report_to(common: Common, *, stdout_is_data: bool = False) -> Reporter:
     return _current.reporter
 
 
-def context(common: Common, flags: dict[str, object]) -> Context:
+def context(common: CommonOptions, flags: dict[str, object]) -> Context:
     """Settings, plugins and policy for a command, and the reporter that its options ask for."""
     from tallow_core.app.compose import compose, report_plugin_warnings
 

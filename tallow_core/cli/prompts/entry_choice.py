@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 
-from tallow_core.app.incoming import IncomingOffer
+from tallow_core.app.incoming_offer import IncomingOffer
 from tallow_core.cli.views.reporters import size_text
 from tallow_core.files.source.ignore_patterns import Patterns
 from tallow_core.protocol.transfer.manifest_entry import Entry, EntryKind

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Literal, TypeAlias
 
 from tallow_core.aio import detached
-from tallow_core.app.incoming import DECLINED, Accept, IncomingOffer
+from tallow_core.app.incoming_offer import DECLINED, Accept, IncomingOffer
 from tallow_core.app.receive_call import receive
 from tallow_core.cli.prompts.entry_choice import by_patterns, by_words, described, numbered
 from tallow_core.cli.prompts.question import ask

@@ -23,7 +23,7 @@ from tallow_core.spi.nat import (
 from tallow_core.testing.checks.bounded import complete
 from tallow_core.testing.checks.driver_checks import descriptor_is_complete
 from tallow_core.testing.expect import require
-from tallow_core.testing.fake_nat import FakeSignalling
+from tallow_core.testing.fake_nat import FakeSignalChannel
 from tallow_core.testing.socket_watch import forbidden
 from tallow_core.types import CandidateKind, Endpoint, Role, SocketAddress, Touch
 
@@ -98,11 +98,11 @@ def punching_ends(driver: type[Nat], settings: DriverSettings) -> None:
         return
 
     async def punch() -> None:
-        host, guest = FakeSignalling.pair(_addresses(1), _addresses(2))
+        host, guest = FakeSignalChannel.pair(_addresses(1), _addresses(2))
         found = await _punched(driver, settings, host, guest)
-        for signalling, hole in zip((host, guest), found, strict=True):
+        for signals, hole in zip((host, guest), found, strict=True):
             if isinstance(hole, Hole):
-                require(hole.remote in signalling.addresses, "a hole leads to another address")
+                require(hole.remote in signals.addresses, "a hole leads to another address")
                 require(hole.protocol in get_args(SocketProtocol), "a hole has no protocol")
             else:
                 require(isinstance(hole, TransportError), f"it raised {hole!r}")
@@ -168,15 +168,15 @@ def _addresses(last: int) -> list[SocketAddress]:
 
 
 async def _punched(
-    driver: type[Nat], settings: DriverSettings, *ends: FakeSignalling
+    driver: type[Nat], settings: DriverSettings, *ends: FakeSignalChannel
 ) -> list[Hole | BaseException]:
     deadline = asyncio.get_running_loop().time() + _SECONDS
     async with asyncio.timeout_at(deadline + _SLACK):
         return list(
             await asyncio.gather(
                 *(
-                    nat.punch(role, signalling, deadline)
-                    for role, signalling in zip((Role.HOST, Role.GUEST), ends, strict=True)
+                    nat.punch(role, signals, deadline)
+                    for role, signals in zip((Role.HOST, Role.GUEST), ends, strict=True)
                     if isinstance(nat := driver(settings), Punches)
                 ),
                 return_exceptions=True,
@@ -187,26 +187,26 @@ async def _punched(
 async def _tempted(nat: Punches, role: Role) -> None:
     """One end against a peer whose data is full of addresses: as text, packed, and in front of,
     behind and in place of what the driver itself sends."""
-    signalling = FakeSignalling.pair(_addresses(1), _addresses(2))[0]
+    signals = FakeSignalChannel.pair(_addresses(1), _addresses(2))[0]
     for data in _baits():
-        signalling.inbox.put_nowait(data)
+        signals.inbox.put_nowait(data)
     deadline = asyncio.get_running_loop().time() + _SECONDS
-    punching = asyncio.ensure_future(nat.punch(role, signalling, deadline))
+    punching = asyncio.ensure_future(nat.punch(role, signals, deadline))
     seen = 0
     while not punching.done():
-        for data in signalling.sent[seen:]:
+        for data in signals.sent[seen:]:
             for bait in _baits():
-                signalling.inbox.put_nowait(data + bait)
-                signalling.inbox.put_nowait(bait + data)
-        seen = len(signalling.sent)
+                signals.inbox.put_nowait(data + bait)
+                signals.inbox.put_nowait(bait + data)
+        seen = len(signals.sent)
         await asyncio.wait({punching}, timeout=0.05)
         if asyncio.get_running_loop().time() > deadline + _SLACK:
             punching.cancel()
     with suppress(TallowError, asyncio.CancelledError, ValueError):
         hole = await punching
-        require(hole.remote in signalling.addresses, "a hole leads to an address in opaque data")
+        require(hole.remote in signals.addresses, "a hole leads to an address in opaque data")
     require(
-        not signalling.refused, "it asked for a socket to an address that stood in opaque data only"
+        not signals.refused, "it asked for a socket to an address that stood in opaque data only"
     )
 
 

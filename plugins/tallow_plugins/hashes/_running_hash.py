@@ -16,7 +16,7 @@ class State(Protocol):
     def digest(self) -> bytes: ...
 
 
-class Running(Hasher):
+class RunningHash(Hasher):
     """Passes every call on to the library's hash."""
 
     __slots__ = ("_state",)
