@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import mmap
 
-from tallow_core.protocol.lanes.record import CONTROL_CAP, DATA_CAP, LENGTH
+from tallow_core.protocol.lanes.record import (
+    LENGTH,
+    MAX_CONTROL_RECORD_BYTES,
+    MAX_DATA_RECORD_BYTES,
+)
 from tallow_core.protocol.transfer.content_items import CHUNK
 
 PAGE = 4096
-PAYLOAD = 1 << 20
+PAYLOAD_BYTES = 1 << 20
 """Bytes of file content in a full data record."""
 
 _TAIL = 4096
@@ -36,9 +40,9 @@ class RecordBuffer:
     @classmethod
     def for_data(cls) -> RecordBuffer:
         """A buffer for records of a data lane."""
-        return cls(DATA_CAP)
+        return cls(MAX_DATA_RECORD_BYTES)
 
     @classmethod
     def for_control(cls) -> RecordBuffer:
         """A buffer for records of the control lane."""
-        return cls(CONTROL_CAP)
+        return cls(MAX_CONTROL_RECORD_BYTES)

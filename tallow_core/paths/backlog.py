@@ -7,9 +7,9 @@ from collections import deque
 from tallow_core.protocol.codec.wire import malformed
 from tallow_core.types import ReadBuffer
 
-MAX_KEPT = 32
+MAX_KEPT_RECORDS = 32
 """The most copies of records that a sender keeps. With records of 1 MiB they take 32 MiB."""
-MAX_SIZES = 4096
+MAX_SIZED_RECORDS = 4096
 """The most records whose size a sender remembers until they are acknowledged. It bounds the memory
 where a receiver acknowledges nothing."""
 
@@ -47,7 +47,7 @@ class Backlog:
     def add(self, size: int) -> None:
         """Count a record of `size` bytes that is being sent."""
         self.sent += 1
-        if len(self._sizes) < MAX_SIZES:
+        if len(self._sizes) < MAX_SIZED_RECORDS:
             self._sizes.append(size)
             self.in_flight += size
 

@@ -10,7 +10,7 @@ from tallow_core.errors import BrokenOffError, TransportError
 from tallow_core.spi.byte_stream import ByteStream, Multiplexed
 from tallow_core.spi.transport import Listener, Transport
 
-_MAX_UNTAKEN = 16
+_MAX_UNTAKEN_STREAMS = 16
 """The most streams of one listener that wait to be accepted. The next ones are taken in after
 that."""
 
@@ -49,7 +49,7 @@ class _StreamListener(Listener):
         self.bound = listener.bound
         self.endpoint = listener.endpoint
         self._listener = listener
-        self._come: asyncio.Queue[ByteStream | Exception] = asyncio.Queue(_MAX_UNTAKEN)
+        self._come: asyncio.Queue[ByteStream | Exception] = asyncio.Queue(_MAX_UNTAKEN_STREAMS)
         self._tasks: set[asyncio.Task[None]] = set()
         self._failure: Exception | None = None
 

@@ -45,7 +45,7 @@ from tallow_core.types import Endpoint, NetworkPath, Role, SocketAddress, Trust
 
 STAGGER_SECONDS = 0.075
 MAX_DIALS_AT_ONCE = 8
-MAX_UNPROVED = 8
+MAX_UNPROVED_STREAMS = 8
 """The most connections to this end's listeners that have not proved the session yet."""
 MAX_PUNCHES = 3
 """The most times that each driver punches in a session."""
@@ -186,7 +186,9 @@ class DirectPathFinder:
                 stream = await listener.accept()
             except TransportError:
                 return
-            if self._unproved >= MAX_UNPROVED:  # strangers: the session goes on by the relay
+            if (
+                self._unproved >= MAX_UNPROVED_STREAMS
+            ):  # strangers: the session goes on by the relay
                 await stream.aclose()
             else:
                 self._unproved += 1

@@ -16,7 +16,7 @@ import time
 
 from tallow_core.errors import BrokenOffError, LocalProtocolError, TransportError
 from tallow_core.files.record_buffer import RecordBuffer
-from tallow_core.paths.backlog import MAX_KEPT, Backlog
+from tallow_core.paths.backlog import MAX_KEPT_RECORDS, Backlog
 from tallow_core.paths.lane_pool import LanePool
 from tallow_core.paths.throughput import Throughput
 from tallow_core.protocol.codec.wire import malformed
@@ -94,7 +94,7 @@ class RecordSender:
         afterwards."""
         await self._choose()
         await self._spread()
-        while self._aside and self._backlog.kept >= MAX_KEPT:
+        while self._aside and self._backlog.kept >= MAX_KEPT_RECORDS:
             await self._change()
         if self._aside:
             self._backlog.keep(buffer.plain[:size])

@@ -11,7 +11,7 @@ from typing import Any
 
 from tallow_core.config.schema import RelayServerSettings
 from tallow_core.errors import BrokenOffError
-from tallow_core.protocol.codec.frame import MAX_BODY
+from tallow_core.protocol.codec.frame import MAX_BODY_BYTES
 from tallow_core.protocol.handshake.join import Join
 from tallow_core.protocol.relay.relay_frames import TAKE_SECONDS, WAITING, Refusal, RelayRefused
 from tallow_core.relay.admission import JoinPace, count_down, network_of
@@ -124,7 +124,7 @@ class GuestSide:
 async def _outward(guest: WaitingGuest) -> int:
     """Copy from guest to host. Reading begins at once, so that a guest that leaves while it waits
     is noticed."""
-    first = memoryview(bytearray(MAX_BODY))
+    first = memoryview(bytearray(MAX_BODY_BYTES))
     count = await guest.stream.receive_into(first)
     if count == 0:
         raise BrokenOffError("the guest left")

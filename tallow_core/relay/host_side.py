@@ -16,7 +16,7 @@ from tallow_core.protocol.relay.relay_frames import (
     PING_SECONDS,
     RESUME_SECONDS,
     SILENCE_SECONDS,
-    TOKEN,
+    TOKEN_BYTES,
     OpenRoom,
     Refusal,
     RelayRefused,
@@ -59,7 +59,7 @@ class HostSide:
             await self._open(stream, request)
 
     async def _open(self, stream: ByteStream, request: OpenRoom) -> None:
-        token = system_rng(TOKEN)
+        token = system_rng(TOKEN_BYTES)
         try:
             nameplate = await self._stored(
                 self._store.open(request.wanted, hashlib.sha256(token).digest(), time.monotonic())

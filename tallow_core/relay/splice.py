@@ -8,7 +8,7 @@ import time
 
 from tallow_core.spi.transport import ByteStream
 
-BUFFER = 256 * 1024
+BUFFER_BYTES = 256 * 1024
 IDLE_SECONDS = 3600.0
 """A splice without a byte in either direction for this time is closed. A session pings, so only a
 dead one is silent for an hour."""
@@ -25,7 +25,7 @@ class Splice:
         """Copy until `source` ends, then end `sink`'s direction. Returns the number of bytes.
         Raises `BrokenOffError`."""
         buffer = memoryview(
-            mmap.mmap(-1, BUFFER)
+            mmap.mmap(-1, BUFFER_BYTES)
         )  # page-aligned: see tallow_core.files.record_buffer
         total = 0
         while count := await source.receive_into(buffer):

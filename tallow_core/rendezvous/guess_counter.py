@@ -16,7 +16,7 @@ from tallow_core.private_files import ensure_private, replace_file
 from tallow_core.text import printable
 from tallow_core.types import Role
 
-LIFETIME = 86_400.0
+LIFETIME_SECONDS = 86_400.0
 
 
 class FileTally:
@@ -29,7 +29,7 @@ class FileTally:
     def read(self) -> int:
         """The count, 0 if there is none or it is older than a day."""
         try:
-            if time.time() - self._path.stat().st_mtime > LIFETIME:
+            if time.time() - self._path.stat().st_mtime > LIFETIME_SECONDS:
                 self._path.unlink()
                 return 0
             return max(0, int(self._path.read_text("ascii")))

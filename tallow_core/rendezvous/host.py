@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from tallow_core.protocol.handshake.host_handshake import HostHandshake
     from tallow_core.session.session import Session
 
-MAX_UNPROVED = 8
+MAX_UNPROVED_STREAMS = 8
 """The most open connections that have not proved the code."""
 MAX_REFUSALS = 64
 """The most connections that are refused with an answer at a time, while all places are taken."""
@@ -164,7 +164,7 @@ class Host:
         """Give a new connection a place among the unproved ones. `lane` is the flag in its Join if
         a relay has read that, else None."""
         now = asyncio.get_running_loop().time()
-        if len(self._strangers) >= MAX_UNPROVED:
+        if len(self._strangers) >= MAX_UNPROVED_STREAMS:
             oldest = next((stranger for stranger in self._strangers if not stranger.proving), None)
             if oldest is None or now - oldest.since < SAFE_SECONDS:
                 self._turning += 1

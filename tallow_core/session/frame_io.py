@@ -7,13 +7,15 @@ import asyncio
 import contextlib
 
 from tallow_core.errors import BrokenOffError, TallowError, UnreachableError
-from tallow_core.protocol.codec.frame import MAX_BODY, Frame, FrameParser
+from tallow_core.protocol.codec.frame import MAX_BODY_BYTES, Frame, FrameParser
 from tallow_core.spi.transport import ByteStream
 
 WRITE_SECONDS = 20.0
 
 
-async def read_frame(stream: ByteStream, seconds: float | None, *, cap: int = MAX_BODY) -> Frame:
+async def read_frame(
+    stream: ByteStream, seconds: float | None, *, cap: int = MAX_BODY_BYTES
+) -> Frame:
     """The next frame. Raises `UnreachableError` after `seconds`, `BrokenOffError` if the stream
     ends, `RemoteProtocolError`."""
     parser = FrameParser(cap)
@@ -31,7 +33,7 @@ async def read_frame(stream: ByteStream, seconds: float | None, *, cap: int = MA
 async def read_some(stream: ByteStream, most: int) -> memoryview:
     """Between 1 and `most` bytes (at most 16 KiB at once); raises `BrokenOffError` at the end of
     the stream."""
-    buffer = memoryview(bytearray(min(most, MAX_BODY)))
+    buffer = memoryview(bytearray(min(most, MAX_BODY_BYTES)))
     count = await stream.receive_into(buffer)
     if count == 0:
         raise BrokenOffError("the other side closed the connection; try again")

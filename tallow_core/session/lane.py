@@ -13,10 +13,10 @@ from tallow_core.protocol.handshake.handshake_machine import Established
 from tallow_core.protocol.handshake.key_schedule import Schedule
 from tallow_core.protocol.lanes.lane_join import CONTROL_LANE, LaneKeys
 from tallow_core.protocol.lanes.record import (
-    CONTROL_CAP,
-    DATA_CAP,
     FINAL,
     LENGTH,
+    MAX_CONTROL_RECORD_BYTES,
+    MAX_DATA_RECORD_BYTES,
     Opener,
     RecordType,
     Sealer,
@@ -38,7 +38,7 @@ class Lane:
         self.stream = stream
         self.keys = keys
         self._role = role
-        self.cap = CONTROL_CAP if keys.lane == CONTROL_LANE else DATA_CAP
+        self.cap = MAX_CONTROL_RECORD_BYTES if keys.lane == CONTROL_LANE else MAX_DATA_RECORD_BYTES
         cipher, schedule, padded = established.cipher, established.schedule, established.padded
         self.sealer = Sealer(
             cipher, schedule.kdf, keys.lane, role, keys.secret(schedule, role), padded=padded

@@ -26,7 +26,7 @@ from tallow_core.paths.record_receiver import RecordReceiver
 from tallow_core.protocol.codec.wire import Reader, malformed
 from tallow_core.protocol.handshake.handshake_machine import STATE_SECONDS
 from tallow_core.protocol.handshake.key_schedule import RECEIPT_CONTEXT, RESUME
-from tallow_core.protocol.lanes.record import DATA_CAP, RecordType
+from tallow_core.protocol.lanes.record import MAX_DATA_RECORD_BYTES, RecordType
 from tallow_core.protocol.lanes.session_messages import Receipt
 from tallow_core.protocol.transfer.content_items import Reason
 from tallow_core.protocol.transfer.content_reader import (
@@ -249,7 +249,7 @@ class Receiver:
         )
         throttle = Throttle(settings.throttle)
         while (body := await flow.record()) is not None:
-            size = DATA_CAP if self._session.established.padded else len(body)
+            size = MAX_DATA_RECORD_BYTES if self._session.established.padded else len(body)
             for event in content.record(body):
                 if isinstance(event, FileWhole):
                     self._whole(event, sink)

@@ -15,7 +15,7 @@ from tallow_core.errors import (
 )
 from tallow_core.events import FileDone, OfferMade, RenamedFile, TransferResumed
 from tallow_core.files.os_faults import ChangedError
-from tallow_core.files.record_buffer import PAYLOAD, RecordBuffer
+from tallow_core.files.record_buffer import PAYLOAD_BYTES, RecordBuffer
 from tallow_core.files.skipped import HARMLESS, Skipped
 from tallow_core.files.source.compression import Compression
 from tallow_core.files.source.record_packer import RecordPacker
@@ -26,7 +26,7 @@ from tallow_core.paths.record_sender import RecordSender
 from tallow_core.protocol.codec.wire import malformed
 from tallow_core.protocol.handshake.handshake_machine import STATE_SECONDS, Established
 from tallow_core.protocol.handshake.key_schedule import RECEIPT_CONTEXT, RESUME
-from tallow_core.protocol.lanes.record import DATA_CAP, RecordType
+from tallow_core.protocol.lanes.record import MAX_DATA_RECORD_BYTES, RecordType
 from tallow_core.protocol.lanes.session_messages import Receipt, read_receipt
 from tallow_core.protocol.transfer.content_items import Reason
 from tallow_core.protocol.transfer.manifest_entry import FILES, Entry
@@ -211,9 +211,9 @@ class Sender:
         async def transmit(buffer: RecordBuffer, size: int) -> None:
             await flow.transmit(buffer, size)
             await self._session.key_renewal.if_due()
-            await throttle.spend(DATA_CAP if self._established.padded else size)
+            await throttle.spend(MAX_DATA_RECORD_BYTES if self._established.padded else size)
 
-        portion = PAYLOAD if self._established.padded else throttle.portion
+        portion = PAYLOAD_BYTES if self._established.padded else throttle.portion
         packer = RecordPacker(
             transmit,
             self._established.hash,

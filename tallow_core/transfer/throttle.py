@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
-from tallow_core.files.record_buffer import PAYLOAD
+from tallow_core.files.record_buffer import PAYLOAD_BYTES
 
 CREDIT_SECONDS = 0.2
 """The unused allowance that may be spent later, in seconds of the rate. It arises while something
@@ -36,7 +36,9 @@ class Throttle:
         """Bytes to send at once, so that it does not come in bursts: an eighth of a second's,
         within bounds."""
         return (
-            min(PAYLOAD, max(_MIN_PORTION_BYTES, self._rate // _SHARES)) if self._rate else PAYLOAD
+            min(PAYLOAD_BYTES, max(_MIN_PORTION_BYTES, self._rate // _SHARES))
+            if self._rate
+            else PAYLOAD_BYTES
         )
 
     async def spend(self, count: int) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from tallow_core.cli.views.output import OutputError
-from tallow_core.cli.views.reporters import GATHER, MAX_GATHERED_BYTES, JsonReporter
+from tallow_core.cli.views.reporters import GATHER_SECONDS, MAX_GATHERED_BYTES, JsonReporter
 from tallow_core.event_fields import as_mapping
 from tallow_core.events import CommandFailed, Event, FileDone, ProgressMade, TransferDone
 
@@ -45,10 +45,10 @@ def test_files_wait_for_each_other_but_not_long(at: Callable[[float], None]) -> 
     reporter = JsonReporter(stream, 0)
     reporter.emit(FILE)
     assert stream.seen.count("\n") == 1, "the first one is shown at once"
-    at(GATHER / 2)
+    at(GATHER_SECONDS / 2)
     reporter.emit(FILE)
     assert stream.seen.count("\n") == 1
-    at(GATHER)
+    at(GATHER_SECONDS)
     reporter.emit(FILE)
     assert stream.seen.count("\n") == 3
 

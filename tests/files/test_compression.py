@@ -12,7 +12,7 @@ import pytest
 
 from tallow_core.files.source.compression import (
     MAX_HOLD_BYTES,
-    MAX_UNSAMPLED,
+    MAX_UNSAMPLED_FILES,
     MIN_CHUNK_BYTES,
     MIN_HOLD_BYTES,
     MIN_TRANSFER_BYTES,
@@ -279,12 +279,12 @@ def test_small_files_that_do_not_shrink_are_sampled_more_rarely() -> None:
     before = len(sender.paper.packed)
     _small(sender, [MEDIA] * 1000)
     assert (
-        1000 / MAX_UNSAMPLED
+        1000 / MAX_UNSAMPLED_FILES
         <= len(sender.paper.packed) - before
-        < 1000 / MAX_UNSAMPLED + 2 * MAX_UNSAMPLED
+        < 1000 / MAX_UNSAMPLED_FILES + 2 * MAX_UNSAMPLED_FILES
     )
     found = _small(sender, [TEXT] * 20)
-    assert found.index(True) < MAX_UNSAMPLED
+    assert found.index(True) < MAX_UNSAMPLED_FILES
     assert all(found[found.index(True) :]), (
         "one that shrinks is enough to look at all of them again"
     )

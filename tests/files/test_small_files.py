@@ -16,7 +16,7 @@ from tallow_core.files.output.journal import JournalSubject
 from tallow_core.files.output.output_tree import OutputTree
 from tallow_core.files.output.placement import Overwrite
 from tallow_core.files.output.resumable_staging import ResumableStaging
-from tallow_core.files.output.small_files import MAX_WAITING
+from tallow_core.files.output.small_files import MAX_WAITING_FILES
 from tallow_core.protocol.transfer.content_reader import (
     FileWhole,
 )
@@ -45,15 +45,15 @@ def names(folder: Path) -> list[str]:
 
 def test_names_are_given_together_and_not_before(tmp_path: Path) -> None:
     with OutputTree(str(tmp_path), Overwrite.RENAME) as tree:
-        for number in range(MAX_WAITING - 1):
+        for number in range(MAX_WAITING_FILES - 1):
             assert not tree.put(small(number, f"{number:03d}"))
         assert names(tmp_path) == []
-        assert tree.put(small(MAX_WAITING, "last"))
-        assert len(names(tmp_path)) == MAX_WAITING, "so many do not wait"
-        tree.put(small(MAX_WAITING + 1, "later"))
+        assert tree.put(small(MAX_WAITING_FILES, "last"))
+        assert len(names(tmp_path)) == MAX_WAITING_FILES, "so many do not wait"
+        tree.put(small(MAX_WAITING_FILES + 1, "later"))
         settled = tree.settle()
         assert [path for _, path in settled] == [
-            *(f"{n:03d}" for n in range(MAX_WAITING - 1)),
+            *(f"{n:03d}" for n in range(MAX_WAITING_FILES - 1)),
             "last",
             "later",
         ]

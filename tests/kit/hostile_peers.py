@@ -38,7 +38,13 @@ from tallow_core.protocol.lanes.lane_join import (
     LaneKeys,
     read_lane_hello,
 )
-from tallow_core.protocol.lanes.record import DATA_CAP, FINAL, Opener, RecordType, Sealer
+from tallow_core.protocol.lanes.record import (
+    FINAL,
+    MAX_DATA_RECORD_BYTES,
+    Opener,
+    RecordType,
+    Sealer,
+)
 from tallow_core.protocol.lanes.session_messages import Receipt, read_reason
 from tallow_core.protocol.transfer.content_items import CHUNK, TRAILER, ItemType
 from tallow_core.protocol.transfer.file_hash import FileHash
@@ -360,7 +366,9 @@ class Line:
         """One sealed record, not yet sent."""
         assert self.sealer is not None
         raw = memoryview(
-            bytearray(1 + len(body) + self.sealer.overhead + (DATA_CAP if self.padded else 0))
+            bytearray(
+                1 + len(body) + self.sealer.overhead + (MAX_DATA_RECORD_BYTES if self.padded else 0)
+            )
         )
         raw[0] = kind | (FINAL if final else 0)
         raw[1 : 1 + len(body)] = body

@@ -99,7 +99,7 @@ def test_a_broken_proxy_is_refused(
     settings: DriverSettings,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(bounded, "PATIENCE", 6.0)
+    monkeypatch.setattr(bounded, "PATIENCE_SECONDS", 6.0)
     monkeypatch.setattr(proxy_checks, "SOON", 1.0)
     with pytest.raises(ConformanceError, match=why):
         check(driver, settings)

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from tallow_core.errors import FileSystemError, IntegrityError, RemoteProtocolError
 from tallow_core.files.os_faults import ChangedError
-from tallow_core.files.record_buffer import PAYLOAD, RecordBuffer
+from tallow_core.files.record_buffer import PAYLOAD_BYTES, RecordBuffer
 from tallow_core.files.source.opened_source import OpenedSource, read_inline
 from tallow_core.files.source.record_packer import FULL, LARGE, RecordPacker
-from tallow_core.protocol.lanes.record import DATA_CAP, FINAL, RecordType
+from tallow_core.protocol.lanes.record import FINAL, MAX_DATA_RECORD_BYTES, RecordType
 from tallow_core.protocol.transfer.content_items import (
     CHUNK,
     FAILED,
@@ -97,7 +97,7 @@ def take(sent: Sent, segment: int = SEGMENT_BYTES) -> list[ContentEvent]:
     for number, record in enumerate(sent.records):
         last = number == len(sent.records) - 1
         assert record[0] == RecordType.DATA | (FINAL if last else 0)
-        assert len(record) <= FULL <= DATA_CAP - 16
+        assert len(record) <= FULL <= MAX_DATA_RECORD_BYTES - 16
         for event in reader.record(memoryview(record)[1:]):
             events.append(
                 FileChunk(event.offset, memoryview(bytes(event.data)))
@@ -145,9 +145,9 @@ EDGES = [
     LARGE,
     LARGE + 1,
     2 * LARGE,
-    PAYLOAD - 1,
-    PAYLOAD,
-    PAYLOAD + 1,
+    PAYLOAD_BYTES - 1,
+    PAYLOAD_BYTES,
+    PAYLOAD_BYTES + 1,
     FULL,
     2 * MIB,
     2 * MIB + 7,
@@ -709,4 +709,4 @@ def test_t04_a_hostile_name_is_escaped_in_the_error() -> None:
 def test_items_have_the_sizes_of_the_specification() -> None:
     assert (CHUNK.size, TRAILER.size, FAILED.size) == (17, 45, 6)
     assert (HOLE.size, PACKED.size) == (17, 21)
-    assert 1 + CHUNK.size + PAYLOAD + 16 <= DATA_CAP
+    assert 1 + CHUNK.size + PAYLOAD_BYTES + 16 <= MAX_DATA_RECORD_BYTES

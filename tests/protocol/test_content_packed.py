@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tallow_core.errors import RemoteProtocolError
-from tallow_core.files.record_buffer import PAYLOAD, RecordBuffer
+from tallow_core.files.record_buffer import PAYLOAD_BYTES, RecordBuffer
 from tallow_core.files.source.compression import Compression
 from tallow_core.files.source.record_packer import FULL, RecordPacker
 from tallow_core.protocol.transfer.content_items import MAX_PACKED_BYTES, PACKED, ItemType
@@ -50,7 +50,7 @@ def send(
         records.append(bytes(buffer.plain[:size]))
 
     async def pump() -> None:
-        out = RecordPacker(collect, Blake3, segment, PAYLOAD, Compression(Zstd(), Standing()))
+        out = RecordPacker(collect, Blake3, segment, PAYLOAD_BYTES, Compression(Zstd(), Standing()))
         for number, data in enumerate(files):
             await out.file(number, Slow(data, step, sized=sized))
         await out.finish()

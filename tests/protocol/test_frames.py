@@ -13,7 +13,7 @@ from tallow_core.protocol.codec.alert import SENTENCES, Alert, sentence
 from tallow_core.protocol.codec.frame import (
     HEADER,
     MAGIC,
-    MAX_BODY,
+    MAX_BODY_BYTES,
     WIRE_VERSION,
     Frame,
     FrameParser,
@@ -65,7 +65,7 @@ def test_a_frame_is_encoded_as_the_specification_says() -> None:
 
 
 def test_t16_a_length_above_the_cap_is_refused_before_anything_is_allocated() -> None:
-    for length in (MAX_BODY + 1, 1 << 20, 1 << 31, (1 << 32) - 1):
+    for length in (MAX_BODY_BYTES + 1, 1 << 20, 1 << 31, (1 << 32) - 1):
         parser = FrameParser()
         tracemalloc.start()
         try:
@@ -77,7 +77,7 @@ def test_t16_a_length_above_the_cap_is_refused_before_anything_is_allocated() ->
         assert caught.value.alert == Alert.MALFORMED
 
 
-@pytest.mark.parametrize("length", [0, 1, MAX_BODY - 1, MAX_BODY])
+@pytest.mark.parametrize("length", [0, 1, MAX_BODY_BYTES - 1, MAX_BODY_BYTES])
 def test_t16_lengths_within_the_cap(length: int) -> None:
     assert parsed([Frame(2, bytes(length)).encoded]) == [Frame(2, bytes(length))]
 

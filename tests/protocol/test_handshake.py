@@ -19,7 +19,7 @@ from tallow_core.errors import (
     UnreachableError,
 )
 from tallow_core.protocol.codec.alert import Alert, sentence
-from tallow_core.protocol.codec.frame import MAX_BODY, Frame, FrameType
+from tallow_core.protocol.codec.frame import MAX_BODY_BYTES, Frame, FrameType
 from tallow_core.protocol.codec.wire import Reader, Writer
 from tallow_core.protocol.handshake.code import parse_code
 from tallow_core.protocol.handshake.guess_budget import Budget
@@ -102,7 +102,7 @@ def test_both_ends_agree(drivers: Any) -> None:
     assert ours.key(b"any", b"context") == theirs.key(b"any", b"context")
     assert [frame.type for frame in a.sent] == [HELLO, SHARE, DONE]
     assert [frame.type for frame in b.sent] == [ANSWER, PROVE]
-    assert all(len(frame.body) <= MAX_BODY for frame in a.sent + b.sent)
+    assert all(len(frame.body) <= MAX_BODY_BYTES for frame in a.sent + b.sent)
 
 
 @settings(max_examples=60, deadline=None)
@@ -198,7 +198,7 @@ def test_t23_every_byte_of_the_default_suite_counts(kind: FrameType) -> None:
 @pytest.mark.parametrize("kind", FLIGHTS, ids=lambda kind: kind.name)
 def test_t23_a_message_cut_short_or_grown_is_refused(kind: FrameType) -> None:
     body = recorded()[kind].body
-    for length in [*range(len(body)), len(body) + 1, MAX_BODY, MAX_BODY + 1]:
+    for length in [*range(len(body)), len(body) + 1, MAX_BODY_BYTES, MAX_BODY_BYTES + 1]:
 
         def change(frame: Frame, size: int = length) -> Sequence[bytes]:
             return [Frame(kind, (frame.body + bytes(size))[:size]).encoded]

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from tallow_core.protocol.codec.frame import MAX_BODY
+from tallow_core.protocol.codec.frame import MAX_BODY_BYTES
 from tallow_core.protocol.codec.wire import Writer
 from tallow_core.protocol.handshake.suite_offer import Drivers, write_offer
 from tallow_core.protocol.lanes.session_messages import Rekey, read_rekey
@@ -73,10 +73,10 @@ def test_the_largest_drivers_and_the_longest_offer_fit_the_frames() -> None:
     assert b.established is not None
     sizes = {frame.type: len(frame.body) for end in (a, b) for frame in end.sent}
     assert set(sizes) == set(FLIGHTS)
-    assert max(sizes.values()) <= MAX_BODY
+    assert max(sizes.values()) <= MAX_BODY_BYTES
     # The maxima leave little room unused: a KEM is not refused without need.
-    assert sizes[ANSWER] > MAX_BODY - 512
-    assert sizes[SHARE] == MAX_BODY
+    assert sizes[ANSWER] > MAX_BODY_BYTES - 512
+    assert sizes[SHARE] == MAX_BODY_BYTES
 
 
 def test_the_layout_gives_the_maximum_of_a_public_key() -> None:
@@ -85,8 +85,8 @@ def test_the_layout_gives_the_maximum_of_a_public_key() -> None:
     version, random, wishes, sizes = 1, 32, 1, 8 * 2
     suite = 5 * (1 + 32)
     fixed = version + random + wishes + len(offer.done()) + suite + sizes
-    assert fixed + MAX_KEM_PUBLIC_BYTES + MAX_SHARE_BYTES <= MAX_BODY
-    assert MAX_KEM_CIPHERTEXT_BYTES + MAX_SHARE_BYTES <= MAX_BODY
+    assert fixed + MAX_KEM_PUBLIC_BYTES + MAX_SHARE_BYTES <= MAX_BODY_BYTES
+    assert MAX_KEM_CIPHERTEXT_BYTES + MAX_SHARE_BYTES <= MAX_BODY_BYTES
 
 
 @pytest.mark.parametrize("size", [MAX_KEM_PUBLIC_BYTES, MAX_KEM_CIPHERTEXT_BYTES])

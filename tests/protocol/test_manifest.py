@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tallow_core.errors import FileSystemError, RemoteProtocolError
-from tallow_core.protocol.codec.frame import MAX_BODY
+from tallow_core.protocol.codec.frame import MAX_BODY_BYTES
 from tallow_core.protocol.codec.wire import Reader, Writer
-from tallow_core.protocol.lanes.record import CONTROL_CAP
+from tallow_core.protocol.lanes.record import MAX_CONTROL_RECORD_BYTES
 from tallow_core.protocol.transfer import offer_pages, offer_reader
 from tallow_core.protocol.transfer.manifest_entry import (
     MAX_FILE_BYTES,
@@ -101,7 +101,7 @@ def test_many_entries_take_many_pages() -> None:
     entries = [file(f"{number:05d}-{'x' * 240}") for number in range(1000)]
     bodies = [body for body, _ in pages(OfferKind.FILES, ID, Blake3, entries)]
     assert len(bodies) == 6
-    assert all(len(body) <= PAGE_BYTES + 256 < CONTROL_CAP for body in bodies)
+    assert all(len(body) <= PAGE_BYTES + 256 < MAX_CONTROL_RECORD_BYTES for body in bodies)
     assert read(bodies)[0] == entries
 
 
@@ -524,8 +524,8 @@ def test_t16_huge_claims_allocate_little() -> None:
             entries=(RawEntry(depth=255),), count=U16, files=U32, directories=U32, size=U64
         ).body(),
         RawPage(entries=(RawEntry(names=(b"a" * 255,) * 64),), count=U16, segment=U32).body(),
-        RawPage(count=U16).body()[:26] + b"\xff" * (CONTROL_CAP - 26),
-        b"\0" * MAX_BODY,
+        RawPage(count=U16).body()[:26] + b"\xff" * (MAX_CONTROL_RECORD_BYTES - 26),
+        b"\0" * MAX_BODY_BYTES,
     ]
     for body in claims:
         reader = OfferReader(Blake3)

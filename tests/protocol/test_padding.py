@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from tallow_core.errors import ForgedRecord, LocalProtocolError, RemoteProtocolError
 from tallow_core.protocol.lanes.record import (
-    CONTROL_CAP,
-    DATA_CAP,
     FINAL,
+    MAX_CONTROL_RECORD_BYTES,
+    MAX_DATA_RECORD_BYTES,
     PADDED,
     PADDED_CONTROL,
     PADDED_DATA,
@@ -43,7 +43,8 @@ def padded_pair(lane: int = 0, sender: Role = Role.HOST) -> tuple[Sealer, Opener
 def seal(sealer: Sealer, kind: int, body: bytes = b"", dirt: int = 0xAA) -> bytes:
     """One record from a buffer that holds something else behind the body."""
     raw = memoryview(
-        bytearray([dirt]) * (DATA_CAP if kind & ~FINAL == RecordType.DATA else CONTROL_CAP)
+        bytearray([dirt])
+        * (MAX_DATA_RECORD_BYTES if kind & ~FINAL == RecordType.DATA else MAX_CONTROL_RECORD_BYTES)
     )
     raw[0] = kind
     raw[1 : 1 + len(body)] = body
@@ -90,7 +91,7 @@ def test_every_data_record_has_one_length(final: bool, size: int) -> None:
 
 def test_the_lengths_are_those_of_the_specification() -> None:
     assert (*PADDED_CONTROL, *PADDED_DATA) == LENGTHS
-    assert LENGTHS[2:] == (CONTROL_CAP, DATA_CAP)
+    assert LENGTHS[2:] == (MAX_CONTROL_RECORD_BYTES, MAX_DATA_RECORD_BYTES)
 
 
 @pytest.mark.parametrize("size", [0, 1, 235, 236, 4075, 4076, MOST_CONTROL])
@@ -145,7 +146,7 @@ WRONG: dict[str, bytes] = {
     "no flag": padded(kind=RecordType.ERROR),
     "a longer size than needed": padded(length=4096),
     "the cap where less is enough": padded(length=65536),
-    "the size of data for another type": padded(length=DATA_CAP),
+    "the size of data for another type": padded(length=MAX_DATA_RECORD_BYTES),
     "a size for control on data": padded(kind=DATA),
     "a size of its own": padded(length=257),
     "a size below all": padded(length=255),

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from tallow_core.errors import ForgedRecord, LocalProtocolError, RemoteProtocolError
 from tallow_core.protocol.lanes.record import (
-    CONTROL_CAP,
-    DATA_CAP,
     EPOCH_RECORDS,
     FINAL,
+    MAX_CONTROL_RECORD_BYTES,
+    MAX_DATA_RECORD_BYTES,
     PADDED,
     Half,
     Opener,
@@ -309,7 +309,7 @@ def test_a_half_that_was_wiped_stays_so(worn_out: bool) -> None:
             use()
 
 
-@pytest.mark.parametrize("cap", [CONTROL_CAP, DATA_CAP])
+@pytest.mark.parametrize("cap", [MAX_CONTROL_RECORD_BYTES, MAX_DATA_RECORD_BYTES])
 def test_t16_the_length_of_a_record(cap: int) -> None:
     tracemalloc.start()
     try:
@@ -321,7 +321,7 @@ def test_t16_the_length_of_a_record(cap: int) -> None:
         tracemalloc.stop()
     for length in (1, 2, cap - 1, cap):
         assert record_length(length.to_bytes(4, "big"), cap) == length
-    assert (CONTROL_CAP, DATA_CAP) == (65536, (1 << 20) + 64)
+    assert (MAX_CONTROL_RECORD_BYTES, MAX_DATA_RECORD_BYTES) == (65536, (1 << 20) + 64)
 
 
 def test_the_numbers_of_records_leave_room_for_the_flags() -> None:

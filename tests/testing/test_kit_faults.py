@@ -423,6 +423,6 @@ def test_the_kit_refuses_a_broken_driver(
     settings: DriverSettings,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(bounded, "PATIENCE", 5.0)
+    monkeypatch.setattr(bounded, "PATIENCE_SECONDS", 5.0)
     with pytest.raises(ConformanceError, match=f"{driver.__name__}, {check}"):
         run_checks(kind, driver, settings)

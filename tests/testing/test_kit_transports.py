@@ -201,7 +201,7 @@ DRIVERS: list[tuple[type[Transport], Held, str]] = [
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A driver that hangs is found sooner than a user would like to be sure."""
-    monkeypatch.setattr(bounded, "PATIENCE", 3.0)
+    monkeypatch.setattr(bounded, "PATIENCE_SECONDS", 3.0)
     for module in (streams, dialling, listening, transport):
         monkeypatch.setattr(module, "SOON", 1.0)
 

@@ -9,7 +9,7 @@ import pytest
 
 from tallow_core.cli.args.rates import parse_rate
 from tallow_core.errors import UsageError
-from tallow_core.files.record_buffer import PAYLOAD
+from tallow_core.files.record_buffer import PAYLOAD_BYTES
 from tallow_core.transfer.throttle import CREDIT_SECONDS, Throttle
 
 
@@ -67,10 +67,12 @@ def test_no_limit_never_sleeps() -> None:
     throttle = Throttle(0, clock, clock.sleep)
     asyncio.run(throttle.spend(1 << 60))
     assert clock.sleeps == 0
-    assert throttle.portion == PAYLOAD
+    assert throttle.portion == PAYLOAD_BYTES
 
 
-@pytest.mark.parametrize(("rate", "portion"), [(1, 4096), (100_000, 12_500), (1 << 40, PAYLOAD)])
+@pytest.mark.parametrize(
+    ("rate", "portion"), [(1, 4096), (100_000, 12_500), (1 << 40, PAYLOAD_BYTES)]
+)
 def test_portions(rate: int, portion: int) -> None:
     assert Throttle(rate).portion == portion
 

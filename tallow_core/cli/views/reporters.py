@@ -40,11 +40,11 @@ from tallow_core.events import (
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-GATHER = 0.1
+GATHER_SECONDS = 0.1
 """Seconds between writes while one `file` event follows another."""
 MAX_GATHERED_BYTES = 32 << 10
 """Bytes that wait at most: half of what a pipe takes."""
-PATIENCE = 0.7
+PATIENCE_SECONDS = 0.7
 """Seconds before a transfer is worth a progress bar, and rich worth importing."""
 
 _REASONS = {
@@ -64,7 +64,8 @@ def json_line(event: Event) -> str:
 class JsonReporter:
     """One object a line, each with `event` and `v`. They are written one by one, but for `file`:
     those wait for the next event of another kind (`progress` comes five times a second while there
-    are any), or until they have waited for `GATHER` seconds or are `MAX_GATHERED_BYTES` bytes.
+    are any), or until they have waited for `GATHER_SECONDS` seconds or are `MAX_GATHERED_BYTES`
+    bytes.
 
     They are kept here, because the stream may have no buffer (PYTHONUNBUFFERED).
     """
@@ -91,7 +92,7 @@ class JsonReporter:
             f' "tree_hash": "{tree_hash}"}}'
         )
         now = time.monotonic()
-        if now - self._flushed >= GATHER or self._size + len(line) > MAX_GATHERED_BYTES:
+        if now - self._flushed >= GATHER_SECONDS or self._size + len(line) > MAX_GATHERED_BYTES:
             self._flushed = now
             self._put(line)
         else:
@@ -223,7 +224,7 @@ class PlainReporter:
         if (
             self._quiet
             or not sys.stderr.isatty()
-            or (self._bar is None and now - self._began < PATIENCE)
+            or (self._bar is None and now - self._began < PATIENCE_SECONDS)
         ):
             return
         if self._bar is None:

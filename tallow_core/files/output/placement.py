@@ -10,7 +10,7 @@ from enum import Enum
 
 from tallow_core.errors import FileSystemError
 from tallow_core.files.output.exclusive_rename import rename_new
-from tallow_core.protocol.transfer.path_names import MAX_COMPONENT
+from tallow_core.protocol.transfer.path_names import MAX_COMPONENT_BYTES
 from tallow_core.text import printable
 
 _NOT_SUPPORTED = {errno.EPERM, errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
@@ -115,7 +115,7 @@ def candidates(name: str, *, directory: bool) -> Iterator[str]:
         stem, suffix = name, ""
     for number in range(1, _MAX_NUMBER + 1):
         end = f" ({number}){suffix}"
-        yield stem.encode()[: MAX_COMPONENT - len(end.encode())].decode(errors="ignore") + end
+        yield stem.encode()[: MAX_COMPONENT_BYTES - len(end.encode())].decode(errors="ignore") + end
 
 
 def _no_name_left(name: str) -> FileSystemError:

@@ -19,7 +19,7 @@ from tallow_core.protocol.transfer.content_reader import (
     FileWhole,
 )
 
-MAX_WAITING = 64
+MAX_WAITING_FILES = 64
 """The most files that wait for their names. The folders that they go into stay open so long."""
 
 
@@ -68,7 +68,7 @@ class SmallFiles:
             return False
         place.folder.users += 1
         self._waiting.append(_UnnamedFile(file, staged.name, *place, status))
-        if len(self._waiting) < MAX_WAITING:
+        if len(self._waiting) < MAX_WAITING_FILES:
             return False
         self.name_all()
         return True

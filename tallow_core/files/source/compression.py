@@ -14,7 +14,7 @@ SAMPLE_BYTES = 64 << 10
 RESAMPLE_BYTES = 16 << 20
 """The number of bytes after which a file is sampled again. An archive or a disk image differs from
 place to place."""
-MAX_UNSAMPLED = 8
+MAX_UNSAMPLED_FILES = 8
 """While small files do not shrink, at least one in this many is sampled."""
 MAX_RATIO = 0.9
 """The limit on the size of a frame, as a share of its chunk. A longer frame is dropped, and the
@@ -163,7 +163,7 @@ class Compression:
             self._skip -= 1
             self._sample_in, self._shrinks = RESAMPLE_BYTES, False
         elif self._vain:
-            self._skip = min(self._vain, MAX_UNSAMPLED) - 1
+            self._skip = min(self._vain, MAX_UNSAMPLED_FILES) - 1
 
     def pack(self, chunk: memoryview) -> ReadBuffer | None:
         """The frame to send in place of `chunk`, or None to send it as it is."""

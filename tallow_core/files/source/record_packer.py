@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 
 from tallow_core.aio import Yielder
 from tallow_core.files.os_faults import ChangedError
-from tallow_core.files.record_buffer import PAYLOAD, RecordBuffer
+from tallow_core.files.record_buffer import PAYLOAD_BYTES, RecordBuffer
 from tallow_core.files.source.compression import Compression
 from tallow_core.files.source.opened_source import OpenedSource
 from tallow_core.protocol.lanes.record import FINAL, RecordType
@@ -29,7 +29,7 @@ from tallow_core.protocol.transfer.content_items import (
 from tallow_core.protocol.transfer.file_hash import FileHash, hash_whole
 from tallow_core.spi.hash import Hash
 
-FULL = 1 + CHUNK.size + PAYLOAD
+FULL = 1 + CHUNK.size + PAYLOAD_BYTES
 LARGE = 64 * 1024
 """A file from this size on begins a record of its own, so that its content stays aligned."""
 
@@ -46,13 +46,13 @@ class RecordPacker:
         transmit: Callable[[RecordBuffer, int], Awaitable[None]],
         driver: type[Hash],
         segment_size: int,
-        max_content: int = PAYLOAD,
+        max_content: int = PAYLOAD_BYTES,
         compression: Compression | None = None,
     ) -> None:
         self._transmit = transmit
         self._driver = driver
         self._segment_size = segment_size
-        self._full = 1 + CHUNK.size + min(max_content, PAYLOAD)
+        self._full = 1 + CHUNK.size + min(max_content, PAYLOAD_BYTES)
         self._buffer = RecordBuffer.for_data()
         self._compression = compression
         self._yielder = Yielder()
@@ -150,12 +150,12 @@ class RecordPacker:
         `begin`, then data up to `end`."""
         while running.size < min(begin, start):
             running.zeros(min(running.room, begin - running.size, start - running.size))
-        space = self._buffer.aligned[:PAYLOAD]
+        space = self._buffer.aligned[:PAYLOAD_BYTES]
         while begin <= running.size < min(end, start):
             if self._used > 1:  # the buffer is read into
                 await self.flush()
             count = await source.read_into(
-                space[: min(PAYLOAD, running.room, end - running.size, start - running.size)]
+                space[: min(PAYLOAD_BYTES, running.room, end - running.size, start - running.size)]
             )
             if not count:
                 raise ChangedError("it became shorter while it was sent")
@@ -175,7 +175,7 @@ class RecordPacker:
         """Read on, up to `size` at most, or to the end."""
         begin = self._used + CHUNK.size
         room = min(
-            self._full - begin, running.room, PAYLOAD if size is None else size - running.size
+            self._full - begin, running.room, PAYLOAD_BYTES if size is None else size - running.size
         )
         if room <= 0 or (self._used > 1 and size is not None and size - running.size > room):
             await self.flush()

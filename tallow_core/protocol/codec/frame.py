@@ -9,7 +9,7 @@ from typing import NamedTuple
 from tallow_core.protocol.codec.wire import malformed, u32
 from tallow_core.types import ReadBuffer
 
-MAX_BODY = 16 * 1024
+MAX_BODY_BYTES = 16 * 1024
 """The most bytes of a frame's body. A longer one is refused before anything is allocated."""
 
 HEADER = 5
@@ -65,7 +65,7 @@ class FrameParser:
     keeps the bytes after the last frame (sealed records, spliced bytes) out of the parser.
     """
 
-    def __init__(self, cap: int = MAX_BODY) -> None:
+    def __init__(self, cap: int = MAX_BODY_BYTES) -> None:
         self._cap = cap
         self._buffer = bytearray()
         self._need = HEADER

@@ -11,7 +11,7 @@ from tallow_core.protocol.codec.frame import Frame, FrameType
 from tallow_core.protocol.codec.wire import Reader, Writer, malformed
 from tallow_core.protocol.handshake.code import Code
 from tallow_core.protocol.handshake.handshake_machine import (
-    RANDOM,
+    RANDOM_BYTES,
     SESSION_VERSION,
     Direction,
     Handshake,
@@ -57,7 +57,7 @@ class GuestHandshake(Handshake):
     def _hello(self, frame: Frame) -> None:
         reader = Reader(frame.body, "Hello")
         versions = reader.raw(reader.u8())
-        random_a = reader.raw(RANDOM)
+        random_a = reader.raw(RANDOM_BYTES)
         direction = reader.u8()
         self._theirs = read_wishes(reader)
         theirs = read_offer(reader)
@@ -76,7 +76,7 @@ class GuestHandshake(Handshake):
         self._answer(random_a, ours)
 
     def _answer(self, random_a: bytes, ours: Mapping[str, tuple[str, ...]]) -> None:
-        random_b = self._rng(RANDOM)
+        random_b = self._rng(RANDOM_BYTES)
         self._pair = self._driver("kem").generate()
         self._pake_run = self._pake(random_a, random_b)
         writer = Writer().u8(SESSION_VERSION).raw(random_b).u8(self._wishes)

@@ -50,7 +50,7 @@ from tallow_core.spi.kem import Kem
 from tallow_core.types import ReadBuffer, Role
 
 SESSION_VERSION = 1
-RANDOM = 32
+RANDOM_BYTES = 32
 STATE_SECONDS = 10.0
 """The time, in seconds, that either end waits for the other's next message."""
 

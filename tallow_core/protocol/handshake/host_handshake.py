@@ -13,7 +13,7 @@ from tallow_core.protocol.codec.frame import Frame, FrameType
 from tallow_core.protocol.codec.wire import Reader, Writer, malformed
 from tallow_core.protocol.handshake.code import Code
 from tallow_core.protocol.handshake.handshake_machine import (
-    RANDOM,
+    RANDOM_BYTES,
     SESSION_VERSION,
     Direction,
     Handshake,
@@ -43,7 +43,7 @@ class HostHandshake(Handshake):
         self, code: Code, drivers: Drivers, rng: Rng, veto: Veto, wishes: Wish = Wish.NONE
     ) -> None:
         super().__init__(code, drivers, rng, veto, wishes)
-        self._random = rng(RANDOM)
+        self._random = rng(RANDOM_BYTES)
         self._proof = b""
         writer = (
             Writer().u8(1).u8(SESSION_VERSION).raw(self._random).u8(Direction.HOST_SENDS).u8(wishes)
@@ -67,7 +67,7 @@ class HostHandshake(Handshake):
             raise RemoteProtocolError(
                 "the other side answers in a version that was not offered", Alert.VERSION
             )
-        random_b = reader.raw(RANDOM)
+        random_b = reader.raw(RANDOM_BYTES)
         self._theirs = read_wishes(reader)
         theirs = read_offer(reader)
         named = {kind: reader.text8() for kind in theirs}

@@ -23,7 +23,7 @@ from tallow_core.protocol.lanes.record import direction_of
 from tallow_core.secrets import Rng, equal
 from tallow_core.types import ReadBuffer, Role
 
-TAG, RANDOM, MAC = 16, 32, 32
+TAG_BYTES, RANDOM_BYTES, MAC_BYTES = 16, 32, 32
 CONTROL_LANE = 0
 MAX_LANE_IDS = 1 << 16
 """The limit of the lane ids of a session; all are below it. Every attempt uses a new id."""
@@ -34,7 +34,7 @@ MAX_DATA_LANES = 16
 def lane_tag(schedule: Schedule) -> bytes:
     """K("lane tag"), by which the acceptor finds the session. It is readable on the wire of a
     direct path and reveals nothing else."""
-    return bytes(schedule.key(LANE_TAG, length=TAG))
+    return bytes(schedule.key(LANE_TAG, length=TAG_BYTES))
 
 
 class LaneKeys(NamedTuple):
@@ -79,7 +79,7 @@ def read_lane_hello(frame: Frame) -> LaneHello:
     if frame.type != FrameType.LANE_HELLO:
         raise malformed(f"frame {frame.type:#04x} where a lane is joined")
     reader = Reader(frame.body, "LaneHello")
-    hello = LaneHello(reader.raw(TAG), reader.u32(), reader.raw(RANDOM))
+    hello = LaneHello(reader.raw(TAG_BYTES), reader.u32(), reader.raw(RANDOM_BYTES))
     reader.end()
     if not 0 < hello.lane < MAX_LANE_IDS:
         raise malformed(f"lane {hello.lane}")
@@ -91,7 +91,7 @@ class _LaneMachine:
 
     def __init__(self, schedule: Schedule) -> None:
         self._schedule = schedule
-        self._parser = FrameParser(RANDOM + MAC)
+        self._parser = FrameParser(RANDOM_BYTES + MAC_BYTES)
         self._out = bytearray()
         self.keys: LaneKeys | None = None
 
@@ -129,7 +129,7 @@ class LaneDialler(_LaneMachine):
 
     def __init__(self, schedule: Schedule, lane: int, rng: Rng) -> None:
         super().__init__(schedule)
-        hello = LaneHello(lane_tag(schedule), lane, rng(RANDOM))
+        hello = LaneHello(lane_tag(schedule), lane, rng(RANDOM_BYTES))
         self._hello, self._encoded = hello, hello.frame().encoded
         self._out += self._encoded
 
@@ -141,7 +141,7 @@ class LaneDialler(_LaneMachine):
         reader = self._frame(data, FrameType.LANE_ACCEPT)
         if reader is None:
             return
-        random_a, mac = reader.raw(RANDOM), reader.raw(MAC)
+        random_a, mac = reader.raw(RANDOM_BYTES), reader.raw(MAC_BYTES)
         reader.end()
         self._verify(mac, "acceptor", self._encoded, random_a)
         ready = Writer().raw(_mac(self._schedule, "dialler", self._encoded, random_a)).done()
@@ -154,7 +154,7 @@ class LaneAcceptor(_LaneMachine):
 
     def __init__(self, schedule: Schedule, hello: LaneHello, rng: Rng) -> None:
         super().__init__(schedule)
-        self._hello, self._encoded, self._random = hello, hello.frame().encoded, rng(RANDOM)
+        self._hello, self._encoded, self._random = hello, hello.frame().encoded, rng(RANDOM_BYTES)
         mac = _mac(schedule, "acceptor", self._encoded, self._random)
         self._out += Frame(FrameType.LANE_ACCEPT, self._random + mac).encoded
 
@@ -166,7 +166,7 @@ class LaneAcceptor(_LaneMachine):
         reader = self._frame(data, FrameType.LANE_READY)
         if reader is None:
             return
-        mac = reader.raw(MAC)
+        mac = reader.raw(MAC_BYTES)
         reader.end()
         self._verify(mac, "dialler", self._encoded, self._random)
         self.keys = LaneKeys(self._hello.lane, self._hello.random_d, self._random)

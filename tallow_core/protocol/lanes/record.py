@@ -28,13 +28,13 @@ _AD = Struct(">IIBIQ")
 _BODY = Struct(">I")
 
 EPOCH_RECORDS = 1 << 16
-CONTROL_CAP = 64 * 1024
-DATA_CAP = (1 << 20) + 64
+MAX_CONTROL_RECORD_BYTES = 64 * 1024
+MAX_DATA_RECORD_BYTES = (1 << 20) + 64
 """The most bytes of a record's ciphertext, by lane. A longer one is refused before anything is
 allocated."""
 
-PADDED_CONTROL = (256, 4096, CONTROL_CAP)
-PADDED_DATA = (DATA_CAP,)
+PADDED_CONTROL = (256, 4096, MAX_CONTROL_RECORD_BYTES)
+PADDED_DATA = (MAX_DATA_RECORD_BYTES,)
 """The lengths of padded records' ciphertexts: DATA has one length, every other type the least that
 holds it."""
 

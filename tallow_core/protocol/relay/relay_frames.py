@@ -23,7 +23,7 @@ from tallow_core.protocol.codec.frame import MAGIC, WIRE_VERSION, Frame, FrameTy
 from tallow_core.protocol.codec.wire import Reader, Writer, malformed
 from tallow_core.protocol.handshake.code import NAMEPLATE
 
-TOKEN = 32
+TOKEN_BYTES = 32
 PING_SECONDS = 30.0
 SILENCE_SECONDS = 90.0
 TAKE_SECONDS = 15.0
@@ -177,9 +177,9 @@ def read_host_request(frame: Frame) -> OpenRoom | ResumeRoom | TakeGuest:
             raise malformed("a nameplate that is none")
         request = OpenRoom(wanted or None)
     elif frame.type == FrameType.RELAY_RESUME:
-        request = ResumeRoom(_nameplate(reader), reader.raw(TOKEN))
+        request = ResumeRoom(_nameplate(reader), reader.raw(TOKEN_BYTES))
     elif frame.type == FrameType.RELAY_TAKE:
-        request = TakeGuest(_nameplate(reader), reader.raw(TOKEN), reader.u32())
+        request = TakeGuest(_nameplate(reader), reader.raw(TOKEN_BYTES), reader.u32())
     else:
         raise malformed(f"frame {frame.type:#04x} as the first of a connection")
     reader.end()
@@ -193,7 +193,7 @@ def read_opened(frame: Frame) -> RoomOpened:
     if frame.type != FrameType.RELAY_OPENED:
         raise malformed(f"frame {frame.type:#04x} where the relay should open a room")
     reader = Reader(frame.body, "Opened")
-    opened = RoomOpened(_nameplate(reader), reader.raw(TOKEN))
+    opened = RoomOpened(_nameplate(reader), reader.raw(TOKEN_BYTES))
     reader.end()
     return opened
 

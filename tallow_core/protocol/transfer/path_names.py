@@ -21,13 +21,13 @@ from functools import lru_cache
 from tallow_core.errors import RemoteProtocolError
 from tallow_core.text import printable
 
-MAX_COMPONENT = 255
+MAX_COMPONENT_BYTES = 255
 """The most bytes of UTF-8 in one name."""
 
 MAX_DEPTH = 64
 """The most names in one path."""
 
-MAX_PATH = 4096
+MAX_PATH_BYTES = 4096
 """The most bytes of UTF-8 in one path, separators included."""
 
 STAGING_PREFIX = ".tallow-"
@@ -74,10 +74,13 @@ ignore them when they compare names."""
 
 def check_name(name: str) -> str | None:
     """Check a name like `check_component`, without the cache: for names that do not repeat."""
-    if len(name) <= MAX_COMPONENT and _PLAIN.fullmatch(name):
+    if len(name) <= MAX_COMPONENT_BYTES and _PLAIN.fullmatch(name):
         return "has a name that is a device on Windows" if _DEVICE.fullmatch(name) else None
-    if len(name) > MAX_COMPONENT or len(name.encode("utf-8", "surrogatepass")) > MAX_COMPONENT:
-        return f"has a name longer than {MAX_COMPONENT} bytes"
+    if (
+        len(name) > MAX_COMPONENT_BYTES
+        or len(name.encode("utf-8", "surrogatepass")) > MAX_COMPONENT_BYTES
+    ):
+        return f"has a name longer than {MAX_COMPONENT_BYTES} bytes"
     return _check_characters(name) or _check_form(name) or _check_compatible(name)
 
 
@@ -145,10 +148,10 @@ def check_path(components: Sequence[str]) -> str | None:
         if reason := check_component(name):
             return reason
     if (
-        sum(map(len, components)) * 4 + len(components) > MAX_PATH
-        and len("/".join(components).encode()) > MAX_PATH
+        sum(map(len, components)) * 4 + len(components) > MAX_PATH_BYTES
+        and len("/".join(components).encode()) > MAX_PATH_BYTES
     ):
-        return f"is longer than {MAX_PATH} bytes"
+        return f"is longer than {MAX_PATH_BYTES} bytes"
     return None
 
 
@@ -157,7 +160,7 @@ def takes_any(folder: Sequence[str]) -> bool:
     can replace `check_path`."""
     return (
         len(folder) < MAX_DEPTH
-        and 4 * (sum(map(len, folder)) + MAX_COMPONENT) + MAX_DEPTH < MAX_PATH
+        and 4 * (sum(map(len, folder)) + MAX_COMPONENT_BYTES) + MAX_DEPTH < MAX_PATH_BYTES
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from tallow_core.errors import TallowError
 from tallow_core.testing.expect import ConformanceError
 
-PATIENCE = 30.0
+PATIENCE_SECONDS = 30.0
 """Seconds for a whole check; reached only by a driver that hangs or finds nothing."""
 _GRACE = 2.0
 """Seconds within which a cancelled check has to be over."""
@@ -17,7 +17,7 @@ _GRACE = 2.0
 
 def complete(check: Coroutine[Any, Any, None], seconds: float | None = None) -> None:
     """Run `check` in a loop of its own; `ConformanceError` if it has not ended after `seconds`
-    (PATIENCE by default).
+    (PATIENCE_SECONDS by default).
 
     Not with `asyncio.run`, which waits at its end for every task: a driver that swallows
     cancellation would hold it for ever.
@@ -27,7 +27,7 @@ def complete(check: Coroutine[Any, Any, None], seconds: float | None = None) -> 
         lambda *_: None
     )  # what is left behind by a driver that broke off is not news
     try:
-        _within(loop, check, PATIENCE if seconds is None else seconds)
+        _within(loop, check, PATIENCE_SECONDS if seconds is None else seconds)
     finally:
         _abandon(loop)
         loop.close()
