@@ -14,9 +14,11 @@ from tallow_core.app.callbacks import (
     OnEvent,
     OnNote,
     OnText,
+    Word,
     composed,
     ignore,
     no_number,
+    without_step,
 )
 from tallow_core.app.incoming_offer import Decide, Decisions
 from tallow_core.config.schema import Settings
@@ -37,6 +39,7 @@ async def receive(
     on_event: OnEvent = ignore,
     on_warning: OnText = ignore,
     on_note: OnNote = ignore,
+    word: Word = without_step,
     ask_number: AskNumber = no_number,
 ) -> TransferDone:
     """Receive what was sent under `code`; return what was done.
@@ -47,7 +50,7 @@ async def receive(
     Raises any `TallowError`, `RefusedError` for what was refused.
     """
     parsed = parse_code(code)
-    with composed(settings, on_event, on_warning, on_note) as (context, reporter):
+    with composed(settings, on_event, on_warning, on_note, word) as (context, reporter):
         decide = Decisions(accept, context.settings)
         await fetch_payload(context, parsed, at, decide, ask_number)
         if decide.text is not None:

@@ -14,9 +14,11 @@ from tallow_core.app.callbacks import (
     OnEvent,
     OnNote,
     OnText,
+    Word,
     composed,
     ignore,
     no_number,
+    without_step,
 )
 from tallow_core.config.schema import Settings
 from tallow_core.errors import UsageError
@@ -40,6 +42,7 @@ async def send(
     on_event: OnEvent = ignore,
     on_warning: OnText = ignore,
     on_note: OnNote = ignore,
+    word: Word = without_step,
     ask_number: AskNumber = no_number,
 ) -> TransferDone:
     """Send files and folders, or a `text`, or what is read from the open descriptor `stream`, to
@@ -51,7 +54,7 @@ async def send(
     part could not be read.
     """
     payload = _payload([os.fspath(path) for path in paths], text, stream, (follow, git, exclude))
-    with composed(settings, on_event, on_warning, on_note) as (context, reporter):
+    with composed(settings, on_event, on_warning, on_note, word) as (context, reporter):
         await serve_payload(context, payload, code, ask_number, anew=anew)
         return reporter.result()
 

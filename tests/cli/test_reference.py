@@ -131,7 +131,7 @@ def test_config_keys() -> None:
         for row in rows("Config file")
     }
     settings = Settings()
-    held = ("directories", "chosen", "driver_options", "file", "origins")
+    held = ("directories", "chosen", "driver_options", "file", "origins", "option")
     sections = {
         each.name: getattr(settings, each.name)._asdict()
         for each in fields(Settings)

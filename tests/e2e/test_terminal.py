@@ -122,7 +122,9 @@ def test_names_on_a_terminal_are_escaped(lab: Lab) -> None:
     (ann.work / "f" / "a\u00adb.txt").touch()
     (ann.work / "f" / "other").touch()
     sender = lab.start(ann, "send", "f", "-vv", terminal=True)
-    code = re.search(r"Code: (\S+)\r\n", sender.says("Waiting ..."))
+    said = sender.says("Waiting ...")
+    assert "On this machine, run:  tallow receive" in said
+    code = re.search(r"Code: (\S+)\r\n", said)
     assert code is not None
     receiver = receiver_on_a_terminal(lab, bob, code[1], "-vv")
     receiver.says("[y/N/s to choose] ")

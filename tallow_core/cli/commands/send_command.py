@@ -9,6 +9,7 @@ from tallow_core.cli.args.marks import Mark
 from tallow_core.cli.args.options import CommonOptions, PeerOptions
 from tallow_core.cli.entry import invocation
 from tallow_core.cli.entry.event_loop import run_loop
+from tallow_core.cli.views.sentences import worded
 from tallow_core.errors import UsageError
 
 _COMMON, _PEER_OPTIONS = CommonOptions(), PeerOptions()
@@ -96,6 +97,7 @@ def send(
             on_event=reporter.emit,
             on_warning=reporter.warn,
             on_note=reporter.note,
+            word=worded,
             ask_number=ask_number,
         )
     )

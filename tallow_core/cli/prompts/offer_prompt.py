@@ -17,6 +17,7 @@ from tallow_core.cli.prompts.question import ask
 from tallow_core.cli.prompts.safety_prompt import ask_number
 from tallow_core.cli.views.output import results, say
 from tallow_core.cli.views.reporters import interactive, size_text
+from tallow_core.cli.views.sentences import worded
 from tallow_core.config.schema import Settings
 from tallow_core.errors import FileSystemError, RefusedError, UsageError
 from tallow_core.events import Reporter
@@ -71,6 +72,7 @@ class ReceiveCommand:
             on_event=self._reporter.emit,
             on_warning=self._reporter.warn,
             on_note=self._reporter.note,
+            word=worded,
             ask_number=ask_number,
         )
 
