@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from benchmarks import network, peers, ssh, startup, tallow, wire
+from benchmarks import network, peers, socks, ssh, startup, tallow, wire
 from benchmarks.network import Wire
 from benchmarks.processes import TALLOW
 from benchmarks.samples import Aim, Aims, Case, Group, Run, Sample
@@ -77,6 +77,12 @@ def one_file(folder: Path, sizes: Sizes, place: Path | None) -> Group:
         Case("plain", plain_copy),
         Case("plain-aligned", tallow.plain(source, buffer="aligned")),
         Case("tcp", tallow.direct(source, "tcp"), {"rate": at_least(0.8), "cpu": cheap}),
+        Case(
+            "tcp-socks5",
+            socks.direct(source),
+            {"rate": Aim(0.95, least=True, of="tcp")},
+            socks.missing(),
+        ),
     ]
     for cipher in tallow.ciphers():
         aims: Aims = {"rate": at_least(0.65), "cpu": cheap} if cipher == "aes-256-gcm" else {}

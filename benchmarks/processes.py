@@ -8,6 +8,7 @@ import queue
 import re
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -44,6 +45,13 @@ class Cost:
     cpu: float
     peak: int
     wall: float
+
+
+def free_port() -> int:
+    """A port of loopback at which nothing listens now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def floor() -> int:

@@ -40,17 +40,19 @@ Figure = Literal["rate", "seconds", "whole", "cpu", "peak"]
 @dataclass(frozen=True, slots=True)
 class Aim:
     """What a figure should be: at least or at most `bound`; `peak` in MiB, all others as a ratio to
-    the first case of the group."""
+    the case `of`, or to the first one of the group."""
 
     bound: float
     least: bool = False
+    of: str = ""
 
     def met(self, value: float) -> bool:
         """Whether `value` reaches it."""
         return value >= self.bound if self.least else value <= self.bound
 
     def __str__(self) -> str:
-        return f"{'>=' if self.least else '<='}{self.bound:g}"
+        of = f" of {self.of}" if self.of else ""
+        return f"{'>=' if self.least else '<='}{self.bound:g}{of}"
 
 
 Aims: TypeAlias = Mapping[Figure, Aim]

@@ -10,14 +10,13 @@ import getpass
 import os
 import shlex
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.processes import Child
+from benchmarks.processes import Child, free_port
 from benchmarks.samples import Run, Sample
 from benchmarks.tallow import LOOPBACK, same_size
 
@@ -128,7 +127,7 @@ def _serving(work: Path, peers: Path | None) -> Iterator[tuple[Child, str]]:
             check=True,
             timeout=30,
         )
-    values = {"folder": folder, "host": LOOPBACK, "port": _free_port(), "user": getpass.getuser()}
+    values = {"folder": folder, "host": LOOPBACK, "port": free_port(), "user": getpass.getuser()}
     (folder / "server").write_text(_SERVER.format(**values))
     (folder / "client").write_text(_CLIENT.format(**values))
     with Child(
@@ -158,9 +157,3 @@ def _libraries(peers: Path | None) -> dict[str, str]:
             str(place) for place in (peers / "openssh" / "usr/lib").iterdir() if place.is_dir()
         )
     }
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        return int(probe.getsockname()[1])

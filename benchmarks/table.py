@@ -1,5 +1,5 @@
 """Tables of medians, and the same as data. All ratios are to the first case of the group, in the
-same round."""
+same round; an aim may name another case."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from benchmarks.processes import floor
-from benchmarks.samples import ROLES, Case, Figure, Group, Sample
+from benchmarks.samples import ROLES, Aim, Case, Figure, Group, Sample
 
 Samples = Mapping[str, Sequence[Sample | None]]
 """By case: one for each round, None where it failed."""
@@ -41,20 +41,26 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One case: its figures, and their ratios to the first case."""
+    """One case: its figures, their ratios to the first case, and those to the case that an aim
+    names."""
 
     case: Case
     samples: Sequence[Sample]
     figures: Mapping[Figure, Spread]
     ratios: Mapping[Figure, Spread]
+    others: Mapping[Figure, Spread]
 
     def met(self, figure: Figure) -> bool | None:
         """Whether the aim of a figure was met; None if it has none, or was not measured."""
         aim = self.case.aims.get(figure)
-        value = self.figures.get(figure) if figure == "peak" else self.ratios.get(figure)
-        if aim is None or value is None:
+        if aim is None or (value := self._aimed(figure, aim)) is None:
             return None
         return aim.met(value.most if figure == "peak" else value.median)
+
+    def _aimed(self, figure: Figure, aim: Aim) -> Spread | None:
+        if figure == "peak":
+            return self.figures.get(figure)
+        return (self.others if aim.of else self.ratios).get(figure)
 
 
 def value(figure: Figure, sample: Sample, amount: float) -> float | None:
@@ -75,37 +81,37 @@ def value(figure: Figure, sample: Sample, amount: float) -> float | None:
 
 def results(group: Group, samples: Samples) -> list[Result]:
     """Put the samples of all cases together."""
-    base = samples.get(group.cases[0].name, ())
-    return [_result(group, case, samples.get(case.name, ()), base) for case in group.cases]
+    return [_result(group, case, samples) for case in group.cases]
 
 
-def _result(
-    group: Group, case: Case, runs: Sequence[Sample | None], base: Sequence[Sample | None]
-) -> Result:
+def _result(group: Group, case: Case, samples: Samples) -> Result:
+    runs = [run for run in samples.get(case.name, ()) if run is not None]
     figures: dict[Figure, Spread] = {}
-    ratios: dict[Figure, Spread] = {}
     for figure in group.figures if runs else ():
-        pairs = [
-            (value(figure, run, group.amount), first and value(figure, first, group.amount))
-            for run, first in _rounds(runs, base)
-        ]
-        if found := [one for one, _ in pairs if one is not None]:
+        measured = [value(figure, run, group.amount) for run in runs]
+        if found := [one for one in measured if one is not None]:
             figures[figure] = Spread.of(found)
-        if both := [one / first for one, first in pairs if one is not None and first]:
-            ratios[figure] = Spread.of(both)
-    return Result(case, [run for run in runs if run is not None], figures, ratios)
+    first = dict.fromkeys(figures, group.cases[0].name)
+    named: dict[Figure, str] = {figure: aim.of for figure, aim in case.aims.items() if aim.of}
+    ratios, others = (_ratios(case.name, to, samples, group.amount) for to in (first, named))
+    return Result(case, runs, figures, ratios, others)
 
 
-def _rounds(
-    runs: Sequence[Sample | None], base: Sequence[Sample | None]
-) -> list[tuple[Sample, Sample | None]]:
-    """What both measured, or the case alone: the first case may be missing here, and any may fail
-    in a round."""
-    return [
-        (run, first)
-        for run, first in zip(runs, base or [None] * len(runs), strict=True)
-        if run is not None
-    ]
+def _ratios(
+    name: str, to: Mapping[Figure, str], samples: Samples, amount: float
+) -> dict[Figure, Spread]:
+    """The ratios of a case to that which `to` names for the figure, over the rounds in which both
+    were measured; the other may be missing here."""
+    found: dict[Figure, Spread] = {}
+    for figure, other in to.items():
+        pairs = [
+            (value(figure, run, amount), value(figure, base, amount))
+            for run, base in zip(samples.get(name, ()), samples.get(other, ()), strict=False)
+            if run is not None and base is not None
+        ]
+        if both := [one / base for one, base in pairs if one is not None and base]:
+            found[figure] = Spread.of(both)
+    return found
 
 
 def show(group: Group, found: Sequence[Result]) -> None:
@@ -181,8 +187,11 @@ def _ratio(result: Result, figure: Figure) -> str:
 
 
 def _aim(result: Result, figure: Figure) -> str:
-    met = result.met(figure)
-    return "" if met is None else f"{result.case.aims[figure]} {'ok' if met else 'NO'}"
+    if (met := result.met(figure)) is None:
+        return ""
+    other = result.others.get(figure)
+    ratio = "" if other is None else f" {other.median:.2f}"
+    return f"{result.case.aims[figure]}{ratio} {'ok' if met else 'NO'}"
 
 
 def _peaks(result: Result) -> str:
@@ -218,7 +227,11 @@ def _case(result: Result) -> dict[str, Any]:
         "figures": {figure: asdict(spread) for figure, spread in result.figures.items()},
         "ratios": {figure: asdict(spread) for figure, spread in result.ratios.items()},
         "aims": {
-            figure: {"aim": str(aim), "met": result.met(figure)}
+            figure: {
+                "aim": str(aim),
+                "met": result.met(figure),
+                **({"ratio": asdict(result.others[figure])} if figure in result.others else {}),
+            }
             for figure, aim in result.case.aims.items()
         },
     }

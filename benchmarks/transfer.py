@@ -95,8 +95,8 @@ def _load(load: dict[str, float | None]) -> str:
 
 
 def _selected(group: Group, patterns: Sequence[str]) -> Group:
-    """Leave out what nobody asked for; the first case stays, since all others are compared with
-    it."""
+    """Leave out what was not asked for; the first case stays, since all others are compared with
+    it, and so does one that an aim names."""
 
     def wanted(case: Case) -> bool:
         return any(
@@ -105,7 +105,10 @@ def _selected(group: Group, patterns: Sequence[str]) -> Group:
         )
 
     first, *others = group.cases
-    return replace(group, cases=[first, *filter(wanted, others)])
+    asked = [case for case in others if wanted(case)]
+    kept = {case.name for case in asked}
+    kept |= {aim.of for case in asked if not case.missing for aim in case.aims.values()}
+    return replace(group, cases=[first, *(case for case in others if case.name in kept)])
 
 
 def _options(words: Sequence[str] | None) -> argparse.Namespace:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import socks
 from benchmarks.processes import Child, Failed
 from tests.kit.checkout import ROOT
 
@@ -43,6 +45,26 @@ def test_one_case_is_measured_beside_the_plain_copy(tmp_path: Path) -> None:
         for cost in sample["costs"].values()
     )
     assert len(group["loads"]) == 2
+
+
+@pytest.mark.processes
+@pytest.mark.skipif(bool(socks.missing()), reason=socks.missing() or "-")
+def test_a_proxy_is_measured_beside_the_same_path_without_it(tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    words = ("--rounds", "1", "--size", "1", "--only", "file/tcp-socks5", "--json", str(report))
+    done = run(*words)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (group,) = json.loads(report.read_text())["groups"]
+    assert [case["name"] for case in group["cases"]] == ["plain", "tcp", "tcp-socks5"]
+    proxied = group["cases"][2]
+    assert proxied["aims"]["rate"]["aim"] == ">=0.95 of tcp"
+    assert proxied["aims"]["rate"]["ratio"]["median"] > 0
+    assert proxied["samples"][0]["costs"].keys() == {"sender", "receiver", "relay"}
+
+
+def test_a_proxy_that_is_not_installed_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
+    assert "microsocks" in socks.missing()
 
 
 @pytest.mark.processes

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks import table
 from benchmarks.processes import Cost
-from benchmarks.samples import Aim, Case, Group, Sample
+from benchmarks.samples import Aim, Aims, Case, Group, Sample
 
 MIB = 1 << 20
 
@@ -48,6 +48,28 @@ def test_ratios_are_to_the_same_round() -> None:
     assert found.figures["rate"].median == pytest.approx(2 / 6)
     assert found.figures["cpu"].median == pytest.approx(1.0)  # 2 s of CPU for 2 GB
     assert found.met("rate") is True
+
+
+def test_an_aim_may_name_another_case(capsys: pytest.CaptureFixture[str]) -> None:
+    aims: Aims = {"rate": Aim(0.95, least=True, of="tcp")}
+    tested = group(Case("plain", never), Case("tcp", never), Case("by-proxy", never, aims))
+    samples: dict[str, list[Sample | None]] = {
+        "plain": [ran(1), ran(1), ran(1)],
+        "tcp": [ran(2), None, ran(5)],
+        "by-proxy": [ran(2.5), ran(9), ran(5)],
+    }
+    found = table.results(tested, samples)
+    assert found[2].ratios["rate"] == table.Spread(0.2, 1 / 9, 0.4)
+    assert found[2].others == {"rate": table.Spread(0.9, 0.8, 1.0)}
+    assert found[2].met("rate") is False
+    aimed = table.data(tested, found)["cases"][2]["aims"]["rate"]
+    assert aimed == {
+        "aim": ">=0.95 of tcp",
+        "met": False,
+        "ratio": {"median": 0.9, "least": 0.8, "most": 1.0},
+    }
+    table.show(tested, found)
+    assert ">=0.95 of tcp 0.90 NO" in capsys.readouterr().out
 
 
 def test_an_aim_is_missed_below_it() -> None:
