@@ -10,10 +10,12 @@ import ast
 import inspect
 import re
 import sys
-from collections.abc import Iterator
+import textwrap
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Any, get_origin
 
 from tallow_core import (
     api,
@@ -269,14 +271,17 @@ def _json_type(annotation: ast.expr) -> str:
 
 
 def _public() -> str:
-    """One line for each name of the public modules: classes with their fields, functions with their
-    signatures."""
+    """One line for each name of the public modules: classes with their fields, attributes,
+    properties and methods, functions with their signatures, aliases with their types."""
     lines = ["# Written by docs/generate.py: what tallow_core.api, .events and .errors hold."]
     for module in (api, events, errors):
         names = getattr(module, "__all__", None) or [
-            name
-            for name, value in vars(module).items()
-            if getattr(value, "__module__", "") == module.__name__
+            *_aliases(module),
+            *(
+                name
+                for name, value in vars(module).items()
+                if getattr(value, "__module__", "") == module.__name__
+            ),
         ]
         lines += [
             f"{module.__name__}.{name}{_shape(getattr(module, name))}" for name in sorted(names)
@@ -284,26 +289,67 @@ def _public() -> str:
     return "\n".join((*lines, ""))
 
 
+def _aliases(module: ModuleType) -> list[str]:
+    """The public names of types that a module gives."""
+    hints = inspect.get_annotations(module)
+    return [name for name, hint in hints.items() if hint == "TypeAlias" and name[0] != "_"]
+
+
 def _shape(value: Any) -> str:
     if inspect.isfunction(value):
         signature = str(inspect.signature(value)).replace("'", "")
         return re.sub(r"<function (\w+) at \w+>", r"\1", signature)
+    if not isinstance(value, type) or get_origin(value) is not None:
+        text = str(value)
+        if value is not events.Event:
+            text = text.replace(repr(events.Event), "Event")
+        return f" = {re.sub(r'[a-z_.]+[.](?=[A-Z])', '', text)}"
     if issubclass(value, Exception):
         code, status = getattr(value, "code", ""), getattr(value, "exit_status", "")
-        return f"({value.__bases__[0].__name__}) code={code} exit_status={status}"
+        head = f"({value.__bases__[0].__name__}) code={code} exit_status={status}"
+        return f"{head}{_members(value, ('code', 'exit_status'))}"
     fields = getattr(value, "_fields", None)
     if fields is not None:
         hints = inspect.get_annotations(value)
         typed = (
             f"{name}: {getattr(hints[name], '__forward_arg__', hints[name])}" for name in fields
         )
-        return f"({', '.join(typed)})"
+        return f"({', '.join(typed)}){_members(value, fields)}"
+    return _members(value)
+
+
+def _members(value: type, known: Sequence[str] = ()) -> str:
+    """Attributes with their types, properties and methods of a class, but for those that are
+    `known`."""
+    found = dict(_attributes(value))
+    for name, member in vars(value).items():
+        found.setdefault(name, _member(member))
     public = [
-        f"{name}{_shape(member)}" if inspect.isfunction(member) else name
-        for name, member in vars(value).items()
-        if not name.startswith("_")
+        f"{name}{text}" for name, text in found.items() if name[0] != "_" and name not in known
     ]
-    return f" {{{'; '.join(public)}}}"
+    return f" {{{'; '.join(public)}}}" if public else ""
+
+
+def _member(member: Any) -> str:
+    if isinstance(member, property):
+        assert member.fget is not None
+        return f": {inspect.get_annotations(member.fget)['return']}"
+    function = getattr(member, "__func__", member)
+    return _shape(function) if inspect.isfunction(function) else ""
+
+
+def _attributes(value: type) -> Iterator[tuple[str, str]]:
+    """What the body of a class states with a type, and what its methods set on `self`."""
+    (source,) = ast.parse(textwrap.dedent(inspect.getsource(value))).body
+    assert isinstance(source, ast.ClassDef)
+    for node in ast.walk(source):
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        hint = f": {ast.unparse(node.annotation)}" if isinstance(node, ast.AnnAssign) else ""
+        for target in targets:
+            if isinstance(target, ast.Attribute) and ast.unparse(target.value) == "self":
+                yield target.attr, hint
+            elif isinstance(target, ast.Name) and node in source.body and hint:
+                yield target.id, hint
 
 
 def main() -> None:
