@@ -12,7 +12,7 @@ import pytest
 
 from tallow_core import api
 from tallow_core.directories import Directories
-from tallow_core.errors import RefusedError, UsageError
+from tallow_core.errors import RefusedError, TallowError, UsageError
 from tallow_core.events import (
     CodeReady,
     Event,
@@ -186,6 +186,38 @@ def test_what_was_cancelled_goes_on(tmp_path: Path) -> None:
 
     run(scenario())
     assert any("what was verified is kept" in text for text in warnings)
+    assert (output / "large").read_bytes() == source.read_bytes()
+
+
+def test_a_cancelled_send_goes_on(tmp_path: Path) -> None:
+    source, output = tmp_path / "large", tmp_path / "out"
+    source.write_bytes(os.urandom(24 << 20))
+    moved = asyncio.Event()
+
+    def watch(event: Event) -> None:
+        if isinstance(event, ProgressMade) and event.bytes > 12 << 20:
+            moved.set()
+
+    async def scenario() -> None:
+        sending = Sending(tmp_path, source, throttle=16 << 20)
+        receiving = asyncio.create_task(
+            receive(tmp_path, sending, everything_into(output), on_event=watch)
+        )
+        await moved.wait()
+        sending.task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await sending.task
+        with pytest.raises(TallowError, match="interrupted there"):
+            await receiving
+        assert not (output / "large").exists()
+        again = Sending(tmp_path, source)
+        events: list[Event] = []
+        await receive(tmp_path, again, everything_into(output), on_event=events.append)
+        assert (await again.task).files == 1
+        assert any(isinstance(event, TransferResumed) and event.bytes for event in events)
+        assert any(isinstance(event, TransferResumed) and event.bytes for event in again.events)
+
+    run(scenario())
     assert (output / "large").read_bytes() == source.read_bytes()
 
 
