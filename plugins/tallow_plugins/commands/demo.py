@@ -7,11 +7,12 @@ import filecmp
 import json
 import os
 import secrets
+import signal
 import sys
 import tempfile
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -219,14 +220,20 @@ class _End:
                 f"tallow {self._what} ended with exit status {status}; run it by hand to see why"
             )
 
+    def _signal(self, number: signal.Signals) -> None:
+        """Send a signal. `Process.terminate` would reap a process that has just ended, and asyncio
+        then takes its exit status for 255."""
+        with suppress(ProcessLookupError):
+            os.kill(self.process.pid, number)
+
     async def stop(self) -> None:
         """End it, if it still runs."""
         if self.process.returncode is None:
-            self.process.terminate()
+            self._signal(signal.SIGTERM)
             try:
                 await asyncio.wait_for(self.process.wait(), 10)
             except TimeoutError:
-                self.process.kill()
+                self._signal(signal.SIGKILL)
                 await self.process.wait()
         self._reading.cancel()
         await asyncio.gather(self._reading, return_exceptions=True)
