@@ -245,6 +245,35 @@ def test_pytest_is_for_pytest() -> None:
     assert users == {"tallow_core.testing.pytest_plugin"}
 
 
+def crosses(each: Import) -> bool:
+    """Whether reading files imports writing them, or the other way round."""
+    parts = ("tallow_core.files.source", "tallow_core.files.output")
+    imported = f"{each.target}.{each.name}."
+    return any(
+        each.module.startswith(f"{one}.") and imported.startswith(f"{other}.")
+        for one, other in (parts, parts[::-1])
+    )
+
+
+def test_source_and_output_never_import_each_other() -> None:
+    assert {str(each) for each in found("tallow_core") if crosses(each)} == set()
+
+
+@pytest.mark.parametrize(
+    ("module", "source", "breaks"),
+    [
+        ("tallow_core.files.source.x", "from tallow_core.files.output.y import z", True),
+        ("tallow_core.files.source.x", "from tallow_core.files import output", True),
+        ("tallow_core.files.output.x", "import tallow_core.files.source.y", True),
+        ("tallow_core.files.output.x", "import tallow_core.files.output.y", False),
+        ("tallow_core.files.y", "import tallow_core.files.output.y", False),
+    ],
+)
+def test_the_rule_of_source_and_output(module: str, source: str, breaks: bool) -> None:
+    (each,) = imports(module, source)
+    assert crosses(each) is breaks
+
+
 def test_the_machines_are_sans_io() -> None:
     machines = [each for each in found("tallow_core") if area(each.module) == "protocol"]
     assert len(machines) > 50

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -66,13 +67,42 @@ def test_core_and_plugins_come_from_one_place(
     assert (reason is None) if said is None else (reason is not None and said in reason)
 
 
+CLOCK = re.compile(r"\b(monotonic|perf_counter)\(\)|\b(time|loop|get_running_loop\(\))\.time\(\)")
+
+
 def clocks(node: ast.AST) -> bool:
     """Whether a duration is computed below a node, from a clock of the machine."""
     return any(
         isinstance(difference, ast.BinOp)
         and isinstance(difference.op, ast.Sub)
-        and any(name in ast.unparse(difference) for name in ("monotonic()", "perf_counter()"))
+        and CLOCK.search(ast.unparse(difference))
         for difference in ast.walk(node)
+    )
+
+
+def durations(function: ast.AST) -> set[str]:
+    """The names that a function gives to durations."""
+    return {
+        target.id
+        for each in ast.walk(function)
+        if isinstance(each, ast.Assign | ast.NamedExpr | ast.AnnAssign)
+        and each.value is not None
+        and clocks(each.value)
+        for target in (each.targets if isinstance(each, ast.Assign) else [each.target])
+        if isinstance(target, ast.Name)
+    }
+
+
+def compares(function: ast.AST) -> bool:
+    """Whether a function asserts something about a duration."""
+    named = durations(function)
+    return any(
+        isinstance(each, ast.Assert)
+        and (
+            clocks(each.test)
+            or any(isinstance(part, ast.Name) and part.id in named for part in ast.walk(each.test))
+        )
+        for each in ast.walk(function)
     )
 
 
@@ -82,7 +112,7 @@ def unmarked(source: str) -> list[str]:
         function.name
         for function in ast.parse(source).body
         if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
-        and any(isinstance(each, ast.Assert) and clocks(each) for each in ast.walk(function))
+        and compares(function)
         and "pytest.mark.timing" not in map(ast.unparse, function.decorator_list)
     ]
 
@@ -92,7 +122,21 @@ def test_what_compares_durations_is_marked(path: Path) -> None:
     assert unmarked(path.read_text("utf-8")) == []
 
 
-def test_the_rule_of_durations() -> None:
-    compares = "def test_x():\n    assert time.monotonic() - began < 1\n"
-    assert unmarked(compares) == ["test_x"]
-    assert unmarked("@pytest.mark.timing\n" + compares) == []
+@pytest.mark.parametrize(
+    "body",
+    [
+        "assert time.monotonic() - began < 1",
+        "assert loop.time() - start < 5",
+        "assert 0 < asyncio.get_running_loop().time() - start",
+        "took = monotonic() - began\n    assert took < x",
+        "async def f():\n        took[0] = took_ = loop.time() - a\n        assert took_ < 1",
+    ],
+)
+def test_the_rule_of_durations(body: str) -> None:
+    source = f"def test_x():\n    {body}\n"
+    assert unmarked(source) == ["test_x"]
+    assert unmarked("@pytest.mark.timing\n" + source) == []
+
+
+def test_a_deadline_is_no_duration() -> None:
+    assert unmarked("def test_x():\n    assert time.monotonic() < deadline\n") == []

@@ -203,6 +203,10 @@ class Program:
         assert self.process.stdin is not None
         self.process.stdin.write(text.encode())
 
+    def says(self, text: str) -> bool:
+        """Whether it has printed `text`."""
+        return text in self.said()
+
     def said(self) -> str:
         """All that it wrote, for a failing test."""
         return (

@@ -433,10 +433,13 @@ async def carry(
 ) -> list[tuple[str, str]]:
     """Send and receive records of 64 KiB by paths of such rates; what was told of the path."""
     told: list[tuple[str, str]] = []
-    both.host_pool.show_path = lambda lane, reason: (  # type: ignore[method-assign]
-        told.append((lane.address, reason)) or tell(lane, reason)  # type: ignore[func-returns-value]
-    )
-    tell = type(both.host_pool).show_path.__get__(both.host_pool)
+    shown = both.host_pool.show_path
+
+    def show(lane: Lane, reason: str) -> None:
+        told.append((lane.address, reason))
+        shown(lane, reason)
+
+    both.host_pool.show_path = show  # type: ignore[method-assign]
     both.out._own_rate, both.guest_pool.searches = 0.0, True
     hold(both.first, own)
 

@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -682,7 +683,7 @@ def test_t23_every_bit_of_a_file_counts() -> None:
         reader = ContentReader(TREE, MIN_SEGMENT_BYTES, Blake3, 1000)
         seen: list[ContentEvent] = []
         with pytest.raises((RemoteProtocolError, IntegrityError)):
-            drain(lambda body=changed, reader=reader: reader.record(memoryview(body)), seen)  # type: ignore[misc]
+            drain(partial(reader.record, memoryview(changed)), seen)
         assert not any(isinstance(event, FileVerified) for event in seen)
 
 

@@ -8,6 +8,7 @@ import contextlib
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -178,10 +179,8 @@ def test_t32_guesses_at_the_redial_count_with_those_before(tmp_path: Path) -> No
             for number in range(1, 4):
                 with contextlib.suppress(Gone, TallowError):
                     await as_guest(both.port, WRONG)
-                await eventually(
-                    lambda number=number: f"({number} of 100 guesses)" in both.host.said(),  # type: ignore[misc]
-                    "a guess that counts",
-                )
+                counted = f"({number} of 100 guesses)"
+                await eventually(partial(both.host.says, counted), "a guess that counts")
             both.wire.up = True
             await eventually(lambda: both.redialled() == 1, "the redial")
             both.wire.cut()
