@@ -81,8 +81,14 @@ def clocks(node: ast.AST) -> bool:
 
 
 def durations(function: ast.AST) -> set[str]:
-    """The names that a function gives to durations."""
-    return {
+    """The names that a function gives to durations, and to functions inside that return one."""
+    returning = {
+        inner.name
+        for inner in ast.walk(function)
+        if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef)
+        and any(isinstance(each, ast.Return) and clocks(each) for each in ast.walk(inner))
+    }
+    return returning | {
         target.id
         for each in ast.walk(function)
         if isinstance(each, ast.Assign | ast.NamedExpr | ast.AnnAssign)
@@ -129,6 +135,7 @@ def test_what_compares_durations_is_marked(path: Path) -> None:
         "assert loop.time() - start < 5",
         "assert 0 < asyncio.get_running_loop().time() - start",
         "took = monotonic() - began\n    assert took < x",
+        "async def f():\n        return monotonic() - began\n    assert run(f()) < x",
         "async def f():\n        took[0] = took_ = loop.time() - a\n        assert took_ < 1",
     ],
 )
