@@ -7,7 +7,6 @@ What another user of the machine could have put there is never followed, waited 
 from __future__ import annotations
 
 import os
-import secrets
 import stat
 from collections.abc import Iterable
 from contextlib import suppress
@@ -105,6 +104,8 @@ def replace_file(
     `sync`: the data is on the disk before the rename, so that this holds after a power failure too.
     Raises `OSError`, or what `parts` raises, and leaves the old file and nothing else.
     """
+    import secrets  # `--help` writes nothing
+
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     descriptor = os.open(temporary, WRITE_NEW, PRIVATE_FILE)
     try:

@@ -15,11 +15,9 @@ from tallow_core.config.schema import SECTIONS, Names, OptionName, Settings, def
 from tallow_core.config.toml_file import hints_of, read_file, settings_in
 from tallow_core.directories import Directories, user_directories
 from tallow_core.errors import ConfigError, UsageError
+from tallow_core.registry.permissions import BLOCK_VARIABLE
 from tallow_core.text import printable
 
-BLOCK_VARIABLE = "TALLOW_BLOCK_PLUGINS"
-"""Drivers (as `kind:name`) and distributions that may not be loaded, beside those that the config
-file blocks."""
 _CHOOSE = "choose."
 SET = "plugin.set"
 """What `--set` gave: texts of the form `KIND:NAME.KEY=VALUE`."""

@@ -8,6 +8,10 @@ from typing import NamedTuple
 FIRST_PARTY = "tallow"
 """The one distribution whose drivers need no permission."""
 
+BLOCK_VARIABLE = "TALLOW_BLOCK_PLUGINS"
+"""Drivers (as `kind:name`) and distributions that may not be loaded, beside those that the config
+file blocks."""
+
 
 def canonical(distribution: str) -> str:
     """The name of a distribution as packaging tools compare it (PEP 503)."""

@@ -6,11 +6,10 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from tallow_core.config.layers import BLOCK_VARIABLE
 from tallow_core.registry.catalog import Catalog
 from tallow_core.registry.entry import PluginEntry
 from tallow_core.registry.kinds import COMMAND
-from tallow_core.registry.permissions import FIRST_PARTY, Permissions
+from tallow_core.registry.permissions import BLOCK_VARIABLE, FIRST_PARTY, Permissions
 
 if TYPE_CHECKING:
     from tallow_core.config.schema import Settings
